@@ -1,0 +1,51 @@
+# Every target does its own set-up; `make demo` and `make test` need Python 3.11 and make, nothing else.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test test-real lint lock bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       the whole story on bundled real data"
+	@echo "make test       the tests (no root, under 8 minutes)"
+	@echo "make test-real  the tests against real counterparts (installs them; Debian, root)"
+	@echo "make lint       ruff, mypy, the import-layer test"
+	@echo "make bench      the benchmarks"
+
+setup: $(READY)
+
+$(READY): requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/driftd demo
+
+test: $(READY)
+	$(BIN)/pytest -m "not real"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_layers.py
+
+test-real: $(READY)
+	tests/real/install
+	$(BIN)/pytest -m real
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+# Needs uv; writes hashes only, never where packages come from.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --no-header --extra postgres -o requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --no-header --extra postgres --group dev -o requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .demo .real

@@ -1,0 +1,222 @@
+"""The configuration as frozen, typed models: every key a user may write, its default, its limits.
+
+Reading files, locating lines and collecting errors is `load`'s work; nothing here touches the outside.
+A model dumped with `model_dump(mode="json")` reads back equal, and holds no secret, only where they are kept.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from monitor.config.values import (
+    Budget,
+    BudgetText,
+    ChangeText,
+    Duration,
+    Level,
+    LevelText,
+    Persistence,
+    PersistenceText,
+    PositiveDuration,
+    SecretRef,
+    TextOrSecret,
+    WindowSize,
+    Zone,
+)
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Daemon(Section):
+    state_dir: Path | None = None            # default: $STATE_DIRECTORY, then ./state
+    listen: str = "127.0.0.1:9745"           # host:port of the HTTP side
+    workers: int = Field(default=2, ge=1)    # processes that read and measure
+    worker_memory_mb: int = Field(default=4096, ge=256)
+    worker_timeout: PositiveDuration = timedelta(minutes=30)
+    heartbeat: TextOrSecret | None = None    # fetched after each round of checks
+    log_format: Literal["text", "json"] = "text"
+
+
+class WindowSection(Section):
+    size: WindowSize = timedelta(days=7)
+    step: PositiveDuration | None = None     # default: size, so that windows tumble
+    lateness: Duration = timedelta(0)        # how long after its end a window still waits for rows
+    min_rows: int = Field(default=100, ge=1)
+    sample: int | None = Field(default=None, ge=1)  # at most so many rows, chosen by hash of the id
+
+
+class Columns(Section):
+    """Names of the columns that play a part. Each that is not named is found by its usual name."""
+
+    timestamp: str | None = None
+    id: str | None = None
+    prediction: str | None = None
+    probability: str | None = None           # of the positive class
+    label: str | None = None
+    label_timestamp: str | None = None
+    model_version: str | None = None
+    features: tuple[str, ...] | None = None  # default: every column without another part
+    categorical: tuple[str, ...] | None = None  # default: by type
+
+
+class CsvSection(Section):
+    """How a CSV file is read; what is not given is guessed and shown by `validate --show`."""
+
+    delimiter: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
+    day_first: bool | None = None
+
+
+class SourceSection(Section):
+    """Rows: a file, a glob or a folder (path), or a read-only PostgreSQL table (database + table)."""
+
+    path: str | None = None
+    format: Literal["parquet", "csv", "jsonl"] | None = None   # default: by the file's ending
+    csv: CsvSection = CsvSection()
+    database: SecretRef | None = None
+    table: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "SourceSection":
+        if (self.path is None) == (self.database is None):
+            raise ValueError("expected either path, or database with table")
+        if (self.database is None) != (self.table is None):
+            raise ValueError("database and table go together")
+        return self
+
+
+class ReferenceSection(Section):
+    """A place like a source's, or the first stretch of the log."""
+
+    source: SourceSection | None = None
+    first: PositiveDuration | None = None
+
+
+class ColumnDrift(Section):
+    method: str | None = None
+    threshold: float | Literal["evidently"] | None = None
+
+
+class DriftSection(Section):
+    method: str = "auto"                      # as Evidently chooses
+    threshold: float | Literal["evidently"] = "evidently"
+    share: float = Field(default=0.5, gt=0, le=1)   # of drifted columns that makes the data drifted
+    columns: dict[str, ColumnDrift] = {}
+
+
+class QualitySection(Section):
+    missing: float = Field(default=0.2, gt=0, le=1)  # a column's missing share this far above the reference's is broken data
+    stale: PositiveDuration | None = None     # newest row older than this is a stale source; default: one window
+
+
+class TriggerSection(Section):
+    name: str
+    metric: str
+    column: str | None = None
+    method: str | None = None
+    above: LevelText | None = None
+    below: LevelText | None = None
+    rise: ChangeText | None = None
+    drop: ChangeText | None = None
+    drifted: Literal[True] | None = None
+    windows: PersistenceText = Persistence(1, 1)
+    clear: float | None = None               # the level at which a firing trigger clears; default: the threshold
+    action: Literal["alert", "retrain"] = "alert"
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> "TriggerSection":
+        given = [k for k in ("above", "below", "rise", "drop", "drifted") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected exactly one of above, below, rise, drop, drifted, got {' and '.join(given) or 'none'}")
+        return self
+
+
+DEFAULT_TRIGGERS = (
+    TriggerSection(name="drift", metric="drifted_share", drifted=True),
+    TriggerSection(name="retraining-pays", metric="regret", above=Level(2.0), action="retrain"),
+)
+
+
+class RetrainSection(Section):
+    pipeline: str
+    cooldown: Duration = timedelta(days=3)
+    budget: BudgetText = Budget(4, timedelta(days=365))
+    min_labels: int = Field(default=100, ge=0)   # labelled rows since the reference or the last request
+    run_timeout: PositiveDuration = timedelta(days=1)  # after it a run that cannot be followed is no longer in flight
+
+
+class RehearsalSection(Section):
+    enabled: bool = True                     # false where the data may not be used for fitting
+    max_rows: int = Field(default=60_000, ge=1000)
+
+
+class ModelSection(Section):
+    name: str = ""                           # the table's own name, set by `load`
+    mode: Literal["observe", "act"] = "observe"
+    task: Task | None = None                 # default: from the label
+    metric: str | None = None                # default: from the task
+    version: str | None = None
+    timezone: Zone = ZoneInfo("UTC")
+    every: PositiveDuration | None = None    # how often to look; default 1h
+    cron: str | None = None
+    since: datetime | None = None            # first start: begin here instead of at the newest closed window
+    label_delay: Duration = timedelta(0)     # where no label_timestamp says when labels became known
+    window: WindowSection = WindowSection()
+    columns: Columns = Columns()
+    predictions: SourceSection
+    labels: SourceSection | None = None      # in a place of their own: joined on id
+    reference: ReferenceSection
+    drift: DriftSection = DriftSection()
+    quality: QualitySection = QualitySection()
+    rehearsal: RehearsalSection = RehearsalSection()
+    triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
+    retrain: RetrainSection | None = None
+
+
+class WebhookPipeline(Section):
+    kind: Literal["webhook"]
+    url: TextOrSecret
+    secret: SecretRef                        # whsec_ + base64
+    previous_secret: SecretRef | None = None  # signs too while a secret rotates
+    ca: Path | None = None
+    timeout: PositiveDuration = timedelta(seconds=15)
+
+
+class GithubPipeline(Section):
+    kind: Literal["github"]
+    repository: str                          # owner/name
+    workflow: str
+    ref: str = "main"
+    token: SecretRef
+    inputs: dict[str, str] = {}              # sent besides driftd_id and driftd_evidence
+    api: str = "https://api.github.com"
+    timeout: PositiveDuration = timedelta(seconds=15)
+
+
+class CommandPipeline(Section):
+    kind: Literal["command"]
+    command: tuple[str, ...] = Field(min_length=1)   # no shell
+    timeout: PositiveDuration = timedelta(hours=6)   # of the run
+    environment: dict[str, TextOrSecret] = {}
+
+
+Pipeline = Annotated[WebhookPipeline | GithubPipeline | CommandPipeline, Field(discriminator="kind")]
+
+
+class NotifySection(Section):
+    urls: tuple[SecretRef, ...] = ()         # Apprise addresses
+
+
+class Config(Section):
+    daemon: Daemon = Daemon()
+    models: dict[str, ModelSection]
+    pipelines: dict[str, Pipeline] = {}
+    notify: NotifySection = NotifySection()

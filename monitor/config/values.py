@@ -1,0 +1,203 @@
+"""The small languages inside TOML strings: "2 of 3", "15%", "0.02 for 30d", "4 per 30d", { env = … }.
+
+Each type reads its own text with `parse` and writes it back with `str()`. Errors are ValueError with the
+expected form in words; `load` adds file, line and key.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from monitor.errors import ConfigError
+from monitor.times import format_duration, parse_duration
+
+_COUNTS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
+_BUDGET = re.compile(r"\s*(\d+)\s+per\s+(\S+)\s*")
+_PRICE = re.compile(r"\s*(\d+(?:\.\d+)?)\s+for\s+(\S+)\s*")
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+_YEAR = {"year": "365d", "month": "30d", "week": "7d", "day": "1d"}
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """`m of n`: fires when at least m of the newest n judged windows vote yes."""
+
+    m: int
+    n: int
+
+    @classmethod
+    def parse(cls, text: Any) -> "Persistence":
+        match = _COUNTS.fullmatch(text) if isinstance(text, str) else None
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise ValueError(f'{text!r} is not "m of n" with 1 ≤ m ≤ n, such as "2 of 3"')
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.m} of {self.n}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `count` accepted requests within `span`."""
+
+    count: int
+    span: timedelta
+
+    @classmethod
+    def parse(cls, text: Any) -> "Budget":
+        match = _BUDGET.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f'{text!r} is not a budget, expected such as "4 per 30d" or "4 per year"')
+        return cls(int(match[1]), parse_duration(_YEAR.get(match[2], match[2])))
+
+    def __str__(self) -> str:
+        return f"{self.count} per {format_duration(self.span)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A number to compare with; with `span` it is a price: that much of the metric, lost for so long."""
+
+    number: float
+    span: timedelta | None = None
+
+    @classmethod
+    def parse(cls, value: Any) -> "Level":
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return cls(float(value))
+        match = _PRICE.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(f'{value!r} is neither a number nor a price such as "0.02 for 30d"')
+        return cls(float(match[1]), parse_duration(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number:g}" if self.span is None else f"{self.number:g} for {format_duration(self.span)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change against the reference value: relative (from "15%") or absolute (from a number)."""
+
+    amount: float
+    relative: bool
+
+    @classmethod
+    def parse(cls, value: Any) -> "Change":
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return cls(float(value), relative=False)
+        match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(f'{value!r} is neither a share such as "15%" nor a positive number')
+        return cls(float(match[1]) / 100, relative=True)
+
+    def __str__(self) -> str:
+        return f"{self.amount * 100:g}%" if self.relative else f"{self.amount:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret is kept; the value is read when it is needed and never stored here."""
+
+    kind: Literal["env", "file", "credential"]
+    name: str
+
+    @classmethod
+    def parse(cls, value: Any) -> "Secret":
+        if isinstance(value, dict) and len(value) == 1:
+            kind, name = next(iter(value.items()))
+            if kind in ("env", "file", "credential") and isinstance(name, str) and name:
+                return cls(kind, name)
+        raise ValueError(
+            'a secret is never written in the file: expected { env = "NAME" }, { file = "PATH" } '
+            'or { credential = "NAME" }'
+        )
+
+    def reveal(self) -> str:
+        """Read the secret now. Raises ConfigError, naming the place and never the value."""
+        if self.kind == "env":
+            value = os.environ.get(self.name)
+            if not value:
+                raise ConfigError([f"the environment variable {self.name} is not set, it should hold a secret"])
+            return value
+        if self.kind == "credential":
+            folder = os.environ.get("CREDENTIALS_DIRECTORY")
+            if not folder:
+                raise ConfigError([f"credential {self.name}: CREDENTIALS_DIRECTORY is not set (LoadCredential= in the unit)"])
+            path = Path(folder) / self.name
+        else:
+            path = Path(self.name)
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError([f"the secret file {path} cannot be read: {error.strerror}"]) from None
+
+    def __str__(self) -> str:
+        return f'{{ {self.kind} = "{self.name}" }}'
+
+
+def _positive_duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} is not a duration, expected text such as "7d"')
+    span = parse_duration(value)
+    if span <= timedelta(0):
+        raise ValueError(f"{value!r} is no time at all, expected more than 0s")
+    return span
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} is not a duration, expected text such as "2h"')
+    return parse_duration(value)
+
+
+def _size(value: Any) -> timedelta | int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"{value} rows are no window, expected at least 1")
+        return value
+    return _positive_duration(value)
+
+
+def _zone(value: Any) -> ZoneInfo:
+    try:
+        return value if isinstance(value, ZoneInfo) else ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, TypeError):
+        raise ValueError(f'{value!r} is not a time zone, expected a name such as "Europe/Paris"') from None
+
+
+def _text_or_secret(value: Any) -> "str | Secret":
+    return value if isinstance(value, str) else Secret.parse(value)
+
+
+def _reads(kind: Any) -> BeforeValidator:
+    return BeforeValidator(lambda value: value if isinstance(value, kind) else kind.parse(value))
+
+
+_as_text = PlainSerializer(str, return_type=str)
+_as_duration = PlainSerializer(format_duration, return_type=str)
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), _as_duration]
+PositiveDuration = Annotated[timedelta, BeforeValidator(_positive_duration), _as_duration]
+WindowSize = Annotated[
+    timedelta | int,
+    BeforeValidator(_size),
+    PlainSerializer(lambda size: size if isinstance(size, int) else format_duration(size)),
+]
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone), _as_text]
+PersistenceText = Annotated[Persistence, _reads(Persistence), _as_text]
+BudgetText = Annotated[Budget, _reads(Budget), _as_text]
+LevelText = Annotated[Level, _reads(Level), PlainSerializer(lambda v: v.number if v.span is None else str(v))]
+ChangeText = Annotated[Change, _reads(Change), PlainSerializer(lambda v: str(v) if v.relative else v.amount)]
+_as_reference = PlainSerializer(lambda v: v if isinstance(v, str) else {v.kind: v.name})
+SecretRef = Annotated[Secret, _reads(Secret), _as_reference]
+TextOrSecret = Annotated[str | Secret, BeforeValidator(_text_or_secret), _as_reference]

@@ -1,0 +1,73 @@
+"""Every error a user can meet, and the exit code each one means.
+
+    DriftdError                 1  a fault of ours
+    ├── UsageError              2  a command was used wrongly, or names what does not exist
+    ├── ConfigError             2  the configuration is wrong; carries every problem at once
+    ├── NotInThisVersion        2  known by the design, not built yet
+    ├── CannotJudge             4  too little data to answer
+    │   └── SourceError         4  a source is missing, damaged, of another schema, or too slow
+    ├── StateError              5  the state is damaged or newer than this program
+    │   └── StateLocked         5  another daemon holds the state
+    ├── TaskFailed              1  a worker's task raised; the traceback is in the log
+    │   ├── TaskTimeout         1  … ran over its time
+    │   └── WorkerDied          1  … or its process was killed (memory limit, signal)
+    └── DeliveryError           1  a request could not be handed over; see retrain.pipelines
+
+The text of each is one sentence a person can act on: what, where, what was expected, what to do.
+"""
+
+
+class DriftdError(Exception):
+    """Base of all; str() is the sentence shown to the user."""
+
+    exit_code = 1
+
+
+class UsageError(DriftdError):
+    exit_code = 2
+
+
+class ConfigError(DriftdError):
+    """All problems of a configuration, each "file:line: key: what is wrong, what was expected"."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class NotInThisVersion(DriftdError):
+    exit_code = 2
+
+
+class CannotJudge(DriftdError):
+    exit_code = 4
+
+
+class SourceError(CannotJudge):
+    pass
+
+
+class StateError(DriftdError):
+    exit_code = 5
+
+
+class StateLocked(StateError):
+    pass
+
+
+class TaskFailed(DriftdError):
+    pass
+
+
+class TaskTimeout(TaskFailed):
+    pass
+
+
+class WorkerDied(TaskFailed):
+    pass
+
+
+class DeliveryError(DriftdError):
+    pass

@@ -1,0 +1,258 @@
+"""The core records: frozen, slotted, typed. Times are aware UTC; windows are half-open.
+
+`to_json` and `from_json` are the one way in and out of JSON, for the store, `--json`, workers and events.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+SCHEMA_VERSION = 1
+
+T = TypeVar("T")
+
+
+class ScoreStatus(StrEnum):
+    OK = "ok"
+    DRIFTED = "drifted"              # a drift method passed its threshold
+    BREACHED = "breached"            # the data contract is broken: nulls, types, columns
+    INSUFFICIENT = "insufficient"    # too few rows to say
+    FAILED = "failed"                # the metric itself failed; `reason` says how
+
+
+class SnapshotStatus(StrEnum):
+    OK = "ok"
+    INSUFFICIENT_DATA = "insufficient_data"
+    SCHEMA_CHANGED = "schema_changed"
+    SOURCE_FAILED = "source_failed"
+
+
+class Action(StrEnum):
+    HOLD = "hold"
+    ALERT = "alert"
+    RETRAIN = "retrain"
+    SUPPRESS = "suppress"
+
+
+class EpisodeState(StrEnum):
+    OPEN = "open"
+    SUPPRESSED = "suppressed"
+    AWAITING_APPROVAL = "awaiting_approval"
+    REQUESTED = "requested"
+    CLEARED = "cleared"
+    SUPERSEDED = "superseded"
+
+
+class DispatchState(StrEnum):
+    PENDING = "pending"          # written, not yet sent, or to be sent again
+    SENDING = "sending"          # handed to the socket; after a crash this reads as ambiguous
+    AMBIGUOUS = "ambiguous"      # may or may not have been accepted
+    QUEUED = "queued"
+    RUNNING = "running"
+    BLOCKED = "blocked"          # accepted, waits for a person over there
+    DELIVERED = "delivered"      # accepted; nothing more can be followed
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"      # rejected, or given up by a person
+    WITHDRAWN = "withdrawn"      # the need cleared before anything was sent
+    UNKNOWN = "unknown"          # accepted once, can no longer be found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Rows whose (timestamp, id) lies in [(start, start_id), (end, end_id)).
+
+    Time windows have empty ids, so that the rule is a plain half-open interval of timestamps.
+    `spec` is a hash of how windows are cut (size, step, time zone).
+    """
+
+    model: str
+    start: datetime
+    end: datetime
+    spec: str
+    start_id: str = ""
+    end_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One number about one window; every number the system produces is one of these."""
+
+    metric: str
+    method: str | None = None
+    column: str | None = None
+    segment: str | None = None
+    value: float | None = None
+    reference: float | None = None       # the same number on the reference
+    low: float | None = None             # 95 % confidence interval
+    high: float | None = None
+    threshold: float | None = None
+    status: ScoreStatus = ScoreStatus.OK
+    provisional: bool = False            # labels are still maturing: may alert, never retrain
+    n: int | None = None                 # rows the number rests on
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything measured on one revision of one window."""
+
+    window: Window
+    revision: int
+    taken_at: datetime
+    reference_id: str
+    model_version: str | None
+    config_hash: str
+    code_version: str
+    rows: int
+    labelled: int
+    late: int                            # rows that came after the first revision
+    sampled: float                       # share of the rows that was read, 1.0 = all
+    mature: bool                         # every row is older than nearly all reference label delays
+    status: SnapshotStatus
+    reason: str | None
+    scores: tuple[Score, ...]
+
+    @property
+    def label_coverage(self) -> float | None:
+        return self.labelled / self.rows if self.rows else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one check concluded, in words a person can read."""
+
+    window: Window
+    revision: int
+    at: datetime
+    action: Action
+    fired: tuple[str, ...]               # names of the triggers that fire
+    guards: tuple[str, ...]              # names of the guards that spoke against a retrain
+    reasons: tuple[str, ...]             # sentences: what each trigger saw, what each guard said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firing:
+    """The memory of one trigger: firing or not, since which window; alerts go out on its changes."""
+
+    model: str
+    trigger: str
+    firing: bool
+    since: datetime                      # end of the window in which it last changed
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One need to retrain, from its first window until it has cleared; it asks at most once."""
+
+    id: str
+    model: str
+    reference_id: str
+    trigger: str
+    window: Window                       # the one that opened it
+    state: EpisodeState
+    reason: str
+
+    @staticmethod
+    def new_id(model: str, reference_id: str, trigger: str, window: Window) -> str:
+        """40 hex digits, the same for the same need whoever computes it, whenever."""
+        key = "\x1f".join((model, reference_id, trigger, window.start.isoformat(), window.start_id, window.spec))
+        return hashlib.sha256(key.encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """One retrain request on its way; written before it is sent."""
+
+    id: str                              # driftd-<40 hex>-<attempt>
+    episode_id: str
+    attempt: int
+    model: str
+    pipeline: str
+    state: DispatchState
+    body: str                            # the CloudEvent, JSON text
+    created_at: datetime
+    tries: int = 0
+    next_try_at: datetime | None = None
+    accepted_at: datetime | None = None  # cooldown and budget count from here
+    ended_at: datetime | None = None
+    handle: str | None = None            # what the pipeline calls the run
+    url: str | None = None               # where a person can look at the run
+    reason: str | None = None            # the last answer, in words
+
+    @staticmethod
+    def new_id(episode_id: str, attempt: int) -> str:
+        return f"driftd-{episode_id}-{attempt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What windows are compared with; a new one comes with each promoted model."""
+
+    model: str
+    id: str                              # content hash
+    model_version: str | None
+    origin: str                          # the path, or "first 90d"
+    since: datetime                      # windows that start before it are not judged against it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Something to tell people; goes out through the same kind of outbox as a dispatch."""
+
+    id: str                              # the same for the same event
+    model: str
+    kind: str                            # firing | cleared | requested | suppressed | outcome | source | held
+    title: str
+    body: str
+    created_at: datetime
+    tries: int = 0
+    next_try_at: datetime | None = None
+    sent_at: datetime | None = None
+    reason: str | None = None            # why the last try failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many rows a window holds at the moment of looking, and how many have a known label."""
+
+    window: Window
+    rows: int
+    labelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a look at the source found, before anything is measured."""
+
+    reference_id: str
+    reference_rows: int
+    task: str
+    metric: str
+    first: datetime | None               # oldest and newest timestamps in the log
+    newest: datetime | None
+    maturity: timedelta                  # age at which nearly all reference labels were known
+    tallies: tuple[Tally, ...]           # of the known windows asked for, and of all newly closed ones
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_json(value: Any) -> Any:
+    """Return the JSON form (dicts, lists, str, numbers, None) of a record; times as ISO 8601 UTC, NaN as null."""
+    return _adapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(kind: type[T], data: Any) -> T:
+    """Build a record of `kind` from its JSON form. Raises pydantic.ValidationError on another shape."""
+    record: T = _adapter(kind).validate_python(data)
+    return record
