@@ -1,0 +1,249 @@
+"""The layers and the one-place rules of docs/architecture.md, held by reading every import."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MONITOR = ROOT / "monitor"
+HEAVY = {"pandas", "pyarrow", "scipy", "sklearn", "evidently"}
+
+ROOMS = ("sources/", "measure/", "observe.py", "demo/")    # where heavy packages may be imported
+# The only places (paths below monitor/, a folder ends in /) that may import a package, and why it is so.
+ONE_PLACE = {
+    "apscheduler": (("schedule.py",), "APScheduler has one place"),
+    "apprise": (("notify/",), "people are told in one place"),
+    "evidently": (("measure/evidently.py",), "Evidently has one place, only in workers"),
+    "sqlite3": (("store/",), "SQL has one place"),
+    "psycopg": (("store/", "sources/postgres.py"), "SQL has one place, and one for reading sources"),
+    "requests": (("http.py",), "HTTP goes out in one place"),
+    "urllib3": (("http.py",), "HTTP goes out in one place"),
+    "http.client": (("http.py",), "HTTP goes out in one place"),
+    "urllib.request": (("http.py",), "HTTP goes out in one place"),
+    "pickle": ((), "nothing is ever unpickled"),
+    "joblib": ((), "nothing is ever unpickled"),
+    "shelve": ((), "nothing is ever unpickled"),
+    "marshal": ((), "nothing is ever unpickled"),
+} | dict.fromkeys(sorted(HEAVY - {"evidently"}), (ROOMS, "heavy packages load only in workers"))
+PURE = ("measure/", "decide/")
+IMPURE = {"logging", "structlog", "socket", "subprocess", "threading", "urllib", "http", "tempfile", "shutil"}
+CLOCK = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns"}
+NO_ROW = "stands in no row of docs/architecture.md, add it to the table"
+ALONE = ("times.py", "client.py")       # may read the clock: its one place, and what stands outside the rest
+
+
+@dataclass(frozen=True)
+class Import:
+    path: str           # below monitor/
+    line: int
+    module: str         # absolute; of `from a import b`, a
+    names: tuple[str, ...]
+    top: bool           # runs when the module is imported
+
+
+@dataclass(frozen=True)
+class Broken:
+    path: str
+    line: int
+    rule: str
+
+    def __str__(self) -> str:
+        return f"monitor/{self.path}:{self.line}: {self.rule}"
+
+
+def _rows() -> dict[str, int]:
+    """Part ("store/", "check.py") → its row, read from the table in docs/architecture.md."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (\d+) \| ([^|]+) \|", text, flags=re.MULTILINE)
+    rows = {part: int(row) for row, parts in table for part in re.findall(r"`([^`]+)`", parts)}
+    return rows | {"__main__.py": min(rows.values()), "__init__.py": 99, "client.py": 99}
+
+
+ROWS = _rows()
+
+
+def _is_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def _walk(node: ast.AST, top: bool = True) -> Iterator[tuple[ast.AST, bool]]:
+    """Every node below, each with whether it runs when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_checking(child)
+        yield child, top and not inside
+        yield from _walk(child, top and not inside)
+
+
+def _absolute(path: str, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    package = ["monitor", *Path(path).parent.parts]
+    return ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
+
+
+def imports(path: str, source: str) -> list[Import]:
+    """All imports of a module, also those inside functions."""
+    found = []
+    for node, top in _walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [Import(path, node.lineno, alias.name, (), top) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names)
+            found.append(Import(path, node.lineno, _absolute(path, node), names, top))
+    return found
+
+
+def _part(path: str) -> str:
+    """The part a path below monitor/ belongs to: "store/" or "check.py"."""
+    head, _, rest = path.partition("/")
+    return f"{head}/" if rest else head
+
+
+def _imported(found: Import) -> Iterator[tuple[str, bool]]:
+    """The parts of monitor an import names, each with whether it reaches inside a package."""
+    head, *rest = found.module.split(".")
+    if head != "monitor":
+        return
+    if not rest:
+        for name in found.names:
+            yield _named(name), False
+        return
+    part = _named(rest[0])
+    below = MONITOR / rest[0]
+    inside = any((below / f"{name}.py").exists() or (below / name).is_dir() for name in found.names)
+    yield part, part.endswith("/") and (len(rest) > 1 or inside)
+
+
+def _named(name: str) -> str:
+    if (MONITOR / name).is_dir():
+        return f"{name}/"
+    return f"{name}.py" if (MONITOR / f"{name}.py").exists() else "__init__.py"
+
+
+def row_rules(found: Import) -> Iterator[Broken]:
+    """A row imports only rows below it; of its own row, only what a package's __init__ offers."""
+    own = _part(found.path)
+    for part, inside in _imported(found):
+        if own == "client.py":
+            yield Broken(found.path, found.line, f"client.py stands alone, it must not import {found.module}")
+        elif part not in ROWS:
+            yield Broken(found.path, found.line, f"{part} {NO_ROW}")
+        elif ROWS[part] < ROWS[own]:
+            yield Broken(
+                found.path, found.line,
+                f"row {ROWS[own]} ({own}) must not import {found.module}: row {ROWS[part]} is above it",
+            )
+        elif ROWS[part] == ROWS[own] and part != own and inside:
+            yield Broken(
+                found.path, found.line,
+                f"{own} must not import the inside of its neighbour: of {part} only what it offers",
+            )
+
+
+def _under(path: str, places: tuple[str, ...]) -> bool:
+    return any(path.startswith(place) if place.endswith("/") else path == place for place in places)
+
+
+def place_rules(found: Import) -> Iterator[Broken]:
+    """Each dangerous package is imported in one place."""
+    whole = {found.module, *(f"{found.module}.{name}" for name in found.names)}
+    for package, (places, why) in ONE_PLACE.items():
+        named = any(module == package or module.startswith(f"{package}.") for module in whole)
+        if named and not _under(found.path, places):
+            where = " ".join(places) or "nowhere"
+            yield Broken(found.path, found.line, f"{package} is imported only by {where}: {why}")
+
+
+def pure_rules(path: str, tree: ast.AST, found: list[Import]) -> Iterator[Broken]:
+    """measure/ and decide/ touch nothing; only times.py reads the clock."""
+    if _under(path, PURE):
+        for one in found:
+            if one.module.split(".")[0] in IMPURE:
+                yield Broken(path, one.line, f"{_part(path)} is pure, it must not import {one.module}")
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ".".join(ast.unparse(node.func).split(".")[-2:])
+        if name in CLOCK and path not in ALONE:
+            yield Broken(path, node.lineno, f"{name}() reads the clock, only times.py does: take `now`")
+        if name in ("open", "print") and _under(path, PURE):
+            yield Broken(path, node.lineno, f"{_part(path)} is pure, it must not call {name}()")
+
+
+def broken_rules(path: str, source: str) -> list[Broken]:
+    """Every rule a module breaks; `path` is below monitor/."""
+    if _part(path) not in ROWS:
+        return [Broken(path, 1, f"{_part(path)} {NO_ROW}")]
+    found = imports(path, source)
+    problems = [problem for one in found for rule in (row_rules, place_rules) for problem in rule(one)]
+    return problems + list(pure_rules(path, ast.parse(source), found))
+
+
+def _modules() -> list[str]:
+    return sorted(str(file.relative_to(MONITOR)) for file in MONITOR.rglob("*.py"))
+
+
+def test_every_module_keeps_the_rules() -> None:
+    """No module of monitor/ imports upwards, into a neighbour, or what has its one place elsewhere."""
+    sources = {path: (MONITOR / path).read_text(encoding="utf-8") for path in _modules()}
+    problems = [problem for path, source in sources.items() for problem in broken_rules(path, source)]
+    assert not problems, "docs/architecture.md is broken here:\n" + "\n".join(map(str, problems))
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "rule"),
+    [
+        ("records.py", "import monitor.config.model", "row 6 (records.py) must not import monitor.config"),
+        ("decide/x.py", "def f():\n    from monitor.store import x", "row 4 (decide/) must not import"),
+        ("config/x.py", "from ..store import y", "row 5 (config/) must not import monitor.store"),
+        ("expose/x.py", "from monitor.notify.places import place", "the inside of its neighbour"),
+        ("client.py", "from monitor import times", "client.py stands alone"),
+        ("store/x.py", "def f():\n    import pandas", "pandas is imported only by"),
+        ("web/x.py", "from urllib import request", "urllib.request is imported only by http.py"),
+        ("measure/x.py", "import evidently", "evidently is imported only by measure/evidently.py"),
+        ("sources/x.py", "import pickle", "pickle is imported only by nowhere"),
+        ("decide/x.py", "import logging", "decide/ is pure"),
+        ("measure/x.py", "def f():\n    open('x')", "measure/ is pure, it must not call open()"),
+        ("store/x.py", "import datetime\ndatetime.datetime.now()", "datetime.now() reads the clock"),
+        ("elsewhere.py", "", "stands in no row"),
+    ],
+)
+def test_each_rule_is_seen(path: str, source: str, rule: str) -> None:
+    """A module that breaks a rule is named with its line and the rule."""
+    problems = [str(problem) for problem in broken_rules(path, source)]
+    assert len(problems) == 1, problems
+    assert problems[0].startswith(f"monitor/{path}:{max(1, len(source.splitlines()))}: ")
+    assert rule in problems[0]
+
+
+def test_what_is_allowed_breaks_nothing() -> None:
+    """Imports downwards, of a neighbour's face, and heavy ones in their rooms are fine."""
+    assert not broken_rules("web/x.py", "from monitor.store import Store\nimport monitor.times")
+    assert not broken_rules("notify/x.py", "from monitor.http import x\nfrom urllib.parse import urlsplit")
+    assert not broken_rules("sources/x.py", "import pyarrow.parquet as pq")
+
+
+def _loads(module: str) -> set[str]:
+    """The names of all modules that importing one loads in a fresh process."""
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("part", ["cli", "daemon", "check", "web", "retrain", "store", "notify", "expose"])
+def test_the_parent_stays_light(part: str) -> None:
+    """Importing what the daemon's parent runs loads no pandas, pyarrow, SciPy, scikit-learn, Evidently."""
+    heavy = sorted(HEAVY & _loads(f"monitor.{part}"))
+    assert not heavy, f"import monitor.{part} loads {heavy}: import them inside what only a worker runs"
+
+
+def test_the_client_stands_alone() -> None:
+    """A service that imports monitor.client gets nothing else of monitor."""
+    loaded = {name for name in _loads("monitor.client") if name.split(".")[0] == "monitor"}
+    assert loaded == {"monitor", "monitor.client"}
