@@ -11,7 +11,8 @@
     ├── TaskFailed              1  a worker's task raised; the traceback is in the log
     │   ├── TaskTimeout         1  … ran over its time
     │   └── WorkerDied          1  … or its process was killed (memory limit, signal)
-    └── DeliveryError           1  a request could not be handed over; see retrain.pipelines
+    ├── DeliveryError           1  a request could not be handed over; see retrain.pipelines
+    └── Stopping                0  the daemon is stopping, and what was under way says nothing about anything
 
 The text of each is one sentence a person can act on: what, where, what was expected, what to do.
 """
@@ -71,3 +72,7 @@ class WorkerDied(TaskFailed):
 
 class DeliveryError(DriftdError):
     pass
+
+
+class Stopping(DriftdError):
+    exit_code = 0

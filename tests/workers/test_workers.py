@@ -1,0 +1,187 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from monitor.errors import ConfigError, SourceError, Stopping, TaskFailed, TaskTimeout, WorkerDied
+from monitor.workers import Workers
+
+INSIDE = Path(__file__).parent / "inside"
+TASKS = "monitor.trial_tasks"
+
+
+@pytest.fixture(autouse=True)
+def _tasks_inside(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(INSIDE))
+
+
+@pytest.fixture
+def workers():
+    with Workers(2, 1024, timedelta(seconds=20), tasks_per_child=3) as started:
+        yield started
+
+
+def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_payload_comes_back_as_it_went(workers):
+    """JSON of every shape, also longer than a pipe holds, passes both ways unchanged."""
+    payload = {"text": "żółw\n" * 100_000, "numbers": [1, 2.5, None, True], "nested": {"a": [{}]}}
+    assert workers.run(f"{TASKS}:echo", payload) == payload
+
+
+def test_prints_of_libraries_do_not_disturb_the_answer(workers):
+    """What a task prints goes to the log, not into the protocol."""
+    with capture_logs() as logs:
+        assert workers.run(f"{TASKS}:chatter", None) == "quiet"
+        until(lambda: any("a library prints" in entry["event"] for entry in logs))
+
+
+def test_children_compute_on_one_thread_and_send_no_usage_data(workers):
+    """The environment of a child limits numerical libraries and switches usage reporting off."""
+    names = ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "DO_NOT_TRACK"]
+    assert set(workers.run(f"{TASKS}:environment", names).values()) == {"1"}
+
+
+def test_a_task_over_its_time_is_ended_and_the_next_one_runs(workers, tmp_path):
+    """A time-out raises TaskTimeout, the process is gone, and the place is free again."""
+    pid_file = tmp_path / "pid"
+    with pytest.raises(TaskTimeout, match="spin ran longer than 2s"):
+        workers.run(f"{TASKS}:spin", str(pid_file), timeout=timedelta(seconds=2))
+    assert not alive(int(pid_file.read_text()))
+    assert workers.run(f"{TASKS}:echo", 1) == 1
+
+
+def test_a_task_over_its_memory_is_told_so_and_the_next_one_runs(workers):
+    """An allocation over the limit raises WorkerDied with the limit in the sentence."""
+    with pytest.raises(WorkerDied, match="allocate needed more than 1024 MB"):
+        workers.run(f"{TASKS}:allocate", 2000)
+    assert workers.run(f"{TASKS}:allocate", 200) == 200 << 20
+
+
+@pytest.mark.parametrize(
+    ("task", "payload", "words"),
+    [("crash", "SIGSEGV", "was killed by SIGSEGV"), ("crash", "SIGKILL", "killed by SIGKILL; the system may"),
+     ("leave", 3, "left with exit code 3")],
+)
+def test_a_crash_is_put_in_words_and_the_next_task_runs(workers, task, payload, words):
+    """A child killed by a signal, or leaving by itself, raises WorkerDied and is replaced."""
+    with pytest.raises(WorkerDied, match=words):
+        workers.run(f"{TASKS}:{task}", payload)
+    assert workers.run(f"{TASKS}:echo", 1) == 1
+
+
+def test_our_errors_travel_by_class_and_sentence(workers):
+    """What a task raises from monitor.errors arrives as the same class with the same text."""
+    with pytest.raises(SourceError, match=r"^log.csv is empty\.$"):
+        workers.run(f"{TASKS}:source_error", "log.csv is empty.")
+    with pytest.raises(ConfigError) as caught:
+        workers.run(f"{TASKS}:config_error", ["one", "two"])
+    assert caught.value.problems == ["one", "two"]
+
+
+def test_other_errors_become_a_sentence_with_the_traceback_in_the_log(workers):
+    """An unforeseen exception raises TaskFailed, and its traceback is logged line by line."""
+    with capture_logs() as logs:
+        with pytest.raises(TaskFailed, match="stumble failed: KeyError: 'colour'"):
+            workers.run(f"{TASKS}:stumble", "colour")
+        until(lambda: any(entry["event"].startswith("Traceback") for entry in logs))
+
+
+@pytest.mark.parametrize("task", ["os:getcwd", "monitor.trial_tasks:os.getcwd", "monitorx:echo", "echo"])
+def test_only_functions_of_monitor_are_tasks(workers, task):
+    """A name outside monitor, or not a plain function name, is refused."""
+    with pytest.raises(TaskFailed, match="is no task"):
+        workers.run(task, None)
+
+
+def test_children_are_reused_and_recycled(workers):
+    """One child serves tasks one after another and is replaced after its number of tasks."""
+    pids = [workers.run(f"{TASKS}:pid", None) for _ in range(7)]
+    assert pids[0] == pids[1] == pids[2]
+    assert len(set(pids)) == 3
+
+
+def test_nothing_is_started_before_it_is_needed():
+    """Workers that were never asked have no process."""
+    with Workers(2, 1024, timedelta(seconds=5)):
+        assert not children_of(os.getpid())
+
+
+def test_tasks_run_side_by_side_up_to_the_size(workers, tmp_path):
+    """Two of four callers run at the same time, in two processes; the others wait their turn."""
+    with ThreadPoolExecutor(4) as callers:
+        met = list(callers.map(lambda _: workers.run(f"{TASKS}:meet", [str(tmp_path), 2]), range(4)))
+        pids = set(callers.map(lambda _: workers.run(f"{TASKS}:pid", None), range(2)))
+    assert all(count >= 2 for count in met)
+    assert len(pids) <= 2
+
+
+def test_closing_abandons_what_runs_and_says_so(tmp_path):
+    """Closing ends a busy child at once; its caller and later ones get Stopping, not a failed task."""
+    pid_file = tmp_path / "pid"
+    workers = Workers(1, 1024, timedelta(seconds=20))
+    with ThreadPoolExecutor(2) as callers:
+        running = callers.submit(workers.run, f"{TASKS}:spin", str(pid_file))
+        until(lambda: pid_file.exists() and pid_file.read_text())
+        waiting = callers.submit(workers.run, f"{TASKS}:echo", 1)
+        workers.close()
+        for call in (running, waiting):
+            with pytest.raises(Stopping):
+                call.result(timeout=10)
+    assert not alive(int(pid_file.read_text()))
+
+
+def test_killing_the_parent_leaves_no_child_computing(tmp_path):
+    """kill −9 of the daemon ends its busy and its idle children."""
+    pid_file = tmp_path / "pid"
+    code = (
+        "import sys, threading, datetime; from monitor.workers import Workers\n"
+        "w = Workers(2, 1024, datetime.timedelta(seconds=60))\n"
+        f"t = threading.Thread(target=w.run, args=('{TASKS}:spin', sys.argv[1]), daemon=True); t.start()\n"
+        f"print(w.run('{TASKS}:pid', None), flush=True); t.join()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(pid_file)], stdout=subprocess.PIPE, text=True)
+    idle = int(parent.stdout.readline())
+    until(lambda: pid_file.exists() and pid_file.read_text())
+    busy = int(pid_file.read_text())
+    assert alive(idle)
+    assert alive(busy)
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    until(lambda: not alive(idle) and not alive(busy))
+
+
+def children_of(pid: int) -> str:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return "".join((thread / "children").read_text() for thread in threads)
+
+
+def test_the_thread_that_started_a_child_may_end(workers):
+    """A child outlives the thread that happened to start it."""
+    pids: list[int] = []
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: pids.append(workers.run(f"{TASKS}:pid", None)))
+        thread.start()
+        thread.join()
+    assert pids[0] == pids[1]
