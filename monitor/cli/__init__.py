@@ -1,0 +1,111 @@
+"""The `driftd` command: what there is, and how every command ends.
+
+Commands are imported when they are called, so that `driftd --help` costs almost nothing. A command returns
+its exit code (0 fine · 1 a fault of ours · 2 usage or configuration · 3 the answer is yes · 4 could not be
+judged · 5 the state is locked or damaged); errors carry theirs.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from types import TracebackType
+
+import click
+
+from monitor import __version__
+from monitor.errors import DriftdError, NotInThisVersion
+
+COMMANDS = {   # name: where it is, what it does
+    "demo": ("monitor.cli.service:demo", "The whole story on bundled real data."),
+    "init": ("monitor.cli.init:init", "Look at a prediction log and write a first configuration."),
+    "validate": ("monitor.cli.validate:validate", "Every error in the file; --show, --online."),
+    "run": ("monitor.cli.service:run", "The service."),
+    "check": ("monitor.cli.service:check", "Once: the checks that are due, the outbox, then stop."),
+    "status": ("monitor.cli.look:status", "What is going on."),
+    "history": ("monitor.cli.look:history", "What was decided for each window, and why."),
+    "compare": ("monitor.cli.compare:compare", "Two files, no configuration: what drifted, what broke."),
+    "backtest": ("monitor.cli.backtest:backtest", "What would have fired on the log, when and why."),
+    "retrain": ("monitor.cli.hand:retrain", "Ask for a retrain by hand."),
+    "retry": ("monitor.cli.hand:retry", "Send a request again."),
+    "resolve": ("monitor.cli.hand:resolve", "Say what became of a request nobody could follow."),
+    "pause": ("monitor.cli.hand:pause", "Ask for no retrain of a model until it is resumed."),
+    "resume": ("monitor.cli.hand:resume", "End a pause."),
+    "notify": ("monitor.cli.hand:notify", "Try the places that people are told at."),
+}
+LATER = ("gate", "report", "window", "approve", "reject", "silence", "rollback", "audit", "forget")
+INTERRUPTED, BROKEN_PIPE = 130, 141   # as a shell reports SIGINT and SIGPIPE
+
+
+class Commands(click.Group):
+    """A group whose commands are named in COMMANDS and imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in LATER:
+            raise NotInThisVersion(f"driftd {name}: not in this version")
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and (near := difflib.get_close_matches(args[0], COMMANDS, 1)):
+            ctx.fail(f"no command {args[0]!r}; did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="driftd")
+@click.option("--debug", is_flag=True, help="Print the traceback of an unexpected error (or DRIFTD_DEBUG=1).")
+@click.pass_context
+def driftd(ctx: click.Context, debug: bool) -> None:
+    """Watches deployed models, and asks for a retrain when it pays.
+
+    Exit codes: 0 fine, 1 a fault of ours, 2 usage or configuration, 3 the answer is yes (drifted, fired),
+    4 could not be judged, 5 the state is locked or damaged.
+    """
+    if debug:
+        os.environ["DRIFTD_DEBUG"] = "1"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every error a person can meet is one sentence on stderr."""
+    sys.excepthook = _fault
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")   # a terminal that lacks a sign shows ?
+    try:
+        code = driftd.main(args=arguments, prog_name="driftd", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except DriftdError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # for the interpreter's last flush
+        return BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What the interpreter calls for an exception nobody caught; it then exits with 1."""
+    if os.environ.get("DRIFTD_DEBUG") == "1":
+        traceback.print_exception(kind, error, trace)
+    text = f"a fault of ours: {kind.__name__}: {error}; --debug (or DRIFTD_DEBUG=1) prints the traceback"
+    click.echo(text, err=True)

@@ -1,0 +1,78 @@
+"""What most commands share: options, the configuration, the state, the models asked for, quiet logs."""
+
+import difflib
+import getpass
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import structlog
+
+from monitor.config import Loaded, find_config, load, state_dir
+from monitor.errors import UsageError
+from monitor.store import Store
+from monitor.times import parse_moment
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+config_option = click.option(
+    "-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
+    help="The configuration; default $DRIFTD_CONFIG, then /etc/driftd/driftd.toml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+model_option = click.option("--model", "-m", metavar="M", help="Only this model.")
+by_option = click.option("--by", default=getpass.getuser, show_default="the login name", help="Who does it.")
+reason_option = click.option("--reason", required=True, help="Why; kept in the audit.")
+
+
+class Moment(click.ParamType):
+    """ISO 8601; without an offset it is UTC."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return value if isinstance(value, datetime) else parse_moment(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a moment, expected ISO 8601 such as 2013-05-01 or 2013-05-01T06:00Z")
+
+
+def load_config(option: Path | None) -> Loaded:
+    """Read the configuration; its warnings go to stderr. Raises ConfigError."""
+    loaded = load(find_config(option))
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return loaded
+
+
+def open_state(loaded: Loaded, *, exclusive: bool = False) -> Store:
+    """Open the state; exclusive where checks or requests are made. Raises StateError, StateLocked."""
+    return Store.open(state_dir(loaded.config, loaded.path), exclusive=exclusive)
+
+
+def chosen(loaded: Loaded, model: str | None) -> list[str]:
+    """Names of the models asked for: the one named, or all. Raises UsageError."""
+    if model is None:
+        return list(loaded.config.models)
+    return [known(model, loaded.config.models, "model")]
+
+
+def known(name: str, names: Iterable[str], what: str) -> str:
+    """Return `name` if it is one of `names`; else raise UsageError with those there are, and the nearest."""
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    raise UsageError(f"no {what} {name!r}; {hint}")
+
+
+def quiet_logs() -> None:
+    """One command on a terminal: only warnings, and on stderr, so that stdout is the answer alone."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.WriteLoggerFactory(file=click.get_text_stream("stderr")),
+    )

@@ -1,0 +1,91 @@
+"""What people see: short tables, and progress for what takes longer than a second.
+
+Tables are readable without colour, in a pipe and at 80 columns: cells are folded, never cut.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from typing import Any
+
+import click
+
+from monitor.records import SCHEMA_VERSION, Window
+from monitor.times import format_moment
+
+Cell = str | None
+Report = Callable[[int, int], None]   # done, of how many
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str] = ()) -> None:
+    """Print rows below their headings; columns named in `right` hold numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell or "" for cell in row))
+    console = Console(highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    click.echo("\n".join(lines))
+
+
+def print_json(**document: Any) -> None:
+    """Print one JSON document; records become their JSON form and what is not a finite number null."""
+    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **plain(document)}, indent=2, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """Return the JSON form of records, mappings and sequences, whatever is inside them."""
+    if value is None or isinstance(value, str | bool | int):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return format_moment(value)
+    if isinstance(value, Window):
+        return {"start": format_moment(value.start), "end": format_moment(value.end)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, in few characters."""
+    return "" if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def moment(value: datetime | None, zone: tzinfo) -> str:
+    """A moment in the model's time zone: a date where it is midnight, else to the minute."""
+    if value is None:
+        return ""
+    local = value.astimezone(zone)
+    return f"{local:%Y-%m-%d}" if local.time().isoformat() == "00:00:00" else f"{local:%Y-%m-%d %H:%M}"
+
+
+def span(window: Window, zone: tzinfo) -> str:
+    """From the first moment to the one that is no longer inside."""
+    return f"{moment(window.start, zone)} – {moment(window.end, zone)}"
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Report]:
+    """Yield a function told (done, total); a bar appears on stderr, only on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task(text, total=None)
+    with bar:
+        yield lambda done, total: bar.update(task, completed=done, total=total)
