@@ -1,0 +1,200 @@
+"""When things run: named tasks, each on a thread of its own, never twice at once. APScheduler's one import."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+import structlog
+from apscheduler.executors.base import BaseExecutor, run_job
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.util import undefined
+
+from monitor.times import Clock
+
+_log = structlog.get_logger("driftd.schedule")
+
+_PULSE = 5.0
+_JUMP = timedelta(seconds=30)  # a clock that slews or is set by less than this needs no new schedule
+
+
+class Schedule:
+    """Runs each named task at its times; late is better than never, and a missed run is made up once.
+
+    A task that is still running when its next time comes is not started a second time. The wall clock may
+    jump: `tick`, called every second or so, notices and reckons all times anew.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = self._wall_minus_monotonic()
+        self._beaten = time.monotonic()
+        self._threads = _Threads()
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": self._threads},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+    def every(self, name: str, seconds: float, function: Callable[[], None]) -> None:
+        """Run the function now and then every so many seconds; replaces a task of the same name."""
+        self._add(name, _Every(timedelta(seconds=seconds)), function, datetime.now(UTC))
+
+    def cron(self, name: str, expression: str, zone: tzinfo, function: Callable[[], None]) -> None:
+        """Run the function at the times of a five-field cron expression. Raises ValueError for other text."""
+        self._add(name, _Cron(expression, zone), function, undefined)
+
+    def remove(self, name: str) -> None:
+        """Forget a task; a run under way goes on to its end."""
+        with suppress(JobLookupError):  # nothing to forget
+            self._scheduler.remove_job(name)
+
+    def soon(self, name: str) -> None:
+        """Run a task as soon as possible, besides its own times; nothing when it is unknown."""
+        with suppress(JobLookupError):  # removed by a reload meanwhile
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+    def start(self) -> None:
+        """Begin to run tasks, in threads of the scheduler's own."""
+        self._offset = self._wall_minus_monotonic()
+        self.every("pulse", _PULSE, self._beat)
+        self._scheduler.start()
+
+    def stop(self, wait: timedelta) -> bool:
+        """Start nothing more and wait at most so long for what runs; return whether all came to its end."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        return self._threads.join(wait)
+
+    def alive(self) -> bool:
+        """Return whether the scheduler still starts what is due: its own pulse is a task like any other."""
+        return bool(self._scheduler.running) and time.monotonic() - self._beaten < 12 * _PULSE
+
+    def tick(self) -> bool:
+        """Reckon all times anew when the wall clock has jumped; return whether it had."""
+        offset = self._wall_minus_monotonic()
+        jump = offset - self._offset
+        if abs(jump) < _JUMP:
+            return False
+        self._offset = offset
+        _log.warning("The system clock jumped; every task is scheduled anew.", seconds=jump.total_seconds())
+        now = datetime.now(UTC)
+        for job in self._scheduler.get_jobs():
+            with suppress(JobLookupError):  # removed by a reload meanwhile
+                job.modify(next_run_time=job.trigger.after_jump(now))
+        return True
+
+    def _beat(self) -> None:
+        self._beaten = time.monotonic()
+
+    def _wall_minus_monotonic(self) -> timedelta:
+        return self._clock() - datetime.fromtimestamp(time.monotonic(), UTC)
+
+    def _add(self, name: str, trigger: BaseTrigger, function: Callable[[], None], first: Any) -> None:
+        self._scheduler.add_job(
+            _logged(name, function), trigger, id=name, name=name, next_run_time=first, replace_existing=True
+        )
+
+
+def check_cron(expression: str, zone: tzinfo) -> None:
+    """Raise ValueError when the text is no five-field cron expression."""
+    _Cron(expression, zone)
+
+
+def _logged(name: str, function: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            function()
+        except Exception:  # noqa: BLE001 - a fault in one task must not end the thread silently, nor the daemon
+            _log.exception("A task failed unexpectedly; it runs again at its next time.", task=name)
+
+    return run
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types; the same below
+    """Every so often, counted from the last run, or from now when that is long past: no run is enumerated."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        due = (previous or now) + self._interval
+        return due if due > now else now + self._interval
+
+    def after_jump(self, now: datetime) -> datetime:
+        return now
+
+
+class _Cron(BaseTrigger):  # type: ignore[misc]
+    """The times of a cron expression after now; those that passed meanwhile are not enumerated."""
+
+    def __init__(self, expression: str, zone: tzinfo) -> None:
+        fields = expression.split()
+        if len(fields) != 5:
+            raise ValueError(f"{expression!r} is not a cron expression, expected five fields")
+        minute, hour, day, month, weekday = fields
+        self._cron = CronTrigger(
+            minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=zone
+        )
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        later = max(previous or now, now) + timedelta(microseconds=1)
+        due: datetime | None = self._cron.get_next_fire_time(None, later)
+        return due
+
+    def after_jump(self, now: datetime) -> datetime | None:
+        return self.get_next_fire_time(None, now)
+
+
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+def _weekdays(field: str) -> str:
+    """Write cron's weekdays (0 and 7 are Sunday) as a list of names; APScheduler counts from Monday."""
+    if field == "*":
+        return field
+    names: set[str] = set()
+    for part in field.lower().split(","):
+        span, _, step = part.partition("/")
+        first, _, last = ("0-6" if span == "*" else span).partition("-")
+        start, end = _weekday(first), _weekday(last or first)
+        days = range(start, end + 1 if end >= start else end + 8)
+        names.update(_DAYS[day % 7] for day in days[:: int(step or 1)])
+    return ",".join(sorted(names))
+
+
+def _weekday(text: str) -> int:
+    if text in _DAYS:
+        return _DAYS.index(text)
+    if text.isdigit() and int(text) <= 7:
+        return int(text)
+    raise ValueError(f"{text!r} is not a day of the week, expected 0 to 7 or sun to sat")
+
+
+class _Threads(BaseExecutor):  # type: ignore[misc]
+    """A daemon thread for each run, so that a slow one delays no other and none can hold up the exit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: set[threading.Thread] = set()
+
+    def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
+        thread = threading.Thread(target=self._run, args=(job, run_times), name=job.id, daemon=True)
+        self._running.add(thread)
+        thread.start()
+
+    def _run(self, job: Any, run_times: list[datetime]) -> None:
+        events = run_job(job, job._jobstore_alias, run_times, self._logger.name)
+        self._run_job_success(job.id, events)
+        self._running.discard(threading.current_thread())
+
+    def join(self, wait: timedelta) -> bool:
+        deadline = time.monotonic() + wait.total_seconds()
+        for thread in list(self._running):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._running)
