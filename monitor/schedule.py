@@ -1,4 +1,4 @@
-"""When things run: named tasks, each on a thread of its own, never twice at once. APScheduler's one import."""
+"""When things run: named tasks, each on a thread of its own, never twice at once. APScheduler lives here."""
 
 import threading
 import time
