@@ -1,0 +1,123 @@
+"""Labels beside what the model said, on the rows where both are known.
+
+Classes are compared as words: true, "yes" and 1 are one class, false, "no" and 0 another. The positive class of
+a binary task is 1, true, "1", "yes" or "true" where one of them occurs, else the lexically greatest.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.config.model import Task
+from monitor.config.roles import Roles
+from monitor.errors import CannotJudge
+from monitor.measure import columns
+from monitor.measure.columns import Category, Floats, Ints, Numbers
+
+_WORDS = {"1": "1", "true": "1", "yes": "1", "0": "0", "false": "0", "no": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """`truth` and `said`: class numbers (positions in `classes`) or quantities, one a row.
+
+    `chance`: the probability of the positive class, NaN where unknown; None where the model gives none.
+    In a binary task the positive class is number 1.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    truth: Numbers
+    said: Numbers
+    at: Ints                                     # which row of the table each is
+    chance: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def take(self, rows: Numbers) -> "Answers":
+        """Return the answers of some rows, by number or mask."""
+        chance = None if self.chance is None else self.chance[rows]
+        return replace(self, truth=self.truth[rows], said=self.said[rows], at=self.at[rows], chance=chance)
+
+
+def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
+    """Read the labelled rows of a table that have a prediction. Raises CannotJudge where a column is missing
+    or holds the wrong kind of values; `classes` (from `classes_of`) must cover the labels and predictions."""
+    label, prediction = _column(table, roles.label, "label"), _column(table, roles.prediction, "prediction")
+    if task == "regression":
+        truth, said = _numbers(label, "label"), _numbers(prediction, "prediction")
+        known = np.flatnonzero(~(np.isnan(truth) | np.isnan(said)))
+        return Answers(task, (), truth[known], said[known], known)
+    places = {name: place for place, name in enumerate(classes)}
+    labels = columns.codes(label, _places(label, places))
+    said_classes, chance = _predictions(table, prediction, roles, task, places)
+    known = np.flatnonzero((labels >= 0) & (said_classes >= 0))
+    return Answers(task, classes, labels[known], said_classes[known], known, None if chance is None else chance[known])
+
+
+def classes_of(
+    tables: list[pa.Table], roles: Roles, task: Task, also: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return the classes in labels and predictions (and `also`), sorted; of a binary task negative, positive.
+
+    Raises CannotJudge where a binary task has more than two classes.
+    """
+    if task == "regression":
+        return ()
+    found = set(also)
+    for name in (roles.label, roles.prediction):
+        for table in tables:
+            if name in table.column_names and not (task == "binary" and is_score(table[name])):
+                found |= {word(key) for key in columns.counts(table[name])}
+    if task == "multiclass":
+        return tuple(sorted(found))
+    if len(found) > 2:
+        raise CannotJudge(f"a binary task has two classes, found {', '.join(sorted(found)[:5])}: set task = …")
+    positive = "1" if "1" in found or found <= {"0"} else max(found)
+    return (*(found - {positive} or {"0"}), positive)
+
+
+def word(key: Category) -> str:
+    """Return the class a category stands for."""
+    text = str(key)
+    return _WORDS.get(text.lower(), text)
+
+
+def is_score(column: pa.ChunkedArray) -> bool:
+    """Say whether a classifier's prediction column holds probabilities instead of classes."""
+    if not pa.types.is_floating(columns.value_type(column.type)):
+        return False
+    values = columns.present(column)
+    return bool((values % 1 != 0).any() and values.min() >= 0 and values.max() <= 1)
+
+
+def _predictions(
+    table: pa.Table, prediction: pa.ChunkedArray, roles: Roles, task: Task, places: dict[str, int]
+) -> tuple[Ints, Floats | None]:
+    """Return the predicted classes (−1 where missing) and the probabilities of the positive class."""
+    chance = None
+    if task == "binary" and roles.probability is not None and roles.probability in table.column_names:
+        chance = _numbers(table[roles.probability], "probability")
+    if task != "binary" or not is_score(prediction):
+        return columns.codes(prediction, _places(prediction, places)), chance
+    shown = columns.numeric(prediction)
+    said = np.where(np.isnan(shown), -1, shown >= 0.5).astype(np.int64)
+    return said, shown if chance is None else chance
+
+
+def _places(column: pa.ChunkedArray, classes: dict[str, int]) -> dict[Category, int]:
+    return {key: classes[word(key)] for key in columns.counts(column) if word(key) in classes}
+
+
+def _numbers(column: pa.ChunkedArray, part: str) -> Floats:
+    if columns.type_word(column.type) not in ("number", "nothing"):
+        raise CannotJudge(f"the {part} column holds {columns.type_word(column.type)}, expected numbers")
+    return columns.numeric(column)
+
+
+def _column(table: pa.Table, name: str | None, part: str) -> pa.ChunkedArray:
+    if name is None or name not in table.column_names:
+        raise CannotJudge(f"there is no {part} column" if name is None else f"there is no {part} column {name}")
+    return table[name]

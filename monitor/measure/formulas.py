@@ -1,0 +1,177 @@
+"""The performance metrics of a set of answers, by scikit-learn, and their confidence intervals."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from monitor.errors import CannotJudge
+from monitor.measure import intervals
+from monitor.measure.answers import Answers
+from monitor.measure.columns import Floats, Numbers
+from monitor.measure.intervals import Interval
+from monitor.measure.metrics import METRICS
+
+MOST_CLASSES = 100     # with more the interval of a macro average costs too much
+
+
+def value_of(metric: str, given: Answers) -> float:
+    """Return the metric on these answers. Raises CannotJudge, saying why, where it is not defined on them."""
+    if not len(given):
+        raise CannotJudge("no row has both a label and a prediction yet")
+    value = _VALUES[metric](usable(metric, given))
+    if not np.isfinite(value):
+        raise CannotJudge(f"{metric} has no finite value here")
+    return value
+
+
+def interval(metric: str, given: Answers) -> Interval | None:
+    """Return the 95 % confidence interval of the metric on usable answers; None where there is none."""
+    if given.task == "regression":
+        return _of_errors(metric, given)
+    if METRICS[metric].needs_probability and given.chance is not None:
+        return _of_probabilities(metric, given.truth, given.chance)
+    matrix = _matrix(given)
+    if metric == "accuracy":
+        return intervals.wilson(np.trace(matrix), len(given))
+    if given.task == "binary" and metric in ("precision", "recall"):
+        said_or_true = matrix[:, 1] if metric == "precision" else matrix[1]
+        return intervals.wilson(matrix[1, 1], said_or_true.sum())
+    if len(given.classes) > MOST_CLASSES:
+        return None
+    return intervals.confusion(matrix, _OF_MATRICES[f"{given.task} f1" if metric == "f1" else metric])
+
+
+def usable(metric: str, given: Answers) -> Answers:
+    """Keep the rows the metric is defined on. Raises CannotJudge where none are left, or one class only."""
+    if METRICS[metric].needs_probability:
+        if given.chance is None:
+            raise CannotJudge(f"{metric} needs a probability column")
+        given = given.take(~np.isnan(given.chance))
+    if metric == "mape":
+        given = given.take(given.truth != 0)
+    if not len(given):
+        raise CannotJudge(f"no labelled row is left that {metric} is defined on")
+    if metric == "r2" and len(np.unique(given.truth)) < 2:
+        raise CannotJudge("r2 needs labels that differ")
+    if metric in ("roc_auc", "balanced_accuracy") and len(np.unique(given.truth)) < 2:
+        raise CannotJudge(f"{metric} needs labels of two classes, all are {given.classes[int(given.truth[0])]}")
+    if metric in ("log_loss", "brier") and given.chance is not None and _outside(given.chance):
+        raise CannotJudge(f"{metric} needs probabilities between 0 and 1")
+    return given
+
+
+def _outside(chance: Floats) -> bool:
+    return bool(chance.min() < 0 or chance.max() > 1)
+
+
+def _of_classes(name: str) -> Callable[[Answers], float]:
+    """Precision, recall or F1: of the positive class where there are two, else the mean over the classes."""
+
+    def value(given: Answers) -> float:
+        binary = given.task == "binary"
+        average, undefined = ("binary", np.nan) if binary else ("macro", 0)
+        found = getattr(_sklearn(), name)(given.truth, given.said, average=average, zero_division=undefined)
+        if np.isnan(found):
+            raise CannotJudge(f"{name.removesuffix('_score')} is not defined: the positive class does not occur")
+        return float(found)
+
+    return value
+
+
+def _balanced_accuracy(given: Answers) -> float:
+    labels = np.unique(given.truth)     # classes the window has: others say nothing
+    return float(_sklearn().recall_score(given.truth, given.said, labels=labels, average="macro", zero_division=0))
+
+
+def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
+    return lambda given: float(getattr(_sklearn(), name)(given.truth, given.said, **options))
+
+
+def _of_chances(name: str, **options: Any) -> Callable[[Answers], float]:
+    return lambda given: float(getattr(_sklearn(), name)(given.truth, given.chance, **options))
+
+
+def _sklearn() -> ModuleType:
+    from sklearn import metrics
+
+    found: ModuleType = metrics
+    return found
+
+
+_VALUES: dict[str, Callable[[Answers], float]] = {
+    "accuracy": _plain("accuracy_score"),
+    "balanced_accuracy": _balanced_accuracy,
+    "precision": _of_classes("precision_score"),
+    "recall": _of_classes("recall_score"),
+    "f1": _of_classes("f1_score"),
+    "roc_auc": _of_chances("roc_auc_score"),
+    "log_loss": _of_chances("log_loss", labels=[0, 1]),
+    "brier": _of_chances("brier_score_loss", pos_label=1),
+    "mae": _plain("mean_absolute_error"),
+    "rmse": _plain("root_mean_squared_error"),
+    "r2": _plain("r2_score"),
+    "mape": _plain("mean_absolute_percentage_error"),
+    "bias": lambda given: float(np.mean(given.said - given.truth)),
+}
+
+
+def _of_errors(metric: str, given: Answers) -> Interval | None:
+    errors = given.said - given.truth
+    if metric == "rmse":
+        return intervals.root_mean(errors**2)
+    if metric == "r2":
+        return intervals.r_squared(errors, given.truth - np.mean(given.truth))
+    if metric == "bias":
+        return intervals.mean(errors)
+    return intervals.mean(np.abs(errors / given.truth) if metric == "mape" else np.abs(errors))
+
+
+def _of_probabilities(metric: str, truth: Numbers, chance: Floats) -> Interval | None:
+    if metric == "roc_auc":
+        return intervals.roc_auc(truth, chance)
+    if metric == "brier":
+        return intervals.mean((chance - truth) ** 2)
+    tiny = np.finfo(np.float64).eps        # as scikit-learn clips
+    return intervals.mean(-np.log(np.clip(np.where(truth == 1, chance, 1 - chance), tiny, 1 - tiny)))
+
+
+def _matrix(given: Answers) -> Numbers:
+    """Counts by (label, prediction)."""
+    k = len(given.classes)
+    cells: Numbers = np.bincount(given.truth * k + given.said, minlength=k * k).reshape(k, k)
+    return cells
+
+
+def _macro(per_class: Numbers, held: Numbers) -> Numbers:
+    """Mean over the classes held, an undefined share counting as zero, as scikit-learn's."""
+    means: Numbers = np.where(held, np.nan_to_num(per_class), 0).sum(axis=-1) / held.sum(axis=-1)
+    return means
+
+
+def _shares(matrices: Numbers, axis: int) -> Numbers:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares: Numbers = np.diagonal(matrices, axis1=-2, axis2=-1) / matrices.sum(axis=axis)
+    return shares
+
+
+def _held(matrices: Numbers) -> Numbers:
+    held: Numbers = (matrices.sum(axis=-1) + matrices.sum(axis=-2)) > 0
+    return held
+
+
+def _f1_by_class(matrices: Numbers) -> Numbers:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        hits = np.diagonal(matrices, axis1=-2, axis2=-1)
+        found: Numbers = 2 * hits / (matrices.sum(axis=-1) + matrices.sum(axis=-2))
+    return found
+
+
+_OF_MATRICES: dict[str, Callable[[Numbers], Numbers]] = {
+    "balanced_accuracy": lambda m: _macro(_shares(m, -1), m.sum(axis=-1) > 0),
+    "precision": lambda m: _macro(_shares(m, -2), _held(m)),
+    "recall": lambda m: _macro(_shares(m, -1), _held(m)),
+    "multiclass f1": lambda m: _macro(_f1_by_class(m), _held(m)),
+    "binary f1": lambda m: _f1_by_class(m)[..., 1],
+}

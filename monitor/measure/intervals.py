@@ -1,0 +1,78 @@
+"""95 % confidence intervals of the performance metrics, in closed form but for those of a confusion matrix."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from monitor.measure.columns import Floats, Ints, Numbers
+
+Interval = tuple[float, float]
+RESAMPLES = 200
+Z = 1.959963984540054     # 97.5 % quantile of the normal distribution
+
+
+def wilson(hits: float, n: float) -> Interval | None:
+    """Wilson (1927) score interval of a share, None without trials."""
+    if n <= 0:
+        return None
+    share, spare = hits / n, Z * Z / n
+    middle = (share + spare / 2) / (1 + spare)
+    half = Z * np.sqrt(share * (1 - share) / n + spare / (4 * n)) / (1 + spare)
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def mean(values: Floats) -> Interval | None:
+    """Normal interval of a mean, mean ± 1.96 sd/√n; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    half = Z * float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    middle = float(np.mean(values))
+    return middle - half, middle + half
+
+
+def root_mean(squares: Floats) -> Interval | None:
+    """Interval of the root of a mean, from the mean's own, cut off at zero."""
+    found = mean(squares)
+    return None if found is None else (float(np.sqrt(max(0.0, found[0]))), float(np.sqrt(found[1])))
+
+
+def r_squared(errors: Floats, deviations: Floats) -> Interval | None:
+    """Interval of 1 − Σe²/Σd² by the delta method for a ratio of means (Cochran 1977, section 2.11)."""
+    n, below = len(errors), float(np.mean(deviations**2)) if len(errors) else 0.0
+    if n < 2 or below == 0:
+        return None
+    ratio = float(np.mean(errors**2)) / below
+    half = Z * float(np.std(errors**2 - ratio * deviations**2, ddof=1)) / (below * np.sqrt(n))
+    return 1 - ratio - half, 1 - ratio + half
+
+
+def roc_auc(truth: Ints, chance: Floats) -> Interval | None:
+    """Interval of the area under the ROC curve: variance after DeLong et al. (1988), from ranks
+    (Sun and Xu 2014)."""
+    from scipy.stats import rankdata
+
+    ones, zeros = chance[truth == 1], chance[truth == 0]
+    m, n = len(ones), len(zeros)
+    if m < 2 or n < 2:
+        return None
+    ranks = rankdata(np.concatenate([ones, zeros]))
+    above = (ranks[:m] - rankdata(ones)) / n
+    below = 1 - (ranks[m:] - rankdata(zeros)) / m
+    area = float(np.mean(above))
+    half = Z * float(np.sqrt(np.var(above, ddof=1) / m + np.var(below, ddof=1) / n))
+    return max(0.0, area - half), min(1.0, area + half)
+
+
+def confusion(matrix: Numbers, of: Callable[[Numbers], Numbers]) -> Interval | None:
+    """Percentile bootstrap (Efron 1979, fixed seed) of a number of the confusion matrix.
+
+    Rows drawn with replacement make the cells multinomial, so cells are drawn instead of rows. `of` maps
+    matrices of shape (RESAMPLES, classes, classes) to numbers, NaN where undefined.
+    """
+    total = int(matrix.sum())
+    if total < 2:
+        return None
+    cells = np.random.default_rng(0).multinomial(total, matrix.ravel() / total, size=RESAMPLES)
+    found = of(cells.reshape(RESAMPLES, *matrix.shape).astype(np.float64))
+    found = found[np.isfinite(found)]
+    return (float(np.quantile(found, 0.025)), float(np.quantile(found, 0.975))) if len(found) else None

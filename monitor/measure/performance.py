@@ -1,0 +1,126 @@
+"""How well the model does on rows with a label, beside the reference, with 95 % confidence intervals."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.config.model import Task
+from monitor.config.roles import Roles
+from monitor.errors import CannotJudge
+from monitor.measure import formulas
+from monitor.measure.answers import Answers, answers, classes_of
+from monitor.measure.metrics import METRICS
+from monitor.records import Score, ScoreStatus
+
+RESAMPLES = 200
+RESAMPLED_ROWS = 20_000
+FEWEST_BLOCKS = 3
+
+
+def performance_scores(
+    reference: pa.Table, window: pa.Table, roles: Roles, task: Task, metric: str, provisional: bool
+) -> list[Score]:
+    """Score the labelled rows of the window by every metric of the task, the primary `metric` first.
+
+    A metric that cannot be had (no label yet, one class only, no probability) is insufficient with its reason.
+    """
+    names = sorted(names_for(task), key=lambda name: name != metric)
+    if roles.probability is None and task != "binary":
+        names = [name for name in names if not METRICS[name].needs_probability]
+    try:
+        classes = classes_of([reference, window], roles, task)
+        now = answers(window, roles, task, classes)
+    except CannotJudge as error:
+        return [_insufficient(name, str(error), 0, provisional) for name in names]
+    before = _reference(reference, roles, task, classes)
+    return [_score(name, now, before, provisional) for name in names]
+
+
+def names_for(task: Task) -> list[str]:
+    """Return the metrics of a task."""
+    return [name for name, metric in METRICS.items() if task in metric.tasks]
+
+
+def metric_sd(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str) -> Score:
+    """Return the standard deviation (ddof 1) of the metric from block to block of the reference.
+
+    A block counts when the metric is defined on it and it has at least half the median block's labelled rows.
+    With fewer than three such blocks it is the spread over 200 resamples of a block's size instead.
+    """
+    score = Score(metric="metric_sd", method=metric)
+    try:
+        classes = classes_of(list(blocks), roles, task)
+        read = [answers(block, roles, task, classes) for block in blocks]
+        return _sd(score, [block for block in read if len(block)], metric)
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+
+
+def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
+    if not blocks:
+        raise CannotJudge("the reference has no labelled rows")
+    size = float(np.median([len(block) for block in blocks]))
+    score = replace(score, n=sum(map(len, blocks)))
+    values = _defined(metric, [block for block in blocks if len(block) >= size / 2])
+    if len(values) >= FEWEST_BLOCKS:
+        return replace(score, value=float(np.std(values, ddof=1)))
+    rows = max(2, min(int(size), RESAMPLED_ROWS))
+    pooled, generator = _pool(blocks), np.random.default_rng(0)
+    resamples = (pooled.take(generator.integers(len(pooled), size=rows)) for _ in range(RESAMPLES))
+    values = _defined(metric, resamples)
+    if len(values) < RESAMPLES / 2:
+        raise CannotJudge(f"{metric} is not defined on resamples of {rows} labelled rows of the reference")
+    value = float(np.std(values, ddof=1)) * np.sqrt(rows / max(size, 2.0))
+    reason = f"from resamples of {rows} rows: the reference has {len(blocks)} block(s), fewer than {FEWEST_BLOCKS}"
+    return replace(score, value=float(value), reason=reason)
+
+
+def _score(metric: str, now: Answers, before: Answers | None, provisional: bool) -> Score:
+    score = Score(metric=metric, n=len(now), provisional=provisional)
+    if before is not None:
+        score = replace(score, reference=_defined_or_none(metric, before))
+    try:
+        score = replace(score, value=formulas.value_of(metric, now))
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+    used = formulas.usable(metric, now)
+    low, high = formulas.interval(metric, used) or (None, None)
+    reason = f"{len(now) - len(used)} rows with a label of zero left out" if metric == "mape" else None
+    return replace(score, low=low, high=high, n=len(used), reason=reason if len(used) < len(now) else None)
+
+
+def _insufficient(metric: str, reason: str, n: int, provisional: bool) -> Score:
+    return Score(metric=metric, status=ScoreStatus.INSUFFICIENT, reason=reason, n=n, provisional=provisional)
+
+
+def _reference(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...]) -> Answers | None:
+    try:
+        return answers(table, roles, task, classes)
+    except CannotJudge:
+        return None           # a reference without labels: the numbers stand alone
+
+
+def _defined_or_none(metric: str, given: Answers) -> float | None:
+    return next(iter(_defined(metric, [given])), None)
+
+
+def _defined(metric: str, many: Iterable[Answers]) -> list[float]:
+    values = []
+    for given in many:
+        with suppress(CannotJudge):
+            values.append(formulas.value_of(metric, given))
+    return values
+
+
+def _pool(blocks: list[Answers]) -> Answers:
+    chances = [block.chance for block in blocks if block.chance is not None]
+    return replace(
+        blocks[0],
+        truth=np.concatenate([block.truth for block in blocks]),
+        said=np.concatenate([block.said for block in blocks]),
+        at=np.concatenate([block.at for block in blocks]),
+        chance=np.concatenate(chances) if len(chances) == len(blocks) else None,
+    )

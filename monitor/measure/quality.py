@@ -1,0 +1,173 @@
+"""Data quality: shares of missing, unseen and out-of-range values, schema, row count, labels, staleness."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config.model import QualitySection
+from monitor.config.roles import Roles
+from monitor.errors import CannotJudge
+from monitor.measure import columns
+from monitor.records import Score, ScoreStatus
+
+
+def quality_scores(
+    reference: pa.Table, window: pa.Table, roles: Roles, section: QualitySection, as_of: datetime, maturity: timedelta
+) -> list[Score]:
+    """Score the window's data beside the reference's, as seen at `as_of`; rows older than `maturity` should have labels.
+
+    Shares are of the window's rows (missing) or of its present values (unseen, out of range). Without
+    `section.stale` staleness is told and never judged.
+    """
+    scores = [Score(metric="rows", value=float(window.num_rows), n=window.num_rows)]
+    scores.append(_staleness(window, roles, section, as_of))
+    if roles.label is not None:
+        old = as_of - maturity
+        scores.append(_label_coverage(reference, window, roles.label))
+        scores.append(_never_labelled(reference, window, roles.label, roles.timestamp, old))
+    return [*scores, *column_quality(reference, window, roles, section)]
+
+
+def column_quality(reference: pa.Table, window: pa.Table, roles: Roles, section: QualitySection) -> list[Score]:
+    """Score each column's missing values, and those the reference never had: what needs no moments and no labels."""
+    missing = [_missing(name, reference, window, section) for name in _watched(roles)]
+    kinds = {name: kind for name, kind in roles.features.items() if kind != "text"}
+    return [*missing, *(_outside(name, kind, reference, window) for name, kind in kinds.items())]
+
+
+def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles) -> Score:
+    """Count columns that are missing or changed between number, text and time: `schema_changes`, breached above zero.
+
+    Widths, integer or float, booleans as numbers, dictionary encoding and all-null columns are no change. The
+    label may be missing: labels come late.
+    """
+    sentences = []
+    for name in _named(roles):
+        before, now = (_word(schema, name) for schema in (reference, window))
+        if now is None and before is not None and name != roles.label:
+            sentences.append(f"column {name} is missing")
+        elif now is not None and before is not None and now != before and "nothing" not in (now, before):
+            sentences.append(f"column {name} holds {now}, {before} in the reference")
+    status = ScoreStatus.BREACHED if sentences else ScoreStatus.OK
+    return Score(
+        metric="schema_changes", value=float(len(sentences)), status=status, reason="; ".join(sentences) or None
+    )
+
+
+def _watched(roles: Roles) -> list[str]:
+    """Features and what the model said: the columns no row should lack."""
+    said = [name for name in (roles.prediction, roles.probability) if name]
+    return [*roles.features, *said]
+
+
+def _named(roles: Roles) -> list[str]:
+    others = [roles.timestamp, *([roles.label] if roles.label is not None else [])]
+    return list(dict.fromkeys([*others, *_watched(roles)]))
+
+
+def _word(schema: pa.Schema, name: str) -> str | None:
+    return columns.type_word(schema.field(name).type) if name in schema.names else None
+
+
+def _missing(name: str, reference: pa.Table, window: pa.Table, section: QualitySection) -> Score:
+    score = Score(metric="missing_share", column=name, n=window.num_rows, reference=_missing_share(reference, name))
+    if not window.num_rows:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
+    value = 1.0 if name not in window.column_names else _missing_share(window, name)
+    threshold = min(1.0, (score.reference or 0.0) + section.missing)
+    score = replace(score, value=value, threshold=threshold)
+    if value is not None and value - (score.reference or 0.0) > section.missing:
+        held = "" if score.reference is None else f", {score.reference:.1%} in the reference"
+        return replace(score, status=ScoreStatus.BREACHED, reason=f"{value:.1%} of {name} is missing{held}")
+    return score
+
+
+def _missing_share(table: pa.Table, name: str) -> float | None:
+    if name not in table.column_names or not table.num_rows:
+        return None
+    return columns.missing(table[name]) / table.num_rows
+
+
+def _outside(name: str, kind: str, reference: pa.Table, window: pa.Table) -> Score:
+    metric, measure = _MEASURES[kind]
+    score = Score(metric=metric, column=name, n=window.num_rows, status=ScoreStatus.INSUFFICIENT)
+    absent = [where for where, table in (("reference", reference), ("window", window)) if name not in table.column_names]
+    if absent:
+        return replace(score, status=ScoreStatus.FAILED, reason=f"the {absent[0]} has no column {name}")
+    try:
+        outside, held = measure(reference[name], window[name])
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.FAILED, reason=str(error))
+    if not held:
+        return replace(score, n=0, reason="every value in the window is missing")
+    return replace(score, value=outside / held, n=held, reference=0.0, status=ScoreStatus.OK)
+
+
+def _unseen(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> tuple[int, int]:
+    """Count the window's values of a category the reference never had, and all its values."""
+    known, now = {str(key) for key in columns.counts(reference)}, columns.counts(window)
+    return sum(times for key, times in now.items() if str(key) not in known), sum(now.values())
+
+
+def _out_of_range(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> tuple[int, int]:
+    """Count the window's values below the reference's smallest or above its largest, and all its values."""
+    known, now = columns.present(reference), columns.present(window)
+    if not len(known):
+        raise CannotJudge("every value in the reference is missing")
+    return int(((now < known.min()) | (now > known.max())).sum()), len(now)
+
+
+_MEASURES: dict[str, tuple[str, Callable[[pa.ChunkedArray, pa.ChunkedArray], tuple[int, int]]]] = {
+    "categorical": ("unseen_share", _unseen),
+    "numerical": ("out_of_range_share", _out_of_range),
+}
+
+
+def _label_coverage(reference: pa.Table, window: pa.Table, label: str) -> Score:
+    score = Score(metric="label_coverage", n=window.num_rows, reference=_labelled_share(reference, label))
+    value = _labelled_share(window, label)
+    if value is None:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
+    return replace(score, value=value)
+
+
+def _never_labelled(reference: pa.Table, window: pa.Table, label: str, timestamp: str, old: datetime) -> Score:
+    old_rows = _until(window, timestamp, old)
+    covered, before = _labelled_share(old_rows, label), _labelled_share(_until(reference, timestamp, old), label)
+    score = Score(
+        metric="never_labelled_share", n=old_rows.num_rows, reference=None if before is None else 1 - before
+    )
+    if covered is None:
+        reason = "no row is old enough for its label to be overdue"
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=reason)
+    return replace(score, value=1 - covered)
+
+
+def _labelled_share(table: pa.Table, label: str) -> float | None:
+    if not table.num_rows:
+        return None
+    missing = columns.missing(table[label]) if label in table.column_names else table.num_rows
+    return 1 - missing / table.num_rows
+
+
+def _until(table: pa.Table, timestamp: str, moment: datetime) -> pa.Table:
+    times = table[timestamp]
+    limit = moment if times.type.tz is not None else moment.astimezone(UTC).replace(tzinfo=None)
+    return table.filter(pc.less_equal(times, pa.scalar(limit, times.type)))
+
+
+def _staleness(window: pa.Table, roles: Roles, section: QualitySection, as_of: datetime) -> Score:
+    score = Score(metric="staleness_seconds", n=window.num_rows)
+    if section.stale is not None:
+        score = replace(score, threshold=section.stale.total_seconds())
+    newest = pc.max(window[roles.timestamp]).as_py() if window.num_rows else None
+    if newest is None:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
+    value = (as_of - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
+    score = replace(score, value=max(0.0, value))
+    if score.threshold is not None and value > score.threshold:
+        return replace(score, status=ScoreStatus.BREACHED, reason=f"the newest row is {value / 3600:.1f} hours old")
+    return score

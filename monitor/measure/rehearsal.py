@@ -1,0 +1,192 @@
+"""The rehearsal: would a small model fitted just before a window have done better on it than the one in service?"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config.model import Task
+from monitor.config.roles import Roles
+from monitor.errors import CannotJudge
+from monitor.measure import columns
+from monitor.measure.answers import Answers, answers, classes_of, word
+from monitor.measure.columns import Category, Floats, Ints
+from monitor.measure.formulas import usable, value_of
+from monitor.measure.metrics import better_by
+from monitor.records import Score, ScoreStatus
+
+FEWEST_ROWS = 200          # labelled rows to fit on, or ten a feature where that is more
+FEWEST_SCORED = 30         # labelled rows of the window
+MOST_CATEGORIES = 255      # of one column, the most frequent ones; the limit of scikit-learn's bins
+MOST_CLASSES = 50          # one tree a class and round: with more a fit costs too much
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """A fitted model and what it needs to read rows; without a model, `reason` says why."""
+
+    model: Any = None
+    classes: tuple[str, ...] = ()
+    categories: dict[str, dict[Category, int]] | None = None   # per categorical feature
+    features: tuple[str, ...] = ()
+    rows: int = 0
+    reason: str | None = None
+
+
+def fit(past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int) -> Challenger:
+    """Fit gradient boosting (fixed seed) on the newest `max_rows` labelled rows of `past`.
+
+    `past` holds only labels that were known before the window to be scored began. Too little to fit on is a
+    Challenger without a model and its reason.
+    """
+    try:
+        return _fit(past, roles, task, metric, max_rows)
+    except CannotJudge as error:
+        return Challenger(reason=str(error))
+
+
+def gains(
+    challenger: Challenger | None,
+    earlier: Challenger | None,
+    window: pa.Table,
+    roles: Roles,
+    task: Task,
+    metric: str,
+    provisional: bool = False,
+) -> list[Score]:
+    """Score the challenger against the model in service, and against the earlier challenger, on the same rows.
+
+    `challenger_gain`: how much better it is than the model in service, in the metric's unit, positive where
+    retraining would have helped. `challenger_placebo`: how much better than the challenger of the window before.
+    """
+    nobody = Challenger(reason="there is no challenger of the window before yet")
+    against: list[tuple[str, Challenger | None]] = [("challenger_gain", None), ("challenger_placebo", earlier or nobody)]
+    mine = challenger or Challenger(reason="there is no challenger")
+    return [_gain(name, mine, other, window, roles, task, metric, provisional) for name, other in against]
+
+
+def rehearse(
+    past: pa.Table,
+    earlier_past: pa.Table | None,
+    window: pa.Table,
+    roles: Roles,
+    task: Task,
+    metric: str,
+    max_rows: int,
+) -> list[Score]:
+    """Fit on `past` and on `earlier_past`, and return the gains on the window."""
+    earlier = None if earlier_past is None else fit(earlier_past, roles, task, metric, max_rows)
+    return gains(fit(past, roles, task, metric, max_rows), earlier, window, roles, task, metric)
+
+
+def _fit(past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int) -> Challenger:
+    names = tuple(name for name, kind in roles.features.items() if kind != "text" and name in past.column_names)
+    if not names or roles.label is None or roles.label not in past.column_names:
+        raise CannotJudge("there are no features to fit on" if not names else "there are no labels to fit on")
+    rows = _newest_labelled(past, roles.label, roles.timestamp, max_rows)
+    wanted = max(FEWEST_ROWS, 10 * len(names))
+    if rows.num_rows < wanted:
+        raise CannotJudge(f"{rows.num_rows} labelled rows before the window, fewer than the {wanted} a challenger needs")
+    classes, truth = _labels(rows[roles.label], task)
+    categories = {name: _categories(rows[name]) for name in names if roles.features[name] == "categorical"}
+    blank = Challenger(None, classes, categories, names, rows.num_rows)
+    model = _booster(task, metric, [name in categories for name in names])
+    model.fit(_matrix(blank, rows), truth)
+    return Challenger(model, classes, categories, names, rows.num_rows)
+
+
+def _newest_labelled(past: pa.Table, label: str, timestamp: str, max_rows: int) -> pa.Table:
+    known = past.filter(pc.is_valid(past[label]))
+    if known.num_rows <= max_rows:
+        return known
+    return known.take(pc.sort_indices(known, sort_keys=[(timestamp, "ascending")])[-max_rows:])
+
+
+def _labels(label: pa.ChunkedArray, task: Task) -> tuple[tuple[str, ...], Floats | Ints]:
+    if task == "regression":
+        return (), columns.numeric(label)
+    found = columns.counts(label)
+    classes = tuple(sorted({word(key) for key in found}))
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        raise CannotJudge(f"the labels before the window have {len(classes)} classes, expected 2 to {MOST_CLASSES}")
+    return classes, columns.codes(label, {key: classes.index(word(key)) for key in found})
+
+
+def _booster(task: Task, metric: str, categorical: list[bool]) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    options: dict[str, Any] = {"random_state": 0, "early_stopping": False, "categorical_features": categorical}
+    if task == "regression":
+        return HistGradientBoostingRegressor(loss=_LOSSES.get(metric, "squared_error"), **options)
+    return HistGradientBoostingClassifier(**options)
+
+
+_LOSSES = {"mae": "absolute_error"}
+
+
+def _categories(column: pa.ChunkedArray) -> dict[Category, int]:
+    found = sorted(columns.counts(column).items(), key=lambda pair: (-pair[1], str(pair[0])))
+    return {key: place for place, (key, _) in enumerate(found[:MOST_CATEGORIES])}
+
+
+def _matrix(challenger: Challenger, table: pa.Table) -> Floats:
+    """Rows × features: numbers, or places among the known categories; NaN for the missing and the unknown."""
+    places = challenger.categories or {}
+    matrix = np.full((table.num_rows, len(challenger.features)), np.nan)
+    for at, name in enumerate(challenger.features):
+        if name not in table.column_names:
+            continue
+        if name in places:
+            codes = columns.codes(table[name], places[name])
+            matrix[:, at] = np.where(codes < 0, np.nan, codes)
+        else:
+            matrix[:, at] = columns.numeric(table[name])
+    return matrix
+
+
+def _gain(
+    name: str,
+    challenger: Challenger,
+    other: Challenger | None,
+    window: pa.Table,
+    roles: Roles,
+    task: Task,
+    metric: str,
+    provisional: bool,
+) -> Score:
+    """Compare the challenger with `other`, or with the model in service where that is None."""
+    score = Score(metric=name, method=metric, provisional=provisional)
+    try:
+        served = _served(window, roles, task, metric, challenger)
+        ours = value_of(metric, _said(challenger, window, served))
+        theirs = value_of(metric, served if other is None else _said(other, window, served))
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+    return replace(score, value=better_by(metric, ours, theirs), n=len(served))
+
+
+def _served(window: pa.Table, roles: Roles, task: Task, metric: str, fitted: Challenger) -> Answers:
+    """What the model in service said on the labelled rows. Raises CannotJudge where they are too few."""
+    if fitted.model is None:
+        raise CannotJudge(fitted.reason or "there is no challenger")
+    classes = classes_of([window], roles, task, fitted.classes)
+    served = usable(metric, answers(window, roles, task, classes))
+    if len(served) < FEWEST_SCORED:
+        raise CannotJudge(f"the window has {len(served)} labelled rows, fewer than the {FEWEST_SCORED} needed")
+    return served
+
+
+def _said(fitted: Challenger, window: pa.Table, served: Answers) -> Answers:
+    """What a challenger says on the rows that were served."""
+    if fitted.model is None:
+        raise CannotJudge(fitted.reason or "there is no challenger")
+    matrix = _matrix(fitted, window.take(served.at))
+    if served.task == "regression":
+        return replace(served, said=fitted.model.predict(matrix))
+    places = np.array([served.classes.index(name) for name in fitted.classes])
+    chances = fitted.model.predict_proba(matrix)
+    said = places[chances.argmax(axis=1)]
+    chance = chances[:, places == 1].sum(axis=1) if served.task == "binary" else None
+    return replace(served, said=said, chance=chance)
