@@ -1,0 +1,201 @@
+"""CSV: delimiter, decimal sign, encoding and the order of dates are guessed unless configured."""
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.csv
+
+from monitor.config.model import CsvSection
+from monitor.errors import SourceError
+from monitor.sources.moments import guess_day_first
+from monitor.sources.text import TextFormat, mark_numbers
+
+_DELIMITERS = ",;\t|"
+_HEAD = 512 * 1024               # bytes looked at when guessing, and a quarter of them at three later places
+_FILES = 10                      # files looked at when guessing
+_MISSING = [*pa.csv.ConvertOptions().null_values, "None", "<NA>", "NaT"]
+_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+_CODE = re.compile(r"0\d{2,}")   # 007, 01234: a code, not a number
+_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}")
+_PARSE_ERROR = re.compile(r"CSV parse error: (Row #\d+: )?Expected \d+ columns, got \d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the files are written; `encoding` None: UTF-8, else cp1252, file by file."""
+
+    delimiter: str
+    decimal: str
+    encoding: str | None
+    day_first: bool | None
+    codes: frozenset[str] = frozenset()      # columns of digits that are text
+
+
+class Delimited(TextFormat):
+    def __init__(self, section: CsvSection, files: Sequence[Path], zone: ZoneInfo) -> None:
+        super().__init__(zone)
+        try:
+            sample = [part for path in _spread(files) if (part := _sample(path, section.encoding))]
+        except LookupError:
+            raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected such as utf-8 or cp1252") from None
+        self._dialect: Dialect = _guess(section, [text for text, _ in sample])
+        self._found = sorted({encoding for _, encoding in sample}) or ["utf-8"]
+        self._decimal = self._dialect.decimal
+        self.day_first = self._dialect.day_first
+        self._ambiguous = section.day_first is None and self.day_first is None
+
+    def guesses(self) -> dict[str, str]:
+        found = {
+            "delimiter": self._dialect.delimiter,
+            "decimal": self._dialect.decimal,
+            "encoding": self._dialect.encoding or ", ".join(self._found),
+        }
+        if self._ambiguous:
+            return found
+        return found | {"day_first": "true" if self.day_first else "false"}
+
+    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
+        text, _ = _decode(_whole_lines(data, self._dialect), self._dialect.encoding, path)
+        names, lines = _header(text, self._dialect.delimiter)
+        duplicates = [name for name, count in Counter(names).items() if count > 1 and name]
+        if duplicates:
+            raise SourceError(f"{path}: column {duplicates[0]} is there twice, expected different names")
+        kept = [name for name in names if name and (columns is None or name in columns)]
+        if not kept or _is_blank(text, lines):
+            return pa.table({name: pa.nulls(0) for name in kept})
+        table = self._convert(text.encode(), path, names, lines, kept)
+        texts = [f.name for f in table.schema if pa.types.is_string(f.type) and f.name not in self._dialect.codes]
+        return mark_numbers(table, texts, self._decimal)
+
+    def _convert(self, data: bytes, path: Path, names: list[str], lines: int, kept: list[str]) -> pa.Table:
+        def read(threads: bool) -> pa.Table:
+            return pa.csv.read_csv(
+                pa.BufferReader(data),
+                pa.csv.ReadOptions(skip_rows=lines, use_threads=threads,
+                                   column_names=[name or f"\x1f{place}" for place, name in enumerate(names)]),
+                pa.csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=b'"' in data),
+                pa.csv.ConvertOptions(include_columns=kept, decimal_point=self._decimal, null_values=_MISSING,
+                                      strings_can_be_null=True,
+                                      column_types=dict.fromkeys(self._dialect.codes, pa.string())),
+            )
+
+        try:
+            return read(threads=True)
+        except pa.ArrowInvalid:
+            pass
+        try:
+            return read(threads=False)       # once more: now the message can name the row
+        except pa.ArrowInvalid as error:
+            match = _PARSE_ERROR.search(str(error))
+            what = match[0].removeprefix("CSV parse error: ") if match else str(error).splitlines()[0][:120]
+            raise SourceError(f"{path}: is no regular CSV file ({what}), expected as many fields in each row as in the "
+                              f"header, divided by {self._dialect.delimiter!r}") from None
+
+
+def _guess(section: CsvSection, texts: list[str]) -> Dialect:
+    delimiter = section.delimiter or _guess_delimiter(texts)
+    tables = [rows for text in texts if (rows := list(csv.reader(io.StringIO(text), delimiter=delimiter)))]
+    cells = [cell.strip() for rows in tables for row in rows[1:] for cell in row]
+    decimal = section.decimal or _guess_decimal(cells, delimiter)
+    dates = [cell for cell in cells if _DATE.match(cell)]
+    day_first = guess_day_first(dates) if section.day_first is None else section.day_first
+    if day_first is None and dates:
+        day_first = decimal == "," or delimiter == ";"      # nothing settles it: as such a file's country writes
+    codes = frozenset(
+        name.strip() for rows in tables for row in rows[1:] if len(row) == len(rows[0])
+        for name, cell in zip(rows[0], row, strict=True) if _CODE.fullmatch(cell)
+    )
+    return Dialect(delimiter, decimal, section.encoding, day_first, codes)
+
+
+def _guess_delimiter(texts: list[str]) -> str:
+    """Return the delimiter that cuts the first file into most columns, alike in nearly all rows."""
+    def width(delimiter: str) -> int:
+        rows = [row for row in csv.reader(io.StringIO(texts[0]), delimiter=delimiter) if row][:500]
+        alike = sum(len(row) == len(rows[0]) for row in rows)
+        return len(rows[0]) if alike >= 0.9 * len(rows) else 0
+
+    return max(_DELIMITERS, key=width) if texts and texts[0].strip() else ","
+
+
+def _guess_decimal(cells: Iterable[str], delimiter: str) -> str:
+    comma = [cell for cell in cells if _COMMA.fullmatch(cell)]
+    if delimiter == "," and all(_THOUSANDS.fullmatch(cell) for cell in comma):
+        return "."
+    return "," if len(comma) > sum(bool(_POINT.fullmatch(cell)) for cell in cells) else "."
+
+
+def _spread(files: Sequence[Path]) -> list[Path]:
+    if len(files) <= _FILES:
+        return list(files)
+    return [files[place * (len(files) - 1) // (_FILES - 1)] for place in range(_FILES)]
+
+
+def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
+    """Return whole lines from the head and later places of a file, decoded, and the encoding; None when empty."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_HEAD)
+            size = path.stat().st_size
+            for place in (1, 2, 3) if size > _HEAD else ():
+                data = data[: data.rfind(b"\n") + 1] or data
+                file.seek(max(_HEAD, size * place // 3 - _HEAD // 4))
+                data += file.read(_HEAD // 4).partition(b"\n")[2]
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}), expected a readable file") from None
+    if data.count(b"\n") > 1:
+        data = data[: data.rfind(b"\n") + 1]
+    return _decode(data, encoding, path) if data.strip() else None
+
+
+def _decode(data: bytes, encoding: str | None, path: Path) -> tuple[str, str]:
+    """Return the text without byte order mark, and the encoding it was read in."""
+    if encoding is None and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        return data.decode(encoding or "utf-8").removeprefix("\ufeff"), encoding or "utf-8"
+    except UnicodeDecodeError as error:
+        if encoding is None:
+            return data.decode("cp1252", errors="replace"), "cp1252"
+        raise SourceError(f"{path}: is not written in {encoding} (byte {error.start}); correct csv.encoding") from None
+
+
+def _header(text: str, delimiter: str) -> tuple[list[str], int]:
+    """Return the column names and the number of lines they take, blank ones before them included."""
+    reader = csv.reader(io.StringIO(text[:_HEAD]), delimiter=delimiter)
+    names = next((row for row in reader if row), [])
+    return [name.strip() for name in names], reader.line_num
+
+
+def _is_blank(text: str, lines: int) -> bool:
+    start = 0
+    for _ in range(lines):
+        start = text.find("\n", start) + 1
+        if start == 0:
+            return True
+    return not text[start : start + _HEAD].strip()
+
+
+def _whole_lines(data: bytes, dialect: Dialect) -> bytes:
+    """Leave out a last line that is still being written: no newline, and too few fields or an open quote."""
+    start = data.rfind(b"\n") + 1
+    tail = data[start:]
+    if not tail or start == 0 or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data
+    if data.count(b'"') % 2:
+        return data[: data.rfind(b"\n", 0, data.rfind(b'"')) + 1]
+    names, _ = _header(data[:_HEAD].decode("latin-1"), dialect.delimiter)
+    fields = next(csv.reader([tail.decode("latin-1")], delimiter=dialect.delimiter))
+    return data if len(fields) == len(names) else data[:start]
+
+

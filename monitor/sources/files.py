@@ -1,0 +1,237 @@
+"""Files as a source: one path, a glob, or a growing folder, all of one format."""
+
+import glob
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from monitor.config.model import SourceSection
+from monitor.errors import NotInThisVersion, SourceError
+from monitor.sources.moments import between, to_utc
+from monitor.sources.types import conform, is_number, tidy, unify, union
+
+T = TypeVar("T")
+
+ENDINGS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_UNFINISHED = (".tmp", ".part", ".open")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What changes about a file when it is written."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        stat = path.stat()
+        return cls(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+class Format(Protocol):
+    """How one kind of file is read; `read` may yield more rows than the bounds, never fewer."""
+
+    day_first: bool | None
+    grows: bool                              # reads a steady copy of a file that is being appended to
+
+    def guesses(self) -> dict[str, str]: ...
+    def schema(self, path: Path) -> pa.Schema: ...
+    def settle(self, table: pa.Table) -> pa.Table: ...
+    def read(
+        self, path: Path, columns: Sequence[str] | None, timestamp: str | None, start: datetime | None, end: datetime | None
+    ) -> Iterator[pa.Table]: ...
+
+
+class FileSource:
+    def __init__(self, section: SourceSection, zone: ZoneInfo) -> None:
+        self.origin = str(section.path)
+        self._section = section
+        self._zone = zone
+        if "://" in self.origin:
+            raise NotInThisVersion(f"{self.origin}: object stores are not in this version, expected a file, glob or folder")
+
+    def fingerprint(self) -> str:
+        stamps = [Stamp.of(path) for path in self._files()]
+        return hashlib.sha256(repr(stamps).encode()).hexdigest()
+
+    def content_id(self) -> str:
+        whole = hashlib.sha256()
+        for path in self._files():
+            whole.update(_steadily(path, _digest))
+        return whole.hexdigest()
+
+    def guesses(self) -> dict[str, str]:
+        return self._format.guesses()
+
+    def schema(self) -> pa.Schema:
+        return union((str(path), _steadily(path, self._format.schema, grows=self._format.grows)) for path in self._files())
+
+    def read(
+        self,
+        columns: Sequence[str] | None,
+        *,
+        timestamp: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        moments: Sequence[str] = (),
+    ) -> pa.Table:
+        times = list(dict.fromkeys([*([timestamp] if timestamp else []), *moments]))
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *times]))
+
+        def load(path: Path) -> pa.Table:
+            parts = self._format.read(path, wanted, timestamp, start, end)
+            return pa.concat_tables([self._trim(part, path, times, timestamp, start, end) for part in parts])
+
+        pieces = {str(path): _steadily(path, load, grows=self._format.grows) for path in self._files()}
+        self._require([*(wanted or ()), *times], timestamp, pieces)
+        schema = _common(pieces)
+        if wanted is not None:
+            kinds = {field.name: field.type for field in schema}
+            schema = pa.schema([(name, kinds.get(name, pa.null())) for name in wanted])
+        schema = _with_times(schema, times)
+        return pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
+                                or [schema.empty_table()])
+
+    def _trim(
+        self, part: pa.Table, path: Path, times: list[str], timestamp: str | None, start: datetime | None, end: datetime | None
+    ) -> pa.Table:
+        for name in times:
+            if name in part.schema.names:
+                place = part.schema.get_field_index(name)
+                where = f"{path}: column {name}"
+                part = part.set_column(
+                    place, name, to_utc(part[name], self._zone, where=where, day_first=self._format.day_first)
+                )
+        if timestamp is not None and timestamp in part.schema.names:
+            part = between(part, timestamp, start, end)
+        return tidy(self._format.settle(part))
+
+    def _require(self, names: list[str], timestamp: str | None, pieces: dict[str, pa.Table]) -> None:
+        """Raise SourceError where a column is in no file, or the timestamp is not in every one."""
+        filled = {path: piece for path, piece in pieces.items() if self._has_header(path, piece)}
+        for name in names:
+            without = [path for path, piece in filled.items() if name not in piece.schema.names]
+            if without and (name == timestamp or len(without) == len(filled)):
+                there = self._format.schema(Path(without[0])).names
+                raise SourceError(f"{without[0]}: has no column {name}, expected it beside {', '.join(there[:20])}")
+
+    def _has_header(self, path: str, piece: pa.Table) -> bool:
+        return piece.num_columns > 0 or bool(self._format.schema(Path(path)).names)
+
+    @cached_property
+    def _format(self) -> Format:
+        kind = self._section.format or self._kind_by_ending()
+        if kind == "parquet":
+            from monitor.sources.parquet import Parquet
+
+            return Parquet(self._zone)
+        if kind == "csv":
+            from monitor.sources.delimited import Delimited
+
+            return Delimited(self._section.csv, self._files(), self._zone)
+        from monitor.sources.jsonl import JsonLines
+
+        return JsonLines(self._zone)
+
+    def _kind_by_ending(self) -> str:
+        found = {ENDINGS[path.suffix.lower()] for path in self._files() if path.suffix.lower() in ENDINGS}
+        if len(found) == 1:
+            return found.pop()
+        what = f"holds several formats ({', '.join(sorted(found))})" if found else "has no ending that names its format"
+        raise SourceError(f'{self.origin}: {what}, expected one; say which with format = "parquet", "csv" or "jsonl"')
+
+    def _files(self) -> list[Path]:
+        """Return the files there are now, by name. Raises SourceError where there are none."""
+        try:
+            found = sorted(self._candidates())
+        except OSError as error:
+            raise _unreadable(error.filename or self.origin, error) from None
+        if not found:
+            raise SourceError(f"{self.origin}: there is no such file, expected at least one to read")
+        return found
+
+    def _candidates(self) -> list[Path]:
+        path = Path(self.origin)
+        if path.is_file():
+            return [path]
+        if path.is_dir():
+            return [file for file in _below(path) if self._fits(file)]
+        return [found for found in map(Path, glob.glob(self.origin, recursive=True)) if found.is_file() and _finished(found)]
+
+    def _fits(self, file: Path) -> bool:
+        kind = ENDINGS.get(file.suffix.lower())
+        return _finished(file) and kind is not None and (self._section.format in (None, kind))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent) / name for name in names)
+
+
+def _finished(file: Path) -> bool:
+    return not file.name.startswith(".") and file.suffix.lower() not in _UNFINISHED
+
+
+def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> T:
+    """Return load(path), once more if the file was written meanwhile. Raises SourceError.
+
+    `grows`: load itself takes a steady look, so that a file may go on growing behind it.
+    """
+    for attempt in (1, 2):
+        try:
+            before = Stamp.of(path)
+            result = load(path)
+            if grows or Stamp.of(path) == before:
+                return result
+        except OSError as error:
+            if attempt == 2:
+                raise _unreadable(str(path), error) from None
+        except SourceError:
+            if attempt == 2 or Stamp.of(path) == before:
+                raise
+    raise SourceError(f"{path}: was written while it was read, twice; write to a name ending in .tmp and rename it")
+
+
+def _unreadable(place: str, error: OSError) -> SourceError:
+    return SourceError(f"{place}: cannot be read ({error.strerror or error}), expected a readable file or folder")
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _common(pieces: dict[str, pa.Table]) -> pa.Schema:
+    """Return the types of the files that hold rows, numbers as wide as in any file.
+
+    A column is text because of rows that are read, not because of a bad value in another file.
+    """
+    schemas = {path: piece.schema for path, piece in pieces.items()}
+    used = union((path, schemas[path]) for path, piece in pieces.items() if piece.num_rows)
+    kinds = {field.name: field.type for field in used}
+    for schema in schemas.values():
+        for field in schema:
+            known = kinds.get(field.name, pa.null())
+            if pa.types.is_null(known) or (is_number(known) and is_number(field.type)):
+                kinds[field.name] = unify(known, field.type)
+    return pa.schema(kinds.items())
+
+
+def _with_times(schema: pa.Schema, times: list[str]) -> pa.Schema:
+    moment = pa.timestamp("us", "UTC")
+    return pa.schema([(field.name, moment if field.name in times else field.type) for field in schema])

@@ -1,0 +1,81 @@
+"""An id for every row, and one hash for sampling: the same on every machine, run after run."""
+
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.errors import SourceError
+from monitor.sources.types import as_text
+
+Hashes = npt.NDArray[np.uint64]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def row_ids(table: pa.Table, column: str | None) -> pa.Array:
+    """Return the ids of the rows as strings: the id column's, or where there is none a hash of the whole row.
+
+    The hash covers all columns given, in any order: pass only those that never change (no label).
+    """
+    if column is None:
+        return _hex(_hash_rows(table))
+    if column not in table.schema.names:
+        raise SourceError(f"the id column {column} is missing, expected it among {', '.join(table.schema.names[:20])}")
+    ids = _one_chunk(as_text(table[column]))
+    if not ids.null_count:
+        return ids
+    return pc.coalesce(ids, _hex(_hash_rows(table)))
+
+
+def hash_texts(texts: pa.Array) -> Hashes:
+    """Return a 64-bit hash of each string; null is a value of its own."""
+    coded = texts.dictionary_encode(null_encoding="encode")
+    digests = b"".join(blake2b(b"\xff" if text is None else text.encode(), digest_size=8).digest()
+                       for text in coded.dictionary.to_pylist())
+    known: Hashes = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    return known[coded.indices.to_numpy(zero_copy_only=False)]
+
+
+def _hash_rows(table: pa.Table) -> Hashes:
+    total = np.zeros(table.num_rows, dtype=np.uint64)
+    for name in sorted(table.schema.names):
+        seed = np.uint64(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little"))
+        total = _mix(total ^ _mix(_hash_column(table[name]) + seed))
+    return total
+
+
+def _hash_column(column: pa.ChunkedArray) -> Hashes:
+    """Return 64 bits per value; 1, 1.0 and true are one, so that a file's choice of type does not matter."""
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        values = column.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy()
+        bits: Hashes = np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)
+        return bits
+    if pa.types.is_timestamp(kind):
+        ticks: Hashes = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()).fill_null(-1).to_numpy()
+        return ticks.astype(np.uint64)
+    return hash_texts(_one_chunk(column.cast(pa.string())))
+
+
+def _mix(bits: Hashes) -> Hashes:
+    """Finalise as splitmix64 does (Steele, Lea and Flood 2014): every bit depends on every bit."""
+    bits = bits + _ODD
+    bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1
+    bits = (bits ^ (bits >> np.uint64(27))) * _MIX_2
+    mixed: Hashes = bits ^ (bits >> np.uint64(31))
+    return mixed
+
+
+def _hex(hashes: Hashes) -> pa.Array:
+    digits = hashes.astype(">u8").tobytes().hex()
+    offsets = pa.py_buffer(np.arange(0, len(digits) + 1, 16, dtype=np.int32))
+    return pa.Array.from_buffers(pa.string(), len(hashes), [None, offsets, pa.py_buffer(digits.encode())])
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

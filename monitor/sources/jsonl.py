@@ -1,0 +1,80 @@
+"""JSON lines: one object a line, columns by key."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json
+
+from monitor.errors import SourceError
+from monitor.sources.text import TextFormat, mark_numbers
+from monitor.sources.types import tidy
+
+_BLOCK = 16 * 1024 * 1024
+
+
+class JsonLines(TextFormat):
+    def guesses(self) -> dict[str, str]:
+        return {}
+
+    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
+        data = _whole_lines(data)
+        if not data.strip():
+            return pa.table({})
+        try:
+            table = tidy(_by_arrow(data))
+        except pa.ArrowInvalid:
+            table = _line_by_line(data, path)
+        return table if columns is None else table.select(columns)
+
+
+def _by_arrow(data: bytes) -> pa.Table:
+    """Read fast; texts that look like moments are read again as text, since Arrow would lose their offset."""
+    options = pa.json.ReadOptions(block_size=_BLOCK)
+    table = pa.json.read_json(pa.BufferReader(data), options)
+    moments = [(field.name, pa.string()) for field in table.schema if pa.types.is_timestamp(field.type)]
+    if not moments:
+        return table
+    parse = pa.json.ParseOptions(explicit_schema=pa.schema(moments), unexpected_field_behavior="infer")
+    return pa.json.read_json(pa.BufferReader(data), options, parse)
+
+
+def _line_by_line(data: bytes, path: Path) -> pa.Table:
+    """Read what Arrow refuses: columns of mixed types become text."""
+    rows = [_object(line, number, path) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    mixed = [name for name, values in columns.items() if len({type(v) for v in values} - {type(None), int, float}) > 0
+             and len({type(v) for v in values} - {type(None)}) > 1]
+    table = tidy(pa.table({name: _array(values, name in mixed) for name, values in columns.items()}))
+    return mark_numbers(table, [name for name in mixed if name in table.schema.names])
+
+
+def _object(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        value = None
+    if isinstance(value, dict):
+        return value
+    raise SourceError(f"{path}: line {number} is no JSON object, expected one object a line; correct or remove it")
+
+
+def _array(values: list[Any], mixed: bool) -> pa.Array:
+    if not mixed:
+        try:
+            return pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            pass
+    return pa.array([value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string())
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """Leave out a last line that is still being written: no newline, and no JSON."""
+    start = data.rfind(b"\n") + 1
+    try:
+        json.loads(data[start:] or b"0")
+    except ValueError:
+        return data[:start]
+    return data

@@ -1,0 +1,44 @@
+"""Labels from a place of their own, joined to the log on the id."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.errors import SourceError
+from monitor.sources.types import as_text
+
+
+def join_labels(log: pa.Table, labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
+    """Return the log with the newest label of each id, and when it became known; null where there is none.
+
+    Rows and their order stay; a repeated id gets the same label in each row. The newest label is the one with the
+    latest label_timestamp, else the last row; null labels are none. Id 17 and "17" are one.
+    """
+    wanted = [label, *([label_timestamp] if label_timestamp else [])]
+    _require(log, [id], "the log")
+    _require(labels, [id, *wanted], "the labels")
+    newest = _newest(labels.select([id, *wanted]), id, label, label_timestamp)
+    found = pc.index_in(as_text(log[id]), value_set=newest[id].combine_chunks())
+    kept = log.select([name for name in log.schema.names if name not in wanted])
+    for name in wanted:
+        kept = kept.append_column(name, newest[name].take(found))
+    return kept
+
+
+def _newest(labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
+    labels = labels.set_column(labels.schema.get_field_index(id), id, as_text(labels[id]))
+    labels = labels.filter(pc.and_(pc.is_valid(labels[label]), pc.is_valid(labels[id])))
+    places = pa.array(range(labels.num_rows), pa.int64())
+    numbered = pa.table({"id": labels[id], "place": places})
+    if label_timestamp:
+        numbered = numbered.append_column("at", labels[label_timestamp])
+        order = pc.sort_indices(numbered, [("at", "ascending"), ("place", "ascending")], null_placement="at_start")
+        numbered = pa.table({"id": numbered["id"].take(order), "place": numbered["place"].take(order)})
+    last = numbered.group_by("id", use_threads=False).aggregate([("place", "last")])
+    return labels.take(last["place_last"])
+
+
+def _require(table: pa.Table, names: list[str], place: str) -> None:
+    for name in names:
+        if name not in table.schema.names:
+            there = ", ".join(table.schema.names[:20])
+            raise SourceError(f"{place}: has no column {name}, which joining labels needs; it has {there}")

@@ -1,0 +1,130 @@
+"""Columns of moments to timestamp[us, UTC], from whatever a log stores: timestamps, dates, numbers, text."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.errors import SourceError
+
+UTC_US = pa.timestamp("us", "UTC")
+
+_DAY_MONTH = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})"
+_DAY_MONTH_HEAD = re.compile(_DAY_MONTH)
+_ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+_EPOCH_UNITS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))   # largest magnitude, microseconds per unit
+
+
+def to_utc(column: pa.ChunkedArray, zone: ZoneInfo, *, where: str, day_first: bool | None = None) -> pa.ChunkedArray:
+    """Return the column as timestamp[us, UTC].
+
+    Naive moments and dates are read in `zone`; numbers as seconds, ms, µs or ns since 1970 by their magnitude; text
+    as ISO 8601, else day or month first (`day_first`; None: guessed). Raises SourceError, beginning with `where`.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    try:
+        if pa.types.is_null(kind):
+            return column.cast(UTC_US)
+        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            return _from_timestamps(column, zone)
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            return _from_numbers(column)
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return _from_text(column.cast(pa.string()), zone, day_first)
+    except (pa.ArrowInvalid, OverflowError, ValueError) as error:
+        raise SourceError(f"{where}: holds what is not a time ({_brief(error)}), expected ISO 8601 such as "
+                          "2026-03-31T12:00:00Z, or seconds since 1970") from None
+    raise SourceError(f"{where}: is of type {kind}, expected times; name another column")
+
+
+def guess_day_first(values: Iterable[str]) -> bool | None:
+    """Tell whether dates such as 3.4.2026 begin with the day; None where no value settles it or none is such a date."""
+    dotted = False
+    for value in values:
+        match = _DAY_MONTH_HEAD.match(value)
+        if match and int(match[1]) > 12:
+            return True
+        if match and int(match[2]) > 12:
+            return False
+        dotted = dotted or bool(match and value[match.end(1)] == ".")
+    return True if dotted else None            # dots are written where the day comes first
+
+
+def between(table: pa.Table, timestamp: str, start: datetime | None, end: datetime | None) -> pa.Table:
+    """Return the rows with start ≤ timestamp ≤ end; no timestamp, no row, once there is a bound."""
+    column = table[timestamp]
+    if start is not None:
+        table = table.filter(pc.greater_equal(column, pa.scalar(start, UTC_US)))
+    if end is not None:
+        table = table.filter(pc.less_equal(table[timestamp], pa.scalar(end, UTC_US)))
+    return table
+
+
+def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s"))
+    if column.type.tz is None:
+        column = pc.assume_timezone(column, zone.key, ambiguous="earliest", nonexistent="latest")
+    return column.cast(UTC_US, safe=False)
+
+
+def _from_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    largest = pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0.0
+    scale = next((scale for limit, scale in _EPOCH_UNITS if largest < limit), None)
+    if pa.types.is_integer(column.type):
+        whole = column.cast(pa.int64())
+        whole = pc.divide(whole, 1000) if scale is None else pc.multiply(whole, scale)
+    else:
+        factor = 1e-3 if scale is None else float(scale)
+        whole = pc.round(pc.multiply(column.cast(pa.float64()), factor)).cast(pa.int64())
+    return whole.cast(pa.timestamp("us")).cast(UTC_US)
+
+
+def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) -> pa.ChunkedArray:
+    text = pc.utf8_trim_whitespace(column)
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    if pc.any(pc.match_substring_regex(text, _DAY_MONTH)).as_py():
+        if day_first is None:
+            day_first = guess_day_first(v for v in text.unique().to_pylist() if v)
+        text = _to_iso(text, bool(day_first))
+    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
+    text = pc.replace_substring_regex(text, r"(:\d\d(\.\d+)?) ?(UTC|GMT)$", r"\1Z")
+    text = pc.replace_substring_regex(text, r" ([+-]\d\d:?\d\d)$", r"\1")
+    zoned = pc.match_substring_regex(text, _ZONED)
+    nothing = pa.scalar(None, pa.string())
+    try:
+        aware = pc.if_else(zoned, text, nothing).cast(UTC_US)
+        naive = pc.if_else(zoned, nothing, text).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return _by_pandas(text, zone, bool(day_first))
+    return pc.coalesce(aware, _from_timestamps(naive, zone))
+
+
+def _to_iso(text: pa.ChunkedArray, day_first: bool) -> pa.ChunkedArray:
+    text = pc.replace_substring_regex(text, _DAY_MONTH, r"\3-\2-\1" if day_first else r"\3-\1-\2")
+    text = pc.replace_substring_regex(text, r"^(\d{4})-(\d)-", r"\1-0\2-")
+    text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d)-(\d)(\D|$)", r"\1-0\2\3")
+    return pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d)[ T,]+(\d):", r"\1 0\2:")
+
+
+def _by_pandas(text: pa.ChunkedArray, zone: ZoneInfo, day_first: bool) -> pa.ChunkedArray:
+    """Read the forms Arrow does not know (3 Mar 2026, 2:05 PM); slow, so each distinct text once."""
+    import pandas as pd
+
+    coded = text.combine_chunks().dictionary_encode()
+    values = []
+    for value in coded.dictionary.to_pylist():
+        moment = pd.to_datetime(value, dayfirst=day_first)
+        moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward") if moment.tz is None else moment
+        values.append(moment.tz_convert("UTC").to_pydatetime(warn=False))
+    found = pa.array(values, UTC_US)
+    return pa.chunked_array([found.take(coded.indices)])
+
+
+def _brief(error: BaseException) -> str:
+    return str(error).split("\n")[0].split(". ")[0][:120]
