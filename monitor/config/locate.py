@@ -1,13 +1,11 @@
-"""On which line of a TOML text each key stands. tomllib is the parser; this only finds lines in what it accepted."""
+"""On which line of a TOML text each key stands; tomllib is the parser, this finds lines in what it accepted."""
 
 import re
 import tomllib
 
-Step = str | int
-Key = tuple[Step, ...]                       # ("models", "malaria", "triggers", 0, "name")
+from monitor.config.keys import Key
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _NAME = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
 _SCALAR = re.compile(
@@ -18,12 +16,6 @@ _SCALAR = re.compile(
 def locate(text: str) -> dict[Key, int]:
     """Return the line (from 1) of every table, key and array element of a valid TOML text."""
     return _Locator(text).run()
-
-
-def dotted(key: Key) -> str:
-    """Write a key as TOML does ("models.malaria.window.size"); elements of arrays by their number, from 1."""
-    parts = [str(step + 1) if isinstance(step, int) else step for step in key]
-    return ".".join(part if _BARE.fullmatch(part) else f'"{part}"' for part in parts)
 
 
 class _Locator:

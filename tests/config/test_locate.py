@@ -6,18 +6,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config.locate import Key, dotted, locate
+from monitor.config.keys import Key, dotted
+from monitor.config.locate import locate
 
 NAMES = st.sampled_from(["a", "b-1", "key", "with space", "dot.ted", 'quo"te', "#hash", "[x]", "é", ""])
 SCALARS = st.sampled_from(
-    ["1", "-2.5e3", "true", "1979-05-27T07:32:00Z", "1979-05-27 07:32:00", '"te#xt"', '"a\\"]b"', "'lit}eral'", "inf",
-     '"""one\n\n[not.a.header]\nk = 1"""', "'''two\nlines'''", '"""ends in quotes"""""', '""', '""""""']
+    ["1", "-2.5e3", "true", "1979-05-27T07:32:00Z", "1979-05-27 07:32:00", '"te#xt"', '"a\\"]b"',
+     "'lit}eral'", "inf", '"""one\n\n[not.a.header]\nk = 1"""', "'''two\nlines'''", '"""ends in quotes"""""', '""', '""""""']
 )
 COMMENTS = st.sampled_from(["", "  # a comment = [x", "\t"])
 
 
 def quoted(name: str) -> str:
-    return name if name.isascii() and name.replace("-", "").isalnum() else '"' + name.replace('"', '\\"') + '"'
+    bare = name.isascii() and name.replace("-", "").isalnum()
+    return name if bare else '"' + name.replace('"', '\\"') + '"'
 
 
 class Writer:

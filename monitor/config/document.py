@@ -1,0 +1,288 @@
+"""Files → one document: includes, short forms, absolute paths, [defaults]; each key knows its line."""
+
+import copy
+import glob
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from monitor.config.keys import Key, at, dotted, matches, shown, walk
+from monitor.config.locate import locate
+
+Table = dict[str, Any]
+
+# What is relative here starts from the folder of the file that says it.
+PATHS = (
+    "daemon.state_dir",
+    "daemon.heartbeat.file",
+    "models.*.predictions.path",
+    "models.*.predictions.database.file",
+    "models.*.labels.path",
+    "models.*.labels.database.file",
+    "models.*.reference.source.path",
+    "models.*.reference.source.database.file",
+    "pipelines.*.url.file",
+    "pipelines.*.secret.file",
+    "pipelines.*.previous_secret.file",
+    "pipelines.*.ca",
+    "pipelines.*.token.file",
+    "pipelines.*.environment.*.file",
+    "notify.urls.*.file",
+)
+# Where a model says the one, the other is not taken from [defaults].
+ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
+    (): ({"every"}, {"cron"}),
+    ("predictions",): ({"path"}, {"database", "table"}),
+    ("labels",): ({"path"}, {"database", "table"}),
+    ("reference",): ({"source"}, {"first"}),
+    ("reference", "source"): ({"path"}, {"database", "table"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a key is written; `inherited` when a model has it from [defaults]."""
+
+    file: str
+    line: int
+    inherited: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(slots=True)
+class Document:
+    """The keys of one file, or of all of them merged, and what was wrong on the way."""
+
+    path: Path
+    data: Table = field(default_factory=dict)
+    places: dict[Key, Place] = field(default_factory=dict)
+    texts: dict[Path, str] = field(default_factory=dict)
+    problems: list[tuple[Place, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def place(self, key: Key) -> Place:
+        """The line of a key, or of the nearest table above it."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places.get(key) or Place(str(self.path), 1)
+
+    def problem(self, key: Key, text: str) -> None:
+        place = self.place(key)
+        written = ("defaults", *key[2:]) if place.inherited else key
+        entry = (Place(place.file, place.line), f"{dotted(shown(written))}: {text}")
+        if entry not in self.problems:       # what stands in [defaults] is wrong once, not once a model
+            self.problems.append(entry)
+
+    def warn(self, key: Key, text: str) -> None:
+        self.warnings.append(f"{self.place(key)}: {dotted(shown(key))}: {text}")
+
+    def sentences(self) -> list[str]:
+        """Every problem as "file:line: key: text", in the order of the files and their lines."""
+        main = str(self.path)
+        ranked = sorted(self.problems, key=lambda entry: (entry[0].file != main, entry[0].file, entry[0].line))
+        return [f"{place}: {text}" for place, text in ranked]
+
+
+def read(path: Path) -> Document:
+    """Read a configuration with its includes; what cannot be read or parsed is among its problems."""
+    document = _parse(path)
+    for part in list(_included(document)):
+        _adopt(part, document)
+    _inherit(document)
+    return document
+
+
+def _parse(path: Path) -> Document:
+    document = Document(path)
+    try:
+        # utf-8-sig: Windows editors put a byte order mark first
+        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        text = f"cannot be read: {error.strerror}, expected a TOML file"
+        document.problems.append((Place(str(path), 1), text))
+        return document
+    except UnicodeDecodeError:
+        document.problems.append((Place(str(path), 1), "is not UTF-8 text, expected a TOML file"))
+        return document
+    document.texts[path.absolute()] = text
+    try:
+        document.data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        document.problems.append(_syntax(path, text, str(error)))
+    else:
+        document.places = {key: Place(str(path), line) for key, line in locate(text).items()}
+        _tidy(document)
+    return document
+
+
+def _syntax(path: Path, text: str, message: str) -> tuple[Place, str]:
+    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
+    what, line, column = match.groups() if match else (message, None, None)
+    where = f"column {column}" if column else "at the end of the file"
+    last = text.rstrip("\n").count("\n") + 1
+    return Place(str(path), int(line or last)), f"not valid TOML: {what}, {where}"
+
+
+def _tidy(document: Document) -> None:
+    """Expand the short forms, place every key, make paths absolute."""
+    models = document.data.get("models")
+    tables: dict[Key, Any] = {("defaults",): document.data.get("defaults")}
+    if isinstance(models, dict):
+        tables |= {("models", name): table for name, table in models.items()}
+    for base, table in tables.items():
+        if isinstance(table, dict):
+            _expand(base, table, document)
+    folder = document.path.absolute().parent     # not resolved: a mounted ConfigMap's real folder is replaced
+    for key, value in list(walk(document.data)):
+        document.places.setdefault(key, document.place(key))
+        if isinstance(value, str) and "://" not in value and _is_path(key, value):
+            at(document.data, key[:-1])[key[-1]] = os.path.join(folder, os.path.expanduser(value))
+
+
+def _is_path(key: Key, value: str) -> bool:
+    if matches(key, "pipelines.*.command.*"):    # the program itself, where it is written as a path
+        return key[-1] == 0 and "/" in value
+    full = ("models", "*", *key[1:]) if key[0] == "defaults" else key
+    return any(matches(full, pattern) for pattern in PATHS)
+
+
+def _expand(base: Key, table: Table, document: Document) -> None:
+    """Write the short forms of one model, or of [defaults], out in full."""
+    for name in ("predictions", "labels"):
+        if isinstance(table.get(name), str):
+            table[name] = {"path": table[name]}
+    if isinstance(table.get("window"), str | int | float):
+        table["window"] = {"size": table["window"]}
+    if isinstance(table.get("since"), date | str):
+        table["since"] = _moment(table["since"])
+    if "reference" in table:
+        table["reference"] = _reference(table["reference"], (*base, "reference"), document)
+    if "label" in table and isinstance(table.setdefault("columns", {}), dict):
+        _expand_label(base, table, document)
+
+
+def _expand_label(base: Key, table: Table, document: Document) -> None:
+    if "label" in table["columns"]:
+        document.problem((*base, "label"), "columns.label is given too, expected one of them")
+    table["columns"].setdefault("label", table.pop("label"))
+    place = document.place((*base, "label"))
+    document.places.setdefault((*base, "columns"), place)
+    document.places.setdefault((*base, "columns", "label"), place)
+    table.pop("label", None)
+
+
+def _reference(value: Any, key: Key, document: Document) -> Any:
+    if isinstance(value, str):
+        first = re.fullmatch(r"\s*first\s+(.+)", value)
+        return {"first": first[1]} if first else {"source": {"path": value}}
+    if not isinstance(value, dict):
+        return value
+    for inner, place in list(document.places.items()):
+        if inner[: len(key)] == key and len(inner) > len(key):
+            document.places[*key, "source", *inner[len(key):]] = place
+    source = {name: child for name, child in value.items() if name != "first"}
+    first_only = {"first": value["first"]} if "first" in value else {}
+    return {**first_only, "source": source} if source else first_only
+
+
+def _moment(value: date | str) -> Any:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+    return moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
+
+
+def _included(document: Document) -> Iterator[Document]:
+    patterns = document.data.pop("include", [])
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        document.problem(("include",), 'expected a path or a list of paths, such as "models.d/*.toml"')
+        return
+    for pattern in patterns:
+        found = sorted(glob.glob(str(document.path.parent / pattern)))
+        if not found and glob.has_magic(pattern):
+            document.warn(("include",), f'no file matches "{pattern}" yet')
+        elif not found:
+            document.problem(("include",), f'there is no file "{pattern}"')
+        yield from (_parse(Path(name)) for name in found)
+
+
+def _adopt(part: Document, document: Document) -> None:
+    """Put an included file's models and pipelines into the document; each name may be there once."""
+    for name, table in part.data.items():
+        group = document.data.setdefault(name, {}) if name in ("models", "pipelines") else None
+        if group is None:
+            part.problem((name,), "an included file may hold [models.*] and [pipelines.*] only")
+        elif not isinstance(table, dict):
+            part.problem((name,), f"expected tables such as [{name}.NAME]")
+        elif isinstance(group, dict):
+            _adopt_group(name, group, table, part, document)
+    document.texts |= part.texts
+    document.problems += part.problems
+    document.warnings += part.warnings
+
+
+def _adopt_group(name: str, group: Table, table: Table, part: Document, document: Document) -> None:
+    for child, value in table.items():
+        if child in group:
+            part.problem((name, child), f"is already defined at {document.place((name, child))}, "
+                         "expected each name once")
+        else:
+            group[child] = value
+            document.places |= {key: place for key, place in part.places.items() if key[:2] == (name, child)}
+
+
+def _inherit(document: Document) -> None:
+    """Merge [defaults] under every model, then settle what needs the whole model."""
+    defaults = document.data.pop("defaults", {})
+    if not isinstance(defaults, dict):
+        document.problem(("defaults",), "expected a table of what the models have in common")
+        defaults = {}
+    models = document.data.get("models")
+    for name, model in models.items() if isinstance(models, dict) else ():
+        if isinstance(model, dict):
+            _merge(model, defaults, ("models", name), (), document)
+            _settle(name, model, document)
+
+
+def _merge(table: Table, defaults: Table, base: Key, below: Key, document: Document) -> None:
+    one, other = ALTERNATIVES.get(below, (set(), set()))
+    hidden = (other if table.keys() & one else set()) | (one if table.keys() & other else set())
+    for name, value in defaults.items():
+        key = (*below, name)
+        if name not in table and name not in hidden:
+            table[name] = copy.deepcopy(value)
+            for inner in ((), *(rest for rest, _ in walk(value))):
+                place = document.place(("defaults", *key, *inner))
+                document.places[*base, *key, *inner] = Place(place.file, place.line, inherited=True)
+        elif isinstance(table.get(name), dict) and isinstance(value, dict):
+            _merge(table[name], value, base, key, document)
+
+
+def _settle(name: str, model: Table, document: Document) -> None:
+    """Name the model; put its version into the reference's path; read a naive `since` in its time zone."""
+    if "name" in model:
+        document.problem(("models", name, "name"), "unknown key, a model is named by its table")
+    model["name"] = name
+    source = at(model, ("reference", "source"))
+    if "{version}" in str(at(source, ("path",))):
+        if isinstance(model.get("version"), str):
+            source["path"] = str(source["path"]).replace("{version}", model["version"])
+        else:
+            document.problem(("models", name, "reference", "source", "path"),
+                             "names {version}, but the model has none, expected version beside it")
+    if isinstance(since := model.get("since"), datetime):
+        try:
+            zone = ZoneInfo(model.get("timezone", "UTC"))
+        except (OSError, ValueError, TypeError, KeyError):
+            zone = ZoneInfo("UTC")           # the time zone itself is reported by its own type
+        model["since"] = (since if since.tzinfo else since.replace(tzinfo=zone)).astimezone(UTC).isoformat()

@@ -1,0 +1,178 @@
+"""Read, check and freeze a configuration; every problem at once."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from monitor.config.document import Document, Place, read
+from monitor.config.keys import Key, at, dotted, shown, walk
+from monitor.config.model import Config
+from monitor.config.refused import refused
+from monitor.config.rules import check
+from monitor.config.sentences import sentence
+from monitor.config.values import Secret
+from monitor.errors import ConfigError
+
+DEFAULT_PATH = Path("/etc/driftd/driftd.toml")
+_PASSWORD = re.compile(r"(://)[^/\s\"'@]*@")
+_TOKEN = re.compile(r"([?&][\w-]*(?:token|key|sig|signature|secret|password|auth)=)[^&\s\"'#]+", re.I)
+
+# Stand in for what is wrong while the rest is checked, so that one mistake does not hide another.
+_MODEL: dict[str, Any] = {"predictions": {"path": "."}, "reference": {"first": "1d"}}
+_PIPELINE = {"kind": "command", "command": ["true"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An accepted configuration.
+
+    `hash` identifies the effective values, `text` is what was accepted, redacted; `files` are to be watched;
+    `origins` says where each effective key is written: "file:line", "[defaults] file:line" or "default".
+    """
+
+    path: Path
+    config: Config
+    hash: str
+    text: str
+    files: tuple[Path, ...]
+    origins: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def load(path: Path) -> Loaded:
+    """Read the configuration at `path`. Raises ConfigError with every problem, each "file:line: key: …"."""
+    document = read(path)
+    for key, text in list(refused(document.data)):
+        document.problem(key, text)
+        _drop_refused(document.data, key)
+    config = _validate(document)
+    if config is not None:
+        check(config, document)
+    if document.problems or config is None:
+        raise ConfigError([redact(text) for text in document.sentences()])
+    return _loaded(document, config)
+
+
+def find_config(option: Path | str | None) -> Path:
+    """The configuration to read: the option, then $DRIFTD_CONFIG, then /etc/driftd/driftd.toml.
+
+    Raises ConfigError when there is none.
+    """
+    named = option or os.environ.get("DRIFTD_CONFIG")
+    path = Path(named) if named else DEFAULT_PATH
+    if not path.is_file():
+        asked = "given by -c" if option else "given by $DRIFTD_CONFIG" if named else "the default without -c"
+        raise ConfigError([
+            f"{path}: there is no such file ({asked}), expected a configuration; "
+            "`driftd init DATA` writes a first one"
+        ])
+    return path
+
+
+def state_dir(config: Config, config_path: Path) -> Path:
+    """Where the state lives: as configured, then $STATE_DIRECTORY (systemd), then ./state beside the file."""
+    # systemd separates several directories by colons; the first is ours
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return config.daemon.state_dir or (Path(given) if given else config_path.absolute().parent / "state")
+
+
+def missing_secrets(loaded: Loaded) -> list[str]:
+    """A sentence for each secret that cannot be read now; the values themselves are never shown."""
+    found = []
+    for key, secret in _secrets(loaded.config, ()):
+        try:
+            secret.reveal()
+        except ConfigError as error:
+            found.append(f"{loaded.origins[dotted(shown(key))]}: {dotted(shown(key))}: {error}")
+    return found
+
+
+def redact(text: str) -> str:
+    """Take passwords and tokens out of the addresses in a text."""
+    return _TOKEN.sub(r"\1…", _PASSWORD.sub(r"\1…@", text))
+
+
+def _validate(document: Document) -> Config | None:
+    """Validate; what is wrong is noted and left out, until the rest is right (None where nothing is left)."""
+    for _ in range(10):                      # each round leaves something out; two are usual
+        try:
+            # strict, and as JSON: "2" is no number, but a list may become a tuple and text a path
+            return Config.model_validate_json(json.dumps(document.data, default=str), strict=True)
+        except ValidationError as errors:
+            for error in errors.errors(include_url=False):
+                key, text = sentence(error, document.data)
+                document.problem(key, text)
+                _drop(document.data, key)
+    return None
+
+
+
+def _drop(data: dict[str, Any], key: Key) -> None:
+    """Leave out the section around what is wrong at `key`; what cannot be left out gets a stub."""
+    match key:
+        case ("pipelines", name, *_):
+            data["pipelines"][name] = _PIPELINE
+        case ("models",) | ("models", _):
+            data["models"] = {**data.get("models", {}), key[1]: _MODEL} if len(key) > 1 else {"?": _MODEL}
+        case ("models", name, "triggers", int(index), *_):
+            data["models"][name]["triggers"][index] = {"name": f"?{index}", "metric": "rows", "below": 0}
+        case ("models", name, "retrain", *_):
+            pipeline = at(data, ("models", name, "retrain", "pipeline"))
+            data["models"][name]["retrain"] = {"pipeline": pipeline if isinstance(pipeline, str) else ""}
+        case ("models", name, section, *_):
+            data["models"][name].pop(section, None)
+            data["models"][name] |= {part: stub for part, stub in _MODEL.items() if part == section}
+        case ("daemon", name, *_):
+            data["daemon"].pop(name)
+        case (str(name), *_):
+            data.pop(name)
+
+
+def _drop_refused(data: dict[str, Any], key: Key) -> None:
+    """Leave out a key of a later version alone; triggers and pipelines are nothing without it."""
+    if key[0] == "pipelines" or "triggers" in key:
+        _drop(data, key)
+    else:
+        at(data, key[:-1]).pop(key[-1])
+
+
+def _loaded(document: Document, config: Config) -> Loaded:
+    effective = config.model_dump(mode="json")
+    canonical = json.dumps(effective, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    origins: dict[str, str] = {}
+    for key, _ in walk(effective):
+        origins.setdefault(dotted(shown(key)), _origin(document.places.get(key)))
+    return Loaded(
+        path=document.path.absolute(),
+        config=config,
+        hash=hashlib.sha256(canonical.encode()).hexdigest(),
+        text="\n".join(f"# {path}\n{redact(text)}" for path, text in document.texts.items()),
+        files=tuple(document.texts),
+        origins=origins,
+        warnings=tuple(redact(text) for text in document.warnings),
+    )
+
+
+def _origin(place: Place | None) -> str:
+    if place is None:
+        return "default"
+    return f"[defaults] {place}" if place.inherited else str(place)
+
+
+def _secrets(value: Any, key: Key) -> Iterator[tuple[Key, Secret]]:
+    """Every secret of a configuration, with its key."""
+    if isinstance(value, Secret):
+        yield key, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name), (*key, name))
+    elif isinstance(value, dict | tuple):
+        for step, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _secrets(child, (*key, step))

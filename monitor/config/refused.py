@@ -1,0 +1,43 @@
+"""Keys and values the design knows and this version does not: refused by name, never ignored."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from monitor.config.keys import Key, matches, walk
+
+LATER_KEYS = (
+    "about",
+    "mlflow",
+    "silences",
+    "daemon.database",
+    "models.*.about",
+    "models.*.attributes",
+    "models.*.false_alarms",
+    "models.*.private",
+    "models.*.segments",
+    "models.*.columns.attributes",
+    "models.*.columns.private",
+    "models.*.columns.segments",
+    "models.*.drift.false_alarms",
+    "models.*.retrain.approval",
+    "models.*.triggers.*.all",
+    "models.*.triggers.*.any",
+    "models.*.triggers.*.segment",
+)
+LATER_VALUES = {
+    "models.*.drift.threshold": ("calibrated",),
+    "models.*.drift.columns.*.threshold": ("calibrated",),
+    "pipelines.*.kind": (
+        "airflow", "argo", "azureml", "dagster", "databricks", "gitlab", "jenkins", "kubeflow", "kubernetes",
+        "mlflow", "prefect", "sagemaker", "tekton", "vertex",
+    ),
+}
+
+
+def refused(data: dict[str, Any]) -> Iterator[tuple[Key, str]]:
+    """Yield each key that belongs to a later version, and the sentence that says so."""
+    for key, value in walk(data):
+        if any(matches(key, pattern) for pattern in LATER_KEYS):
+            yield key, "not in this version"
+        elif any(matches(key, pattern) and value in values for pattern, values in LATER_VALUES.items()):
+            yield key, f'"{value}" is not in this version'

@@ -1,0 +1,269 @@
+"""What the types alone cannot say: names that must exist, values that must fit each other."""
+
+import glob
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from monitor.config.document import Document
+from monitor.config.keys import Key, did_you_mean
+from monitor.config.model import (
+    Columns,
+    CommandPipeline,
+    Config,
+    DriftSection,
+    GithubPipeline,
+    ModelSection,
+    SourceSection,
+    Task,
+    TriggerSection,
+    WebhookPipeline,
+    WindowSection,
+)
+
+Problems = Iterator[tuple[Key, str]]
+
+PERFORMANCE: dict[Task, tuple[str, ...]] = {
+    "binary": ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier"),
+    "multiclass": ("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+    "regression": ("mae", "rmse", "r2", "mape", "bias"),
+}
+ALL_PERFORMANCE = tuple(dict.fromkeys(name for names in PERFORMANCE.values() for name in names))
+DRIFT = ("drift", "prediction_drift", "drifted_share")
+METRICS = (
+    *DRIFT, "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
+    "staleness_seconds", "label_coverage", "never_labelled_share", *ALL_PERFORMANCE, "metric_sd",
+    "challenger_gain", "challenger_placebo", "regret",
+)
+METHODS = (
+    "psi", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
+    "cramer_von_mises", "anderson", "es", "mannw", "t_test", "g_test", "fisher_exact", "TVD", "empirical_mmd",
+)
+BUILT_IN = ("broken-data", "source")
+_CRON = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    ("weekday", 0, 6, ("mon", "tue", "wed", "thu", "fri", "sat", "sun")),
+)
+_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$", re.IGNORECASE)
+
+
+def check(config: Config, document: Document) -> None:
+    """Note every problem of a configuration whose types are right, and warn of data that is not there yet."""
+    written = document.data.get("pipelines", {})
+    for key, text in (*_daemon(config), *_pipelines(config)):
+        document.problem(key, text)
+    if not config.models:
+        document.problem(("models",), "there is no model, expected at least one table [models.NAME]")
+    for name, model in config.models.items():
+        for key, text in (*_model(model), *_retrain(model, written)):
+            document.problem(("models", name, *key), text)
+        for key, text in _not_yet(model):
+            document.warn(("models", name, *key), text)
+
+
+def _daemon(config: Config) -> Problems:
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})", config.daemon.listen)
+    if match is None or int(match[2]) > 65535:
+        yield ("daemon", "listen"), f'"{config.daemon.listen}" is not HOST:PORT, such as "127.0.0.1:9745"'
+    if isinstance(config.daemon.heartbeat, str):
+        yield from _url(("daemon", "heartbeat"), config.daemon.heartbeat)
+
+
+def _url(key: Key, url: str) -> Problems:
+    """The address itself is not quoted: it may hold what nobody should read."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        whole = False
+    if not whole:
+        yield key, 'expected an address that begins with https:// or http://, such as "https://ci.example/hook"'
+    elif parts.password or parts.username:
+        yield key, 'holds a user or password, expected an address without, or all of it as { env = "NAME" }'
+
+
+def _pipelines(config: Config) -> Problems:
+    for name, pipeline in config.pipelines.items():
+        key = ("pipelines", name)
+        if isinstance(pipeline, WebhookPipeline) and isinstance(pipeline.url, str):
+            yield from _url((*key, "url"), pipeline.url)
+        elif isinstance(pipeline, GithubPipeline):
+            yield from _github(key, pipeline)
+        elif isinstance(pipeline, CommandPipeline):
+            yield from _environment((*key, "environment"), pipeline)
+
+
+def _github(key: Key, pipeline: GithubPipeline) -> Problems:
+    yield from _url((*key, "api"), pipeline.api)
+    if not re.fullmatch(r"[\w-]+/[\w.-]+", pipeline.repository):
+        yield (*key, "repository"), f'"{pipeline.repository}" is not OWNER/NAME, such as "acme/flights"'
+
+
+def _environment(key: Key, pipeline: CommandPipeline) -> Problems:
+    for name, value in pipeline.environment.items():
+        if isinstance(value, str) and _SECRET_NAME.search(name):
+            yield (*key, name), 'a secret is never written in the file: expected such as { env = "NAME" }'
+
+
+def _model(model: ModelSection) -> Problems:
+    yield from _schedule(model)
+    yield from _window(model.window)
+    yield from _columns(model.columns)
+    yield from _sources(model)
+    yield from _drift(model.drift)
+    if model.metric is not None:
+        yield from _performance(("metric",), model.metric, model.task)
+    names: dict[str, int] = {}
+    for index, trigger in enumerate(model.triggers):
+        yield from _trigger(("triggers", index), trigger, model.task)
+        if names.setdefault(trigger.name, index) != index:
+            yield ("triggers", index, "name"), f'another trigger is "{trigger.name}" too, expected each name once'
+
+
+def _schedule(model: ModelSection) -> Problems:
+    if model.every is not None and model.cron is not None:
+        yield ("cron",), "every is given too, expected one of them"
+    if model.cron is not None and (text := _cron(model.cron)):
+        yield ("cron",), f'"{model.cron}" {text}, expected such as "15 * * * *"'
+
+
+def _cron(expression: str) -> str | None:
+    """What is wrong with a cron expression of five fields, None where nothing is."""
+    fields = expression.split()
+    if len(fields) != 5:
+        return f"has {len(fields)} fields, not 5 (minute hour day month weekday)"
+    for text, (name, low, high, names) in zip(fields, _CRON, strict=True):
+        if name == "weekday" and re.search(r"\d", text.split("/")[0]):
+            return "numbers its weekdays, which programs count differently: write mon to sun"
+        if not all(_cron_part(part, low, high, names) for part in text.lower().split(",")):
+            return f"has a wrong {name}"
+    return None
+
+
+def _cron_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
+    match = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/0*([1-9]\d*))?", part)
+    if match is None:
+        return False
+    ends = [low + names.index(end) if end in names else int(end) if end.isdecimal() else -1
+            for end in match.groups()[:2] if end is not None]
+    step = int(match[3] or 1)
+    return all(low <= end <= high for end in ends) and ends == sorted(ends) and step <= high - low + 1
+
+
+def _window(window: WindowSection) -> Problems:
+    few = f"fewer than min_rows ({window.min_rows}), expected at least so many"
+    if isinstance(window.size, timedelta):
+        if window.step is not None and window.step > window.size:
+            yield ("window", "step"), "is longer than size and would leave rows out, expected at most size"
+    else:
+        if window.step is not None:
+            yield ("window", "step"), "goes with a size in time, but size counts rows, expected no step"
+        if window.size < window.min_rows:
+            yield ("window", "size"), f"{window.size} rows are {few}"
+    if window.sample is not None and window.sample < window.min_rows:
+        yield ("window", "sample"), f"{window.sample} rows are {few}"
+
+
+def _columns(columns: Columns) -> Problems:
+    parts: dict[str, str] = {}
+    for part in ("timestamp", "id", "prediction", "probability", "label", "label_timestamp", "model_version"):
+        name = getattr(columns, part)
+        if name is not None and parts.setdefault(name, part) != part:
+            yield ("columns", part), f'"{name}" is the {parts[name]} already, expected a column of its own'
+
+
+def _sources(model: ModelSection) -> Problems:
+    if (model.reference.source is None) == (model.reference.first is None):
+        yield ("reference",), 'expected either a place, such as path = "reference.csv", or first = "90d"'
+    for key, source in _places(model):
+        path = Path(source.path or ".")
+        if source.path is not None and "://" in source.path:
+            yield (*key, "path"), f'"{source.path}" is not in this version, expected a local file or folder'
+        elif not path.exists() and not _may_come(path):
+            yield (*key, "path"), f'there is no file "{source.path}", expected a file, a glob or a folder'
+
+
+def _not_yet(model: ModelSection) -> Problems:
+    for key, source in _places(model):
+        path = Path(source.path or ".")
+        empty = path.is_dir() and not any(path.iterdir())
+        missing = not path.exists() and _may_come(path) and not glob.glob(str(path), recursive=True)
+        if empty or (missing and "://" not in str(source.path)):
+            yield (*key, "path"), f'nothing is at "{source.path}" yet'
+
+
+def _places(model: ModelSection) -> Iterator[tuple[Key, SourceSection]]:
+    yield ("predictions",), model.predictions
+    if model.labels is not None:
+        yield ("labels",), model.labels
+    if model.reference.source is not None:
+        yield ("reference", "source"), model.reference.source
+
+
+def _may_come(path: Path) -> bool:
+    """A glob or a folder fills with time; a file that is named should be there."""
+    return glob.has_magic(str(path)) or not path.suffix
+
+
+def _drift(drift: DriftSection) -> Problems:
+    yield from _method(("drift", "method"), drift.method, (*METHODS, "auto"))
+    yield from _threshold(("drift", "threshold"), drift.threshold)
+    for name, column in drift.columns.items():
+        yield from _method(("drift", "columns", name, "method"), column.method, (*METHODS, "auto"))
+        yield from _threshold(("drift", "columns", name, "threshold"), column.threshold)
+
+
+def _method(key: Key, method: str | None, known: tuple[str, ...]) -> Problems:
+    if method is not None and method not in known:
+        near = did_you_mean(method, known) or ", expected one of " + ", ".join(known)
+        yield key, f'there is no drift method "{method}"{near}'
+
+
+def _threshold(key: Key, threshold: float | str | None) -> Problems:
+    if isinstance(threshold, float) and not 0 < threshold < float("inf"):
+        yield key, f'expected a number > 0 or "evidently", got {threshold:g}'
+
+
+def _performance(key: Key, metric: str, task: Task | None) -> Problems:
+    known = PERFORMANCE[task] if task else ALL_PERFORMANCE
+    if metric not in known:
+        of = f"of the task {task}" if task else "of performance"
+        near = did_you_mean(metric, known) or ", expected one of " + ", ".join(known)
+        yield key, f'"{metric}" is no metric {of}{near}'
+
+
+def _trigger(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
+    if trigger.name in BUILT_IN:
+        yield (*key, "name"), f'"{trigger.name}" is the name of a built-in trigger, expected another'
+    yield from _method((*key, "method"), trigger.method, METHODS)
+    if trigger.metric in METHODS:
+        wanted = f'metric = "drift" and method = "{trigger.metric}"'
+        yield (*key, "metric"), f'"{trigger.metric}" is a drift method, expected {wanted}'
+    elif trigger.metric not in METRICS:
+        near = did_you_mean(trigger.metric, METRICS) or ", expected one of " + ", ".join(METRICS)
+        yield (*key, "metric"), f'there is no metric "{trigger.metric}"{near}'
+    elif task and trigger.metric in ALL_PERFORMANCE:
+        yield from _performance((*key, "metric"), trigger.metric, task)
+    if trigger.drifted and trigger.metric in METRICS and trigger.metric not in DRIFT:
+        yield (*key, "drifted"), f"goes with {', '.join(DRIFT)}, expected above, below, rise or drop"
+    for name in ("above", "below"):
+        level = getattr(trigger, name)
+        if level is not None and level.span is not None and (name, trigger.metric) != ("above", "regret"):
+            yield (*key, name), f'"{level}" is a price, which goes with regret and above, expected a number'
+
+
+def _retrain(model: ModelSection, pipelines: dict[str, object]) -> Problems:
+    if model.retrain is None:
+        for index, trigger in enumerate(model.triggers if "triggers" in model.model_fields_set else ()):
+            if trigger.action == "retrain":
+                yield ("triggers", index, "action"), \
+                    f'"retrain" needs a pipeline, expected a table [models.{model.name}.retrain]'
+    elif model.retrain.pipeline not in pipelines and model.retrain.pipeline:
+        near = did_you_mean(model.retrain.pipeline, pipelines)
+        known = ", expected " + (f"one of {', '.join(pipelines)}" if pipelines else "a table [pipelines.NAME]")
+        yield ("retrain", "pipeline"), f'there is no pipeline "{model.retrain.pipeline}"{near or known}'
