@@ -6,42 +6,35 @@ from xml.etree import ElementTree
 from monitor.cli.show import number
 from monitor.records import Score, ScoreStatus
 
-_BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED)
-
-
-def excess(score: Score) -> float:
-    """How far a drift score is past its threshold, as a factor: above 1 is past it, whichever side that is."""
-    if score.value is None or score.threshold is None or score.value != score.value:
-        return -1.0
-    small = 1e-300   # a p-value can be 0, and a distance be compared with a threshold of 0
-    if is_p_value(score):
-        return max(score.threshold, small) / max(score.value, small)
-    return score.value / max(score.threshold, small)
-
-
-def is_p_value(score: Score) -> bool:
-    """Whether low values mean drift."""
-    return score.method in P_VALUES
+TABLE = "(table)"
+_OUTCOMES = {
+    "failure": (ScoreStatus.DRIFTED, ScoreStatus.BREACHED),
+    "error": (ScoreStatus.FAILED,),
+    "skipped": (ScoreStatus.INSUFFICIENT,),
+}
 
 
 def junit(scores: Sequence[Score]) -> str:
-    """One test case per column; a drifted or broken one is a failure, one that failed an error."""
-    columns = list(dict.fromkeys(score.column or "(table)" for score in scores))
-    cases = [_case(column, [s for s in scores if (s.column or "(table)") == column]) for column in columns]
-    suite = ElementTree.Element("testsuite", name="driftd compare", tests=str(len(cases)))
-    for kind in ("failure", "error", "skipped"):
-        plural = kind if kind == "skipped" else f"{kind}s"
-        suite.set(plural, str(sum(case.find(kind) is not None for case in cases)))
+    """One test case per column: drifted or broken is a failure, a failed metric an error, too little skipped."""
+    columns: dict[str, list[Score]] = {}
+    for score in scores:
+        columns.setdefault(score.column or TABLE, []).append(score)
+    cases = [_case(column, group) for column, group in columns.items()]
+    counts = {kind: str(sum(case.find(kind) is not None for case in cases)) for kind in _OUTCOMES}
+    suite = ElementTree.Element(
+        "testsuite", name="driftd compare", tests=str(len(cases)), failures=counts["failure"],
+        errors=counts["error"], skipped=counts["skipped"],
+    )
     suite.extend(cases)
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=False) + "\n"
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
 def _case(column: str, scores: Sequence[Score]) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname="driftd.compare", name=_printable(column))
-    for kind, statuses in (
-        ("failure", _BAD), ("error", (ScoreStatus.FAILED,)), ("skipped", (ScoreStatus.INSUFFICIENT,)),
-    ):
+    for kind, statuses in _OUTCOMES.items():
         if found := [sentence(score) for score in scores if score.status in statuses]:
             ElementTree.SubElement(case, kind, message=_printable("; ".join(found)))
             break
@@ -53,9 +46,30 @@ def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
+def markdown(breaks: Sequence[Score], drift: Sequence[Score], summary: str) -> str:
+    """A comment for a pull request: the answer, what broke, one line per column."""
+    lines = [f"**driftd compare**: {_cell(summary)}", ""]
+    lines += [f"- contract: {_name(score.column)}: {_cell(sentence(score))}" for score in breaks]
+    lines += [""] * bool(breaks)
+    lines += ["| column | method | value | threshold | status |", "|---|---|---:|---:|---|"]
+    for score in drift:
+        status = f"**{score.status}**" if score.status == ScoreStatus.DRIFTED else str(score.status)
+        cells = (_name(score.column), score.method or "", number(score.value), number(score.threshold), status)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _name(column: str | None) -> str:
+    """A column's name as code; its backticks would end the code."""
+    return f"`{_cell(column.replace('`', chr(39)))}`" if column else TABLE
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def sentence(score: Score) -> str:
     """What one score says, in words."""
-    if score.reason:
+    if score.reason and score.status != ScoreStatus.DRIFTED:
         return score.reason
-    name = " ".join(part for part in (score.method or score.metric,) if part)
-    return f"{name} {number(score.value)}, threshold {number(score.threshold)}"
+    return f"{score.method or score.metric} {number(score.value)}, threshold {number(score.threshold)}"

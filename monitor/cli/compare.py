@@ -1,0 +1,189 @@
+"""Two files, no configuration: what drifted, what broke the contract."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from monitor.cli.common import quiet_logs
+from monitor.cli.forms import junit as as_junit
+from monitor.cli.forms import markdown as as_markdown
+from monitor.cli.forms import sentence
+from monitor.cli.show import number, print_json, print_table
+from monitor.config.model import DriftSection, QualitySection, SourceSection
+from monitor.config.roles import USUAL_NAMES, Facts, Roles, feature_kind
+from monitor.errors import CannotJudge, UsageError
+from monitor.records import Score, ScoreStatus
+
+MIN_ROWS = 1      # the two files are all there is: judged as they are
+YES, UNJUDGED = 3, 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What two tables have in common, and what they have not."""
+
+    reference_rows: int
+    current_rows: int
+    breaks: tuple[Score, ...]            # of the contract: columns, types, nulls
+    drift: tuple[Score, ...]             # one a column, the furthest past its threshold first
+    quality: tuple[Score, ...]           # what was measured besides, and is as it should be
+    share: Score                         # of drifted columns
+    left_out: tuple[str, ...]            # moments and ids: no distribution to compare
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        return (*self.breaks, *self.drift, self.share, *self.quality)
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the data as a whole drifted."""
+        return self.share.status == ScoreStatus.DRIFTED
+
+    @property
+    def exit_code(self) -> int:
+        if self.drifted or self.breaks:
+            return YES
+        return UNJUDGED if self.share.value is None else 0
+
+
+@click.command()
+@click.argument("reference", metavar="REFERENCE")
+@click.argument("current", metavar="CURRENT")
+@click.option("--method", default="auto", show_default="as Evidently chooses", help="One method for all columns.")
+@click.option("--threshold", type=float, help="Default: the method's own.")
+@click.option("--categorical", metavar="A,B", help="Columns of numbers that are categories.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="F", help="Write JUnit XML, for a CI server.")
+@click.option("--markdown", type=click.Path(path_type=Path), metavar="F", help="Write a table for a pull request.")
+def compare(
+    reference: str, current: str, method: str, threshold: float | None, categorical: str | None, as_json: bool,
+    junit: Path | None, markdown: Path | None,
+) -> int:
+    """Compare two files: what drifted, what broke the contract; no configuration needed.
+
+    Parquet, CSV or JSON lines. Ends with 3 when at least half of the columns drifted or the contract is
+    broken, with 4 when there is too little to judge.
+    """
+    quiet_logs()
+    section = DriftSection(method=method, threshold="evidently" if threshold is None else threshold)
+    named = [name.strip() for name in categorical.split(",")] if categorical else []
+    result = examine(reference, current, section, named)
+    if junit:
+        junit.write_text(as_junit(result.scores), encoding="utf-8")
+    if markdown:
+        markdown.write_text(as_markdown(result.breaks, result.drift, summary(result)), encoding="utf-8")
+    if as_json:
+        print_json(**document(result))
+    else:
+        _print(result)
+    return result.exit_code
+
+
+def examine(reference: str, current: str, section: DriftSection, categorical: Sequence[str]) -> Comparison:
+    """Read both files whole and measure. Raises SourceError, CannotJudge, UsageError."""
+    from monitor.measure import METHODS, column_quality, drift_scores, schema_changes
+    from monitor.sources.log import facts
+
+    if section.method not in ("auto", *METHODS):
+        raise UsageError(f"no drift method {section.method!r}; expected auto or one of: {', '.join(METHODS)}")
+    before, now = _read(reference), _read(current)
+    columns = facts(before)
+    if absent := [name for name in categorical if name not in columns]:
+        raise UsageError(f"--categorical: {reference} has no column {absent[0]!r}, it has {', '.join(columns)}")
+    roles = parts(columns, categorical)
+    scores = [s for s in drift_scores(before, now, roles, section, MIN_ROWS) if s.metric != "prediction_drift"]
+    schema = schema_changes(before.schema, now.schema, roles)
+    quality = [schema, *column_quality(before, now, roles, QualitySection())]
+    drift = [score for score in scores if score.metric == "drift"]
+    return Comparison(
+        reference_rows=len(before),
+        current_rows=len(now),
+        breaks=tuple(score for score in quality if score.status == ScoreStatus.BREACHED),
+        drift=tuple(sorted(drift, key=past, reverse=True)),
+        quality=tuple(score for score in quality if score.status != ScoreStatus.BREACHED),
+        share=next(score for score in scores if score.metric == "drifted_share"),
+        left_out=tuple(name for name in columns if name not in roles.features),
+    )
+
+
+def _read(path: str) -> Any:
+    from monitor.sources import open_source
+
+    table = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC")).read(None)
+    if not len(table):
+        raise CannotJudge(f"{path} has no rows, there is nothing to compare")
+    return table
+
+
+def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
+    """Every column is compared, predictions and labels too; moments and ids have no distribution to compare."""
+    kinds = {
+        name: kind for name, facts in columns.items()
+        if not _identifies(name, facts) and (kind := feature_kind(facts, name in categorical)) is not None
+    }
+    return Roles(
+        timestamp="", id=None, prediction="", probability=None, label=None, label_timestamp=None,
+        model_version=None, features=kinds,
+    )
+
+
+def _identifies(name: str, facts: Facts) -> bool:
+    """Whether a column says when or which, by its usual name."""
+    moments = (*USUAL_NAMES["timestamp"], *USUAL_NAMES["label_timestamp"], "model_version")
+    return name.lower() in moments or (name.lower() in USUAL_NAMES["id"] and facts.distinct == facts.rows)
+
+
+def past(score: Score) -> float:
+    """How far a number is past its threshold, as a factor: above 1 is drift, whichever side that is; −1 unknown."""
+    from monitor.measure import METHODS
+
+    if score.value is None or score.threshold is None:
+        return -1.0
+    tiny = 1e-300    # a p-value may be 0
+    value, threshold = max(score.value, tiny), max(score.threshold, tiny)
+    low_is_drift = METHODS[str(score.method)].side in ("<", "<=")
+    return threshold / value if low_is_drift else value / threshold
+
+
+def document(result: Comparison) -> dict[str, Any]:
+    """The comparison as `--json` prints it."""
+    return {
+        "drifted": result.drifted,
+        "drifted_columns": [s.column for s in result.drift if s.status == ScoreStatus.DRIFTED],
+        "drifted_share": result.share.value,
+        "contract_broken": bool(result.breaks),
+        "reference_rows": result.reference_rows,
+        "current_rows": result.current_rows,
+        "left_out": result.left_out,
+        "scores": result.scores,
+    }
+
+
+def summary(result: Comparison) -> str:
+    """The answer in one line."""
+    judged = [s for s in result.drift if s.status in (ScoreStatus.OK, ScoreStatus.DRIFTED)]
+    drifted = sum(s.status == ScoreStatus.DRIFTED for s in judged)
+    breaks = f"{len(result.breaks)} contract break{'s' * (len(result.breaks) != 1)}, " if result.breaks else ""
+    answer = "the data drifted" if result.drifted else "no dataset drift"
+    if not judged:
+        answer = "drift could not be judged"
+    return (f"{breaks}{drifted} of {len(judged)} columns drifted: {answer} "
+            f"({result.current_rows} rows against {result.reference_rows})")
+
+
+def _print(result: Comparison) -> None:
+    for score in result.breaks:
+        click.echo(f"contract: {score.column or 'table'}: {sentence(score)}")
+    if result.breaks:
+        click.echo()
+    rows = [(s.column, s.method, number(s.value), number(s.threshold), s.status, s.reason) for s in result.drift]
+    shown = ("column", "method", "value", "threshold", "status", "")
+    print_table(shown, rows, ("value", "threshold"))
+    click.echo(f"\n{summary(result)}")
+    if result.left_out:
+        click.echo(f"left out: {', '.join(result.left_out)}")

@@ -1,0 +1,184 @@
+"""A first configuration from a look at the data."""
+
+import json
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from monitor.cli.common import quiet_logs
+from monitor.cli.show import moment
+from monitor.config import Columns, Roles, SourceSection, find_roles, load
+from monitor.errors import CannotJudge, UsageError
+from monitor.times import format_duration, utcnow
+
+DAY = timedelta(days=1)
+QUARTER = 90 * DAY
+SIZES = (7 * DAY, DAY, timedelta(hours=1))   # of a window, the usual one first
+WINDOWS = 9                                  # so many at least should fit into the log
+ROWS = 200                                   # of a usual window: below that it asks for half of what it gets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a look at the log told."""
+
+    roles: Roles
+    task: str
+    metric: str
+    rows: int
+    first: datetime
+    newest: datetime
+    guesses: dict[str, str]              # how a CSV file was read
+
+    @property
+    def span(self) -> timedelta:
+        return self.newest - self.first
+
+    @property
+    def size(self) -> timedelta:
+        """The usual window if enough of them fit into the log, else a shorter one."""
+        return next((size for size in SIZES if self.span >= WINDOWS * size), SIZES[-1])
+
+    @property
+    def usual_rows(self) -> int:
+        """Rows of one window, on average."""
+        return int(self.rows * self.size / max(self.span, self.size))
+
+    @property
+    def stretch(self) -> timedelta:
+        """The beginning of the log as a reference: a quarter of a year, or a third of what there is."""
+        third = self.span / 3
+        unit = DAY if third >= DAY else timedelta(hours=1)
+        return min(QUARTER, max(unit, third // unit * unit))
+
+
+def _column(name: str) -> Any:
+    return click.option(f"--{name}", metavar="COLUMN", help=f"The {name} column, where no name tells it.")
+
+
+@click.command()
+@click.argument("data", metavar="DATA")
+@click.argument("reference", required=False)
+@click.option("--output", "-o", type=click.Path(path_type=Path), default="driftd.toml", show_default=True)
+@click.option("--model", "-m", metavar="NAME", help="What to call the model; default: the file's name.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@_column("timestamp")
+@_column("prediction")
+@_column("label")
+def init(data: str, reference: str | None, output: Path, model: str | None, force: bool, **columns: str) -> None:
+    """Look at a prediction log and write a first configuration.
+
+    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines. REFERENCE is what windows are
+    compared with; without it the beginning of the log.
+    """
+    quiet_logs()
+    if output.exists() and not force:
+        raise UsageError(f"{output} exists; --force overwrites it, --output FILE writes elsewhere")
+    found = look(data, Columns(**columns))
+    name = model or name_of(data)
+    text = toml(name, found, relative(data, output), relative(reference, output) if reference else None)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
+    load(output)
+    _tell(name, found, output)
+
+
+def look(data: str, columns: Columns) -> Found:
+    """Read the log once. Raises SourceError, and ConfigError where a column's part cannot be told."""
+    from monitor.measure import default_metric, guess_task
+    from monitor.sources import open_source
+    from monitor.sources.log import facts
+
+    source = open_source(SourceSection(path=os.path.abspath(data)), ZoneInfo("UTC"))
+    table = source.read(None)
+    roles = find_roles(columns, facts(table), None, data)
+    times = source.read([roles.timestamp], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
+    if not times:
+        raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
+    task = guess_task(table[roles.label or roles.prediction], table[roles.prediction])
+    return Found(
+        roles=roles, task=task, metric=default_metric(task, roles.probability is not None), rows=len(times),
+        first=min(times), newest=max(times), guesses=dict(source.guesses()),
+    )
+
+
+def name_of(data: str) -> str:
+    """A model's name from its data: the file's, or the folder's where the file name says little."""
+    path = Path(data)
+    stem = path.parent.absolute().name if re.search(r"[*?\[]", path.name) else path.stem
+    return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "model"
+
+
+def relative(path: str, output: Path) -> str:
+    """As the configuration says it: from the folder that the file is in."""
+    return os.path.relpath(os.path.abspath(path), output.absolute().parent)
+
+
+def toml(name: str, found: Found, data: str, reference: str | None) -> str:
+    """The configuration as text; every line that was a choice says why."""
+    quoted = json.dumps(reference) if reference else f'"first {format_duration(found.stretch)}"'
+    window = f'size = "{format_duration(found.size)}"'
+    if found.usual_rows < ROWS:
+        window += f", min_rows = {max(1, found.usual_rows // 2)}"
+    metric = f"metric      = {json.dumps(found.metric)}" if found.roles.label else "# no label column: no accuracy"
+    lines = [
+        "# Written by `driftd init`. `driftd validate --show` prints every other setting with its default.",
+        f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}]",
+        f"predictions = {json.dumps(data, ensure_ascii=False)}    # a file, a glob or a folder; it may grow",
+        f"reference   = {quoted}    # what windows are compared with: a file, or the beginning of the log",
+        f"task        = {json.dumps(found.task)}",
+        metric,
+        f"window      = {{ {window} }}    # about {found.usual_rows} rows each",
+        '# every     = "1h"               # how often to look',
+        f'# since     = "{found.first:%Y-%m-%d}"       # check from here at first start, not the newest window only',
+        '# mode      = "act"              # until then nothing is sent to a pipeline, only recorded',
+        "",
+        f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}.columns]",
+        *_columns(found.roles),
+        *_LATER.format(name=name).splitlines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(roles: Roles) -> list[str]:
+    parts = ("timestamp", "id", "prediction", "probability", "label", "label_timestamp", "model_version")
+    named = [(part, getattr(roles, part)) for part in parts if getattr(roles, part) is not None]
+    lines = [f"{part:<15} = {json.dumps(column, ensure_ascii=False)}" for part, column in named]
+    categorical = [column for column, kind in roles.features.items() if kind == "categorical"]
+    lines.append(f"categorical     = {json.dumps(categorical, ensure_ascii=False)}")
+    return [*lines, f"# features      = every other column: {', '.join(roles.features) or 'there is none'}"]
+
+
+_LATER = """
+# What to ask for a retrain, when it pays:
+# [models.{name}.retrain]
+# pipeline = "local"
+#
+# [pipelines.local]
+# kind    = "command"
+# command = ["./retrain.sh"]
+
+# Whom to tell (an Apprise address, kept outside this file):
+# [notify]
+# urls = [{{ env = "ALERT_URL" }}]
+"""
+
+
+def _tell(name: str, found: Found, output: Path) -> None:
+    roles, utc = found.roles, UTC
+    click.echo(f"{found.rows} rows, {moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}")
+    click.echo(f"timestamp {roles.timestamp}, prediction {roles.prediction}, label {roles.label or 'none found'}")
+    click.echo(f"{len(roles.features)} features: {', '.join(roles.features)}")
+    if found.guesses:
+        click.echo("read as " + ", ".join(f"{key} {value!r}" for key, value in found.guesses.items()))
+    file = shlex.quote(str(output))
+    live = utcnow() - found.newest < 2 * found.size
+    after = f"driftd check -c {file}" if live else f"driftd backtest -c {file} --model {name}"
+    click.echo(f"wrote {output}; next:\n  driftd validate -c {file}\n  {after}")

@@ -1,0 +1,219 @@
+"""Looking at what is going on, and why: status and history. Nothing here changes anything."""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+import click
+
+from monitor.cli.common import chosen, config_option, json_option, known, load_config, model_option, open_state
+from monitor.cli.show import moment, number, print_json, print_table, span
+from monitor.config import Loaded
+from monitor.errors import UsageError
+from monitor.records import Dispatch, DispatchState, Score, ScoreStatus, Snapshot, Verdict
+from monitor.store import Store
+from monitor.times import parse_moment
+
+ENDED = (DispatchState.SUCCEEDED, DispatchState.FAILED, DispatchState.CANCELLED, DispatchState.ABANDONED,
+         DispatchState.WITHDRAWN, DispatchState.DELIVERED)
+_BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED, ScoreStatus.FAILED)
+_WORST = 10   # scores shown with one window
+
+
+@click.command()
+@config_option
+@model_option
+@json_option
+def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
+    """What is going on: the newest window of each model, what fires, what was asked for."""
+    loaded = load_config(config_file)
+    with open_state(loaded) as store:
+        models = [_model_status(loaded, store, name) for name in chosen(loaded, model)]
+    if as_json:
+        print_json(models=models)
+        return
+    rows = [_status_row(one, loaded.config.models[one["model"]].timezone) for one in models]
+    print_table(("model", "mode", "newest window", "verdict", "firing", "request"), rows)
+    for one in models:
+        _print_notes(one, loaded.config.models[one["model"]].timezone)
+
+
+def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
+    newest = next(iter(store.snapshots(name, limit=1, metrics=())), None)
+    verdict = store.verdict(newest.window) if newest else None
+    requests = store.dispatches(name)
+    return {
+        "model": name,
+        "mode": loaded.config.models[name].mode,
+        "window": newest and newest.window,
+        "revision": newest and newest.revision,
+        "rows": newest and newest.rows,
+        "mature": newest and newest.mature,
+        "source": newest and newest.status,
+        "source_reason": newest and newest.reason,
+        "action": verdict and verdict.action,
+        "guards": verdict.guards if verdict else (),
+        "firing": [one for one in store.firing(name) if one.firing],
+        "reference": store.reference(name),
+        "episode": store.open_episode(name),
+        "dispatch": next((brief(one) for one in reversed(requests) if one.state not in ENDED), None),
+        "last_dispatch": brief(requests[-1]) if requests else None,
+        "paused": store.paused(name),
+    }
+
+
+def brief(dispatch: Dispatch) -> dict[str, Any]:
+    """A dispatch without its body, which `history` need not repeat."""
+    fields = ("id", "attempt", "pipeline", "state", "created_at", "tries", "next_try_at", "accepted_at", "ended_at",
+              "handle", "url", "reason")
+    return {name: getattr(dispatch, name) for name in fields}
+
+
+def _status_row(one: dict[str, Any], zone: tzinfo) -> list[str]:
+    request = one["dispatch"] or one["last_dispatch"]
+    return [
+        one["model"],
+        one["mode"],
+        span(one["window"], zone) if one["window"] else "none yet",
+        one["action"] or "",
+        ", ".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one["firing"]),
+        request["state"] if request else "",
+    ]
+
+
+def _print_notes(one: dict[str, Any], zone: tzinfo) -> None:
+    """What does not fit a row: pauses, a need that stands, a request, a source in trouble."""
+    notes = []
+    if one["source"] not in (None, "ok"):
+        notes.append(f"{str(one['source']).replace('_', ' ')}: {one['source_reason'] or 'no reason given'}")
+    if pause := one["paused"]:
+        notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
+    if episode := one["episode"]:
+        notes.append(f"need {episode.state}: {episode.reason}")
+    if request := one["dispatch"]:
+        notes.append(f"request {request['id']} {request['state']}: {request['reason'] or 'no answer yet'}")
+    for note in notes:
+        click.echo(f"{one['model']}: {note}")
+
+
+@click.command()
+@config_option
+@model_option
+@click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(1), help="So many windows.")
+@click.option("--explain", metavar="WINDOW", help="Why: a window by the date of its start, or `newest`.")
+@json_option
+def history(config_file: Path | None, model: str | None, limit: int, explain: str | None, as_json: bool) -> None:
+    """What was decided for each window, newest last; with --explain one window in full."""
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    zone = loaded.config.models[name].timezone
+    with open_state(loaded) as store:
+        if explain is not None:
+            _explain(store, _find(store, name, explain, zone), zone, as_json)
+            return
+        found = [(one, store.verdict(one.window)) for one in store.snapshots(name, limit=limit, metrics=())]
+    if as_json:
+        print_json(model=name, windows=[_window_json(*pair) for pair in found])
+        return
+    print_table(("window", "rows", "verdict", "fired", "guards"), [_row(*pair, zone) for pair in found], ("rows",))
+
+
+def the_model(loaded: Loaded, model: str | None) -> str:
+    """The model named, or the only one there is. Raises UsageError."""
+    names = list(loaded.config.models)
+    if model is None and len(names) != 1:
+        raise UsageError(f"which model? expected --model with one of: {', '.join(names)}")
+    return known(model or names[0], names, "model")
+
+
+def _window_json(snapshot: Snapshot, verdict: Verdict | None) -> dict[str, Any]:
+    return {
+        "window": snapshot.window, "revision": snapshot.revision, "rows": snapshot.rows, "late": snapshot.late,
+        "label_coverage": snapshot.label_coverage, "mature": snapshot.mature, "status": snapshot.status,
+        "reason": snapshot.reason, "reference_id": snapshot.reference_id, "taken_at": snapshot.taken_at,
+        "action": verdict and verdict.action, "fired": verdict.fired if verdict else (),
+        "guards": verdict.guards if verdict else (), "reasons": verdict.reasons if verdict else (),
+    }
+
+
+def _row(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> Sequence[str]:
+    return (
+        span(snapshot.window, zone),
+        str(snapshot.rows),
+        _said(snapshot, verdict),
+        ", ".join(verdict.fired) if verdict else "",
+        ", ".join(verdict.guards) if verdict else "",
+    )
+
+
+def _said(snapshot: Snapshot, verdict: Verdict | None) -> str:
+    """The action, or why there is none; with ~ while labels are still maturing."""
+    if verdict is None:
+        return "dropped: the reference changed"
+    unsure = "" if snapshot.mature else " ~"
+    return f"{verdict.action}{unsure}" if snapshot.status == "ok" else f"{verdict.action} ({snapshot.status})"
+
+
+def _find(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
+    """The newest revision of the window that starts at `text`. Raises UsageError."""
+    if text == "newest":
+        found = store.snapshots(model, limit=1)
+    else:
+        start = _start(text, zone)
+        found = store.snapshots(model, window_start=start) or [
+            one for one in store.snapshots(model, metrics=()) if one.window.start <= start < one.window.end
+        ][-1:]
+    if not found:
+        raise UsageError(f"{model}: no window {text} has been checked; `driftd history` lists those there are")
+    return store.snapshots(model, window_start=found[-1].window.start)[-1]
+
+
+def _start(text: str, zone: tzinfo) -> datetime:
+    try:
+        local = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no window, expected the date of its start, such as 2013-05-06, or newest") from None
+    return local.replace(tzinfo=zone) if local.tzinfo is None else parse_moment(text)
+
+
+def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> None:
+    verdict = store.verdict(snapshot.window)
+    if as_json:
+        revisions = [one.revision for one in store.revisions(snapshot.window.model, snapshot.window)]
+        scores = list(snapshot.scores)
+        print_json(model=snapshot.window.model, **_window_json(snapshot, verdict), revisions=revisions, scores=scores)
+        return
+    _print_head(snapshot, verdict, zone)
+    if rows := [_score_row(score) for score in _telling(snapshot.scores)]:
+        click.echo()
+        print_table(("metric", "column", "value", "reference", "threshold", "status"), rows,
+                    ("value", "reference", "threshold"))
+
+
+def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:
+    labels = "labels mature" if snapshot.mature else "labels still maturing: performance is provisional"
+    click.echo(f"{snapshot.window.model}, window {span(snapshot.window, zone)}, revision {snapshot.revision}")
+    click.echo(f"{snapshot.rows} rows ({snapshot.late} late), {snapshot.labelled} labelled, {labels}")
+    if snapshot.reason:
+        click.echo(f"{snapshot.status}: {snapshot.reason}")
+    if verdict is None:
+        click.echo("verdict dropped: the reference changed while this was checked")
+        return
+    click.echo(f"verdict: {verdict.action}, reached {moment(verdict.at, zone)}")
+    for reason in verdict.reasons:
+        click.echo(f"  {reason}")
+
+
+def _telling(scores: Sequence[Score]) -> list[Score]:
+    """Scores of the whole table, then the worst columns."""
+    whole = [score for score in scores if score.column is None]
+    bad = [score for score in scores if score.column is not None and score.status in _BAD]
+    return whole + bad[:_WORST]
+
+
+def _score_row(score: Score) -> list[str]:
+    status = f"{score.status}{' (provisional)' if score.provisional else ''}"
+    method = f" ({score.method})" if score.method else ""
+    return [score.metric + method, score.column or "", number(score.value), number(score.reference),
+            number(score.threshold), status]
