@@ -1,4 +1,4 @@
-"""Arrow tables in, Scores out: drift, data quality, performance, the rehearsal. Pure; runs in worker processes.
+"""Arrow tables in, Scores out: drift, data quality, performance, the rehearsal. Pure; runs in workers.
 
 Names load on first use: `METRICS`, `better_by` and `default_metric` cost nothing, the others import pyarrow.
 """

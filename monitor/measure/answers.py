@@ -1,7 +1,7 @@
 """Labels beside what the model said, on the rows where both are known.
 
-Classes are compared as words: true, "yes" and 1 are one class, false, "no" and 0 another. The positive class of
-a binary task is 1, true, "1", "yes" or "true" where one of them occurs, else the lexically greatest.
+Classes are compared as words: true, "yes" and 1 are one class, false, "no" and 0 another. The positive class
+of a binary task is 1, true, "1", "yes" or "true" where one of them occurs, else the lexically greatest.
 """
 
 from dataclasses import dataclass, replace
@@ -54,7 +54,8 @@ def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] 
     labels = columns.codes(label, _places(label, places))
     said_classes, chance = _predictions(table, prediction, roles, task, places)
     known = np.flatnonzero((labels >= 0) & (said_classes >= 0))
-    return Answers(task, classes, labels[known], said_classes[known], known, None if chance is None else chance[known])
+    chance = None if chance is None else chance[known]
+    return Answers(task, classes, labels[known], said_classes[known], known, chance)
 
 
 def classes_of(
@@ -74,7 +75,8 @@ def classes_of(
     if task == "multiclass":
         return tuple(sorted(found))
     if len(found) > 2:
-        raise CannotJudge(f"a binary task has two classes, found {', '.join(sorted(found)[:5])}: set task = …")
+        some = ", ".join(sorted(found)[:5])
+        raise CannotJudge(f"a binary task has two classes, found {some}: set task = \"multiclass\"")
     positive = "1" if "1" in found or found <= {"0"} else max(found)
     return (*(found - {positive} or {"0"}), positive)
 
@@ -118,6 +120,8 @@ def _numbers(column: pa.ChunkedArray, part: str) -> Floats:
 
 
 def _column(table: pa.Table, name: str | None, part: str) -> pa.ChunkedArray:
-    if name is None or name not in table.column_names:
-        raise CannotJudge(f"there is no {part} column" if name is None else f"there is no {part} column {name}")
+    if name is None:
+        raise CannotJudge(f"there is no {part} column")
+    if name not in table.column_names:
+        raise CannotJudge(f"there is no {part} column {name}")
     return table[name]

@@ -27,7 +27,7 @@ def value_type(kind: pa.DataType) -> pa.DataType:
 
 
 def type_word(kind: pa.DataType) -> str:
-    """Return "number", "text", "time", "nothing" (all null) or the Arrow name: what a person would call the type."""
+    """Return what a person would call the type: "number", "text", "time", "nothing" (all null)."""
     kind = value_type(kind)
     types = pa.types
     if _is_number(kind):
@@ -56,7 +56,7 @@ def present(column: pa.ChunkedArray) -> Numbers:
 
 
 def numeric(column: pa.ChunkedArray) -> Floats:
-    """Return every row as float64, NaN where missing. Raises CannotJudge where the column holds no numbers."""
+    """Return every row as float64, NaN where missing. Raises CannotJudge where it holds no numbers."""
     _number_type(column)
     values: Floats = np.array(_array(pc.fill_null(_decoded(column).cast(pa.float64(), safe=False), np.nan)))
     values[~np.isfinite(values)] = np.nan
@@ -109,8 +109,8 @@ def missing(column: pa.ChunkedArray) -> int:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind))
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+    return any(test(kind) for test in tests)
 
 
 def _number_type(column: pa.ChunkedArray) -> pa.DataType:

@@ -1,5 +1,6 @@
 """Drift of the features and of the predictions: one Score a column, and the share of drifted columns."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -32,13 +33,12 @@ def drift_scores(
     A column that cannot be judged is one Score with its reason. `task` (guessed where None) says whether
     predictions are numbers or classes.
     """
-    features = [
-        _judge("drift", name, kind, reference, window, section, min_rows) for name, kind in roles.features.items()
-    ]
-    predictions = [
-        _judge("prediction_drift", name, kind, reference, window, section, min_rows)
-        for name, kind in _prediction_kinds(reference, roles, task).items()
-    ]
+
+    def judged(metric: str, kinds: Mapping[str, str]) -> list[Score]:
+        return [_judge(metric, *item, reference, window, section, min_rows) for item in kinds.items()]
+
+    features = judged("drift", roles.features)
+    predictions = judged("prediction_drift", _prediction_kinds(reference, roles, task))
     return [*features, *predictions, _share(features, section, window.num_rows)]
 
 
@@ -80,7 +80,8 @@ def _judge(
     score = replace(score, n=window.num_rows - columns.missing(window[name]))
     if score.n is not None and 0 < score.n < min_rows:
         return replace(score, reason=_too_few(score.n, "values", min_rows))
-    return _measure(score, reference[name], window[name], "numerical" if kind == "numerical" else "categorical", section)
+    measured: Kind = "numerical" if kind == "numerical" else "categorical"
+    return _measure(score, reference[name], window[name], measured, section)
 
 
 def _measure(
@@ -88,10 +89,8 @@ def _measure(
 ) -> Score:
     method, limit, note = _wanted(str(score.column), kind, section)
     failed = replace(score, method=None if method == "auto" else method, status=ScoreStatus.FAILED)
-    if method != "auto" and method not in METHODS:
-        return replace(failed, reason=f'there is no drift method "{method}", expected auto or {", ".join(METHODS)}')
-    if method != "auto" and kind not in METHODS[method].kinds:
-        return replace(failed, reason=f"{method} is for {METHODS[method].kinds[0]} columns, {score.column} is {kind}")
+    if (wrong := _misuse(method, kind, score.column)) is not None:
+        return replace(failed, reason=wrong)
     try:
         method, value = column_drift(reference, window, kind, method)
     except CannotJudge as error:
@@ -101,6 +100,14 @@ def _measure(
     threshold = METHODS[method].threshold if limit is None else limit
     status = ScoreStatus.DRIFTED if METHODS[method].drifted(value, threshold) else ScoreStatus.OK
     return replace(score, method=method, value=value, threshold=threshold, status=status, reason=note)
+
+
+def _misuse(method: str, kind: Kind, name: str | None) -> str | None:
+    if method == "auto":
+        return None
+    if method not in METHODS:
+        return f'there is no drift method "{method}", expected auto or {", ".join(METHODS)}'
+    return None if kind in METHODS[method].kinds else f"{method} is not for {kind} columns, and {name} is one"
 
 
 def _wanted(name: str, kind: Kind, section: DriftSection) -> tuple[str, float | None, str | None]:
@@ -145,7 +152,7 @@ def _prediction_kinds(reference: pa.Table, roles: Roles, task: Task | None) -> d
 
 
 def _task(reference: pa.Table, roles: Roles) -> Task | None:
-    held = [name for name in (roles.label, roles.prediction) if name is not None and name in reference.column_names]
+    held = [name for name in (roles.label, roles.prediction) if name in reference.column_names]
     try:
         return guess_task(reference[held[0]], reference[held[-1]]) if held else None
     except CannotJudge:
@@ -157,7 +164,7 @@ def _values(column: pa.ChunkedArray, kind: Kind) -> Values:
 
 
 def _same_words(reference: Values, window: Values) -> tuple[Values, Values]:
-    """Write numbers as text where the other side's categories are text, so that 1 and "1" are one category."""
+    """Write numbers as text where the other side's categories are text: 1 and "1" are one category."""
     if isinstance(reference, dict) and isinstance(window, dict):
         texts = [any(isinstance(key, str) for key in side) for side in (reference, window)]
         if texts[0] != texts[1]:

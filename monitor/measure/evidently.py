@@ -13,7 +13,7 @@ import numpy as np
 from monitor.errors import CannotJudge
 from monitor.measure.methods import Kind
 
-_SILENT = ("DO_NOT_TRACK", "ITERATIVE_DO_NOT_TRACK")   # read by evidently.telemetry, and by what it sends with
+_SILENT = ("DO_NOT_TRACK", "ITERATIVE_DO_NOT_TRACK")   # read by evidently.telemetry and by its sender
 
 
 def score(name: str, kind: Kind, reference: Any, window: Any) -> float:

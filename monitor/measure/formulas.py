@@ -56,7 +56,8 @@ def usable(metric: str, given: Answers) -> Answers:
     if metric == "r2" and len(np.unique(given.truth)) < 2:
         raise CannotJudge("r2 needs labels that differ")
     if metric in ("roc_auc", "balanced_accuracy") and len(np.unique(given.truth)) < 2:
-        raise CannotJudge(f"{metric} needs labels of two classes, all are {given.classes[int(given.truth[0])]}")
+        only = given.classes[int(given.truth[0])]
+        raise CannotJudge(f"{metric} needs labels of two classes, all are {only}")
     if metric in ("log_loss", "brier") and given.chance is not None and _outside(given.chance):
         raise CannotJudge(f"{metric} needs probabilities between 0 and 1")
     return given
@@ -74,15 +75,16 @@ def _of_classes(name: str) -> Callable[[Answers], float]:
         average, undefined = ("binary", np.nan) if binary else ("macro", 0)
         found = getattr(_sklearn(), name)(given.truth, given.said, average=average, zero_division=undefined)
         if np.isnan(found):
-            raise CannotJudge(f"{name.removesuffix('_score')} is not defined: the positive class does not occur")
+            metric = name.removesuffix("_score")
+            raise CannotJudge(f"{metric} is not defined here: there is no positive class {given.classes[1]}")
         return float(found)
 
     return value
 
 
 def _balanced_accuracy(given: Answers) -> float:
-    labels = np.unique(given.truth)     # classes the window has: others say nothing
-    return float(_sklearn().recall_score(given.truth, given.said, labels=labels, average="macro", zero_division=0))
+    held = np.unique(given.truth)     # classes that have labels: others have no recall
+    return float(_sklearn().recall_score(given.truth, given.said, labels=held, average="macro"))
 
 
 def _plain(name: str, **options: Any) -> Callable[[Answers], float]:

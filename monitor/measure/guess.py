@@ -13,7 +13,7 @@ MOST_CLASSES = 20   # whole numbers with more distinct values are quantities
 
 
 def guess_task(labels: pa.ChunkedArray, predictions: pa.ChunkedArray) -> Task:
-    """Return the task: regression where labels are quantities, else binary up to two classes, else multiclass.
+    """Return the task: regression where labels are quantities, else binary or multiclass.
 
     Text and booleans are classes. Numbers are quantities where they are no whole numbers, or more than 20
     different ones, or predicted by broken numbers (a share between 0 and 1 excepted: a probability of one of

@@ -1,4 +1,4 @@
-"""95 % confidence intervals of the performance metrics, in closed form but for those of a confusion matrix."""
+"""95 % confidence intervals of the performance metrics, in closed form but for a confusion matrix's."""
 
 from collections.abc import Callable
 

@@ -21,7 +21,7 @@ EPSILON = 1e-4     # stands for an empty bin's share, unless the smallest share 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A drift method: the kinds of column it is for, its usual threshold, and which side of it means drift."""
+    """The kinds of column a drift method is for, its usual threshold, and which side of it means drift."""
 
     kinds: tuple[Kind, ...]
     threshold: float
@@ -101,7 +101,7 @@ def ks(reference: Numbers, window: Numbers) -> float:
 
 
 def chisquare(reference: Counts, window: Counts) -> float:
-    """p-value of Pearson's test of the window's counts against the reference's, scaled to the window's size."""
+    """p-value of Pearson's test of the window's counts against the reference's scaled to its size."""
     from scipy.special import chdtrc
 
     keys = list(reference.keys() | window.keys())
@@ -150,10 +150,9 @@ def tallied(values: Numbers) -> Counts:
 
 
 def _shares(reference: Values, window: Values) -> Shares:
-    """Shares per bin: one bin a category or distinct number, else Sturges' equal widths over both together."""
+    """Shares per bin: one a category or distinct number, else Sturges' equal widths over both together."""
     if isinstance(reference, np.ndarray) and isinstance(window, np.ndarray):
-        few = len(np.unique(reference)) <= DISTINCT
-        if not few:
+        if len(np.unique(reference)) > DISTINCT:
             edges = np.histogram_bin_edges(np.concatenate([reference, window]), "sturges")
             return _histogram(reference, edges), _histogram(window, edges)
         reference, window = tallied(reference), tallied(window)
@@ -183,7 +182,7 @@ def _relative_entropy(p: Floats, q: Floats) -> float:
 
 
 def _spread(values: Numbers) -> float:
-    """Standard deviation as pandas computes it: the variance in double precision, then rounded to the column's type."""
+    """Standard deviation as pandas has it: the variance in double precision, rounded to the column's type."""
     variance = np.sum((values.astype(np.float64) - np.mean(values, dtype=np.float64)) ** 2) / len(values)
     kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
     return float(np.sqrt(variance.astype(kind)))

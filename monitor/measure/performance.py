@@ -25,7 +25,7 @@ def performance_scores(
 ) -> list[Score]:
     """Score the labelled rows of the window by every metric of the task, the primary `metric` first.
 
-    A metric that cannot be had (no label yet, one class only, no probability) is insufficient with its reason.
+    A metric that cannot be had (no label yet, one class only, no probability) is insufficient, with a reason.
     """
     names = sorted(names_for(task), key=lambda name: name != metric)
     if roles.probability is None and task != "binary":
@@ -74,7 +74,7 @@ def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
     if len(values) < RESAMPLES / 2:
         raise CannotJudge(f"{metric} is not defined on resamples of {rows} labelled rows of the reference")
     value = float(np.std(values, ddof=1)) * np.sqrt(rows / max(size, 2.0))
-    reason = f"from resamples of {rows} rows: the reference has {len(blocks)} block(s), fewer than {FEWEST_BLOCKS}"
+    reason = f"from resamples of {rows} rows: fewer than {FEWEST_BLOCKS} windows of the reference are usable"
     return replace(score, value=float(value), reason=reason)
 
 

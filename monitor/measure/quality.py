@@ -15,9 +15,15 @@ from monitor.records import Score, ScoreStatus
 
 
 def quality_scores(
-    reference: pa.Table, window: pa.Table, roles: Roles, section: QualitySection, as_of: datetime, maturity: timedelta
+    reference: pa.Table,
+    window: pa.Table,
+    roles: Roles,
+    section: QualitySection,
+    as_of: datetime,
+    maturity: timedelta,
 ) -> list[Score]:
-    """Score the window's data beside the reference's, as seen at `as_of`; rows older than `maturity` should have labels.
+    """Score the window's data beside the reference's, as seen at `as_of`; rows older than `maturity` should
+    have labels.
 
     Shares are of the window's rows (missing) or of its present values (unseen, out of range). Without
     `section.stale` staleness is told and never judged.
@@ -31,15 +37,18 @@ def quality_scores(
     return [*scores, *column_quality(reference, window, roles, section)]
 
 
-def column_quality(reference: pa.Table, window: pa.Table, roles: Roles, section: QualitySection) -> list[Score]:
-    """Score each column's missing values, and those the reference never had: what needs no moments and no labels."""
-    missing = [_missing(name, reference, window, section) for name in _watched(roles)]
+def column_quality(
+    reference: pa.Table, window: pa.Table, roles: Roles, section: QualitySection
+) -> list[Score]:
+    """Score each column's missing values, and those the reference never had."""
+    held = {*reference.column_names, *window.column_names}
+    missing = [_missing(name, reference, window, section) for name in _watched(roles) if name in held]
     kinds = {name: kind for name, kind in roles.features.items() if kind != "text"}
     return [*missing, *(_outside(name, kind, reference, window) for name, kind in kinds.items())]
 
 
 def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles) -> Score:
-    """Count columns that are missing or changed between number, text and time: `schema_changes`, breached above zero.
+    """Count the columns that are missing or changed between number, text and time; breached above zero.
 
     Widths, integer or float, booleans as numbers, dictionary encoding and all-null columns are no change. The
     label may be missing: labels come late.
@@ -51,10 +60,8 @@ def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles) -> Sco
             sentences.append(f"column {name} is missing")
         elif now is not None and before is not None and now != before and "nothing" not in (now, before):
             sentences.append(f"column {name} holds {now}, {before} in the reference")
-    status = ScoreStatus.BREACHED if sentences else ScoreStatus.OK
-    return Score(
-        metric="schema_changes", value=float(len(sentences)), status=status, reason="; ".join(sentences) or None
-    )
+    score = Score(metric="schema_changes", value=float(len(sentences)))
+    return replace(score, status=ScoreStatus.BREACHED, reason="; ".join(sentences)) if sentences else score
 
 
 def _watched(roles: Roles) -> list[str]:
@@ -73,14 +80,14 @@ def _word(schema: pa.Schema, name: str) -> str | None:
 
 
 def _missing(name: str, reference: pa.Table, window: pa.Table, section: QualitySection) -> Score:
-    score = Score(metric="missing_share", column=name, n=window.num_rows, reference=_missing_share(reference, name))
+    before = _missing_share(reference, name)
+    score = Score(metric="missing_share", column=name, n=window.num_rows, reference=before)
     if not window.num_rows:
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
-    value = 1.0 if name not in window.column_names else _missing_share(window, name)
-    threshold = min(1.0, (score.reference or 0.0) + section.missing)
-    score = replace(score, value=value, threshold=threshold)
-    if value is not None and value - (score.reference or 0.0) > section.missing:
-        held = "" if score.reference is None else f", {score.reference:.1%} in the reference"
+    value = _missing_share(window, name) if name in window.column_names else 1.0
+    score = replace(score, value=value, threshold=min(1.0, (before or 0.0) + section.missing))
+    if value is not None and value - (before or 0.0) > section.missing:
+        held = "" if before is None else f", {before:.1%} in the reference"
         return replace(score, status=ScoreStatus.BREACHED, reason=f"{value:.1%} of {name} is missing{held}")
     return score
 
@@ -88,15 +95,16 @@ def _missing(name: str, reference: pa.Table, window: pa.Table, section: QualityS
 def _missing_share(table: pa.Table, name: str) -> float | None:
     if name not in table.column_names or not table.num_rows:
         return None
-    return columns.missing(table[name]) / table.num_rows
+    share: float = columns.missing(table[name]) / table.num_rows
+    return share
 
 
 def _outside(name: str, kind: str, reference: pa.Table, window: pa.Table) -> Score:
     metric, measure = _MEASURES[kind]
     score = Score(metric=metric, column=name, n=window.num_rows, status=ScoreStatus.INSUFFICIENT)
-    absent = [where for where, table in (("reference", reference), ("window", window)) if name not in table.column_names]
-    if absent:
-        return replace(score, status=ScoreStatus.FAILED, reason=f"the {absent[0]} has no column {name}")
+    for where, table in (("reference", reference), ("window", window)):
+        if name not in table.column_names:
+            return replace(score, status=ScoreStatus.FAILED, reason=f"the {where} has no column {name}")
     try:
         outside, held = measure(reference[name], window[name])
     except CannotJudge as error:
@@ -134,12 +142,15 @@ def _label_coverage(reference: pa.Table, window: pa.Table, label: str) -> Score:
     return replace(score, value=value)
 
 
-def _never_labelled(reference: pa.Table, window: pa.Table, label: str, timestamp: str, old: datetime) -> Score:
-    old_rows = _until(window, timestamp, old)
-    covered, before = _labelled_share(old_rows, label), _labelled_share(_until(reference, timestamp, old), label)
-    score = Score(
-        metric="never_labelled_share", n=old_rows.num_rows, reference=None if before is None else 1 - before
-    )
+def _never_labelled(
+    reference: pa.Table, window: pa.Table, label: str, timestamp: str, old: datetime
+) -> Score:
+    rows = _until(window, timestamp, old)
+    covered = _labelled_share(rows, label)
+    before = _labelled_share(_until(reference, timestamp, old), label)
+    score = Score(metric="never_labelled_share", n=rows.num_rows)
+    if before is not None:
+        score = replace(score, reference=1 - before)
     if covered is None:
         reason = "no row is old enough for its label to be overdue"
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason=reason)
@@ -150,7 +161,8 @@ def _labelled_share(table: pa.Table, label: str) -> float | None:
     if not table.num_rows:
         return None
     missing = columns.missing(table[label]) if label in table.column_names else table.num_rows
-    return 1 - missing / table.num_rows
+    share: float = 1 - missing / table.num_rows
+    return share
 
 
 def _until(table: pa.Table, timestamp: str, moment: datetime) -> pa.Table:
@@ -169,5 +181,6 @@ def _staleness(window: pa.Table, roles: Roles, section: QualitySection, as_of: d
     value = (as_of - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
     score = replace(score, value=max(0.0, value))
     if score.threshold is not None and value > score.threshold:
-        return replace(score, status=ScoreStatus.BREACHED, reason=f"the newest row is {value / 3600:.1f} hours old")
+        reason = f"the newest row is {value / 3600:.1f} hours old"
+        return replace(score, status=ScoreStatus.BREACHED, reason=reason)
     return score

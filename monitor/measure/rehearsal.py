@@ -1,4 +1,4 @@
-"""The rehearsal: would a small model fitted just before a window have done better on it than the one in service?"""
+"""The rehearsal: would a small model fitted just before a window have done better than the one in service?"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,15 +56,17 @@ def gains(
     metric: str,
     provisional: bool = False,
 ) -> list[Score]:
-    """Score the challenger against the model in service, and against the earlier challenger, on the same rows.
+    """Score the challenger against the model in service, and against an earlier challenger, on the same rows.
 
     `challenger_gain`: how much better it is than the model in service, in the metric's unit, positive where
-    retraining would have helped. `challenger_placebo`: how much better than the challenger of the window before.
+    retraining would have helped. `challenger_placebo`: how much better than the window before's challenger.
     """
     nobody = Challenger(reason="there is no challenger of the window before yet")
-    against: list[tuple[str, Challenger | None]] = [("challenger_gain", None), ("challenger_placebo", earlier or nobody)]
     mine = challenger or Challenger(reason="there is no challenger")
-    return [_gain(name, mine, other, window, roles, task, metric, provisional) for name, other in against]
+    against = {"challenger_gain": None, "challenger_placebo": earlier or nobody}
+    return [
+        _gain(name, mine, other, window, roles, task, metric, provisional) for name, other in against.items()
+    ]
 
 
 def rehearse(
@@ -82,15 +84,17 @@ def rehearse(
 
 
 def _fit(past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int) -> Challenger:
-    names = tuple(name for name, kind in roles.features.items() if kind != "text" and name in past.column_names)
+    held = {name: kind for name, kind in roles.features.items() if name in past.column_names}
+    kinds = {name: kind for name, kind in held.items() if kind != "text"}
+    names = tuple(kinds)
     if not names or roles.label is None or roles.label not in past.column_names:
         raise CannotJudge("there are no features to fit on" if not names else "there are no labels to fit on")
     rows = _newest_labelled(past, roles.label, roles.timestamp, max_rows)
     wanted = max(FEWEST_ROWS, 10 * len(names))
     if rows.num_rows < wanted:
-        raise CannotJudge(f"{rows.num_rows} labelled rows before the window, fewer than the {wanted} a challenger needs")
+        raise CannotJudge(f"{rows.num_rows} labelled rows before the window, a challenger needs {wanted}")
     classes, truth = _labels(rows[roles.label], task)
-    categories = {name: _categories(rows[name]) for name in names if roles.features[name] == "categorical"}
+    categories = {name: _categories(rows[name]) for name, kind in kinds.items() if kind == "categorical"}
     blank = Challenger(None, classes, categories, names, rows.num_rows)
     model = _booster(task, metric, [name in categories for name in names])
     model.fit(_matrix(blank, rows), truth)
@@ -110,14 +114,16 @@ def _labels(label: pa.ChunkedArray, task: Task) -> tuple[tuple[str, ...], Floats
     found = columns.counts(label)
     classes = tuple(sorted({word(key) for key in found}))
     if not 2 <= len(classes) <= MOST_CLASSES:
-        raise CannotJudge(f"the labels before the window have {len(classes)} classes, expected 2 to {MOST_CLASSES}")
+        raise CannotJudge(f"{len(classes)} classes of labels before the window, expected 2 to {MOST_CLASSES}")
     return classes, columns.codes(label, {key: classes.index(word(key)) for key in found})
 
 
 def _booster(task: Task, metric: str, categorical: list[bool]) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    options: dict[str, Any] = {"random_state": 0, "early_stopping": False, "categorical_features": categorical}
+    options: dict[str, Any] = {
+        "random_state": 0, "early_stopping": False, "categorical_features": categorical,
+    }
     if task == "regression":
         return HistGradientBoostingRegressor(loss=_LOSSES.get(metric, "squared_error"), **options)
     return HistGradientBoostingClassifier(**options)
@@ -174,7 +180,7 @@ def _served(window: pa.Table, roles: Roles, task: Task, metric: str, fitted: Cha
     classes = classes_of([window], roles, task, fitted.classes)
     served = usable(metric, answers(window, roles, task, classes))
     if len(served) < FEWEST_SCORED:
-        raise CannotJudge(f"the window has {len(served)} labelled rows, fewer than the {FEWEST_SCORED} needed")
+        raise CannotJudge(f"the window has {len(served)} labelled rows, a rehearsal needs {FEWEST_SCORED}")
     return served
 
 
