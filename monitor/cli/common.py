@@ -3,18 +3,19 @@
 import difflib
 import getpass
 import logging
+import warnings
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import structlog
 
 from monitor.config import Loaded, find_config, load, state_dir
 from monitor.errors import UsageError
 from monitor.store import Store
 from monitor.times import parse_moment
+from monitor.workers import Workers
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +29,7 @@ by_option = click.option("--by", default=getpass.getuser, show_default="the logi
 reason_option = click.option("--reason", required=True, help="Why; kept in the audit.")
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """ISO 8601; without an offset it is UTC."""
 
     name = "TIME"
@@ -53,6 +54,12 @@ def open_state(loaded: Loaded, *, exclusive: bool = False) -> Store:
     return Store.open(state_dir(loaded.config, loaded.path), exclusive=exclusive)
 
 
+def open_workers(loaded: Loaded) -> Workers:
+    """The processes that read and measure, limited as the service's are."""
+    daemon = loaded.config.daemon
+    return Workers(daemon.workers, daemon.worker_memory_mb, daemon.worker_timeout)
+
+
 def chosen(loaded: Loaded, model: str | None) -> list[str]:
     """Names of the models asked for: the one named, or all. Raises UsageError."""
     if model is None:
@@ -72,7 +79,11 @@ def known(name: str, names: Iterable[str], what: str) -> str:
 
 def quiet_logs() -> None:
     """One command on a terminal: only warnings, and on stderr, so that stdout is the answer alone."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.WriteLoggerFactory(file=click.get_text_stream("stderr")),
-    )
+    from monitor.expose import logs
+
+    logs.configure("text")
+    logging.getLogger().setLevel(logging.WARNING)
+    warnings.simplefilter("ignore")      # of libraries, about their own insides
+
+
+MOMENT = Moment()

@@ -54,15 +54,15 @@ class Comparison:
 @click.command()
 @click.argument("reference", metavar="REFERENCE")
 @click.argument("current", metavar="CURRENT")
-@click.option("--method", default="auto", show_default="as Evidently chooses", help="One method for all columns.")
+@click.option("--method", default="auto", help="One for all columns; auto chooses as Evidently does.")
 @click.option("--threshold", type=float, help="Default: the method's own.")
 @click.option("--categorical", metavar="A,B", help="Columns of numbers that are categories.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--junit", type=click.Path(path_type=Path), metavar="F", help="Write JUnit XML, for a CI server.")
-@click.option("--markdown", type=click.Path(path_type=Path), metavar="F", help="Write a table for a pull request.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="F", help="Write JUnit XML.")
+@click.option("--markdown", type=click.Path(path_type=Path), metavar="F", help="Write Markdown.")
 def compare(
-    reference: str, current: str, method: str, threshold: float | None, categorical: str | None, as_json: bool,
-    junit: Path | None, markdown: Path | None,
+    reference: str, current: str, method: str, threshold: float | None, categorical: str | None,
+    as_json: bool, junit: Path | None, markdown: Path | None,
 ) -> int:
     """Compare two files: what drifted, what broke the contract; no configuration needed.
 
@@ -94,12 +94,16 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     before, now = _read(reference), _read(current)
     columns = facts(before)
     if absent := [name for name in categorical if name not in columns]:
-        raise UsageError(f"--categorical: {reference} has no column {absent[0]!r}, it has {', '.join(columns)}")
+        raise UsageError(
+            f"--categorical: {reference} has no column {absent[0]!r}; it has {', '.join(columns)}"
+        )
     roles = parts(columns, categorical)
-    scores = [s for s in drift_scores(before, now, roles, section, MIN_ROWS) if s.metric != "prediction_drift"]
-    schema = schema_changes(before.schema, now.schema, roles)
-    quality = [schema, *column_quality(before, now, roles, QualitySection())]
+    scores = drift_scores(before, now, roles, section, MIN_ROWS)
     drift = [score for score in scores if score.metric == "drift"]
+    schema = schema_changes(before.schema, now.schema, roles)
+    columns_held = (None, *now.column_names)     # of those that are gone the schema has said enough
+    quality = [schema, *column_quality(before, now, roles, QualitySection())]
+    quality = [score for score in quality if score.column in columns_held]
     return Comparison(
         reference_rows=len(before),
         current_rows=len(now),
@@ -121,7 +125,7 @@ def _read(path: str) -> Any:
 
 
 def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
-    """Every column is compared, predictions and labels too; moments and ids have no distribution to compare."""
+    """Every column is compared, predictions and labels too; moments and ids have none to compare."""
     kinds = {
         name: kind for name, facts in columns.items()
         if not _identifies(name, facts) and (kind := feature_kind(facts, name in categorical)) is not None
@@ -139,7 +143,7 @@ def _identifies(name: str, facts: Facts) -> bool:
 
 
 def past(score: Score) -> float:
-    """How far a number is past its threshold, as a factor: above 1 is drift, whichever side that is; −1 unknown."""
+    """How far a number is past its threshold, as a factor: above 1 is drift, whichever side; −1 unknown."""
     from monitor.measure import METHODS
 
     if score.value is None or score.threshold is None:
@@ -168,12 +172,11 @@ def summary(result: Comparison) -> str:
     """The answer in one line."""
     judged = [s for s in result.drift if s.status in (ScoreStatus.OK, ScoreStatus.DRIFTED)]
     drifted = sum(s.status == ScoreStatus.DRIFTED for s in judged)
-    breaks = f"{len(result.breaks)} contract break{'s' * (len(result.breaks) != 1)}, " if result.breaks else ""
+    breaks = f"{len(result.breaks)} broken in the contract, " if result.breaks else ""
     answer = "the data drifted" if result.drifted else "no dataset drift"
     if not judged:
         answer = "drift could not be judged"
-    return (f"{breaks}{drifted} of {len(judged)} columns drifted: {answer} "
-            f"({result.current_rows} rows against {result.reference_rows})")
+    return f"{breaks}{drifted} of {len(judged)} columns drifted: {answer}"
 
 
 def _print(result: Comparison) -> None:
@@ -181,9 +184,11 @@ def _print(result: Comparison) -> None:
         click.echo(f"contract: {score.column or 'table'}: {sentence(score)}")
     if result.breaks:
         click.echo()
-    rows = [(s.column, s.method, number(s.value), number(s.threshold), s.status, s.reason) for s in result.drift]
+    rows = [
+        (s.column, s.method, number(s.value), number(s.threshold), s.status, s.reason) for s in result.drift
+    ]
     shown = ("column", "method", "value", "threshold", "status", "")
     print_table(shown, rows, ("value", "threshold"))
-    click.echo(f"\n{summary(result)}")
+    click.echo(f"\n{summary(result)}\n{result.current_rows} rows against {result.reference_rows}")
     if result.left_out:
         click.echo(f"left out: {', '.join(result.left_out)}")

@@ -15,7 +15,7 @@ _OUTCOMES = {
 
 
 def junit(scores: Sequence[Score]) -> str:
-    """One test case per column: drifted or broken is a failure, a failed metric an error, too little skipped."""
+    """One test case a column: drifted or broken is a failure, failed an error, too little skipped."""
     columns: dict[str, list[Score]] = {}
     for score in scores:
         columns.setdefault(score.column or TABLE, []).append(score)
@@ -54,7 +54,8 @@ def markdown(breaks: Sequence[Score], drift: Sequence[Score], summary: str) -> s
     lines += ["| column | method | value | threshold | status |", "|---|---|---:|---:|---|"]
     for score in drift:
         status = f"**{score.status}**" if score.status == ScoreStatus.DRIFTED else str(score.status)
-        cells = (_name(score.column), score.method or "", number(score.value), number(score.threshold), status)
+        numbers = number(score.value), number(score.threshold)
+        cells = (_name(score.column), score.method or "", *numbers, status)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,5 @@
 """A person's hand on it, with a name and a reason, audited; and trying the places people are told at."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,18 +8,11 @@ from monitor.cli.common import (
     by_option,
     chosen,
     config_option,
-    json_option,
     load_config,
     open_state,
-    quiet_logs,
     reason_option,
 )
-from monitor.cli.look import brief, the_model
-from monitor.cli.show import print_json, print_table
 from monitor.errors import UsageError
-from monitor.notify import Notifier
-from monitor.records import Dispatch, DispatchState
-from monitor.store import Store
 from monitor.times import utcnow
 
 id_argument = click.argument("dispatch_id", metavar="ID")

@@ -4,15 +4,15 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from monitor.cli.common import quiet_logs
+from monitor.cli.common import F, quiet_logs
 from monitor.cli.show import moment
 from monitor.config import Columns, Roles, SourceSection, find_roles, load
 from monitor.errors import CannotJudge, UsageError
@@ -59,7 +59,7 @@ class Found:
         return min(QUARTER, max(unit, third // unit * unit))
 
 
-def _column(name: str) -> Any:
+def _column(name: str) -> Callable[[F], F]:
     return click.option(f"--{name}", metavar="COLUMN", help=f"The {name} column, where no name tells it.")
 
 
@@ -72,7 +72,10 @@ def _column(name: str) -> Any:
 @_column("timestamp")
 @_column("prediction")
 @_column("label")
-def init(data: str, reference: str | None, output: Path, model: str | None, force: bool, **columns: str) -> None:
+def init(
+    data: str, reference: str | None, output: Path, model: str | None, force: bool, timestamp: str | None,
+    prediction: str | None, label: str | None,
+) -> None:
     """Look at a prediction log and write a first configuration.
 
     DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines. REFERENCE is what windows are
@@ -81,7 +84,7 @@ def init(data: str, reference: str | None, output: Path, model: str | None, forc
     quiet_logs()
     if output.exists() and not force:
         raise UsageError(f"{output} exists; --force overwrites it, --output FILE writes elsewhere")
-    found = look(data, Columns(**columns))
+    found = look(data, Columns(timestamp=timestamp, prediction=prediction, label=label))
     name = model or name_of(data)
     text = toml(name, found, relative(data, output), relative(reference, output) if reference else None)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +130,7 @@ def toml(name: str, found: Found, data: str, reference: str | None) -> str:
     window = f'size = "{format_duration(found.size)}"'
     if found.usual_rows < ROWS:
         window += f", min_rows = {max(1, found.usual_rows // 2)}"
-    metric = f"metric      = {json.dumps(found.metric)}" if found.roles.label else "# no label column: no accuracy"
+    metric = f"metric      = {json.dumps(found.metric)}" if found.roles.label else "# no label, no accuracy"
     lines = [
         "# Written by `driftd init`. `driftd validate --show` prints every other setting with its default.",
         f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}]",
@@ -137,7 +140,7 @@ def toml(name: str, found: Found, data: str, reference: str | None) -> str:
         metric,
         f"window      = {{ {window} }}    # about {found.usual_rows} rows each",
         '# every     = "1h"               # how often to look',
-        f'# since     = "{found.first:%Y-%m-%d}"       # check from here at first start, not the newest window only',
+        f'# since     = "{found.first:%Y-%m-%d}"       # check from here at first start',
         '# mode      = "act"              # until then nothing is sent to a pipeline, only recorded',
         "",
         f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}.columns]",
@@ -174,7 +177,8 @@ _LATER = """
 def _tell(name: str, found: Found, output: Path) -> None:
     roles, utc = found.roles, UTC
     click.echo(f"{found.rows} rows, {moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}")
-    click.echo(f"timestamp {roles.timestamp}, prediction {roles.prediction}, label {roles.label or 'none found'}")
+    label = roles.label or "none found"
+    click.echo(f"timestamp {roles.timestamp}, prediction {roles.prediction}, label {label}")
     click.echo(f"{len(roles.features)} features: {', '.join(roles.features)}")
     if found.guesses:
         click.echo("read as " + ", ".join(f"{key} {value!r}" for key, value in found.guesses.items()))

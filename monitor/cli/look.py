@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from monitor.cli.common import chosen, config_option, json_option, known, load_config, model_option, open_state
+from monitor.cli.common import (
+    chosen,
+    config_option,
+    json_option,
+    known,
+    load_config,
+    model_option,
+    open_state,
+)
 from monitor.cli.show import moment, number, print_json, print_table, span
 from monitor.config import Loaded
 from monitor.errors import UsageError
@@ -52,7 +60,7 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
         "mature": newest and newest.mature,
         "source": newest and newest.status,
         "source_reason": newest and newest.reason,
-        "action": verdict and verdict.action,
+        "verdict": verdict and verdict.action,
         "guards": verdict.guards if verdict else (),
         "firing": [one for one in store.firing(name) if one.firing],
         "reference": store.reference(name),
@@ -65,8 +73,8 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
 
 def brief(dispatch: Dispatch) -> dict[str, Any]:
     """A dispatch without its body, which `history` need not repeat."""
-    fields = ("id", "attempt", "pipeline", "state", "created_at", "tries", "next_try_at", "accepted_at", "ended_at",
-              "handle", "url", "reason")
+    fields = ("id", "attempt", "pipeline", "state", "created_at", "tries", "next_try_at", "accepted_at",
+              "ended_at", "handle", "url", "reason")
     return {name: getattr(dispatch, name) for name in fields}
 
 
@@ -76,7 +84,7 @@ def _status_row(one: dict[str, Any], zone: tzinfo) -> list[str]:
         one["model"],
         one["mode"],
         span(one["window"], zone) if one["window"] else "none yet",
-        one["action"] or "",
+        one["verdict"] or "",
         ", ".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one["firing"]),
         request["state"] if request else "",
     ]
@@ -103,7 +111,9 @@ def _print_notes(one: dict[str, Any], zone: tzinfo) -> None:
 @click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(1), help="So many windows.")
 @click.option("--explain", metavar="WINDOW", help="Why: a window by the date of its start, or `newest`.")
 @json_option
-def history(config_file: Path | None, model: str | None, limit: int, explain: str | None, as_json: bool) -> None:
+def history(
+    config_file: Path | None, model: str | None, limit: int, explain: str | None, as_json: bool
+) -> None:
     """What was decided for each window, newest last; with --explain one window in full."""
     loaded = load_config(config_file)
     name = the_model(loaded, model)
@@ -116,7 +126,8 @@ def history(config_file: Path | None, model: str | None, limit: int, explain: st
     if as_json:
         print_json(model=name, windows=[_window_json(*pair) for pair in found])
         return
-    print_table(("window", "rows", "verdict", "fired", "guards"), [_row(*pair, zone) for pair in found], ("rows",))
+    rows = [_row(*pair, zone) for pair in found]
+    print_table(("window", "rows", "verdict", "fired", "guards"), rows, right=("rows",))
 
 
 def the_model(loaded: Loaded, model: str | None) -> str:
@@ -129,11 +140,20 @@ def the_model(loaded: Loaded, model: str | None) -> str:
 
 def _window_json(snapshot: Snapshot, verdict: Verdict | None) -> dict[str, Any]:
     return {
-        "window": snapshot.window, "revision": snapshot.revision, "rows": snapshot.rows, "late": snapshot.late,
-        "label_coverage": snapshot.label_coverage, "mature": snapshot.mature, "status": snapshot.status,
-        "reason": snapshot.reason, "reference_id": snapshot.reference_id, "taken_at": snapshot.taken_at,
-        "action": verdict and verdict.action, "fired": verdict.fired if verdict else (),
-        "guards": verdict.guards if verdict else (), "reasons": verdict.reasons if verdict else (),
+        "window": snapshot.window,
+        "revision": snapshot.revision,
+        "rows": snapshot.rows,
+        "late": snapshot.late,
+        "label_coverage": snapshot.label_coverage,
+        "mature": snapshot.mature,
+        "status": snapshot.status,
+        "reason": snapshot.reason,
+        "reference_id": snapshot.reference_id,
+        "taken_at": snapshot.taken_at,
+        "verdict": verdict and verdict.action,
+        "triggers": verdict.fired if verdict else (),
+        "guards": verdict.guards if verdict else (),
+        "reasons": verdict.reasons if verdict else (),
     }
 
 
@@ -165,7 +185,7 @@ def _find(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
             one for one in store.snapshots(model, metrics=()) if one.window.start <= start < one.window.end
         ][-1:]
     if not found:
-        raise UsageError(f"{model}: no window {text} has been checked; `driftd history` lists those there are")
+        raise UsageError(f"{model}: no window {text} has been checked; `driftd history` lists them")
     return store.snapshots(model, window_start=found[-1].window.start)[-1]
 
 
@@ -173,7 +193,8 @@ def _start(text: str, zone: tzinfo) -> datetime:
     try:
         local = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{text!r} is no window, expected the date of its start, such as 2013-05-06, or newest") from None
+        expected = "expected the date of its start, such as 2013-05-06, or newest"
+        raise UsageError(f"{text!r} is no window, {expected}") from None
     return local.replace(tzinfo=zone) if local.tzinfo is None else parse_moment(text)
 
 
@@ -181,8 +202,8 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
     verdict = store.verdict(snapshot.window)
     if as_json:
         revisions = [one.revision for one in store.revisions(snapshot.window.model, snapshot.window)]
-        scores = list(snapshot.scores)
-        print_json(model=snapshot.window.model, **_window_json(snapshot, verdict), revisions=revisions, scores=scores)
+        document = _window_json(snapshot, verdict) | {"revisions": revisions, "scores": snapshot.scores}
+        print_json(model=snapshot.window.model, **document)
         return
     _print_head(snapshot, verdict, zone)
     if rows := [_score_row(score) for score in _telling(snapshot.scores)]:

@@ -40,7 +40,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
 
 def print_json(**document: Any) -> None:
     """Print one JSON document; records become their JSON form and what is not a finite number null."""
-    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **plain(document)}, indent=2, ensure_ascii=False))
+    whole = {"schema_version": SCHEMA_VERSION, **plain(document)}
+    click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
 
 
 def plain(value: Any) -> Any:

@@ -1,18 +1,17 @@
 """Every error in the file; the effective values; whether what it names can be reached."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
 from monitor.cli.common import config_option, load_config, quiet_logs
-from monitor.cli.show import moment, print_table
+from monitor.cli.show import moment, print_table, progress
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings
 from monitor.errors import CannotJudge, ConfigError, DriftdError
-from monitor.records import from_json, to_json
+from monitor.records import from_json
 from monitor.times import format_duration, utcnow
 
 
@@ -24,6 +23,7 @@ class Looked:
     task: str | None
     metric: str | None
     reference_rows: int
+    maturity: timedelta
     rows: int
     first: datetime | None
     newest: datetime | None
@@ -33,27 +33,101 @@ class Looked:
 @click.command()
 @config_option
 @click.option("--show", is_flag=True, help="Every setting with its value and where that comes from.")
-@click.option("--online", is_flag=True, help="Also whether pipelines can be reached and secrets can be read.")
+@click.option("--online", is_flag=True, help="Also whether secrets can be read and pipelines reached.")
 def validate(config_file: Path | None, show: bool, online: bool) -> int:
     """Check the configuration, and look at the data it names.
 
-    Prints every problem at once and ends with 2; with 4 where only the data are not there yet.
+    Prints every problem at once and ends with 2; with 4 where only the data are not there.
     """
     quiet_logs()
     loaded = load_config(config_file)
     looked, errors = _look_all(loaded)
-    problems = [*_problems(errors), *(missing_secrets(loaded) if online else []), *(_pipelines(loaded) if online else [])]
-    for text in problems:
+    wrong = [str(error) for error in errors.values() if not isinstance(error, CannotJudge)]
+    unread = [str(error) for error in errors.values() if isinstance(error, CannotJudge)]
+    secrets = missing_secrets(loaded)
+    if online:
+        wrong += [*secrets, *_unreachable(loaded)]
+    else:
+        unread_secrets = (f"warning: {text}" for text in secrets)
+        click.echo("\n".join(unread_secrets), err=True, nl=bool(secrets))
+    for text in [*wrong, *unread]:
         click.echo(text, err=True)
+    _print(loaded, looked, show)
+    if not wrong and not unread:
+        click.echo(f"{loaded.path} is fine")
+    return ConfigError.exit_code if wrong else CannotJudge.exit_code if unread else 0
+
+
+def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]]:
+    looked: dict[str, Looked] = {}
+    errors: dict[str, DriftdError] = {}
+    with progress("looking at the data") as report:
+        for index, (name, model) in enumerate(loaded.config.models.items()):
+            report(index, len(loaded.config.models))
+            try:
+                looked[name] = look(model)
+            except DriftdError as error:
+                errors[name] = error
+    return looked, errors
+
+
+def look(model: ModelSection) -> Looked:
+    """Find the parts of the columns, and count the log. Raises ConfigError, SourceError, CannotJudge."""
+    from monitor.observe import resolve
+    from monitor.sources import open_source
+
+    found = resolve({"model": model.model_dump(mode="json"), "as_of": utcnow().isoformat(), "stretch": None})
+    roles = from_json(Roles, found["roles"])
+    source = open_source(model.predictions, model.timezone)
+    times = source.read([], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
+    return Looked(
+        roles=roles, task=found["task"], metric=found["metric"], reference_rows=found["reference_rows"],
+        maturity=timedelta(seconds=found["maturity_seconds"]), rows=len(times),
+        first=min(times, default=None), newest=max(times, default=None), guesses=source.guesses(),
+    )
+
+
+def _unreachable(loaded: Loaded) -> Iterator[str]:
+    """A sentence for each pipeline that cannot take a request now."""
+    from monitor.retrain.pipelines import open_pipeline
+
+    for name, section in loaded.config.pipelines.items():
+        try:
+            for text in open_pipeline(section).check():
+                yield f"pipelines.{name}: {text}"
+        except DriftdError as error:
+            yield f"pipelines.{name}: {error}"
+
+
+def _print(loaded: Loaded, looked: dict[str, Looked], show: bool) -> None:
     if show:
-        roles = {name: look.roles for name, look in looked.items()}
-        print_table(("setting", "value", "from"), [(s.key, str(s.value), s.origin) for s in settings(loaded, roles)])
-    for name, look in looked.items():
-        _confirm(loaded.config.models[name], look)
-    if not online:
-        _unread(loaded)
-    if not problems:
-        click.echo(f"{loaded.path}: fine, configuration {loaded.hash[:12]}")
-    if [error for error in errors.values() if not isinstance(error, CannotJudge)] or len(problems) > len(errors):
-        return ConfigError.exit_code
-    return CannotJudge.exit_code if errors else 0
+        roles = {name: one.roles for name, one in looked.items()}
+        rows = [(one.key, one.value, one.origin) for one in settings(loaded, roles)]
+        print_table(("setting", "value", "from"), rows)
+        click.echo()
+    for name, one in looked.items():
+        for line in _confirmation(loaded.config.models[name], one):
+            click.echo(line)
+
+
+def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
+    roles, window, zone = one.roles, model.window, model.timezone
+    size = f"{window.size} rows" if isinstance(window.size, int) else format_duration(window.size)
+    between = f", {moment(one.first, zone)} to {moment(one.newest, zone)}" if one.first else ""
+    said = ", ".join(
+        f"{part} {getattr(roles, part) or 'none'}" for part in ("timestamp", "prediction", "probability", "label")
+    )
+    if roles.label:
+        judged = f"{one.task}, judged by {one.metric}; labels known after {format_duration(one.maturity)}"
+    else:
+        judged = "no labels: drift and data quality only"
+    lines = [
+        f"{model.name}: {one.rows} rows{between}",
+        f"  columns    {said}",
+        f"  features   {len(roles.features)}: {', '.join(roles.features)}",
+        f"  task       {judged}",
+        f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
+    ]
+    if one.guesses:
+        lines.append("  read as    " + ", ".join(f"{key} {value}" for key, value in one.guesses.items()))
+    return lines
