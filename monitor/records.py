@@ -186,6 +186,10 @@ class Dispatch:
     handle: str | None = None            # what the pipeline calls the run
     url: str | None = None               # where a person can look at the run
     reason: str | None = None            # the last answer, in words
+    sent_at: datetime | None = None      # when it was last handed to the socket
+    unclear: int = 0                     # how many sends ended without a clear answer
+    new_version: str | None = None       # what a successful run says it made: the model's version …
+    new_reference: str | None = None     # … and the file to compare with from now on
 
     @staticmethod
     def new_id(episode_id: str, attempt: int) -> str:
@@ -201,6 +205,11 @@ class Reference:
     model_version: str | None
     origin: str                          # the path, or "first 90d"
     since: datetime                      # windows that start before it are not judged against it
+
+    @staticmethod
+    def new_id(content: str, model_version: str | None) -> str:
+        """Hash of the reference's content and the model's version: a promoted model always brings a new one."""
+        return hashlib.sha256(f"{content}\x1f{model_version}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,9 +243,10 @@ class Survey:
 
     reference_id: str
     reference_rows: int
-    task: str
-    metric: str
-    first: datetime | None               # oldest and newest timestamps in the log
+    stretch: datetime | None             # where a reference of the form "first 90d" begins
+    task: str | None                     # None where there are no labels
+    metric: str | None
+    first: datetime | None               # oldest and newest timestamps of the rows looked at
     newest: datetime | None
     maturity: timedelta                  # age at which nearly all reference labels were known
     tallies: tuple[Tally, ...]           # of the known windows asked for, and of all newly closed ones

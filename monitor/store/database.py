@@ -1,0 +1,121 @@
+"""One SQLite connection, shared by threads, with nested transactions; nothing here knows a table."""
+
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from monitor.errors import StateError
+
+Row = sqlite3.Row
+BUSY_SECONDS = 30.0    # how long a writer waits for another process's transaction
+
+
+class Database:
+    """Statements run one at a time under a lock; `transaction` nests, only the outermost commits."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self._lock = threading.RLock()
+        self._depth = 0
+        with _as_state_error(where):
+            self._connection = sqlite3.connect(
+                where, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA synchronous = FULL")
+
+    def all(self, sql: str, *values: Any) -> list[Row]:
+        with self._lock, _as_state_error(self.where):
+            return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, *values: Any) -> Row | None:
+        rows = self.all(sql, *values)
+        return rows[0] if rows else None
+
+    def run(self, sql: str, *values: Any) -> int:
+        """Run one statement; return how many rows it changed."""
+        with self._lock, _as_state_error(self.where):
+            return self._connection.execute(sql, values).rowcount
+
+    def insert(self, table: str, row: dict[str, Any], ending: str = "") -> int:
+        """Insert one row; `ending` is an ON CONFLICT clause. Return how many rows were written."""
+        marks = ", ".join("?" * len(row))
+        return self.run(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}) {ending}", *row.values())
+
+    def insert_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        marks = ", ".join("?" * len(columns))
+        with self._lock, _as_state_error(self.where):
+            self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything inside together, or nothing of it."""
+        with self._lock:
+            outermost = self._depth == 0
+            if outermost:
+                self.run("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+                if outermost:
+                    self.run("COMMIT")
+            except BaseException:
+                if outermost and self._connection.in_transaction:
+                    self.run("ROLLBACK")
+                raise
+            finally:
+                self._depth -= 1
+
+    def script(self, statements: Iterable[str]) -> None:
+        with self.transaction():
+            for statement in statements:
+                self.run(statement)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+@contextmanager
+def _as_state_error(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise                                   # ours to know: a broken rule, or a bug
+    except sqlite3.OperationalError as error:
+        raise StateError(
+            f"the state {where} cannot be used: {error}; check its permissions and the disk's free space"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StateError(
+            f"the state {where} is damaged: {error}; restore it from a copy, it is never started afresh"
+        ) from error
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """Write a moment so that text order is time order."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def sure(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def statements(path: Path) -> list[str]:
+    """Split a migration into statements; it holds no semicolon inside text or comments."""
+    lines = (line.split("--")[0] for line in path.read_text(encoding="utf-8").splitlines())
+    return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]
+
+
+def marks(values: Collection[object]) -> str:
+    """As many placeholders as there are values."""
+    return ", ".join("?" * len(values))

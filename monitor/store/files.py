@@ -1,0 +1,166 @@
+"""The state folder: private, held by one daemon, migrated with a copy kept, refused when damaged or newer."""
+
+import fcntl
+import json
+import os
+import socket
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+
+from monitor.errors import StateError, StateLocked
+from monitor.store.database import Database, statements
+from monitor.times import format_moment, utcnow
+
+DATABASE = "driftd.db"
+LOCK = "driftd.lock"
+
+
+class Lock:
+    """An flock on a file that names its holder; gone with the process, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(self._fd)
+            os.close(self._fd)
+            raise StateLocked(
+                f"the state {folder} is held by {holder}; stop that one first, or use another state_dir"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, json.dumps(_me()).encode(), 0)
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+def prepare(folder: Path) -> None:
+    """Create the folder (0700) where it is missing. Raises StateError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"the state folder {folder} cannot be created: {error.strerror}") from None
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise StateError(f"the state folder {folder} cannot be read and written by this user")
+
+
+def open_database(folder: Path, *, locked: bool) -> Database:
+    """Open the state in `folder`, made or migrated if need be. Raises StateError, StateLocked.
+
+    Only a holder of the lock migrates; where `locked` is false an older state takes it for that long.
+    """
+    path = folder / DATABASE
+    if not path.exists():
+        _create(path)
+    if path.stat().st_size == 0:
+        raise StateError(
+            f"the state {path} is empty, it was cut short; restore it from a copy, or remove it to begin anew"
+        )
+    database = Database(str(path))
+    try:
+        _check(database)
+        if _version(database) < newest_version():
+            _migrate_held(database, folder, locked)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def migrate(database: Database, since: int = 0) -> None:
+    """Bring the schema from version `since` to the newest, one transaction."""
+    with database.transaction():
+        for number, path in _migrations():
+            if number > since:
+                database.script(statements(path))
+        database.run("DELETE FROM meta WHERE name = 'schema_version'")
+        database.insert("meta", {"name": "schema_version", "value": str(newest_version())})
+
+
+def newest_version() -> int:
+    return _migrations()[-1][0]
+
+
+def _migrations() -> list[tuple[int, Path]]:
+    folder = Path(str(files("monitor.store"))) / "migrations"
+    return sorted((int(path.name[:4]), path) for path in folder.glob("[0-9]*.sql"))
+
+
+def _create(path: Path) -> None:
+    """Build a new database beside its place and link it there whole, so that a half-made one is never met."""
+    if (path.parent / f"{path.name}-wal").exists():
+        raise StateError(
+            f"the state {path} is gone but its log {path.name}-wal is there; put it back, or remove both"
+        )
+    draft = path.parent / f".{path.name}.{os.getpid()}.new"
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    database = Database(str(draft))
+    database.run("PRAGMA journal_mode = WAL")
+    migrate(database)
+    database.close()
+    with suppress(FileExistsError):              # another process made it first: theirs is as good
+        os.link(draft, path)
+    draft.unlink()
+    _sync(path.parent)
+
+
+def _check(database: Database) -> None:
+    problems = [row[0] for row in database.all("PRAGMA quick_check(3)")]
+    if problems != ["ok"]:
+        said = "; ".join(problems)
+        raise StateError(f"the state {database.where} is damaged: {said}; restore it from a copy")
+    version = _version(database)
+    if version > newest_version():
+        raise StateError(
+            f"the state {database.where} has schema version {version}, this driftd knows up to "
+            f"{newest_version()}; install the newer driftd, or restore the copy kept before it migrated"
+        )
+
+
+def _version(database: Database) -> int:
+    if not database.all("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
+        raise StateError(f"{database.where} is a database but not driftd's; use another state_dir")
+    row = database.one("SELECT value FROM meta WHERE name = 'schema_version'")
+    if row is None:
+        raise StateError(f"the state {database.where} has no schema version; restore it from a copy")
+    return int(row["value"])
+
+
+def _migrate_held(database: Database, folder: Path, locked: bool) -> None:
+    lock = None if locked else Lock(folder)
+    try:
+        version = _version(database)
+        _keep_copy(database, folder / f"{DATABASE}.before-{newest_version():04d}")
+        migrate(database, version)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _keep_copy(database: Database, copy: Path) -> None:
+    copy.unlink(missing_ok=True)
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    database.run("VACUUM INTO ?", str(copy))
+    _sync(copy.parent)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def _me() -> dict[str, object]:
+    now = format_moment(utcnow().replace(microsecond=0))
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+
+
+def _holder(fd: int) -> str:
+    try:
+        said = json.loads(os.pread(fd, 4096, 0))
+        return f"process {said['pid']} on {said['host']} since {said['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

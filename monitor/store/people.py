@@ -1,0 +1,88 @@
+"""What concerns people: accepted configurations, messages, pauses and the audit trail of their hands."""
+
+from datetime import datetime
+
+from monitor.records import Message
+from monitor.store import rows
+from monitor.store.database import Database, stamp, sure
+from monitor.store.rows import Accepted, AuditEntry, Pause
+
+
+class People:
+    _db: Database
+
+    def accept_config(self, config_hash: str, text: str, at: datetime) -> None:
+        """Keep the (redacted) text of an accepted configuration; its latest acceptance counts."""
+        row = {"hash": config_hash, "text": text, "accepted_at": stamp(at)}
+        self._db.insert("configs", row, "ON CONFLICT (hash) DO UPDATE SET accepted_at = excluded.accepted_at")
+
+    def configs(self) -> list[Accepted]:
+        """Accepted configurations, the one in force last."""
+        found = self._db.all("SELECT * FROM configs ORDER BY accepted_at, hash")
+        return [Accepted(hash=row["hash"], text=row["text"], at=sure(row["accepted_at"])) for row in found]
+
+    def add_message(self, message: Message) -> bool:
+        """Put a message into the outbox, once for each id; False when it was there already."""
+        row = rows.message_row(message)
+        row["next_try_at"] = row["next_try_at"] or row["created_at"]
+        return self._db.insert("messages", row, "ON CONFLICT DO NOTHING") == 1
+
+    def due_messages(self, now: datetime) -> list[Message]:
+        """Unsent messages whose next try has come, oldest first."""
+        found = self._db.all(
+            "SELECT * FROM messages WHERE sent_at IS NULL AND next_try_at <= ? ORDER BY created_at, id",
+            stamp(now),
+        )
+        return [rows.message_of(row) for row in found]
+
+    def messages(self, model: str | None = None) -> list[Message]:
+        """All messages, sent or not, oldest first."""
+        found = self._db.all(
+            "SELECT * FROM messages WHERE model = COALESCE(?, model) ORDER BY created_at, id", model
+        )
+        return [rows.message_of(row) for row in found]
+
+    def record_message(self, message: Message) -> None:
+        """Write what became of one try to send."""
+        self._db.run(
+            "UPDATE messages SET tries = ?, next_try_at = ?, sent_at = ?, reason = ? WHERE id = ?",
+            message.tries, stamp(message.next_try_at), stamp(message.sent_at), message.reason, message.id,
+        )
+
+    def pause(self, model: str, by: str, reason: str, at: datetime) -> None:
+        """No retrain requests for the model from now on; audited."""
+        row = {"model": model, "by_whom": by, "reason": reason, "paused_at": stamp(at)}
+        with self._db.transaction():
+            self._db.run("DELETE FROM pauses WHERE model = ?", model)
+            self._db.insert("pauses", row)
+            self.audit(at, by, "pause", model, reason)
+
+    def resume(self, model: str, by: str, reason: str, at: datetime) -> bool:
+        """End a pause; False when there was none. Audited."""
+        with self._db.transaction():
+            if not self._db.run("DELETE FROM pauses WHERE model = ?", model):
+                return False
+            self.audit(at, by, "resume", model, reason)
+            return True
+
+    def paused(self, model: str) -> Pause | None:
+        row = self._db.one("SELECT * FROM pauses WHERE model = ?", model)
+        if row is None:
+            return None
+        return Pause(model=model, by=row["by_whom"], reason=row["reason"], at=sure(row["paused_at"]))
+
+    def audit(self, at: datetime, actor: str, action: str, subject: str, reason: str) -> None:
+        """Note what somebody did by hand; nothing ever changes or removes a line."""
+        row = {"at": stamp(at), "actor": actor, "action": action, "subject": subject, "reason": reason}
+        self._db.insert("audit", row)
+
+    def audit_log(self, limit: int = 100) -> list[AuditEntry]:
+        """The newest lines of the trail, oldest first."""
+        found = self._db.all("SELECT * FROM audit ORDER BY seq DESC LIMIT ?", limit)
+        return [
+            AuditEntry(
+                at=sure(row["at"]), actor=row["actor"], action=row["action"], subject=row["subject"],
+                reason=row["reason"],
+            )
+            for row in reversed(found)
+        ]

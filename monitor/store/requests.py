@@ -1,0 +1,183 @@
+"""Retrain requests: episodes, and their dispatches on the way out (the outbox)."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.errors import UsageError
+from monitor.records import Dispatch, DispatchState, Episode, EpisodeState
+from monitor.store import rows
+from monitor.store.database import marks, stamp
+from monitor.store.measured import Measured
+
+OPEN = (EpisodeState.OPEN, EpisodeState.SUPPRESSED, EpisodeState.AWAITING_APPROVAL, EpisodeState.REQUESTED)
+UNENDED = (
+    DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
+    DispatchState.RUNNING, DispatchState.BLOCKED,
+)
+LEASE = timedelta(minutes=5)     # how long a claimed ambiguous dispatch is left to the one who looks for it
+
+
+class Requests(Measured):
+    def episodes(self, model: str | None = None) -> list[Episode]:
+        """All episodes in the order they opened."""
+        return self._episodes("e.model = COALESCE(?, e.model)", model)
+
+    def episode(self, episode_id: str) -> Episode | None:
+        found = self._episodes("e.id = ?", episode_id)
+        return found[0] if found else None
+
+    def open_episode(self, model: str) -> Episode | None:
+        """The one need that stands now, requested or not."""
+        found = self._episodes(f"e.model = ? AND e.state IN ({marks(OPEN)})", model, *OPEN)
+        return found[0] if found else None
+
+    def newest_episode(self, model: str) -> Episode | None:
+        """The need that opened last, whatever became of it."""
+        found = self._episodes("e.model = ?", model)
+        return found[-1] if found else None
+
+    def dispatch(self, dispatch_id: str) -> Dispatch | None:
+        row = self._db.one("SELECT * FROM dispatches WHERE id = ?", dispatch_id)
+        return None if row is None else rows.dispatch_of(row)
+
+    def dispatches(
+        self, model: str | None = None, states: Collection[DispatchState] | None = None
+    ) -> list[Dispatch]:
+        """Dispatches, oldest first; of one model, in some states."""
+        only = "" if states is None else f"AND state IN ({marks(states)})"
+        found = self._db.all(
+            f"SELECT * FROM dispatches WHERE model = COALESCE(?, model) {only} ORDER BY created_at, id",
+            model, *(states or ()),
+        )
+        return [rows.dispatch_of(row) for row in found]
+
+    def in_flight(self, model: str, now: datetime, run_timeout: timedelta) -> Dispatch | None:
+        """A request of the model that is under way, or was delivered less than `run_timeout` ago."""
+        row = self._db.one(
+            f"""SELECT * FROM dispatches WHERE model = ? AND (state IN ({marks(UNENDED)})
+                OR (state = 'delivered' AND accepted_at > ?)) ORDER BY created_at DESC LIMIT 1""",
+            model, *UNENDED, stamp(now - run_timeout),
+        )
+        return None if row is None else rows.dispatch_of(row)
+
+    def add_dispatch(self, dispatch: Dispatch, episode: Episode | None = None) -> None:
+        """Write a person's request, with its episode where that is new or changed.
+
+        Raises UsageError when another need of the model stands, or this attempt exists already.
+        """
+        with self._db.transaction():
+            standing = self.open_episode(dispatch.model)
+            if episode is not None and standing is not None and standing.id != episode.id:
+                raise UsageError(
+                    f"{dispatch.model} has an open need already ({standing.trigger}: {standing.reason})"
+                )
+            if self.dispatch(dispatch.id) is not None:
+                raise UsageError(f"the request {dispatch.id} exists already; expected a new attempt")
+            if episode is not None:
+                self._save_episode(episode)
+            self._save_dispatch(dispatch, self._newest_window(dispatch))
+
+    def next_attempt(self, episode_id: str) -> int:
+        row = self._db.one("SELECT MAX(attempt) AS top FROM dispatches WHERE episode_id = ?", episode_id)
+        return 1 + ((row["top"] or 0) if row else 0)
+
+    def claim(self, now: datetime) -> Dispatch | None:
+        """Take one due dispatch, so that no other sender gets it too.
+
+        A pending one comes back as `sending`, one try older. An ambiguous one stays so, out of the others'
+        sight for LEASE; `record` it as `sending` before sending it again.
+        """
+        while (row := self._due(now)) is not None:
+            found = rows.dispatch_of(row)
+            if found.state == DispatchState.PENDING:
+                taken = replace(
+                    found, state=DispatchState.SENDING, tries=found.tries + 1, sent_at=now, next_try_at=None
+                )
+            else:
+                taken = replace(found, next_try_at=now + LEASE)
+            if self._swap(taken, "state = ? AND next_try_at = ?", found.state, row["next_try_at"]):
+                return taken
+        return None
+
+    def record(self, dispatch: Dispatch, *, was: DispatchState) -> bool:
+        """Write what became of a dispatch; False, and nothing written, when its state is no longer `was`."""
+        return self._swap(dispatch, "state = ?", was)
+
+    def recover(self, now: datetime) -> list[Dispatch]:
+        """At start: what was being sent when the last daemon ended is ambiguous, and due."""
+        lost = self.dispatches(states=[DispatchState.SENDING])
+        reason = "driftd ended while this was being sent"
+        changed = [
+            replace(d, state=DispatchState.AMBIGUOUS, unclear=d.unclear + 1, next_try_at=now, reason=reason)
+            for d in lost
+        ]
+        return [d for d in changed if self.record(d, was=DispatchState.SENDING)]
+
+    def _due(self, now: datetime) -> Any:
+        return self._db.one(
+            """SELECT * FROM dispatches WHERE state IN ('pending', 'ambiguous') AND next_try_at <= ?
+               ORDER BY next_try_at, id LIMIT 1""",
+            stamp(now),
+        )
+
+    def _swap(self, dispatch: Dispatch, condition: str, *values: Any) -> bool:
+        row = rows.dispatch_row(dispatch)
+        sets = ", ".join(f"{name} = ?" for name in row)
+        changed = self._db.run(
+            f"UPDATE dispatches SET {sets} WHERE id = ? AND {condition}", *row.values(), dispatch.id, *values
+        )
+        return changed == 1
+
+    def _episodes(self, where: str, *values: Any) -> list[Episode]:
+        found = self._db.all(
+            f"""SELECT e.*, {rows.WINDOW} FROM episodes e JOIN windows w ON w.id = e.window_id
+                WHERE {where} ORDER BY e.model, e.seq""",
+            *values,
+        )
+        return [rows.episode_of(row) for row in found]
+
+    def _save_episode(self, episode: Episode) -> None:
+        changed = self._db.run(
+            "UPDATE episodes SET state = ?, reason = ? WHERE id = ?",
+            episode.state, episode.reason, episode.id,
+        )
+        if changed:
+            return
+        last = self._db.one("SELECT MAX(seq) AS top FROM episodes WHERE model = ?", episode.model)
+        self._db.insert("episodes", {
+            "id": episode.id, "model": episode.model, "seq": 1 + ((last["top"] or 0) if last else 0),
+            "reference_id": episode.reference_id, "trigger_name": episode.trigger,
+            "window_id": self._window_id(episode.window), "state": episode.state, "reason": episode.reason,
+        })
+
+    def _save_dispatch(self, dispatch: Dispatch, window_id: int) -> None:
+        """Write a new dispatch; one withdrawn before it was sent comes back when the same need returns."""
+        row = rows.dispatch_row(dispatch) | {"window_id": window_id}
+        if dispatch.state == DispatchState.PENDING and dispatch.next_try_at is None:
+            row["next_try_at"] = stamp(dispatch.created_at)
+        self._db.insert(
+            "dispatches", row,
+            """ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body, ended_at = NULL,
+               next_try_at = excluded.next_try_at, reason = NULL WHERE dispatches.state = 'withdrawn'""",
+        )
+
+    def _withdraw(self, episode_id: str, reason: str, at: datetime) -> None:
+        """Take back what the pipeline cannot have accepted."""
+        self._db.run(
+            """UPDATE dispatches SET state = 'withdrawn', next_try_at = NULL, ended_at = ?, reason = ?
+               WHERE episode_id = ? AND state = 'pending' AND unclear = 0""",
+            stamp(at), reason, episode_id,
+        )
+
+    def _newest_window(self, dispatch: Dispatch) -> int:
+        row = self._db.one(
+            """SELECT id FROM windows w
+               WHERE model = ? AND EXISTS (SELECT 1 FROM snapshots s WHERE s.window_id = w.id)
+               ORDER BY end_at DESC, end_id DESC LIMIT 1""",
+            dispatch.model,
+        ) or self._db.one("SELECT window_id AS id FROM episodes WHERE id = ?", dispatch.episode_id)
+        if row is None:
+            raise UsageError(f"the request {dispatch.id} belongs to no known episode")
+        return int(row["id"])

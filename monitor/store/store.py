@@ -1,0 +1,157 @@
+"""The store: the whole memory of driftd, and the transactions that keep it consistent."""
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from monitor.decide.history import History
+from monitor.records import Dispatch, Episode, EpisodeState, Firing, Message, Reference, Snapshot, Verdict
+from monitor.store import rows
+from monitor.store.database import Database, stamp, sure
+from monitor.store.files import Lock, migrate, open_database, prepare
+from monitor.store.people import People
+from monitor.store.requests import Requests
+
+
+class Store(Requests, People):
+    """Thread safe. Open it with `open` or `memory`; close it, or use it in a `with`."""
+
+    def __init__(self, database: Database, lock: Lock | None = None) -> None:
+        self._db = database
+        self._held = lock
+
+    @classmethod
+    def open(cls, path: Path, *, exclusive: bool = True) -> "Store":
+        """Open the state folder, made if missing. A daemon holds it exclusively; commands beside it do not.
+
+        Raises StateLocked naming the holder, StateError when the state is damaged, foreign or newer.
+        """
+        prepare(path)
+        lock = Lock(path) if exclusive else None
+        try:
+            return cls(open_database(path, locked=exclusive), lock)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    @classmethod
+    def memory(cls) -> "Store":
+        """A store that leaves no trace, for backtests."""
+        database = Database(":memory:")
+        migrate(database)
+        return cls(database)
+
+    def close(self) -> None:
+        self._db.close()
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything written inside is kept together or not at all."""
+        with self._db.transaction():
+            yield
+
+    def install_reference(self, ref: Reference, expected: str | None, at: datetime) -> bool:
+        """Make `ref` the current reference if that is still `expected`; else change nothing and return False.
+
+        The need that stood against the old one is superseded, what was not sent of it withdrawn.
+        """
+        with self._db.transaction():
+            current = self.reference(ref.model)
+            if (current.id if current else None) != expected:
+                return False
+            self._db.insert("model_references", {
+                "model": ref.model, "seq": len(self.references(ref.model)) + 1, "id": ref.id,
+                "model_version": ref.model_version, "origin": ref.origin, "since": stamp(ref.since),
+                "installed_at": stamp(at),
+            })
+            self._supersede(ref, at)
+            return True
+
+    def _supersede(self, ref: Reference, at: datetime) -> None:
+        standing = self.open_episode(ref.model)
+        if standing is None:
+            return
+        reason = f"a new reference came: {ref.model_version or ref.id}"
+        self._db.run(
+            "UPDATE episodes SET state = ?, reason = ? WHERE id = ?",
+            EpisodeState.SUPERSEDED, reason, standing.id,
+        )
+        self._withdraw(standing.id, reason, at)
+
+    def commit(
+        self,
+        snapshot: Snapshot,
+        *,
+        expected_reference: str,
+        verdict: Verdict | None = None,
+        firing: Iterable[Firing] = (),
+        episode: Episode | None = None,
+        dispatch: Dispatch | None = None,
+        withdraw: bool = False,
+        messages: Iterable[Message] = (),
+    ) -> bool:
+        """Write one check in one transaction; True when all of it was taken.
+
+        When the model's reference is no longer `expected_reference` only the snapshot is kept. A revision
+        that is known already changes nothing. `withdraw` takes back what was never sent of `episode`.
+        """
+        with self._db.transaction():
+            snapshot_id = self._save_snapshot(snapshot)
+            current = self.reference(snapshot.window.model)
+            if snapshot_id is None or current is None or current.id != expected_reference:
+                return False
+            if verdict is not None:
+                self._db.insert("verdicts", rows.verdict_row(snapshot_id, verdict))
+            self._save_firing(firing)
+            if episode is not None:
+                self._save_episode(episode)
+                if withdraw:
+                    self._withdraw(episode.id, episode.reason, snapshot.taken_at)
+            if dispatch is not None:
+                self._save_dispatch(dispatch, self._window_id(snapshot.window))
+            for message in messages:
+                self.add_message(message)
+            return True
+
+    def history(
+        self,
+        model: str,
+        reference: Reference,
+        metrics: Collection[str] | None,
+        *,
+        now: datetime,
+        run_timeout: timedelta,
+        spec: str | None = None,
+    ) -> History:
+        """What `decide` looks back on: newest revisions since the reference, with only the scores named."""
+        accepted, pause = self._accepted(model), self.paused(model)
+        return History(
+            snapshots=tuple(self.snapshots(model, metrics=metrics, reference_id=reference.id, spec=spec)),
+            firing={firing.trigger: firing for firing in self.firing(model)},
+            episode=self.newest_episode(model),
+            accepted=tuple(at for at, _ in accepted),
+            paid_until=max((end for _, end in accepted), default=None),
+            in_flight=self.in_flight(model, now, run_timeout),
+            paused=f"{pause.by}: {pause.reason}" if pause else None,
+            reference=reference,
+        )
+
+    def _accepted(self, model: str) -> list[tuple[datetime, datetime]]:
+        """When each accepted request was accepted, and the end of the window it was made in; oldest first."""
+        found = self._db.all(
+            """SELECT d.accepted_at, w.end_at FROM dispatches d JOIN windows w ON w.id = d.window_id
+               WHERE d.model = ? AND d.accepted_at IS NOT NULL ORDER BY d.accepted_at""",
+            model,
+        )
+        return [(sure(row["accepted_at"]), sure(row["end_at"])) for row in found]
