@@ -1,8 +1,8 @@
 """How a log is cut into windows. Pure and light: no rows are touched here, only their keys.
 
-Windows of whole days (step too) are cut from local midnight to local midnight, counted in calendar days from Monday
-1970-01-05, so that weeks begin on Monday and a day has 23 to 25 hours where clocks change. Others are cut in
-absolute time from that Monday's midnight in the zone's standard time.
+Windows of whole days (step too) are cut from local midnight to local midnight, counted in calendar days from
+Monday 1970-01-05, so that weeks begin on Monday and a day has 23 to 25 hours where clocks change. Others are
+cut in absolute time from that Monday's midnight in the zone's standard time.
 """
 
 import hashlib
@@ -30,13 +30,24 @@ def spec(section: WindowSection, zone: ZoneInfo) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def first_stretch(span: timedelta, start: datetime) -> str:
+    """Name a reference that is a stretch of the log, for its id."""
+    return f"first {format_duration(span)} from {start.astimezone(UTC).isoformat()}"
+
+
 def closed_windows(
-    section: WindowSection, zone: ZoneInfo, model: str, *, after: datetime | None, first: datetime, until: datetime
+    section: WindowSection,
+    zone: ZoneInfo,
+    model: str,
+    *,
+    after: datetime | None,
+    first: datetime,
+    until: datetime,
 ) -> Iterator[Window]:
     """Yield the time windows with end + lateness ≤ until, oldest first.
 
-    They start after `after` (start of the last known window; None: none is known), and not before the grid cell
-    that contains `first`, the oldest row.
+    They start after `after` (start of the last known window; None: none is known), and not before the grid
+    cell that contains `first`, the oldest row.
     """
     grid = _Grid(section, zone)
     begin = grid.cell(first) if after is None else max(grid.cell(first), grid.cell(after) + 1)
@@ -57,12 +68,18 @@ def newest_closed(section: WindowSection, zone: ZoneInfo, model: str, until: dat
 
 
 def row_windows(
-    keys: Sequence[Key], size: int, model: str, spec: str, start_key: Key | None, *, before: datetime | None = None
+    keys: Sequence[Key],
+    size: int,
+    model: str,
+    spec: str,
+    start_key: Key | None,
+    *,
+    before: datetime | None = None,
 ) -> Iterator[Window]:
     """Yield consecutive windows of `size` rows from `start_key` (None: the first key), complete ones only.
 
-    `keys` are the sorted (timestamp, id) of all rows; any sequence will do. A window ends just behind its last
-    row, which must not be newer than `before` (as_of − lateness). Equal keys are never divided.
+    `keys` are the sorted (timestamp, id) of all rows; any sequence will do. A window ends just behind its
+    last row, which must not be newer than `before` (as_of − lateness). Equal keys are never divided.
     """
     start = start_key if start_key is not None else (keys[0] if len(keys) else None)
     while start is not None:

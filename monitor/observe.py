@@ -1,0 +1,219 @@
+"""The worker's side of a check: look at the source, then measure one window of it.
+
+`resolve`, `survey` and `observe` are tasks for `workers.Workers`: JSON in, JSON out. They see the world as it was
+known at `as_of`: later rows and later labels do not exist, so that a backtest runs the very same code.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor import __version__
+from monitor.config import ModelSection, Roles
+from monitor.measure import drift_scores, performance_scores, quality_scores, schema_changes
+from monitor.records import (
+    Score,
+    ScoreStatus,
+    Snapshot,
+    SnapshotStatus,
+    Survey,
+    Tally,
+    Window,
+    from_json,
+    to_json,
+)
+from monitor.reference import ReferenceData, load_reference, log_roles
+from monitor.rehearse import rehearsal_scores
+from monitor.sources.log import Log
+from monitor.sources.sample import sample
+from monitor.sources.trim import contains
+from monitor.sources.windows import closed_windows, row_windows, spec
+
+Payload = dict[str, Any]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What every task says: which model, seen from which moment, and where a "first 90d" begins."""
+
+    model: ModelSection
+    as_of: datetime
+    stretch: datetime | None
+
+    @classmethod
+    def read(cls, task: Payload) -> "Look":
+        return cls(
+            model=ModelSection.model_validate(task["model"]),
+            as_of=datetime.fromisoformat(task["as_of"]),
+            stretch=_moment(task["stretch"]),
+        )
+
+    def reference(self) -> ReferenceData:
+        return load_reference(self.model, self.as_of, self.stretch)
+
+
+def resolve(task: Payload) -> Payload:
+    """Find the reference, the columns' parts, task and metric of a model: what `validate` shows."""
+    reference = Look.read(task).reference()
+    return {
+        "roles": to_json(reference.roles),
+        "task": reference.task,
+        "metric": reference.metric,
+        "reference_rows": len(reference.table),
+        "maturity_seconds": reference.maturity.total_seconds(),
+    }
+
+
+def extent(task: Payload) -> Payload:
+    """Find the oldest and the newest timestamp of the log: how far a backtest goes."""
+    look = Look.read(task)
+    log = Log(look.model, log_roles(look.model), look.as_of)
+    times = log.rows(None, None, set())[log.roles.timestamp]
+    return {"first": to_json(pc.min(times).as_py()), "newest": to_json(pc.max(times).as_py())}
+
+
+def survey(task: Payload) -> Any:
+    """Count rows and labels of the windows in `recount`, and of all that closed after `last`. Returns a Survey."""
+    look = Look.read(task)
+    reference = look.reference()
+    known = [from_json(Window, item) for item in task["recount"]]
+    last = from_json(Window, task["last"]) if task["last"] else None
+    since = datetime.fromisoformat(task["since"])
+    log = Log(look.model, reference.roles, look.as_of)
+    begin = min([w.start for w in known] + [last.start if last else since])
+    keys = log.keys(begin)
+    times = keys[reference.roles.timestamp]
+    fresh = _closed(look, log, keys, last, max(since, pc.min(times).as_py() or since))
+    found = Survey(
+        reference_id=reference.id,
+        reference_rows=len(reference.table),
+        stretch=reference.stretch,
+        task=reference.task,
+        metric=reference.metric,
+        first=pc.min(times).as_py(),
+        newest=pc.max(times).as_py(),
+        maturity=reference.maturity,
+        tallies=tuple(_tally(log, keys, window) for window in [*known, *fresh]),
+    )
+    return to_json(found)
+
+
+def observe(task: Payload) -> Any:
+    """Measure one window. Returns a Snapshot with every score but those `decide` adds."""
+    look = Look.read(task)
+    reference, window = look.reference(), from_json(Window, task["window"])
+    log = Log(look.model, reference.roles, look.as_of)
+    table = log.window(window)
+    rows, share = _sampled(look.model, log, table)
+    scores = list(_scores(look, reference, log, table, rows, task))
+    status, reason = _status(look.model, scores, len(table))
+    first_rows = task["first_rows"]
+    snapshot = Snapshot(
+        window=window,
+        revision=task["revision"],
+        taken_at=look.as_of,
+        reference_id=reference.id,
+        model_version=look.model.version,
+        config_hash=task["config_hash"],
+        code_version=__version__,
+        rows=len(table),
+        labelled=_labelled(table, reference.roles),
+        late=0 if first_rows is None else max(0, len(table) - first_rows),
+        sampled=share,
+        mature=task["mature"],
+        status=status,
+        reason=reason,
+        scores=tuple(scores),
+    )
+    return to_json(snapshot)
+
+
+def _closed(look: Look, log: Log, keys: pa.Table, last: Window | None, first: datetime) -> list[Window]:
+    """Windows that closed by `as_of` and come after `last`."""
+    model, section = look.model, look.model.window
+    if not isinstance(section.size, int):
+        after = last.start if last else None
+        return list(
+            closed_windows(section, model.timezone, model.name, after=after, first=first, until=look.as_of)
+        )
+    start = (last.end, last.end_id) if last else None
+    cut = spec(section, model.timezone)
+    ordered = log.ordered_keys(keys)
+    before = look.as_of - section.lateness
+    return list(row_windows(ordered, section.size, model.name, cut, start, before=before))
+
+
+def _tally(log: Log, keys: pa.Table, window: Window) -> Tally:
+    inside = keys.filter(contains(keys, log.roles.timestamp, log.ids(keys), window))
+    return Tally(window=window, rows=len(inside), labelled=_labelled(inside, log.roles))
+
+
+def _labelled(table: pa.Table, roles: Roles) -> int:
+    if roles.label is None or roles.label not in table.column_names:
+        return 0
+    return len(table) - int(table[roles.label].null_count)
+
+
+def _sampled(model: ModelSection, log: Log, table: pa.Table) -> tuple[pa.Table, float]:
+    if model.window.sample is None:
+        return table, 1.0
+    return sample(table, log.ids(table), model.window.sample)
+
+
+def _scores(
+    look: Look, reference: ReferenceData, log: Log, table: pa.Table, rows: pa.Table, task: Payload
+) -> Iterator[Score]:
+    """Every score of the window; a part that fails yields one failed Score, and the others go on."""
+    model, roles = look.model, reference.roles
+    parts: dict[str, Callable[[], Iterable[Score]]] = {
+        "schema_changes": lambda: [schema_changes(reference.table.schema, log.schema(), roles)],
+        "quality": lambda: quality_scores(
+            reference.table, table, roles, model.quality, as_of=look.as_of, maturity=reference.maturity
+        ),
+        "drift": lambda: drift_scores(reference.table, rows, roles, model.drift, model.window.min_rows),
+    }
+    if reference.task and reference.metric:
+        parts["performance"] = lambda: _performance(reference, rows, mature=task["mature"])
+        if task["mature"] and model.rehearsal.enabled:
+            parts["challenger_gain"] = lambda: rehearsal_scores(
+                model, reference, log, rows, from_json(Window, task["window"]), _moment(task["earlier"])
+            )
+    for name, part in parts.items():
+        try:
+            yield from part()
+        except Exception as error:  # whatever a library trips over costs one part of the check, not the check
+            _log.exception("%s: %s could not be measured", model.name, name)
+            yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
+
+
+def _performance(reference: ReferenceData, rows: pa.Table, *, mature: bool) -> Iterator[Score]:
+    yield from performance_scores(
+        reference.table, rows, reference.roles, reference.task, reference.metric, provisional=not mature
+    )
+    if reference.sd is not None:
+        yield reference.sd
+
+
+def _status(model: ModelSection, scores: list[Score], rows: int) -> tuple[SnapshotStatus, str | None]:
+    """The window as a whole: a source that went silent comes before a broken schema before too few rows."""
+    by_name = {score.metric: score for score in scores}
+    stale = by_name.get("staleness_seconds")
+    if stale is not None and stale.status is ScoreStatus.BREACHED and not rows:
+        return SnapshotStatus.SOURCE_FAILED, stale.reason
+    schema = by_name.get("schema_changes")
+    if schema is not None and schema.status is ScoreStatus.BREACHED:
+        return SnapshotStatus.SCHEMA_CHANGED, schema.reason
+    if rows < model.window.min_rows:
+        return SnapshotStatus.INSUFFICIENT_DATA, f"{rows} rows, expected at least {model.window.min_rows}"
+    return SnapshotStatus.OK, None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

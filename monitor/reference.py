@@ -1,0 +1,129 @@
+"""The reference of a model in a worker: its rows, and what follows from them for every window."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config import Facts, ModelSection, Roles, Task, find_roles
+from monitor.errors import CannotJudge
+from monitor.measure import default_metric, guess_task, metric_sd
+from monitor.records import Reference, Score
+from monitor.sources import open_source
+from monitor.sources.log import Log, facts, label_delays, read_rows
+from monitor.sources.windows import closed_windows, first_stretch
+from monitor.times import format_duration, format_moment
+
+NEARLY_ALL = 0.99  # quantile of the reference's label delays at which a row counts as mature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceData:
+    """What stays the same from window to window."""
+
+    id: str
+    stretch: datetime | None             # its first moment, where it is the first stretch of the log
+    table: pa.Table
+    roles: Roles
+    task: Task | None                    # None where there are no labels
+    metric: str | None
+    maturity: timedelta                  # age at which nearly all labels are known
+    sd: Score | None                     # of the metric over windows of the reference
+
+
+def load_reference(model: ModelSection, as_of: datetime, stretch: datetime | None) -> ReferenceData:
+    """Read the reference, or take it from this worker's memory when neither data nor configuration changed.
+
+    `stretch` is where a reference of the form "first 90d" begins; None means at the log's first row.
+    Raises SourceError, ConfigError, and CannotJudge while such a stretch is not over yet.
+    """
+    if model.reference.source is not None:
+        mark = open_source(model.reference.source, model.timezone).fingerprint()
+        return _from_source(model.model_dump_json(), mark)
+    return _from_log(model, as_of, stretch)
+
+
+@lru_cache(maxsize=8)
+def _from_source(text: str, mark: str) -> ReferenceData:
+    model = ModelSection.model_validate_json(text)
+    assert model.reference.source is not None
+    source = open_source(model.reference.source, model.timezone)
+    roles = _roles(model, facts(source.read(None)), f"reference {source.origin}")
+    id = Reference.new_id(source.content_id(), model.version)
+    return _data(model, id, None, read_rows(model, source, roles), roles)
+
+
+def _from_log(model: ModelSection, as_of: datetime, stretch: datetime | None) -> ReferenceData:
+    log = Log(model, log_roles(model), as_of)
+    start, span = stretch or log.first(), model.reference.first
+    assert span is not None
+    if start is None or start + span > as_of:
+        until = "a row has come" if start is None else format_moment(start + span)
+        raise CannotJudge(
+            f"{model.name}: the reference is the first {format_duration(span)} of the log, "
+            f"nothing is judged until {until}"
+        )
+    table = log.rows(start, start + span - timedelta(microseconds=1))
+    return _data(model, Reference.new_id(first_stretch(span, start), model.version), start, table, log.roles)
+
+
+def log_roles(model: ModelSection) -> Roles:
+    """The part of each column as the log itself shows it."""
+    return _log_roles(model.model_dump_json())
+
+
+@lru_cache(maxsize=32)
+def _log_roles(text: str) -> Roles:
+    """Columns play the same part for as long as the configuration stays, whatever rows come."""
+    model = ModelSection.model_validate_json(text)
+    source = open_source(model.predictions, model.timezone)
+    return _roles(model, facts(source.read(None)), f"predictions {source.origin}")
+
+
+def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
+    labels = open_source(model.labels, model.timezone) if model.labels else None
+    return find_roles(model.columns, found, facts(labels.read(None)) if labels else None, where)
+
+
+def _data(
+    model: ModelSection, id: str, stretch: datetime | None, table: pa.Table, roles: Roles
+) -> ReferenceData:
+    task, metric, sd = model.task, model.metric, None
+    if roles.label and pc.any(pc.is_valid(table[roles.label])).as_py():
+        task = task or guess_task(table[roles.label], table[roles.prediction])
+        metric = metric or default_metric(task, roles.probability is not None)
+        sd = metric_sd(list(_blocks(model, table, roles)), roles, task, metric)
+    return ReferenceData(
+        id=id,
+        stretch=stretch,
+        table=table,
+        roles=roles,
+        task=task,
+        metric=metric,
+        maturity=_maturity(model, table, roles),
+        sd=sd,
+    )
+
+
+def _maturity(model: ModelSection, table: pa.Table, roles: Roles) -> timedelta:
+    seconds = label_delays(table, roles)
+    if not len(seconds):
+        return model.label_delay
+    return timedelta(seconds=pc.quantile(seconds, NEARLY_ALL)[0].as_py())
+
+
+def _blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
+    """Cut the reference as windows are cut."""
+    size, times = model.window.size, table[roles.timestamp]
+    if isinstance(size, int):
+        ordered = table.sort_by(roles.timestamp)
+        yield from (ordered.slice(at, size) for at in range(0, len(table) - size + 1, size))
+        return
+    first, last = pc.min(times).as_py(), pc.max(times).as_py()
+    for window in closed_windows(
+        model.window, model.timezone, model.name, after=None, first=first, until=last + model.window.lateness
+    ):
+        yield table.filter(pc.and_(pc.greater_equal(times, window.start), pc.less(times, window.end)))

@@ -1,0 +1,51 @@
+"""The rehearsal of one window: would a model fitted just before it have done better than the one in service?"""
+
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from monitor.config import ModelSection
+from monitor.measure import Challenger, fit, gains
+from monitor.records import Score, Window
+from monitor.reference import ReferenceData
+from monitor.sources.log import Log, known_by
+
+KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
+_fitted: OrderedDict[tuple[str, str, datetime], Challenger | None] = OrderedDict()
+
+
+def rehearsal_scores(
+    model: ModelSection, reference: ReferenceData, log: Log, rows: pa.Table, window: Window, earlier: datetime | None
+) -> list[Score]:
+    """Score the challengers fitted at the window's start, and at `earlier`, on the window's labelled rows."""
+    challenger = _challenger(model, reference, log, window.start)
+    placebo = _challenger(model, reference, log, earlier) if earlier else None
+    assert reference.task is not None and reference.metric is not None
+    return gains(challenger, placebo, rows, reference.roles, reference.task, reference.metric)
+
+
+def _challenger(
+    model: ModelSection, reference: ReferenceData, log: Log, moment: datetime
+) -> Challenger | None:
+    key = (model.model_dump_json(), reference.id, moment)
+    if key not in _fitted:
+        past = _past(model, reference, log, moment)
+        _fitted[key] = fit(past, reference.roles, reference.task, reference.metric, model.rehearsal.max_rows)
+        while len(_fitted) > KEPT:
+            _fitted.popitem(last=False)
+    return _fitted[key]
+
+
+def _past(model: ModelSection, reference: ReferenceData, log: Log, moment: datetime) -> pa.Table:
+    """The newest labelled rows, reference and log, whose labels were known at `moment`."""
+    size = model.window.size
+    span = timedelta(days=7) if isinstance(size, int) else size
+    rows = log.newest_before(moment, span, model.rehearsal.max_rows)
+    known = rows.filter(known_by(rows, reference.roles, moment, model.label_delay))
+    if model.reference.source is None:               # then the log holds the reference's rows already
+        return known
+    before = reference.table.filter(known_by(reference.table, reference.roles, moment, model.label_delay))
+    columns = [name for name in before.column_names if name in known.column_names]
+    both = pa.concat_tables([before.select(columns), known.select(columns)], promote_options="permissive")
+    return both.sort_by(reference.roles.timestamp)
