@@ -15,7 +15,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.util import undefined
 
-from monitor.times import Clock
+from monitor.times import Clock, utcnow
 
 _log = structlog.get_logger("driftd.schedule")
 
@@ -43,7 +43,7 @@ class Schedule:
 
     def every(self, name: str, seconds: float, function: Callable[[], None]) -> None:
         """Run the function now and then every so many seconds; replaces a task of the same name."""
-        self._add(name, _Every(timedelta(seconds=seconds)), function, datetime.now(UTC))
+        self._add(name, _Every(timedelta(seconds=seconds)), function, utcnow())
 
     def cron(self, name: str, expression: str, zone: tzinfo, function: Callable[[], None]) -> None:
         """Run the function at the times of a five-field cron expression. Raises ValueError for other text."""
@@ -57,7 +57,7 @@ class Schedule:
     def soon(self, name: str) -> None:
         """Run a task as soon as possible, besides its own times; nothing when it is unknown."""
         with suppress(JobLookupError):  # removed by a reload meanwhile
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+            self._scheduler.modify_job(name, next_run_time=utcnow())
 
     def start(self) -> None:
         """Begin to run tasks, in threads of the scheduler's own."""
@@ -83,7 +83,7 @@ class Schedule:
             return False
         self._offset = offset
         _log.warning("The system clock jumped; every task is scheduled anew.", seconds=jump.total_seconds())
-        now = datetime.now(UTC)
+        now = utcnow()
         for job in self._scheduler.get_jobs():
             with suppress(JobLookupError):  # removed by a reload meanwhile
                 job.modify(next_run_time=job.trigger.after_jump(now))

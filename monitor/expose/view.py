@@ -1,0 +1,114 @@
+"""What is going on, read from the store once after each check, for metrics and page alike."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.config.model import Config, ModelSection
+from monitor.records import SCHEMA_VERSION, Dispatch, Episode, Firing, Reference, Snapshot, Verdict, to_json
+from monitor.store import Pause, Store
+
+BUILT_IN = ("broken-data", "source")  # triggers that need no configuration
+_EVER = timedelta(days=36_500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    """One configured model: its newest window, its newest mature one, and what stands."""
+
+    name: str
+    mode: str
+    triggers: tuple[str, ...]            # names, as configured
+    newest: Snapshot | None
+    mature: Snapshot | None
+    verdict: Verdict | None
+    firing: tuple[Firing, ...]           # of every trigger, firing or not
+    episode: Episode | None
+    dispatches: tuple[Dispatch, ...]
+    reference: Reference | None
+    paused: Pause | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    models: tuple[ModelView, ...] = ()
+    messages_pending: int = 0
+
+
+def read_view(store: Store, config: Config, now: datetime) -> View:
+    """Read the state of every configured model; nothing is known of others."""
+    return View(
+        models=tuple(_model(store, model) for model in config.models.values()),
+        messages_pending=len(store.due_messages(now + _EVER)),
+    )
+
+
+def view_json(view: View) -> dict[str, Any]:
+    """The view as `/api/status` shows it: scores and request bodies left out."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "models": [_model_json(model) for model in view.models],
+        "messages_pending": view.messages_pending,
+    }
+
+
+def _model(store: Store, model: ModelSection) -> ModelView:
+    newest = next(iter(store.snapshots(model.name, limit=1)), None)
+    return ModelView(
+        name=model.name,
+        mode=model.mode,
+        triggers=tuple(trigger.name for trigger in model.triggers),
+        newest=newest,
+        mature=_mature(store, newest),
+        verdict=next(iter(store.verdicts(model.name, limit=1)), None),
+        firing=tuple(_firing(store, model)),
+        episode=store.open_episode(model.name),
+        dispatches=tuple(store.dispatches(model.name)),
+        reference=store.reference(model.name),
+        paused=store.paused(model.name),
+    )
+
+
+def _mature(store: Store, newest: Snapshot | None) -> Snapshot | None:
+    if newest is None or newest.mature:
+        return newest
+    model, spec = newest.window.model, newest.window.spec
+    mature = [known.window for known in store.known_windows(model, spec) if known.mature]
+    if not mature:
+        return None
+    found = store.snapshots(model, window_start=mature[-1].start, spec=spec)
+    return next((snapshot for snapshot in reversed(found) if snapshot.window == mature[-1]), None)
+
+
+def _firing(store: Store, model: ModelSection) -> Iterable[Firing]:
+    """The memory of the triggers there are; one that was taken out of the configuration is not shown."""
+    names = {trigger.name for trigger in model.triggers} | set(BUILT_IN)
+    return (firing for firing in store.firing(model.name) if firing.trigger in names)
+
+
+def _model_json(model: ModelView) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "mode": model.mode,
+        "window": model.newest and _window_json(model.newest),
+        "verdict": model.verdict and _chosen(model.verdict, "action", "at", "fired", "guards", "reasons"),
+        "firing": [_chosen(one, "trigger", "since", "reason") for one in model.firing if one.firing],
+        "episode": model.episode and _chosen(model.episode, "id", "trigger", "state", "reason"),
+        "dispatches": [
+            _chosen(one, "id", "pipeline", "state", "created_at", "accepted_at", "ended_at", "url", "reason")
+            for one in model.dispatches
+        ],
+        "reference": model.reference and _chosen(model.reference, "id", "model_version", "origin", "since"),
+        "paused": model.paused and _chosen(model.paused, "by", "reason", "at"),
+    }
+
+
+def _window_json(snapshot: Snapshot) -> dict[str, Any]:
+    facts = ("revision", "taken_at", "rows", "labelled", "late", "mature", "status", "reason")
+    return _chosen(snapshot.window, "start", "end") | _chosen(snapshot, *facts)
+
+
+def _chosen(record: Any, *fields: str) -> dict[str, Any]:
+    data = to_json(record)
+    return {field: data[field] for field in fields}

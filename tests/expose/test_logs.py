@@ -1,0 +1,71 @@
+import json
+import logging
+import socket
+
+import pytest
+import structlog
+
+from monitor.expose import logs, systemd
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_json_lines_hold_the_words_and_the_facts(capsys):
+    """With `log_format = "json"` each line is one document with time, level and all keys."""
+    logs.configure("json")
+    structlog.get_logger("driftd").warning("Checked.", model="flights", rows=3)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["model"], line["rows"], line["level"]) == ("Checked.", "flights", 3, "warning")
+    assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_passwords_in_addresses_are_not_logged(form, capsys):
+    """Addresses with a password lose it, in our lines, in those of libraries and in tracebacks."""
+    logs.configure(form)
+    log = structlog.get_logger("driftd")
+    log.info("Reading postgres://bob:hunter2@db/x", places=["https://bob:hunter2@host/"])
+    logging.getLogger("some.library").warning("cannot reach %s", "mailto://bob:hunter2@mail")
+    try:
+        raise RuntimeError("postgres://bob:hunter2@db/x refused")
+    except RuntimeError:
+        log.exception("It failed.")
+    text = capsys.readouterr().err
+    assert "hunter2" not in text
+    assert "refused" in text
+    assert "cannot reach" in text
+
+
+def test_text_lines_are_for_people(capsys):
+    """The text form is one readable line without colours when nobody looks."""
+    logs.configure("text")
+    structlog.get_logger("driftd").info("Checked.", model="flights")
+    text = capsys.readouterr().err
+    assert "Checked." in text
+    assert "model=flights" in text
+    assert "\\x1b" not in text
+
+
+def test_words_to_systemd_arrive(tmp_path, monkeypatch):
+    """The lines go as one datagram to the socket that systemd names."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        systemd.notify("READY=1", "STATUS=2 models")
+        assert listener.recv(100) == b"READY=1\nSTATUS=2 models"
+
+
+def test_no_systemd_is_no_error(monkeypatch, tmp_path):
+    """Without a socket, or with one that is gone, nothing happens."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    systemd.notify("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    systemd.notify("READY=1")
