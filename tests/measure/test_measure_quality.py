@@ -1,0 +1,135 @@
+"""Data quality beside the reference's."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from monitor.config.model import QualitySection
+from monitor.config.roles import Roles
+from monitor.measure import quality_scores, schema_changes
+from monitor.records import Score
+
+NOW = datetime(2024, 5, 10, tzinfo=UTC)
+KINDS: Any = {"x": "numerical", "word": "categorical", "t": "text"}
+ROLES = Roles("timestamp", None, "prediction", None, "label", None, None, KINDS)
+
+
+def table(**more: Any) -> pa.Table:
+    base = {
+        "timestamp": pa.array([NOW - timedelta(days=d) for d in (4, 3, 2, 1)], pa.timestamp("us", "UTC")),
+        "x": [1.0, 2.0, 3.0, 4.0],
+        "word": ["a", "b", "a", "b"],
+        "t": ["some", "free", "text", "here"],
+        "prediction": [0, 1, 0, 1],
+        "label": [0, 1, 0, 1],
+    }
+    return pa.table(base | more)
+
+
+def scores(window: pa.Table, reference: pa.Table | None = None, **section: Any) -> dict[Any, Score]:
+    before = table() if reference is None else reference
+    found = quality_scores(before, window, ROLES, QualitySection(**section), NOW, timedelta(days=2))
+    return {(s.metric, s.column): s for s in found}
+
+
+def test_a_clean_window_breaches_nothing() -> None:
+    """Data like the reference's is all fine, and every share stands beside the reference's."""
+    found = scores(table())
+    assert {s.status for s in found.values()} == {"ok"}
+    assert found["rows", None].value == 4
+    assert (found["missing_share", "x"].value, found["missing_share", "x"].reference) == (0, 0)
+    assert (found["unseen_share", "word"].value, found["out_of_range_share", "x"].value) == (0, 0)
+    assert (found["label_coverage", None].value, found["label_coverage", None].reference) == (1, 1)
+    assert found["staleness_seconds", None].value == 86_400
+
+
+def test_a_burst_of_nulls_is_a_breach_and_a_habit_is_not() -> None:
+    """Missing values count against the reference's own share: nulls, NaN and infinities alike."""
+    holed = table(x=[1.0, None, float("nan"), float("inf")])
+    burst = scores(holed)["missing_share", "x"]
+    assert (burst.value, burst.threshold, burst.status) == (0.75, 0.2, "breached")
+    assert burst.reason == "75.0% of x is missing, 0.0% in the reference"
+    assert scores(holed, reference=holed)["missing_share", "x"].status == "ok"
+
+
+def test_a_lost_column_is_all_missing() -> None:
+    """A column the window lacks counts as wholly missing, and what needs its values fails with a reason."""
+    found = scores(table().drop_columns(["x"]))
+    assert (found["missing_share", "x"].value, found["missing_share", "x"].status) == (1.0, "breached")
+    assert found["out_of_range_share", "x"].reason == "the window has no column x"
+
+
+def test_unseen_and_out_of_range_values_are_counted() -> None:
+    """Categories the reference never had and numbers outside its range are shares of the present values."""
+    found = scores(table(word=["a", "new", None, "b"], x=[0.5, 2.0, 3.0, 99.0]))
+    assert found["unseen_share", "word"].value == pytest.approx(1 / 3)
+    assert (found["out_of_range_share", "x"].value, found["out_of_range_share", "x"].n) == (0.5, 4)
+
+
+def test_labels_are_overdue_only_after_the_maturity_age() -> None:
+    """Young rows without a label lower the coverage; only old ones count as never labelled."""
+    found = scores(table(label=[None, 1, 1, None]))
+    assert found["label_coverage", None].value == 0.5
+    overdue = found["never_labelled_share", None]
+    assert (overdue.value, overdue.n) == (pytest.approx(1 / 3), 3)
+    fresh = table().slice(3)
+    assert scores(fresh)["never_labelled_share", None].status == "insufficient"
+
+
+def test_an_empty_window_says_so() -> None:
+    """Zero rows are a number; shares of nothing are insufficient."""
+    found = scores(table().slice(0, 0))
+    assert found["rows", None].value == 0
+    assert {s.status for (metric, _), s in found.items() if metric != "rows"} == {"insufficient"}
+
+
+def test_a_stale_source_is_a_breach() -> None:
+    """With a staleness limit, an older newest row is breached; naive timestamps are UTC."""
+    naive = table(timestamp=pa.array([datetime(2024, 5, 8)] * 4, pa.timestamp("us")))
+    stale = scores(naive, stale=timedelta(days=1))["staleness_seconds", None]
+    assert (stale.value, stale.status) == (2 * 86_400, "breached")
+    assert stale.reason == "the newest row is 48.0 hours old"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"x": pa.array(["1", "2", "3", "4"])}, "column x holds text, number in the reference"),
+        ({"word": pa.array([1, 2, 3, 4])}, "column word holds number, text in the reference"),
+        ({"x": None}, "column x is missing"),
+        ({"prediction": None, "x": None}, "column x is missing; column prediction is missing"),
+        ({"label": pa.array(list("abcd"))}, "column label holds text, number in the reference"),
+    ],
+)
+def test_a_changed_schema_is_a_breach_in_words(change: dict[str, Any], reason: str) -> None:
+    """Missing columns and numbers turned into text, or the reverse, are named."""
+    kept = table().drop_columns([name for name, values in change.items() if values is None])
+    for name, values in change.items():
+        if values is not None:
+            kept = kept.set_column(kept.column_names.index(name), name, values)
+    score = schema_changes(table().schema, kept.schema, ROLES)
+    assert (score.status, score.value, score.reason) == ("breached", reason.count("column"), reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("x", pa.int64()),
+        ("x", pa.float32()),
+        ("x", pa.decimal128(9, 2)),
+        ("x", pa.null()),
+        ("word", pa.large_string()),
+        ("word", pa.dictionary(pa.int8(), pa.string())),
+        ("prediction", pa.bool_()),
+        ("label", None),
+        ("extra", pa.string()),
+    ],
+)
+def test_harmless_changes_of_type_are_none(name: str, kind: pa.DataType | None) -> None:
+    """Widths, int for float, dictionaries, all-null columns, absent labels and new columns are no change."""
+    fields = [field for field in table().schema if field.name != name]
+    window = pa.schema([*fields, pa.field(name, kind)] if kind is not None else fields)
+    score = schema_changes(table().schema, window, ROLES)
+    assert (score.status, score.value, score.reason) == ("ok", 0, None)
