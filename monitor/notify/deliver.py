@@ -31,7 +31,7 @@ def deliver(address: Secret, title: str, body: str, kind: str = "") -> Delivery:
         reason = _send(url, title, body, kind)
     if reason is None:
         return Delivery(shown, True, None)
-    return Delivery(shown, False, scrub("; ".join(dict.fromkeys(lines)) or reason, url))
+    return Delivery(shown, False, scrub("; ".join(dict.fromkeys([reason, *lines])), url))
 
 
 def _send(url: str, title: str, body: str, kind: str) -> str | None:

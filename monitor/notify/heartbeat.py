@@ -4,7 +4,6 @@ import structlog
 
 from monitor.config.values import Secret
 from monitor.errors import DriftdError
-from monitor.http import session
 from monitor.notify.places import place, scrub
 
 log = structlog.get_logger(__name__)
@@ -13,6 +12,8 @@ TIMEOUT = 10.0  # seconds
 
 def heartbeat(target: str | Secret) -> None:
     """Fetch the address once. A failure is logged, without the address's path, and never raised."""
+    from monitor.http import session
+
     url = ""
     try:
         url = target if isinstance(target, str) else target.reveal()

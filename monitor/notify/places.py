@@ -21,7 +21,7 @@ def place(url: str) -> str:
 
 def scrub(text: str, url: str) -> str:
     """Return text without any piece of an address but its scheme and host."""
-    shown = {piece for piece in re.split(r"[:/.]+", place(url)) if piece} | {_host(url)}
+    shown = {*place(url).split("://"), _host(url)}
     pieces = {piece for piece in re.split(r"[/:@?&=#,;\s]+", url) if len(piece) >= _SHORTEST}
     secrets = {form for piece in pieces for form in (piece, unquote(piece), quote(unquote(piece), safe=""))}
     for secret in sorted(secrets - shown, key=len, reverse=True):
@@ -35,7 +35,8 @@ def _host(url: str) -> str:
         return ""
     try:
         parts = urlsplit(url)
-        # A password with a bare / ? or # ends the host too early: then what seems the host is the user.
-        return "" if "@" in url and "@" not in parts.netloc else parts.hostname or ""
+        # A password with a bare / or # ends the host too early: then what seems the host is the user.
+        misread = "@" in url.partition("?")[0] and "@" not in parts.netloc
+        return "" if misread else parts.hostname or ""
     except ValueError:
         return ""
