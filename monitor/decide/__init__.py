@@ -1,0 +1,14 @@
+"""Decide: history + snapshot + now → triggers, episode, verdict. Pure: no I/O, no clock, no log."""
+
+from monitor.decide.decision import Decision, decide
+from monitor.decide.episodes import PERSON, TRANSITIONS, person_request, supersede
+from monitor.decide.explain import explain
+from monitor.decide.guards import GUARDS
+from monitor.decide.history import History, remembered
+from monitor.decide.messages import UNREADABLE, note_source
+from monitor.decide.triggers import BROKEN_DATA, SOURCE
+
+__all__ = [
+    "BROKEN_DATA", "GUARDS", "PERSON", "SOURCE", "TRANSITIONS", "UNREADABLE",
+    "Decision", "History", "decide", "explain", "note_source", "person_request", "remembered", "supersede",
+]

@@ -1,0 +1,141 @@
+"""The decision on one snapshot: triggers → episode → verdict, words and messages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from monitor.config.model import ModelSection
+from monitor.decide import regret as waiting
+from monitor.decide.episodes import PERSON, Event, advance, begin, is_open
+from monitor.decide.explain import Outcome, reasons
+from monitor.decide.guards import Moment, speak
+from monitor.decide.history import History
+from monitor.decide.messages import UNREADABLE, Letter
+from monitor.decide.triggers import Case, Judgement, judge_all
+from monitor.records import Action, Episode, EpisodeState, Firing, Message, Score, Snapshot, Verdict, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to be written after a check, all of it in one transaction."""
+
+    verdict: Verdict
+    scores: tuple[Score, ...]        # computed here, to be appended to the snapshot: `regret`
+    firing: tuple[Firing, ...]       # only what is new or changed
+    episode: Episode | None          # only if new or changed
+    request: bool                    # a dispatch is to be written now for this episode
+    withdraw: bool                   # its need cleared: take its dispatch back if nothing was ever sent
+    messages: tuple[Message, ...]
+
+
+def decide(
+    model: ModelSection, history: History, snapshot: Snapshot, now: datetime, *, newest: bool
+) -> Decision:
+    """Judge one revision of one window; `newest` says that no newer window is still to be checked."""
+    known = history.known(snapshot)
+    regret = waiting.fold(model, history, snapshot)
+    case = Case(model, known, snapshot, regret, history.firing, newest)
+    judged = judge_all(case)
+    firing = {one.name: one.words for one in judged if one.firing}
+    said = speak(Moment(model, history, snapshot, now, newest, firing))
+    episode = _episode(history, judged, said, known[-1].window)
+    changed = None if episode is history.episode else episode
+    asked = changed is not None and changed.state is EpisodeState.REQUESTED
+    outcome = Outcome(model, judged, said, episode, asked)
+    score = waiting.score(model, regret)
+    return Decision(
+        verdict=_verdict(snapshot, now, outcome),
+        scores=(score,) if score else (),
+        firing=(*_changed(model, history, judged), *_gone(history, judged)),
+        episode=changed,
+        request=asked,
+        withdraw=_withdraw(history.episode, changed),
+        messages=_messages(Letter(model, history, snapshot, now), judged, changed, said),
+    )
+
+
+def _episode(
+    history: History, judged: Sequence[Judgement], said: dict[str, str], newest: Window
+) -> Episode | None:
+    """The model's newest episode after this check; the same object where nothing changed."""
+    standing = history.episode
+    if standing is not None and is_open(standing):
+        event, why = _event(history, standing, judged, said)
+        return standing if event is None else advance(standing, event, why)
+    needed = next((one for one in judged if one.action == "retrain" and one.stands), None)
+    if needed is None or not _later(newest, standing, history):
+        return standing
+    event = Event.GUARDED if said else Event.NEEDED
+    return begin(history.reference, needed.name, newest, event, needed.words)
+
+
+def _event(
+    history: History, episode: Episode, judged: Sequence[Judgement], said: dict[str, str]
+) -> tuple[Event | None, str]:
+    """What has happened to an open episode, and why."""
+    if episode.reference_id != history.reference.id:
+        return Event.NEW_REFERENCE, "a new reference has come"
+    if episode.trigger == PERSON:
+        return (None, "") if history.in_flight else (Event.CLEARS, "the request has run its course")
+    own = next((one for one in judged if one.name == episode.trigger and one.action == "retrain"), None)
+    if own is None:
+        return Event.CLEARS, f"{episode.trigger} no longer asks for retrains in the configuration"
+    if not own.firing:
+        return Event.CLEARS, own.sentence
+    if not own.stands:
+        return None, ""
+    return Event.GUARDED if said else Event.NEEDED, own.words
+
+
+def _later(newest: Window, episode: Episode | None, history: History) -> bool:
+    """At most one episode opens at one window, so that no id ever comes twice."""
+    if episode is None or episode.reference_id != history.reference.id:
+        return True
+    return (newest.start, newest.start_id) > (episode.window.start, episode.window.start_id)
+
+
+def _withdraw(before: Episode | None, changed: Episode | None) -> bool:
+    """A need that cleared takes its request back; what a person asked for, or an old model needed, stays."""
+    if before is None or changed is None or before.trigger == PERSON:
+        return False
+    return (before.state, changed.state) == (EpisodeState.REQUESTED, EpisodeState.CLEARED)
+
+
+def _changed(model: ModelSection, history: History, judged: Sequence[Judgement]) -> list[Firing]:
+    return [
+        Firing(model=model.name, trigger=one.name, firing=one.firing, since=one.since, reason=one.words)
+        for one in judged if one.changed or one.name not in history.firing
+    ]
+
+
+def _gone(history: History, judged: Sequence[Judgement]) -> list[Firing]:
+    """Triggers that fired and are no longer configured."""
+    names = {UNREADABLE, *(one.name for one in judged)}
+    return [
+        replace(was, firing=False, reason="it is no longer configured")
+        for name, was in history.firing.items() if was.firing and name not in names
+    ]
+
+
+def _verdict(snapshot: Snapshot, now: datetime, outcome: Outcome) -> Verdict:
+    return Verdict(
+        window=snapshot.window,
+        revision=snapshot.revision,
+        at=now,
+        action=outcome.action,
+        fired=outcome.fired,
+        guards=tuple(outcome.said) if outcome.action is Action.SUPPRESS else (),
+        reasons=reasons(outcome),
+    )
+
+
+def _messages(
+    letter: Letter, judged: Sequence[Judgement], changed: Episode | None, said: dict[str, str]
+) -> tuple[Message, ...]:
+    found = [letter.of_trigger(one) for one in judged if one.changed]
+    if changed is not None and changed.state is EpisodeState.REQUESTED:
+        found.append(letter.requested(changed, changed.reason))
+    # A need held back only until the round's newest window is told of then, if it still stands.
+    if changed is not None and changed.state is EpisodeState.SUPPRESSED and list(said) != ["catching-up"]:
+        found.append(letter.suppressed(changed, changed.reason, said))
+    return tuple(found)

@@ -1,0 +1,125 @@
+"""What speaks against a retrain that is needed: each guard is a name and, when it speaks, a sentence."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.config.model import ModelSection
+from monitor.decide.history import History, disjoint
+from monitor.decide.triggers import BROKEN_DATA, SOURCE
+from monitor.decide.words import day, several
+from monitor.records import Snapshot, SnapshotStatus
+from monitor.times import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What guards look at; `firing` holds the words of the triggers that fire now."""
+
+    model: ModelSection
+    history: History
+    snapshot: Snapshot
+    now: datetime
+    newest: bool
+    firing: Mapping[str, str]
+
+
+def speak(moment: Moment) -> dict[str, str]:
+    """Names and sentences of the guards that speak, in the order of GUARDS."""
+    said = {name: guard(moment) for name, guard in GUARDS.items()}
+    return {name: sentence for name, sentence in said.items() if sentence}
+
+
+def fresh_labels(history: History, snapshot: Snapshot) -> int:
+    """Labelled rows since the reference or the last request, each window once."""
+    fresh = (s for s in history.known(snapshot) if s.window.start >= history.since)
+    return sum(s.labelled for s in disjoint(fresh))
+
+
+def _observing(moment: Moment) -> str | None:
+    if moment.model.mode == "act":
+        return None
+    section = moment.model.retrain
+    asked = f", it would have asked {section.pipeline}" if section else ""
+    return f'the model is in mode = "observe"{asked}; mode = "act" lets it ask'
+
+
+def _no_pipeline(moment: Moment) -> str | None:
+    return None if moment.model.retrain else "no pipeline is configured, [retrain] pipeline names one"
+
+
+def _paused(moment: Moment) -> str | None:
+    return moment.history.paused
+
+
+def _catching_up(moment: Moment) -> str | None:
+    return None if moment.newest else "newer windows are still to be checked"
+
+
+def _broken_data(moment: Moment) -> str | None:
+    words = moment.firing.get(BROKEN_DATA)
+    return words and f"the data are broken: {words}"
+
+
+def _stale_source(moment: Moment) -> str | None:
+    return moment.firing.get(SOURCE)
+
+
+def _few_rows(moment: Moment) -> str | None:
+    if moment.snapshot.status is not SnapshotStatus.INSUFFICIENT_DATA:
+        return None
+    rows = f"the window holds only {several(moment.snapshot.rows, 'row')}, too few to judge"
+    return moment.snapshot.reason or rows
+
+
+def _run_in_flight(moment: Moment) -> str | None:
+    run = moment.history.in_flight
+    return None if run is None else f"{run.id} to {run.pipeline} is {run.state.value}, one run at a time"
+
+
+def _cooldown(moment: Moment) -> str | None:
+    section, accepted = moment.model.retrain, moment.history.accepted
+    if section is None or not accepted or moment.now >= accepted[-1] + section.cooldown:
+        return None
+    zone = moment.model.timezone
+    return (
+        f"the last request was accepted on {day(accepted[-1], zone)}; the cooldown of "
+        f"{format_duration(section.cooldown)} lasts until {day(accepted[-1] + section.cooldown, zone)}"
+    )
+
+
+def _budget(moment: Moment) -> str | None:
+    section = moment.model.retrain
+    if section is None:
+        return None
+    count, span = section.budget.count, section.budget.span
+    spent = [at for at in moment.history.accepted if at > moment.now - span]
+    if len(spent) < count:
+        return None
+    again = f" until {day(spent[-count] + span, moment.model.timezone)}" if count else ""
+    return f"the budget of {section.budget} is spent ({several(len(spent), 'request')} accepted){again}"
+
+
+def _few_labels(moment: Moment) -> str | None:
+    section = moment.model.retrain
+    labels = fresh_labels(moment.history, moment.snapshot)
+    if section is None or labels >= section.min_labels:
+        return None
+    first = moment.history.known(moment.snapshot)[0].window.start
+    since = day(max(moment.history.since, first), moment.model.timezone)
+    return f"{several(labels, 'labelled row')} since {since}, a retrain needs {section.min_labels}"
+
+
+GUARDS: dict[str, Callable[[Moment], str | None]] = {
+    "observing": _observing,
+    "no-pipeline": _no_pipeline,
+    "paused": _paused,
+    "catching-up": _catching_up,
+    "broken-data": _broken_data,
+    "stale-source": _stale_source,
+    "few-rows": _few_rows,
+    "run-in-flight": _run_in_flight,
+    "cooldown": _cooldown,
+    "budget": _budget,
+    "few-labels": _few_labels,
+}

@@ -1,0 +1,108 @@
+"""What people are told, once per event."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.config.model import ModelSection
+from monitor.decide.history import History
+from monitor.decide.triggers import BROKEN_DATA, SOURCE, Judgement
+from monitor.decide.words import day, listed, stretch
+from monitor.records import Episode, Firing, Message, Snapshot, Window
+from monitor.times import format_moment
+
+UNREADABLE = "source-unreadable"     # the memory of a source that fails before any window can be looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Writes the messages about one snapshot."""
+
+    model: ModelSection
+    history: History
+    snapshot: Snapshot
+    now: datetime
+
+    def of_trigger(self, judgement: Judgement) -> Message:
+        """A trigger has begun to fire, or has cleared."""
+        name, event = judgement.name, "fires" if judgement.firing else "clears"
+        kind = "source" if name == SOURCE else "firing" if judgement.firing else "cleared"
+        lines = [_sentence(judgement), *self._before(judgement)]
+        return self._message((name, event, self.snapshot.window), kind, _headline(judgement), lines)
+
+    def requested(self, episode: Episode, why: str) -> Message:
+        """A retrain is asked for."""
+        pipeline = self.model.retrain.pipeline if self.model.retrain else "no pipeline"
+        lines = [f"{pipeline} is asked to retrain, because {episode.trigger} fires: {why}."]
+        about = (episode.trigger, "requested", episode.window)
+        return self._message(about, "requested", "a retrain is asked for", lines)
+
+    def suppressed(self, episode: Episode, why: str, said: dict[str, str]) -> Message:
+        """A retrain is needed, but guards speak."""
+        headline = f"a retrain is needed, but held back by {listed(list(said))}"
+        guards = [f"{name}: {sentence}." for name, sentence in said.items()]
+        lines = [f"{episode.trigger} fires: {why}.", *guards, "It is looked at again with every window."]
+        return self._message((episode.trigger, "suppressed", episode.window), "suppressed", headline, lines)
+
+    def _before(self, judgement: Judgement) -> list[str]:
+        was = self.history.firing.get(judgement.name)
+        if judgement.firing or was is None or judgement.name in (SOURCE, BROKEN_DATA):
+            return []
+        return [f"It had fired since {day(was.since, self.model.timezone)}: {was.reason}."]
+
+    def _message(self, about: tuple[str, str, Window], kind: str, headline: str, lines: list[str]) -> Message:
+        """`about`: trigger, event and window, which make the id."""
+        trigger, event, window = about
+        place = (window.start.isoformat(), window.start_id, window.spec)
+        return Message(
+            id=_hash(self.model.name, trigger, event, *place),
+            model=self.model.name,
+            kind=kind,
+            title=f"{self.model.name}: {headline}",
+            body="\n".join([*lines, self._where()]),
+            created_at=self.now,
+            next_try_at=self.now,
+        )
+
+    def _where(self) -> str:
+        one, version = self.snapshot, self.snapshot.model_version
+        rows = f"{one.rows:,} rows, {one.labelled:,} of them labelled"
+        beside = f"reference {self.history.reference.origin}{f', model {version}' if version else ''}"
+        return f"Window {stretch(one.window, self.model.timezone)}, {rows}; {beside}."
+
+
+def note_source(
+    model: str, before: Firing | None, failure: str | None, now: datetime
+) -> tuple[Firing, Message] | None:
+    """What to remember and tell when a source cannot be read at all, or can again; None without a change."""
+    failing = failure is not None
+    if failing == (before is not None and before.firing):
+        return None
+    words = failure or "the source can be read again"
+    title = f"{model}: the source {'cannot be read' if failing else 'can be read again'}"
+    firing = Firing(model=model, trigger=UNREADABLE, firing=failing, since=now, reason=words)
+    began = now if before is None or failing else before.since
+    body = words if failing else f"{words}; it had failed since {format_moment(began)}."
+    key = _hash(model, UNREADABLE, str(failing), format_moment(began))
+    message = Message(
+        id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now
+    )
+    return firing, message
+
+
+def _headline(judgement: Judgement) -> str:
+    if judgement.name == SOURCE:
+        return "the source is silent" if judgement.firing else "the source has returned"
+    if judgement.name == BROKEN_DATA:
+        return "the data are broken" if judgement.firing else "the data are whole again"
+    return f"{judgement.name} {'fires' if judgement.firing else 'has cleared'}"
+
+
+def _sentence(judgement: Judgement) -> str:
+    built_in = judgement.name in (SOURCE, BROKEN_DATA)
+    words = judgement.words if built_in else f"{judgement.words}; {judgement.tally}"
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]

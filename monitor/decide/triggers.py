@@ -1,0 +1,276 @@
+"""Votes of windows, and what they make of each trigger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Literal
+
+from monitor.config.model import ModelSection, TriggerSection
+from monitor.config.values import Change
+from monitor.decide.history import disjoint, is_broken, usable
+from monitor.decide.regret import Regret, Step
+from monitor.decide.words import day, listed, number, several
+from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
+
+Action = Literal["alert", "retrain"]
+
+BROKEN_DATA, SOURCE = "broken-data", "source"
+
+# These say how whole the data are, so they keep their votes where the data are broken; for alerts only.
+_CONTRACT = {
+    "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
+    "staleness_seconds", "label_coverage", "never_labelled_share",
+}
+_WORST = 3      # so many columns are named
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One window's vote on one trigger: yes, no, or none (None); `words` say what it saw."""
+
+    yes: bool | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of one trigger. `stands`: it fires, and the votes known now are enough to make it fire."""
+
+    name: str
+    action: Action
+    firing: bool
+    changed: bool
+    stands: bool
+    since: datetime             # end of the window in which it last changed
+    words: str                  # what the window at hand, or the newest with a vote, showed
+    tally: str                  # how the windows voted
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name}: {self.words}; {self.tally}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What all triggers look at."""
+
+    model: ModelSection
+    known: Sequence[Snapshot]           # oldest first, the snapshot at hand among them
+    snapshot: Snapshot
+    regret: Regret
+    was: Mapping[str, Firing]
+    newest: bool                        # no newer window is still to be checked
+
+    @property
+    def at_newest(self) -> bool:
+        return self.known[-1] is self.snapshot
+
+
+def judge_all(case: Case) -> tuple[Judgement, ...]:
+    """The built-in triggers, then the configured ones in the order of the file."""
+    return (_broken_data(case), _source(case), *(judge(case, trigger) for trigger in case.model.triggers))
+
+
+def judge(case: Case, trigger: TriggerSection) -> Judgement:
+    """Fires when at least m of the n newest disjoint windows with a vote say yes, clears when fewer do."""
+    was = case.was.get(trigger.name)
+    fired = was is not None and was.firing
+    own = vote(case, trigger, case.snapshot, fired)
+    judged = _newest_votes(case, trigger, fired)
+    yes = sum(one.yes is True for one in judged)
+    enough = yes >= trigger.windows.m
+    firing = fired if own.yes is None else enough
+    words = own.words if own.yes is not None or not judged else f"{own.words}; before that {judged[0].words}"
+    tally = f"{yes} of the newest {several(len(judged), 'judged window')} voted yes, {trigger.windows} needed"
+    return _judgement(case, trigger.name, trigger.action, firing, words, tally, firing and enough)
+
+
+def _newest_votes(case: Case, trigger: TriggerSection, fired: bool) -> list[Vote]:
+    """The votes of the n newest disjoint windows that have one, newest first."""
+    votes: dict[int, Vote] = {}
+
+    def has_one(snapshot: Snapshot) -> bool:
+        votes[id(snapshot)] = vote(case, trigger, snapshot, fired)
+        return votes[id(snapshot)].yes is not None
+
+    newest = islice(disjoint(filter(has_one, reversed(case.known))), trigger.windows.n)
+    return [votes[id(snapshot)] for snapshot in newest]
+
+
+def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
+    """One window's vote on a configured trigger; while it fires, against its clearing level."""
+    silent = _silent(trigger, snapshot)
+    if silent:
+        return Vote(None, silent)
+    if trigger.metric == "regret":
+        return _regret_vote(case, trigger, snapshot, fired)
+    scores = [s for s in snapshot.scores if _matches(trigger, s)]
+    heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
+    limits = [(s, limit) for s in heard if (limit := _limit(trigger, s, fired)) is not None]
+    if not limits:
+        return Vote(None, _unheard(trigger, scores))
+    yes = [(s, limit) for s, limit in limits if _passes(trigger, s, limit)]
+    worst = sorted(yes or limits, key=lambda pair: _excess(trigger, *pair), reverse=True)
+    return Vote(bool(yes), _shown(trigger, worst))
+
+
+def _silent(trigger: TriggerSection, snapshot: Snapshot) -> str | None:
+    """Why this window has no vote whatever its scores say."""
+    if snapshot.status is SnapshotStatus.SOURCE_FAILED:
+        return "the window has no vote because its source failed"
+    if is_broken(snapshot) and not (trigger.action == "alert" and trigger.metric in _CONTRACT):
+        return "the window has no vote because its data are broken"
+    return None
+
+
+def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
+    step = _step(case.regret, snapshot)
+    if step is None:
+        return Vote(None, case.regret.lack or "the window adds nothing to regret (not mature, or paid for)")
+    score = Score(metric="regret", value=step.total)
+    limit = _limit(trigger, score, fired, case.regret)
+    if limit is None:
+        return Vote(None, "what a retrain costs cannot be told yet")
+    return Vote(_passes(trigger, score, limit), f"{_shown(trigger, [(score, limit)])}, in sd × windows")
+
+
+def _step(regret: Regret, snapshot: Snapshot) -> Step | None:
+    return next((step for step in regret.steps if step.snapshot is snapshot), None)
+
+
+def _matches(trigger: TriggerSection, score: Score) -> bool:
+    return (
+        score.metric == trigger.metric
+        and score.segment is None
+        and trigger.column in (None, score.column)
+        and trigger.method in (None, score.method)
+    )
+
+
+def _limit(
+    trigger: TriggerSection, score: Score, fired: bool, regret: Regret | None = None
+) -> float | None:
+    """The number a value is held against; None with nothing to compare; NaN for `drifted` without one."""
+    clear = trigger.clear if fired else None
+    level = trigger.above or trigger.below
+    if level is not None:
+        number_now = level.number if regret is None else regret.price(level)
+        return number_now if clear is None or number_now is None else clear
+    change = trigger.rise or trigger.drop
+    if change is None:
+        return float("nan") if score.threshold is None else score.threshold
+    if score.reference is None:
+        return None
+    amount = _amount(change if clear is None else Change(clear, change.relative), score.reference)
+    return score.reference + (amount if trigger.rise else -amount)
+
+
+def _amount(change: Change, reference: float) -> float:
+    return change.amount * abs(reference) if change.relative else change.amount
+
+
+def _passes(trigger: TriggerSection, score: Score, limit: float) -> bool:
+    if trigger.drifted:
+        return score.status is ScoreStatus.DRIFTED
+    assert score.value is not None
+    return score.value > limit if trigger.above or trigger.rise else score.value < limit
+
+
+def _excess(trigger: TriggerSection, score: Score, limit: float) -> float:
+    """How far beyond its limit, relative to it; sorts the worst first."""
+    assert score.value is not None
+    if limit != limit:
+        return abs(score.value)
+    far = (score.value - limit) / (abs(limit) or 1.0)
+    return abs(far) if trigger.drifted else far if trigger.above or trigger.rise else -far
+
+
+def _shown(trigger: TriggerSection, pairs: Sequence[tuple[Score, float]]) -> str:
+    """The worst scores in words, each with its limit and its reference value."""
+    more = len(pairs) - _WORST
+    names = [_one(score, limit) for score, limit in pairs[:_WORST]]
+    return listed(names if more <= 0 else [*names, f"{more} more"])
+
+
+def _one(score: Score, limit: float) -> str:
+    assert score.value is not None
+    method = f" ({score.method})" if score.method else ""
+    column = f" of {score.column}" if score.column else ""
+    subject = f"{score.metric}{method}{column}"
+    held = [] if limit != limit else [f"limit {number(limit)}"]
+    held += [] if score.reference is None else [f"reference {number(score.reference)}"]
+    beside = f" ({', '.join(held)})" if held else ""
+    return f"{subject} is {number(score.value)}{beside}{', provisional' if score.provisional else ''}"
+
+
+def _unheard(trigger: TriggerSection, scores: Sequence[Score]) -> str:
+    """Why no score of a window counts."""
+    subject = trigger.metric + (f" of {trigger.column}" if trigger.column else "")
+    if not scores:
+        return f"{subject} was not measured"
+    if any(usable(s) and s.provisional for s in scores):
+        return f"{subject} is provisional while labels mature: it may alert, never retrain"
+    reason = next((s.reason for s in scores if s.reason), None)
+    if any(usable(s) for s in scores):
+        return f"{subject} has no reference value to compare with"
+    return f"{subject} could not be judged{f' ({reason})' if reason else ''}"
+
+
+def _broken_data(case: Case) -> Judgement:
+    """Built in: fires on any window whose data are broken, clears on a newest window whose data are whole."""
+    if is_broken(case.snapshot):
+        return _built_in(case, BROKEN_DATA, True, case.snapshot.reason or _breaches(case.snapshot))
+    whole = case.at_newest and case.snapshot.status is SnapshotStatus.OK
+    words = "columns, types and nulls are as in the reference"
+    return _built_in(case, BROKEN_DATA, False if whole else None, words)
+
+
+def _breaches(snapshot: Snapshot) -> str:
+    found = [s for s in snapshot.scores if s.status is ScoreStatus.BREACHED]
+    shown = [s.reason or f"{s.metric}{f' of {s.column}' if s.column else ''}" for s in found]
+    return listed(shown[:_WORST] + ([f"{len(shown) - _WORST} more"] if len(shown) > _WORST else []))
+
+
+def _source(case: Case) -> Judgement:
+    """Built in: fires when the source fails, is empty or stale; clears when a newest window can be read."""
+    trouble = _trouble(case)
+    if trouble:
+        return _built_in(case, SOURCE, True, trouble)
+    return _built_in(case, SOURCE, False if case.at_newest else None, "the source answers with fresh rows")
+
+
+def _trouble(case: Case) -> str | None:
+    if case.snapshot.status is SnapshotStatus.SOURCE_FAILED:
+        return f"the source failed: {case.snapshot.reason or 'no reason was given'}"
+    if case.snapshot.rows == 0:
+        return "the source holds no row in this window"
+    # Staleness counts from now: of a window that was caught up with or measured again it says nothing.
+    return _stale(case.snapshot) if case.newest and case.at_newest else None
+
+
+def _stale(snapshot: Snapshot) -> str | None:
+    scores = (s for s in snapshot.scores if s.metric == "staleness_seconds")
+    score = next((s for s in scores if s.status is ScoreStatus.BREACHED), None)
+    if score is None:
+        return None
+    return f"the source is stale: {score.reason or 'its newest row is older than allowed'}"
+
+
+def _built_in(case: Case, name: str, vote: bool | None, words: str) -> Judgement:
+    was = case.was.get(name)
+    fired = was is not None and was.firing
+    firing = fired if vote is None else vote
+    if vote is None and was is not None and fired:
+        words = was.reason
+    return _judgement(case, name, "alert", firing, words, "judged at each window", firing)
+
+
+def _judgement(
+    case: Case, name: str, action: Action, firing: bool, words: str, tally: str, stands: bool
+) -> Judgement:
+    was = case.was.get(name)
+    changed = firing != (was is not None and was.firing)
+    since = was.since if was and not changed else case.snapshot.window.end
+    state = f"it fires, since {day(since, case.model.timezone)}" if firing else "it does not fire"
+    return Judgement(name, action, firing, changed, stands, since, words, f"{tally}: {state}")

@@ -1,0 +1,31 @@
+"""Days, numbers and lists as people write them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from monitor.records import Window
+
+
+def day(moment: datetime, zone: ZoneInfo) -> str:
+    """3 May 2013; with the time of day unless it is midnight."""
+    local = moment.astimezone(zone)
+    clock = f" {local:%H:%M}" if (local.hour, local.minute) != (0, 0) else ""
+    return f"{local.day} {local:%b %Y}{clock}"
+
+
+def stretch(window: Window, zone: ZoneInfo) -> str:
+    return f"{day(window.start, zone)} to {day(window.end, zone)}"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
+
+
+def several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
