@@ -67,7 +67,8 @@ class Measured:
         `metrics` keeps only those scores; `reference_id`, `window_start` and `spec` keep only those windows.
         """
         wanted = {
-            "w.model": model, "s.reference_id": reference_id, "w.start_at": stamp(window_start), "w.spec": spec,
+            "w.model": model, "w.spec": spec, "w.start_at": stamp(window_start),
+            "s.reference_id": reference_id,
         }
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given)

@@ -99,7 +99,8 @@ def snapshot_row(snapshot: Snapshot, window_id: int) -> dict[str, Any]:
         "window_id": window_id, "revision": snapshot.revision, "taken_at": stamp(snapshot.taken_at),
         "reference_id": snapshot.reference_id, "model_version": snapshot.model_version,
         "config_hash": snapshot.config_hash, "code_version": snapshot.code_version,
-        "row_count": snapshot.rows, "labelled": snapshot.labelled, "late": snapshot.late, "sampled": snapshot.sampled,
+        "row_count": snapshot.rows,
+        "labelled": snapshot.labelled, "late": snapshot.late, "sampled": snapshot.sampled,
         "mature": int(snapshot.mature), "status": snapshot.status, "reason": snapshot.reason,
     }
 
@@ -173,7 +174,8 @@ def dispatch_row(d: Dispatch) -> dict[str, Any]:
         "pipeline": d.pipeline, "state": d.state, "body": d.body, "created_at": stamp(d.created_at),
         "tries": d.tries, "next_try_at": stamp(d.next_try_at), "accepted_at": stamp(d.accepted_at),
         "ended_at": stamp(d.ended_at), "handle": d.handle, "url": d.url, "reason": d.reason,
-        "sent_at": stamp(d.sent_at), "unclear": d.unclear, "new_version": d.new_version, "new_reference": d.new_reference,
+        "sent_at": stamp(d.sent_at), "unclear": d.unclear,
+        "new_version": d.new_version, "new_reference": d.new_reference,
     }
 
 
