@@ -14,7 +14,10 @@ from monitor.config.model import SourceSection
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_KINDS = {"files": ("monitor.sources.files", "FileSource"), "postgres": ("monitor.sources.postgres", "PostgresSource")}
+_KINDS = {
+    "files": ("monitor.sources.files", "FileSource"),
+    "postgres": ("monitor.sources.postgres", "PostgresSource"),
+}
 
 
 class Source(Protocol):

@@ -18,6 +18,7 @@ from monitor.errors import SourceError
 from monitor.sources.moments import guess_day_first
 from monitor.sources.text import TextFormat, mark_numbers
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = ",;\t|"
 _HEAD = 512 * 1024               # bytes looked at when guessing, and a quarter of them at three later places
 _FILES = 10                      # files looked at when guessing
@@ -47,7 +48,8 @@ class Delimited(TextFormat):
         try:
             sample = [part for path in _spread(files) if (part := _sample(path, section.encoding))]
         except LookupError:
-            raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected such as utf-8 or cp1252") from None
+            raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected such as utf-8 or "
+                              "cp1252") from None
         self._dialect: Dialect = _guess(section, [text for text, _ in sample])
         self._found = sorted({encoding for _, encoding in sample}) or ["utf-8"]
         self._decimal = self._dialect.decimal
@@ -74,8 +76,8 @@ class Delimited(TextFormat):
         if not kept or _is_blank(text, lines):
             return pa.table({name: pa.nulls(0) for name in kept})
         table = self._convert(text.encode(), path, names, lines, kept)
-        texts = [f.name for f in table.schema if pa.types.is_string(f.type) and f.name not in self._dialect.codes]
-        return mark_numbers(table, texts, self._decimal)
+        texts = {field.name for field in table.schema if pa.types.is_string(field.type)}
+        return mark_numbers(table, sorted(texts - self._dialect.codes), self._decimal)
 
     def _convert(self, data: bytes, path: Path, names: list[str], lines: int, kept: list[str]) -> pa.Table:
         def read(threads: bool) -> pa.Table:
@@ -98,8 +100,8 @@ class Delimited(TextFormat):
         except pa.ArrowInvalid as error:
             match = _PARSE_ERROR.search(str(error))
             what = match[0].removeprefix("CSV parse error: ") if match else str(error).splitlines()[0][:120]
-            raise SourceError(f"{path}: is no regular CSV file ({what}), expected as many fields in each row as in the "
-                              f"header, divided by {self._dialect.delimiter!r}") from None
+            raise SourceError(f"{path}: is no regular CSV file ({what}), expected as many fields in each row "
+                              f"as in the header, divided by {self._dialect.delimiter!r}") from None
 
 
 def _guess(section: CsvSection, texts: list[str]) -> Dialect:
@@ -110,7 +112,7 @@ def _guess(section: CsvSection, texts: list[str]) -> Dialect:
     dates = [cell for cell in cells if _DATE.match(cell)]
     day_first = guess_day_first(dates) if section.day_first is None else section.day_first
     if day_first is None and dates:
-        day_first = decimal == "," or delimiter == ";"      # nothing settles it: as such a file's country writes
+        day_first = decimal == "," or delimiter == ";"      # nothing settles it: as such a country writes
     codes = frozenset(
         name.strip() for rows in tables for row in rows[1:] if len(row) == len(rows[0])
         for name, cell in zip(rows[0], row, strict=True) if _CODE.fullmatch(cell)
@@ -119,11 +121,11 @@ def _guess(section: CsvSection, texts: list[str]) -> Dialect:
 
 
 def _guess_delimiter(texts: list[str]) -> str:
-    """Return the delimiter that cuts the first file into most columns, alike in nearly all rows."""
+    """Return the delimiter that cuts the first file into most columns, alike in most rows."""
     def width(delimiter: str) -> int:
         rows = [row for row in csv.reader(io.StringIO(texts[0]), delimiter=delimiter) if row][:500]
         alike = sum(len(row) == len(rows[0]) for row in rows)
-        return len(rows[0]) if alike >= 0.9 * len(rows) else 0
+        return len(rows[0]) if alike > len(rows) / 2 else 0
 
     return max(_DELIMITERS, key=width) if texts and texts[0].strip() else ","
 
@@ -142,7 +144,7 @@ def _spread(files: Sequence[Path]) -> list[Path]:
 
 
 def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
-    """Return whole lines from the head and later places of a file, decoded, and the encoding; None when empty."""
+    """Return whole lines from the head and later places of a file, and their encoding; None when empty."""
     try:
         with path.open("rb") as file:
             data = file.read(_HEAD)
@@ -160,14 +162,14 @@ def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
 
 def _decode(data: bytes, encoding: str | None, path: Path) -> tuple[str, str]:
     """Return the text without byte order mark, and the encoding it was read in."""
-    if encoding is None and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
+    if encoding is None and data.startswith(_UTF16):
+        return data.decode("utf-16", errors="ignore"), "utf-16"
     try:
         return data.decode(encoding or "utf-8").removeprefix("\ufeff"), encoding or "utf-8"
     except UnicodeDecodeError as error:
         if encoding is None:
             return data.decode("cp1252", errors="replace"), "cp1252"
-        raise SourceError(f"{path}: is not written in {encoding} (byte {error.start}); correct csv.encoding") from None
+        raise SourceError(f"{path}: is no {encoding} at byte {error.start}, correct csv.encoding") from None
 
 
 def _header(text: str, delimiter: str) -> tuple[list[str], int]:
@@ -190,7 +192,7 @@ def _whole_lines(data: bytes, dialect: Dialect) -> bytes:
     """Leave out a last line that is still being written: no newline, and too few fields or an open quote."""
     start = data.rfind(b"\n") + 1
     tail = data[start:]
-    if not tail or start == 0 or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if not tail or start == 0 or data.startswith(_UTF16):
         return data
     if data.count(b'"') % 2:
         return data[: data.rfind(b"\n", 0, data.rfind(b'"')) + 1]

@@ -15,12 +15,16 @@ import pyarrow as pa
 
 from monitor.config.model import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
-from monitor.sources.moments import between, to_utc
+from monitor.sources.moments import Bounds, in_utc, within
 from monitor.sources.types import conform, is_number, tidy, unify, union
 
 T = TypeVar("T")
 
-ENDINGS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+ENDINGS = {
+    ".parquet": "parquet", ".pq": "parquet",
+    ".csv": "csv", ".tsv": "csv",
+    ".jsonl": "jsonl", ".ndjson": "jsonl",
+}
 _UNFINISHED = (".tmp", ".part", ".open")
 
 
@@ -48,9 +52,7 @@ class Format(Protocol):
     def guesses(self) -> dict[str, str]: ...
     def schema(self, path: Path) -> pa.Schema: ...
     def settle(self, table: pa.Table) -> pa.Table: ...
-    def read(
-        self, path: Path, columns: Sequence[str] | None, timestamp: str | None, start: datetime | None, end: datetime | None
-    ) -> Iterator[pa.Table]: ...
+    def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
 
 
 class FileSource:
@@ -59,7 +61,8 @@ class FileSource:
         self._section = section
         self._zone = zone
         if "://" in self.origin:
-            raise NotInThisVersion(f"{self.origin}: object stores are not in this version, expected a file, glob or folder")
+            raise NotInThisVersion(f"{self.origin}: object stores are not in this version, expected a file, "
+                                   "a glob or a folder")
 
     def fingerprint(self) -> str:
         stamps = [Stamp.of(path) for path in self._files()]
@@ -75,7 +78,7 @@ class FileSource:
         return self._format.guesses()
 
     def schema(self) -> pa.Schema:
-        return union((str(path), _steadily(path, self._format.schema, grows=self._format.grows)) for path in self._files())
+        return union((str(path), self._steadily(path, self._format.schema)) for path in self._files())
 
     def read(
         self,
@@ -88,12 +91,13 @@ class FileSource:
     ) -> pa.Table:
         times = list(dict.fromkeys([*([timestamp] if timestamp else []), *moments]))
         wanted = None if columns is None else list(dict.fromkeys([*columns, *times]))
+        bounds = Bounds(timestamp, start, end)
 
         def load(path: Path) -> pa.Table:
-            parts = self._format.read(path, wanted, timestamp, start, end)
-            return pa.concat_tables([self._trim(part, path, times, timestamp, start, end) for part in parts])
+            parts = self._format.read(path, wanted, bounds)
+            return pa.concat_tables([self._trim(part, path, times, bounds) for part in parts])
 
-        pieces = {str(path): _steadily(path, load, grows=self._format.grows) for path in self._files()}
+        pieces = {str(path): self._steadily(path, load) for path in self._files()}
         self._require([*(wanted or ()), *times], timestamp, pieces)
         schema = _common(pieces)
         if wanted is not None:
@@ -103,19 +107,12 @@ class FileSource:
         return pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                 or [schema.empty_table()])
 
-    def _trim(
-        self, part: pa.Table, path: Path, times: list[str], timestamp: str | None, start: datetime | None, end: datetime | None
-    ) -> pa.Table:
-        for name in times:
-            if name in part.schema.names:
-                place = part.schema.get_field_index(name)
-                where = f"{path}: column {name}"
-                part = part.set_column(
-                    place, name, to_utc(part[name], self._zone, where=where, day_first=self._format.day_first)
-                )
-        if timestamp is not None and timestamp in part.schema.names:
-            part = between(part, timestamp, start, end)
+    def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
+        part = within(in_utc(part, times, self._zone, path, self._format.day_first), bounds)
         return tidy(self._format.settle(part))
+
+    def _steadily(self, path: Path, load: Callable[[Path], T]) -> T:
+        return _steadily(path, load, grows=self._format.grows)
 
     def _require(self, names: list[str], timestamp: str | None, pieces: dict[str, pa.Table]) -> None:
         """Raise SourceError where a column is in no file, or the timestamp is not in every one."""
@@ -124,7 +121,8 @@ class FileSource:
             without = [path for path, piece in filled.items() if name not in piece.schema.names]
             if without and (name == timestamp or len(without) == len(filled)):
                 there = self._format.schema(Path(without[0])).names
-                raise SourceError(f"{without[0]}: has no column {name}, expected it beside {', '.join(there[:20])}")
+                beside = ", ".join(there[:20])
+                raise SourceError(f"{without[0]}: has no column {name}, expected it beside {beside}")
 
     def _has_header(self, path: str, piece: pa.Table) -> bool:
         return piece.num_columns > 0 or bool(self._format.schema(Path(path)).names)
@@ -148,8 +146,8 @@ class FileSource:
         found = {ENDINGS[path.suffix.lower()] for path in self._files() if path.suffix.lower() in ENDINGS}
         if len(found) == 1:
             return found.pop()
-        what = f"holds several formats ({', '.join(sorted(found))})" if found else "has no ending that names its format"
-        raise SourceError(f'{self.origin}: {what}, expected one; say which with format = "parquet", "csv" or "jsonl"')
+        what = f"holds {' and '.join(sorted(found))}" if found else "has no ending that names its format"
+        raise SourceError(f'{self.origin}: {what}; say which to read: format = "parquet", "csv" or "jsonl"')
 
     def _files(self) -> list[Path]:
         """Return the files there are now, by name. Raises SourceError where there are none."""
@@ -167,7 +165,8 @@ class FileSource:
             return [path]
         if path.is_dir():
             return [file for file in _below(path) if self._fits(file)]
-        return [found for found in map(Path, glob.glob(self.origin, recursive=True)) if found.is_file() and _finished(found)]
+        found = map(Path, glob.glob(self.origin, recursive=True))
+        return [file for file in found if file.is_file() and _finished(file)]
 
     def _fits(self, file: Path) -> bool:
         kind = ENDINGS.get(file.suffix.lower())
@@ -204,11 +203,12 @@ def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> 
         except SourceError:
             if attempt == 2 or Stamp.of(path) == before:
                 raise
-    raise SourceError(f"{path}: was written while it was read, twice; write to a name ending in .tmp and rename it")
+    raise SourceError(f"{path}: was written while it was read; write to a name ending in .tmp, then rename")
 
 
 def _unreadable(place: str, error: OSError) -> SourceError:
-    return SourceError(f"{place}: cannot be read ({error.strerror or error}), expected a readable file or folder")
+    why = error.strerror or error
+    return SourceError(f"{place}: cannot be read ({why}), expected a readable file or folder")
 
 
 def _digest(path: Path) -> bytes:

@@ -25,7 +25,8 @@ def row_ids(table: pa.Table, column: str | None) -> pa.Array:
     if column is None:
         return _hex(_hash_rows(table))
     if column not in table.schema.names:
-        raise SourceError(f"the id column {column} is missing, expected it among {', '.join(table.schema.names[:20])}")
+        there = ", ".join(table.schema.names[:20])
+        raise SourceError(f"the id column {column} is missing, expected it among {there}")
     ids = _one_chunk(as_text(table[column]))
     if not ids.null_count:
         return ids
@@ -38,7 +39,8 @@ def hash_texts(texts: pa.Array) -> Hashes:
     digests = b"".join(blake2b(b"\xff" if text is None else text.encode(), digest_size=8).digest()
                        for text in coded.dictionary.to_pylist())
     known: Hashes = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-    return known[coded.indices.to_numpy(zero_copy_only=False)]
+    found: Hashes = known[coded.indices.to_numpy(zero_copy_only=False)]
+    return found
 
 
 def _hash_rows(table: pa.Table) -> Hashes:
@@ -57,8 +59,8 @@ def _hash_column(column: pa.ChunkedArray) -> Hashes:
         bits: Hashes = np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)
         return bits
     if pa.types.is_timestamp(kind):
-        ticks: Hashes = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()).fill_null(-1).to_numpy()
-        return ticks.astype(np.uint64)
+        ticks = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()).fill_null(-1)
+        return np.asarray(ticks, dtype=np.int64).view(np.uint64)
     return hash_texts(_one_chunk(column.cast(pa.string())))
 
 

@@ -45,8 +45,7 @@ def _line_by_line(data: bytes, path: Path) -> pa.Table:
     rows = [_object(line, number, path) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
-    mixed = [name for name, values in columns.items() if len({type(v) for v in values} - {type(None), int, float}) > 0
-             and len({type(v) for v in values} - {type(None)}) > 1]
+    mixed = [name for name, values in columns.items() if _is_mixed({type(value) for value in values})]
     table = tidy(pa.table({name: _array(values, name in mixed) for name, values in columns.items()}))
     return mark_numbers(table, [name for name in mixed if name in table.schema.names])
 
@@ -58,7 +57,12 @@ def _object(line: bytes, number: int, path: Path) -> dict[str, Any]:
         value = None
     if isinstance(value, dict):
         return value
-    raise SourceError(f"{path}: line {number} is no JSON object, expected one object a line; correct or remove it")
+    raise SourceError(f"{path}: line {number} is no JSON object, expected one a line; correct or remove it")
+
+
+def _is_mixed(kinds: set[type]) -> bool:
+    kinds = kinds - {type(None)}
+    return len(kinds) > 1 and not kinds <= {int, float}
 
 
 def _array(values: list[Any], mixed: bool) -> pa.Array:
@@ -67,7 +71,8 @@ def _array(values: list[Any], mixed: bool) -> pa.Array:
             return pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             pass
-    return pa.array([value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string())
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return pa.array(texts, pa.string())
 
 
 def _whole_lines(data: bytes) -> bytes:

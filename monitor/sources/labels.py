@@ -1,5 +1,6 @@
 """Labels from a place of their own, joined to the log on the id."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -7,11 +8,13 @@ from monitor.errors import SourceError
 from monitor.sources.types import as_text
 
 
-def join_labels(log: pa.Table, labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
+def join_labels(
+    log: pa.Table, labels: pa.Table, id: str, label: str, label_timestamp: str | None
+) -> pa.Table:
     """Return the log with the newest label of each id, and when it became known; null where there is none.
 
-    Rows and their order stay; a repeated id gets the same label in each row. The newest label is the one with the
-    latest label_timestamp, else the last row; null labels are none. Id 17 and "17" are one.
+    Rows and their order stay; a repeated id gets the same label in each row. The newest label is the one with
+    the latest label_timestamp, else the last row; null labels are none. Id 17 and "17" are one.
     """
     wanted = [label, *([label_timestamp] if label_timestamp else [])]
     _require(log, [id], "the log")
@@ -27,14 +30,29 @@ def join_labels(log: pa.Table, labels: pa.Table, id: str, label: str, label_time
 def _newest(labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
     labels = labels.set_column(labels.schema.get_field_index(id), id, as_text(labels[id]))
     labels = labels.filter(pc.and_(pc.is_valid(labels[label]), pc.is_valid(labels[id])))
-    places = pa.array(range(labels.num_rows), pa.int64())
-    numbered = pa.table({"id": labels[id], "place": places})
     if label_timestamp:
-        numbered = numbered.append_column("at", labels[label_timestamp])
-        order = pc.sort_indices(numbered, [("at", "ascending"), ("place", "ascending")], null_placement="at_start")
-        numbered = pa.table({"id": numbered["id"].take(order), "place": numbered["place"].take(order)})
-    last = numbered.group_by("id", use_threads=False).aggregate([("place", "last")])
-    return labels.take(last["place_last"])
+        places = pa.array(np.arange(labels.num_rows))
+        keys = pa.table({"at": labels[label_timestamp], "place": places})
+        order = [("at", "ascending"), ("place", "ascending")]
+        labels = labels.take(pc.sort_indices(keys, order, null_placement="at_start"))
+    return labels.take(_last_places(labels[id]))
+
+
+def drop_duplicates(table: pa.Table, id: str) -> pa.Table:
+    """Return the last row of each id, in order; rows without id stay. At-least-once logging repeats rows."""
+    _require(table, [id], "the log")
+    ids = as_text(table[id])
+    last = _last_places(ids)
+    if len(last) == table.num_rows:
+        return table
+    kept = np.asarray(pc.is_null(ids), dtype=bool)
+    kept[np.asarray(last)] = True
+    return table.filter(pa.array(kept))
+
+
+def _last_places(ids: pa.ChunkedArray) -> pa.Array:
+    numbered = pa.table({"id": ids, "place": pa.array(np.arange(len(ids)))})
+    return numbered.group_by("id").aggregate([("place", "max")])["place_max"]
 
 
 def _require(table: pa.Table, names: list[str], place: str) -> None:

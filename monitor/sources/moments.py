@@ -1,8 +1,9 @@
 """Columns of moments to timestamp[us, UTC], from whatever a log stores: timestamps, dates, numbers, text."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -18,11 +19,26 @@ _ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 _EPOCH_UNITS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))   # largest magnitude, microseconds per unit
 
 
-def to_utc(column: pa.ChunkedArray, zone: ZoneInfo, *, where: str, day_first: bool | None = None) -> pa.ChunkedArray:
+class Bounds(NamedTuple):
+    """The rows wanted: start ≤ timestamp ≤ end, each open where None."""
+
+    timestamp: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def meets(self, low: datetime, high: datetime) -> bool:
+        """Tell whether moments from low to high can lie within."""
+        return (self.start is None or high >= self.start) and (self.end is None or low <= self.end)
+
+
+def to_utc(
+    column: pa.ChunkedArray, zone: ZoneInfo, *, where: str, day_first: bool | None = None
+) -> pa.ChunkedArray:
     """Return the column as timestamp[us, UTC].
 
-    Naive moments and dates are read in `zone`; numbers as seconds, ms, µs or ns since 1970 by their magnitude; text
-    as ISO 8601, else day or month first (`day_first`; None: guessed). Raises SourceError, beginning with `where`.
+    Naive moments and dates are read in `zone`; numbers as seconds, ms, µs or ns since 1970 by their size;
+    text as ISO 8601, else day or month first (`day_first`; None: guessed). Raises SourceError that begins
+    with `where`.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -42,8 +58,20 @@ def to_utc(column: pa.ChunkedArray, zone: ZoneInfo, *, where: str, day_first: bo
     raise SourceError(f"{where}: is of type {kind}, expected times; name another column")
 
 
+def in_utc(
+    table: pa.Table, names: Sequence[str], zone: ZoneInfo, place: object, day_first: bool | None = None
+) -> pa.Table:
+    """Return the table with those of the columns `names` that it has as timestamp[us, UTC]."""
+    for name in names:
+        index = table.schema.get_field_index(name)
+        if index >= 0:
+            times = to_utc(table[name], zone, where=f"{place}: column {name}", day_first=day_first)
+            table = table.set_column(index, name, times)
+    return table
+
+
 def guess_day_first(values: Iterable[str]) -> bool | None:
-    """Tell whether dates such as 3.4.2026 begin with the day; None where no value settles it or none is such a date."""
+    """Tell whether dates such as 3.4.2026 begin with the day; None where no value settles it."""
     dotted = False
     for value in values:
         match = _DAY_MONTH_HEAD.match(value)
@@ -55,13 +83,13 @@ def guess_day_first(values: Iterable[str]) -> bool | None:
     return True if dotted else None            # dots are written where the day comes first
 
 
-def between(table: pa.Table, timestamp: str, start: datetime | None, end: datetime | None) -> pa.Table:
-    """Return the rows with start ≤ timestamp ≤ end; no timestamp, no row, once there is a bound."""
-    column = table[timestamp]
-    if start is not None:
-        table = table.filter(pc.greater_equal(column, pa.scalar(start, UTC_US)))
-    if end is not None:
-        table = table.filter(pc.less_equal(table[timestamp], pa.scalar(end, UTC_US)))
+def within(table: pa.Table, bounds: Bounds) -> pa.Table:
+    """Return the rows inside the bounds; a row without timestamp is outside once there is a bound."""
+    if bounds.timestamp in table.schema.names:
+        if bounds.start is not None:
+            table = table.filter(pc.greater_equal(table[bounds.timestamp], pa.scalar(bounds.start, UTC_US)))
+        if bounds.end is not None:
+            table = table.filter(pc.less_equal(table[bounds.timestamp], pa.scalar(bounds.end, UTC_US)))
     return table
 
 
@@ -120,7 +148,8 @@ def _by_pandas(text: pa.ChunkedArray, zone: ZoneInfo, day_first: bool) -> pa.Chu
     values = []
     for value in coded.dictionary.to_pylist():
         moment = pd.to_datetime(value, dayfirst=day_first)
-        moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward") if moment.tz is None else moment
+        if moment.tz is None:
+            moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
         values.append(moment.tz_convert("UTC").to_pydatetime(warn=False))
     found = pa.array(values, UTC_US)
     return pa.chunked_array([found.take(coded.indices)])

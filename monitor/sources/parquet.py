@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.moments import to_utc
+from monitor.sources.moments import Bounds, to_utc
 from monitor.sources.types import tidy
 
 _SLACK = timedelta(hours=3)      # naive statistics are not monotone where clocks go back
@@ -33,35 +33,32 @@ class Parquet:
         with _opened(path) as file:
             return tidy(file.schema_arrow.empty_table()).schema
 
-    def read(
-        self, path: Path, columns: Sequence[str] | None, timestamp: str | None, start: datetime | None, end: datetime | None
-    ) -> Iterator[pa.Table]:
+    def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield row groups that can hold rows of [start, end]; at least an empty table, for its schema."""
         with _opened(path) as file:
             wanted = None if columns is None else [c for c in columns if c in _names(file)]
             yield _select(file.schema_arrow.empty_table(), wanted)
             for group in range(file.num_row_groups):
-                if timestamp is None or self._can_hold(file, group, timestamp, start, end):
+                if self._can_hold(file, group, bounds):
                     yield file.read_row_group(group, columns=wanted)
 
-    def _can_hold(
-        self, file: pq.ParquetFile, group: int, timestamp: str, start: datetime | None, end: datetime | None
-    ) -> bool:
-        limits = _limits(file, group, timestamp)
+    def _can_hold(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
+        limits = _limits(file, group, bounds.timestamp)
         if limits is None:
             return True
-        low, high = to_utc(limits, self._zone, where=timestamp).to_pylist()
-        return (start is None or high + _SLACK >= start) and (end is None or low - _SLACK <= end)
+        low, high = to_utc(limits, self._zone, where=str(bounds.timestamp)).to_pylist()
+        return bounds.meets(low - _SLACK, high + _SLACK)
 
 
-def _limits(file: pq.ParquetFile, group: int, timestamp: str) -> pa.ChunkedArray | None:
+def _limits(file: pq.ParquetFile, group: int, timestamp: str | None) -> pa.ChunkedArray | None:
     """Return [min, max] of a row group in the column's type; None where statistics do not order moments."""
     names = file.schema.names
     if timestamp not in names or timestamp not in file.schema_arrow.names:
         return None
     statistics = file.metadata.row_group(group).column(names.index(timestamp)).statistics
     kind = file.schema_arrow.field(timestamp).type
-    if statistics is None or not statistics.has_min_max or not (pa.types.is_temporal(kind) or pa.types.is_integer(kind)):
+    ordered = pa.types.is_temporal(kind) or pa.types.is_integer(kind)
+    if statistics is None or not statistics.has_min_max or not ordered:
         return None
     try:
         return pa.chunked_array([pa.array([statistics.min, statistics.max], kind)])

@@ -8,8 +8,8 @@ from monitor.sources.ids import hash_texts
 def sample(table: pa.Table, ids: pa.Array, keep: int) -> tuple[pa.Table, float]:
     """Return at most `keep` rows and their share of all.
 
-    A row is kept when the hash of its id ends in k zero bits, with the smallest k that fits: whether it is kept
-    depends on nothing else in the window but k, and a smaller sample lies within a larger one.
+    A row is kept when the hash of its id ends in k zero bits, with the smallest k that fits: nothing else in
+    the window but k has a say, and a smaller sample lies within a larger one.
     """
     rows = table.num_rows
     if rows <= keep:

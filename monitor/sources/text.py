@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
-from monitor.sources.moments import to_utc
+from monitor.sources.moments import Bounds, in_utc
 
 _EDGE = 4096                     # bytes compared to tell appending from rewriting
 _MOSTLY = 0.9                    # a text column is a number column with errors from this share of numbers on
@@ -34,7 +34,7 @@ _known: dict[Key, _Facts] = {}
 
 
 class TextFormat:
-    """Base of the text formats; a subclass gives `_parse` and its `_dialect`, which is part of the memory's key."""
+    """Base of the text formats; a subclass gives `_parse`, and `_dialect` as part of the memory's key."""
 
     day_first: bool | None = None
     grows = True
@@ -50,28 +50,27 @@ class TextFormat:
     def schema(self, path: Path) -> pa.Schema:
         key = self._key(path.stat())
         if key not in _known:
-            list(self.read(path, None, None, None, None))
+            list(self.read(path, None, Bounds()))
         facts = _known.get(self._key(path.stat()))
         schema = facts.schema if facts else self._parse(snapshot(path)[1], path, None).schema
         return self.settle(schema.empty_table()).schema
 
-    def read(
-        self, path: Path, columns: Sequence[str] | None, timestamp: str | None, start: datetime | None, end: datetime | None
-    ) -> Iterator[pa.Table]:
+    def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         facts = _known.get(self._key(path.stat()))
-        if facts and timestamp in facts.ranges and not _overlaps(facts.ranges[timestamp], start, end):
+        if facts and not _meets(facts, bounds):
             yield _choose(facts.schema.empty_table(), columns)
             return
         stat, data = snapshot(path)
-        facts = _known.get(self._key(stat))
-        table = self._parse(data, path, None if facts is None or columns is None else _present(facts.schema, columns))
+        key = None if stat is None else self._key(stat)
+        facts = _known.get(key) if key else None
+        wanted = None if facts is None or columns is None else _present(facts.schema, columns)
+        table = self._parse(data, path, wanted)
         if facts is None:
-            facts = _remember(self._key(stat), table.schema)
+            facts = _remember(key, table.schema)
         table = _choose(table, columns)
-        if timestamp is not None and timestamp in table.schema.names:
-            times = to_utc(table[timestamp], self._zone, where=f"{path}: column {timestamp}", day_first=self.day_first)
-            table = table.set_column(table.schema.get_field_index(timestamp), timestamp, times)
-            facts.ranges[timestamp] = _range(times)
+        if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
+            table = in_utc(table, [bounds.timestamp], self._zone, path, self.day_first)
+            facts.ranges[bounds.timestamp] = _range(table[bounds.timestamp])
         yield table
 
     def settle(self, table: pa.Table) -> pa.Table:
@@ -86,23 +85,28 @@ class TextFormat:
         return table
 
     def _key(self, stat: os.stat_result) -> Key:
-        return (type(self), self._dialect, self._zone.key, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        reading = (type(self), self._dialect, self._zone.key)
+        return (*reading, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-def snapshot(path: Path) -> tuple[os.stat_result, bytes]:
-    """Return the file as it is now; rows appended meanwhile are left. Raises SourceError when it was rewritten."""
+def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
+    """Return the file's content, and its stat where nothing was appended meanwhile.
+
+    Raises SourceError when it was rewritten meanwhile: what was read is then neither the old nor the new.
+    """
     with path.open("rb") as file:
         before = os.fstat(file.fileno())
-        data = file.read(before.st_size)
+        data = file.read()
         after = os.fstat(file.fileno())
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            file.seek(0)
-            head = file.read(min(_EDGE, len(data)))
-            file.seek(max(0, len(data) - _EDGE))
-            tail = file.read(min(_EDGE, len(data)))
-            if after.st_size < len(data) or head != data[:_EDGE] or tail != data[-_EDGE:]:
-                raise SourceError(f"{path}: was rewritten while it was read; write to a name ending in .tmp and rename it")
-    return before, data
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return after, data
+        file.seek(0)
+        head = file.read(min(_EDGE, len(data)))
+        file.seek(max(0, len(data) - _EDGE))
+        tail = file.read(min(_EDGE, len(data)))
+    if head != data[:_EDGE] or tail != data[-_EDGE:]:
+        raise SourceError(f"{path}: was rewritten while it was read; write to a name ending in .tmp, then rename")
+    return None, data
 
 
 def mark_numbers(table: pa.Table, names: Sequence[str], decimal: str = ".") -> pa.Table:
@@ -117,10 +121,9 @@ def mark_numbers(table: pa.Table, names: Sequence[str], decimal: str = ".") -> p
     return table
 
 
-def _overlaps(known: Range, start: datetime | None, end: datetime | None) -> bool:
-    if known is None or (start is None and end is None):
-        return True
-    return (start is None or known[1] >= start) and (end is None or known[0] <= end)
+def _meets(facts: _Facts, bounds: Bounds) -> bool:
+    known = facts.ranges.get(bounds.timestamp or "")
+    return known is None or bounds.meets(*known)
 
 
 def _range(times: pa.ChunkedArray) -> Range:
@@ -136,8 +139,10 @@ def _choose(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
     return table if columns is None else table.select(_present(table.schema, columns))
 
 
-def _remember(key: Key, schema: pa.Schema) -> _Facts:
+def _remember(key: Key | None, schema: pa.Schema) -> _Facts:
+    facts = _Facts(schema)
     if len(_known) > 10_000:
         _known.clear()
-    _known[key] = _Facts(schema)
-    return _known[key]
+    if key is not None:
+        _known[key] = facts
+    return facts

@@ -13,12 +13,12 @@ from monitor.sources.windows import Key
 
 
 class RowKeys(Sequence[Key]):
-    """The (timestamp, id) of every row in order, made one by one as they are asked for. Rows without time are left out."""
+    """The (timestamp, id) of every row that has a timestamp, in order; made only when asked for."""
 
     def __init__(self, table: pa.Table, timestamp: str, ids: pa.Array) -> None:
         keys = pa.table({"at": table[timestamp], "id": ids})
         keys = keys.filter(pc.is_valid(keys["at"])).combine_chunks()
-        self._keys = keys.take(pc.sort_indices(keys, [("at", "ascending"), ("id", "ascending")])).combine_chunks()
+        self._keys = keys.sort_by([("at", "ascending"), ("id", "ascending")]).combine_chunks()
 
     def __len__(self) -> int:
         return int(self._keys.num_rows)
@@ -34,7 +34,7 @@ class RowKeys(Sequence[Key]):
 
 
 def contains(table: pa.Table, timestamp: str, ids: pa.Array, window: Window) -> pa.Array:
-    """Return for each row whether the window holds it: (start, start_id) ≤ (timestamp, id) < (end, end_id)."""
+    """Tell for each row whether (start, start_id) ≤ (timestamp, id) < (end, end_id)."""
     at = table[timestamp]
     not_early = pc.invert(_before(at, ids, window.start, window.start_id))
     mask = pc.and_(not_early, _before(at, ids, window.end, window.end_id)).fill_null(False)

@@ -40,7 +40,7 @@ def _plain(kind: pa.DataType) -> pa.DataType | None:
 
 
 def unify(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Return the type that holds both: int + float is float, anything + string is string; None where none does."""
+    """Return the type that holds both, or None: int + float is float, anything + string is string."""
     if one == other or pa.types.is_null(other):
         return one
     if pa.types.is_null(one):

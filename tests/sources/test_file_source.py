@@ -1,0 +1,269 @@
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from monitor.config.model import SourceSection
+from monitor.errors import NotInThisVersion, SourceError
+from monitor.sources import Source, files, open_source
+
+UTC_ZONE = ZoneInfo("UTC")
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def source_of(path: Path | str, zone: ZoneInfo = UTC_ZONE, format: Any = None) -> Source:
+    return open_source(SourceSection(path=str(path), format=format), zone)
+
+
+def hourly(path: Path, first: datetime = START, rows: int = 48, group: int = 12, **columns: Any) -> Path:
+    times = [first + timedelta(hours=n) for n in range(rows)]
+    table = pa.table({"t": pa.array(times, pa.timestamp("us", "UTC")), "x": list(range(rows)), **columns})
+    pq.write_table(table, path, row_group_size=group, write_page_checksum=True)
+    return path
+
+
+def test_only_the_row_groups_of_the_range_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statistics keep the other row groups unread, and the exact rows remain."""
+    path = hourly(tmp_path / "a.parquet")
+    groups: list[int] = []
+    real = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda self, i, **k: groups.append(i) or real(self, i, **k))
+    found = source_of(path).read(["x"], timestamp="t", start=START + timedelta(hours=30), end=START + timedelta(hours=32))
+    assert found["x"].to_pylist() == [30, 31, 32]
+    assert groups == [2]
+
+
+@pytest.mark.parametrize("kind", [
+    pa.timestamp("ms"), pa.timestamp("ns"), pa.timestamp("us", "America/New_York"), pa.int64(), pa.string(), pa.date32(),
+], ids=str)
+def test_every_kind_of_timestamp_finds_its_rows(tmp_path: Path, kind: pa.DataType) -> None:
+    """Naive, zoned, numbers, text and dates give the same days."""
+    days = pa.array([START + timedelta(days=n) for n in range(40)], pa.timestamp("s", "UTC"))
+    if pa.types.is_string(kind) or pa.types.is_date(kind) or getattr(kind, "tz", "") is None:
+        days = days.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("s"))
+    pq.write_table(pa.table({"t": days.cast(kind), "x": range(40)}), tmp_path / "a.parquet", row_group_size=5)
+    found = source_of(tmp_path).read(["x"], timestamp="t", start=START + timedelta(days=7), end=START + timedelta(days=9))
+    assert found["x"].to_pylist() == [7, 8, 9]
+
+
+def test_naive_times_are_local_also_when_clocks_change(tmp_path: Path) -> None:
+    """Paris 2026-03-29 02:30 does not exist and 2026-10-25 02:30 is there twice; neither fails."""
+    times = [datetime(2026, 3, 29, 1, 30), datetime(2026, 3, 29, 2, 30), datetime(2026, 10, 25, 2, 30)]
+    pq.write_table(pa.table({"t": times}), tmp_path / "a.parquet")
+    found = source_of(tmp_path, ZoneInfo("Europe/Paris")).read(None, timestamp="t")["t"].to_pylist()
+    assert [t.strftime("%m-%d %H:%M") for t in found] == ["03-29 00:30", "03-29 01:00", "10-25 00:30"]
+
+
+def test_types_are_plain_whatever_wrote_them(tmp_path: Path) -> None:
+    """Categories, large strings, decimals and structs become strings, floats and dotted columns; lists go."""
+    table = pa.table({
+        "c": pa.array(["a", "b"]).dictionary_encode(), "l": pa.array(["a", "b"], pa.large_string()),
+        "d": pa.array(["1.50", "2.25"]).cast(pa.decimal128(10, 2)), "s": [{"in": 1}, {"in": 2}], "n": [[1], [2]],
+    })
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = source_of(tmp_path)
+    assert source.read(None).to_pydict() == {"c": ["a", "b"], "l": ["a", "b"], "d": [1.5, 2.25], "s.in": [1, 2]}
+    assert source.read(["s.in"]).to_pydict() == {"s.in": [1, 2]}
+    assert source.schema() == source.read(None).schema
+
+
+def test_a_growing_folder_ignores_what_is_not_finished(tmp_path: Path) -> None:
+    """New files appear, hidden and temporary ones do not."""
+    hourly(tmp_path / "a.parquet", rows=2)
+    source = source_of(tmp_path)
+    before = source.fingerprint()
+    for name in (".b.parquet", "c.parquet.tmp", "d.part", "e.open", "README.txt"):
+        (tmp_path / name).write_text("junk")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    hourly(tmp_path / ".ipynb_checkpoints/a.parquet")
+    assert source.fingerprint() == before
+    (tmp_path / "2026").mkdir()
+    hourly(tmp_path / "2026/b.parquet", START + timedelta(hours=2), rows=3)
+    assert source.fingerprint() != before
+    assert source.read(["x"]).num_rows == 5
+
+
+def test_a_truncated_parquet_file_is_named(tmp_path: Path) -> None:
+    """Half a file fails the look with its name, and never reads as fewer rows."""
+    hourly(tmp_path / "a.parquet")
+    whole = hourly(tmp_path / "b.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"b\.parquet: is no complete Parquet file"):
+        source_of(tmp_path).read(["x"])
+
+
+def test_a_flipped_byte_is_noticed_where_pages_have_checksums(tmp_path: Path) -> None:
+    """Checksums written are checksums verified."""
+    path = hourly(tmp_path / "a.parquet")
+    content = bytearray(path.read_bytes())
+    content[30] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"a\.parquet"):
+        source_of(path).read(None)
+
+
+def test_types_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    """A column that is a number here and a time there is an error with both files."""
+    hourly(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"t": [START], "x": [START]}), tmp_path / "b.parquet")
+    with pytest.raises(SourceError, match=r"b\.parquet: column x is of type .*, but int64 in .*a\.parquet"):
+        source_of(tmp_path).read(None)
+
+
+def test_a_file_without_the_timestamp_is_named(tmp_path: Path) -> None:
+    """Its rows could belong to no window; without another column they are null."""
+    hourly(tmp_path / "a.parquet", rows=1)
+    pq.write_table(pa.table({"x": [7]}), tmp_path / "b.parquet")
+    assert source_of(tmp_path).read(["x", "t"])["t"].null_count == 1
+    with pytest.raises(SourceError, match=r"b\.parquet: has no column t, expected it beside x"):
+        source_of(tmp_path).read(["x"], timestamp="t")
+
+
+def test_a_parquet_file_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One rewrite is survived; a file that never holds still is an error."""
+    path = hourly(tmp_path / "a.parquet", rows=3)
+    real = pq.ParquetFile.read_row_group
+    rewrites = [5, 5, 5]
+
+    def read_and_rewrite(self: Any, group: int, **options: Any) -> pa.Table:
+        table = real(self, group, **options)
+        if rewrites:
+            os.utime(hourly(path, rows=rewrites.pop()), ns=(len(rewrites), len(rewrites)))
+        return table
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", read_and_rewrite)
+    with pytest.raises(SourceError, match="was written while it was read"):
+        source_of(path).read(None)
+    assert source_of(path).read(None).num_rows == 5
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    """What cannot be listed or read is one sentence."""
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(SourceError, match="cannot be read"):
+        source_of(tmp_path).read(None)
+
+
+@pytest.mark.parametrize(("path", "sentence"), [
+    ("nothing.parquet", "there is no such file"),
+    ("*.csv", "there is no such file"),
+    ("folder", "there is no such file"),
+    ("mixed", "holds csv and parquet"),
+    ("notes.txt", "has no ending that names its format"),
+])
+def test_what_cannot_be_a_source_is_one_sentence(tmp_path: Path, path: str, sentence: str) -> None:
+    """Missing files, empty folders, several formats at once, unknown endings."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "mixed").mkdir()
+    hourly(tmp_path / "mixed/a.parquet")
+    (tmp_path / "mixed/a.csv").write_text("a\n1\n")
+    (tmp_path / "notes.txt").write_text("a\n1\n")
+    with pytest.raises(SourceError, match=sentence):
+        source_of(tmp_path / path).read(None)
+
+
+def test_a_format_can_be_named(tmp_path: Path) -> None:
+    """An ending that says nothing needs format = "csv"."""
+    (tmp_path / "export.txt").write_text("a\n1\n")
+    assert source_of(tmp_path / "export.txt", format="csv").read(None).to_pydict() == {"a": [1]}
+
+
+def test_object_stores_are_refused_by_name() -> None:
+    """s3:// is known and not built yet."""
+    with pytest.raises(NotInThisVersion, match="s3://bucket/x"):
+        source_of("s3://bucket/x")
+
+
+def lines(path: Path, *rows: object, end: str = "\n") -> Path:
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + end)
+    return path
+
+
+def test_json_lines_keep_the_offsets_of_their_times(tmp_path: Path) -> None:
+    """Times with Z, with an offset and without are what they say."""
+    path = lines(tmp_path / "a.jsonl", {"t": "2026-01-01T12:00:00Z"}, {"t": "2026-01-01T12:00:00+02:00"},
+                 {"t": "2026-01-01T12:00:00"})
+    found = source_of(path, ZoneInfo("Asia/Tokyo")).read(None, timestamp="t")["t"].to_pylist()
+    assert [t.hour for t in found] == [12, 10, 3]
+
+
+def test_json_lines_of_mixed_types_are_text(tmp_path: Path) -> None:
+    """A column of numbers and words is text where both are read; objects become dotted columns."""
+    path = lines(tmp_path / "a.jsonl", {"a": 1, "f": {"x": 1}}, {"a": "one", "b": None}, {"a": True, "f": {"x": 2.5}})
+    table = source_of(path).read(None)
+    assert table["a"].to_pylist() == ["1", "one", "true"]
+    assert table["f.x"].to_pylist() == [1.0, None, 2.5]
+
+
+def test_half_a_json_line_is_left_for_the_next_look(tmp_path: Path) -> None:
+    """The last line counts when it is whole; rubbish in the middle is an error with its line."""
+    path = lines(tmp_path / "a.jsonl", {"a": 1}, '{"a": 2, "b', end="")
+    assert source_of(path).read(None).to_pydict() == {"a": [1]}
+    lines(path, {"a": 1}, {"a": 2}, end="")
+    assert source_of(path).read(None).to_pydict() == {"a": [1, 2]}
+    lines(path, {"a": 1}, "rubbish", {"a": 3})
+    with pytest.raises(SourceError, match="line 2 is no JSON object"):
+        source_of(path).read(None)
+    path.write_text("")
+    assert source_of(path).read(["a"]).num_rows == 0
+
+
+def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows may be appended under the reader's eyes; a rewrite makes it read once more."""
+    from monitor.sources import text
+
+    path = lines(tmp_path / "a.jsonl", {"a": 1}, {"a": 2})
+    before: list[Any] = []                   # what happens before each look at the file's size
+    real = os.fstat
+    monkeypatch.setattr(text.os, "fstat", lambda file: (before.pop()() if before else None, real(file))[1])
+
+    def append() -> None:
+        with path.open("a") as file:
+            file.write('{"a": 3}\n')
+
+    before += [append, lambda: None]
+    assert source_of(path).read(None)["a"].to_pylist() == [1, 2]
+    assert source_of(path).read(None)["a"].to_pylist() == [1, 2, 3]
+    before += [lambda: lines(path, {"a": 9}, {"a": 9}, {"a": 9}, {"a": 9}), lambda: None]
+    assert source_of(path).read(None)["a"].to_pylist() == [9, 9, 9, 9]
+
+
+def test_a_file_known_to_lie_elsewhere_in_time_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text has no statistics, so one look remembers the range."""
+    from monitor.sources import text
+
+    lines(tmp_path / "a.jsonl", {"t": "2026-01-01", "x": 1})
+    lines(tmp_path / "b.jsonl", {"t": "2026-02-01", "x": 2.5})
+    source_of(tmp_path).read(["x"], timestamp="t")
+    opened: list[str] = []
+    real = text.snapshot
+    monkeypatch.setattr(text, "snapshot", lambda path: opened.append(path.name) or real(path))
+    table = source_of(tmp_path).read(["x"], timestamp="t", end=START)
+    assert opened == ["a.jsonl"]
+    assert table["x"].to_pylist() == [1.0]
+    assert table["x"].type == pa.float64()
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the shared data are not beside this checkout")
+def test_real_logs_are_read_by_the_week() -> None:
+    """A week of real flights comes with its columns, its label times in UTC."""
+    source = source_of(DATA / "flights_nyc13/production.parquet")
+    first = datetime(2013, 6, 3, tzinfo=UTC)
+    week = source.read(["carrier", "label"], timestamp="timestamp", start=first, end=first + timedelta(days=7),
+                       moments=["label_timestamp"])
+    assert week.schema.names == ["carrier", "label", "timestamp", "label_timestamp"]
+    assert 5_000 < week.num_rows < 8_000
+    assert week["label_timestamp"].type == pa.timestamp("us", "UTC")
+
+
+def test_the_format_protocol_is_what_files_reads_by() -> None:
+    """Endings name formats, nothing else does."""
+    assert set(files.ENDINGS.values()) == {"parquet", "csv", "jsonl"}
