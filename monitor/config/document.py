@@ -62,6 +62,7 @@ class Document:
     """The keys of one file, or of all of them merged, and what was wrong on the way."""
 
     path: Path
+    parsed: bool = False
     data: Table = field(default_factory=dict)
     places: dict[Key, Place] = field(default_factory=dict)
     texts: dict[Path, str] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class Document:
     def sentences(self) -> list[str]:
         """Every problem as "file:line: key: text", in the order of the files and their lines."""
         main = str(self.path)
-        ranked = sorted(self.problems, key=lambda entry: (entry[0].file != main, entry[0].file, entry[0].line))
+        ranked = sorted(self.problems, key=lambda it: (it[0].file != main, it[0].file, it[0].line))
         return [f"{place}: {text}" for place, text in ranked]
 
 
@@ -118,6 +119,7 @@ def _parse(path: Path) -> Document:
     except tomllib.TOMLDecodeError as error:
         document.problems.append(_syntax(path, text, str(error)))
     else:
+        document.parsed = True
         document.places = {key: Place(str(path), line) for key, line in locate(text).items()}
         _tidy(document)
     return document
@@ -144,7 +146,7 @@ def _tidy(document: Document) -> None:
     for key, value in list(walk(document.data)):
         document.places.setdefault(key, document.place(key))
         if isinstance(value, str) and "://" not in value and _is_path(key, value):
-            at(document.data, key[:-1])[key[-1]] = os.path.join(folder, os.path.expanduser(value))
+            at(document.data, key[:-1])[key[-1]] = str(folder / os.path.expanduser(value))
 
 
 def _is_path(key: Key, value: str) -> bool:
@@ -280,6 +282,7 @@ def _settle(name: str, model: Table, document: Document) -> None:
         else:
             document.problem(("models", name, "reference", "source", "path"),
                              "names {version}, but the model has none, expected version beside it")
+            model["reference"] = {"first": "1d"}     # so that the rest is still checked
     if isinstance(since := model.get("since"), datetime):
         try:
             zone = ZoneInfo(model.get("timezone", "UTC"))

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from monitor.config.document import Document, Place, read
-from monitor.config.keys import Key, at, dotted, shown, walk
+from monitor.config.keys import Key, Step, at, dotted, shown, walk
 from monitor.config.model import Config
 from monitor.config.refused import refused
 from monitor.config.rules import check
@@ -26,7 +26,11 @@ _TOKEN = re.compile(r"([?&][\w-]*(?:token|key|sig|signature|secret|password|auth
 
 # Stand in for what is wrong while the rest is checked, so that one mistake does not hide another.
 _MODEL: dict[str, Any] = {"predictions": {"path": "."}, "reference": {"first": "1d"}}
-_PIPELINE = {"kind": "command", "command": ["true"]}
+_STUBS: dict[Step, Any] = {
+    "url": "https://example.org", "secret": {"env": "?"}, "token": {"env": "?"}, "repository": "a/b",
+    "workflow": "?", "command": ["true"], "pipeline": "", "above": 0, "below": 0, "rise": "1%", "drop": "1%",
+    "windows": "1 of 1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Loaded:
 def load(path: Path) -> Loaded:
     """Read the configuration at `path`. Raises ConfigError with every problem, each "file:line: key: …"."""
     document = read(path)
+    if not document.parsed:
+        raise ConfigError(document.sentences())
     for key, text in list(refused(document.data)):
         document.problem(key, text)
         _drop_refused(document.data, key)
@@ -69,10 +75,8 @@ def find_config(option: Path | str | None) -> Path:
     path = Path(named) if named else DEFAULT_PATH
     if not path.is_file():
         asked = "given by -c" if option else "given by $DRIFTD_CONFIG" if named else "the default without -c"
-        raise ConfigError([
-            f"{path}: there is no such file ({asked}), expected a configuration; "
-            "`driftd init DATA` writes a first one"
-        ])
+        what = f"there is no such file ({asked}), expected a configuration; `driftd init DATA` writes one"
+        raise ConfigError([f"{path}: {what}"])
     return path
 
 
@@ -106,33 +110,48 @@ def _validate(document: Document) -> Config | None:
             # strict, and as JSON: "2" is no number, but a list may become a tuple and text a path
             return Config.model_validate_json(json.dumps(document.data, default=str), strict=True)
         except ValidationError as errors:
-            for error in errors.errors(include_url=False):
-                key, text = sentence(error, document.data)
+            wrong = [sentence(error, document.data) for error in errors.errors(include_url=False)]
+            for key, text in wrong:
                 document.problem(key, text)
+            for key in dict.fromkeys(key for key, _ in wrong):
                 _drop(document.data, key)
     return None
 
 
 
 def _drop(data: dict[str, Any], key: Key) -> None:
-    """Leave out the section around what is wrong at `key`; what cannot be left out gets a stub."""
+    """Leave out what is wrong at `key`, or put a stub there where something is needed."""
     match key:
+        case ("pipelines", name, part, *_) if part != "kind":
+            _replace(data["pipelines"][name], part)
         case ("pipelines", name, *_):
-            data["pipelines"][name] = _PIPELINE
-        case ("models",) | ("models", _):
-            data["models"] = {**data.get("models", {}), key[1]: _MODEL} if len(key) > 1 else {"?": _MODEL}
+            data["pipelines"][name] = {"kind": "command", "command": ["true"]}
+        case ("models", name, "triggers", int(index), part, *_) if part in _STUBS:
+            _replace(data["models"][name]["triggers"][index], part)
         case ("models", name, "triggers", int(index), *_):
             data["models"][name]["triggers"][index] = {"name": f"?{index}", "metric": "rows", "below": 0}
-        case ("models", name, "retrain", *_):
-            pipeline = at(data, ("models", name, "retrain", "pipeline"))
-            data["models"][name]["retrain"] = {"pipeline": pipeline if isinstance(pipeline, str) else ""}
-        case ("models", name, section, *_):
+        case ("models", name, "predictions" | "reference" as section, *_):
+            data["models"][name][section] = _MODEL[section]
+        case ("models", name, "labels", _, *_):
+            data["models"][name].pop("labels", None)
+        case ("models", name, section, part, *_):
+            _replace(data["models"][name][section], part)
+        case ("models", name, str(section)):
             data["models"][name].pop(section, None)
-            data["models"][name] |= {part: stub for part, stub in _MODEL.items() if part == section}
-        case ("daemon", name, *_):
-            data["daemon"].pop(name)
-        case (str(name), *_):
-            data.pop(name)
+        case ("models", *rest):
+            data["models"] = {**data["models"], rest[0]: _MODEL} if rest else {"?": _MODEL}
+        case (str(section), part, *_):
+            _replace(data[section], part)
+        case (str(section),):
+            data.pop(section, None)
+
+
+def _replace(table: dict[Step, Any], part: Step) -> None:
+    """Put a key's stub in its place; a key without one, or that is not even known, goes."""
+    if part in _STUBS and table.get(part) != _STUBS[part]:
+        table[part] = _STUBS[part]
+    else:
+        table.pop(part, None)
 
 
 def _drop_refused(data: dict[str, Any], key: Key) -> None:

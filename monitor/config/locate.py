@@ -1,4 +1,4 @@
-"""On which line of a TOML text each key stands; tomllib is the parser, this finds lines in what it accepted."""
+"""On which line of a TOML text each key stands; tomllib is the parser, this finds lines in what it took."""
 
 import re
 import tomllib

@@ -89,7 +89,7 @@ class SourceSection(Section):
         if (self.path is None) == (self.database is None):
             raise ValueError("expected either path, or database with table")
         if (self.database is None) != (self.table is None):
-            raise ValueError("database and table go together")
+            raise ValueError("expected both, database and table")
         return self
 
 
@@ -113,8 +113,8 @@ class DriftSection(Section):
 
 
 class QualitySection(Section):
-    missing: float = Field(default=0.2, gt=0, le=1)  # a column's missing share this far above the reference's is broken data
-    stale: PositiveDuration | None = None     # newest row older than this is a stale source; default: one window
+    missing: float = Field(default=0.2, gt=0, le=1)  # a share this far above the reference's is broken
+    stale: PositiveDuration | None = None    # newest row older is a stale source; default: one window
 
 
 class TriggerSection(Section):
@@ -128,14 +128,15 @@ class TriggerSection(Section):
     drop: ChangeText | None = None
     drifted: Literal[True] | None = None
     windows: PersistenceText = Persistence(1, 1)
-    clear: float | None = None               # the level at which a firing trigger clears; default: the threshold
+    clear: float | None = None               # the level at which it clears again; default: the threshold
     action: Literal["alert", "retrain"] = "alert"
 
     @model_validator(mode="after")
     def _one_condition(self) -> "TriggerSection":
         given = [k for k in ("above", "below", "rise", "drop", "drifted") if getattr(self, k) is not None]
         if len(given) != 1:
-            raise ValueError(f"expected exactly one of above, below, rise, drop, drifted, got {' and '.join(given) or 'none'}")
+            got = " and ".join(given) or "none"
+            raise ValueError(f"expected exactly one of above, below, rise, drop, drifted, got {got}")
         return self
 
 
@@ -150,7 +151,7 @@ class RetrainSection(Section):
     cooldown: Duration = timedelta(days=3)
     budget: BudgetText = Budget(4, timedelta(days=365))
     min_labels: int = Field(default=100, ge=0)   # labelled rows since the reference or the last request
-    run_timeout: PositiveDuration = timedelta(days=1)  # after it a run that cannot be followed is no longer in flight
+    run_timeout: PositiveDuration = timedelta(days=1)  # then a run that cannot be followed is over
 
 
 class RehearsalSection(Section):

@@ -106,7 +106,7 @@ class _Finder:
             self.problem(role, f"{_listed(candidates)} could each be it, expected one of them under columns")
         elif not candidates and role in NEEDED:
             usual = ", ".join(USUAL_NAMES[role][:4])
-            self.problem(role, f"no column has a usual name for it ({usual}, …), expected one under columns of "
+            self.problem(role, f"no column has a usual name for it ({usual}, …), expected one of "
                                f"{_listed(place)}")
         return candidates[0] if len(candidates) == 1 else None
 

@@ -122,7 +122,7 @@ def _model(model: ModelSection) -> Problems:
     for index, trigger in enumerate(model.triggers):
         yield from _trigger(("triggers", index), trigger, model.task)
         if names.setdefault(trigger.name, index) != index:
-            yield ("triggers", index, "name"), f'another trigger is "{trigger.name}" too, expected each name once'
+            yield ("triggers", index, "name"), f'"{trigger.name}" is there already, expected each name once'
 
 
 def _schedule(model: ModelSection) -> Problems:
@@ -265,5 +265,5 @@ def _retrain(model: ModelSection, pipelines: dict[str, object]) -> Problems:
                     f'"retrain" needs a pipeline, expected a table [models.{model.name}.retrain]'
     elif model.retrain.pipeline not in pipelines and model.retrain.pipeline:
         near = did_you_mean(model.retrain.pipeline, pipelines)
-        known = ", expected " + (f"one of {', '.join(pipelines)}" if pipelines else "a table [pipelines.NAME]")
+        known = f", expected one of {', '.join(pipelines)}" if pipelines else ", expected [pipelines.NAME]"
         yield ("retrain", "pipeline"), f'there is no pipeline "{model.retrain.pipeline}"{near or known}'

@@ -81,8 +81,8 @@ def _type(key: Key, data: Any) -> tuple[Any, FieldInfo | None]:
             field = section.model_fields.get(str(step))
             kind = field.annotation if field else None
         else:
-            container = next((arm for arm in _arms(kind) if get_origin(arm) in (dict, tuple)), dict[str, None])
-            kind, field = get_args(container)[1 if get_origin(container) is dict else 0], None
+            holder = next((arm for arm in _arms(kind) if get_origin(arm) in (dict, tuple)), dict[str, None])
+            kind, field = get_args(holder)[1 if get_origin(holder) is dict else 0], None
         if depth == 2 and key[0] == "pipelines":
             kind = PIPELINES.get(str(at(data, (*key[:2], "kind"))))
     return kind, field

@@ -14,7 +14,7 @@ FOUND = "found in the data"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value in force; its origin is "file:line", "[defaults] file:line", "default" or "found in the data"."""
+    """One value in force; origin: "file:line", "[defaults] file:line", "default" or "found in the data"."""
 
     key: str
     value: str
@@ -22,7 +22,7 @@ class Setting:
 
 
 def settings(loaded: Loaded, roles: dict[str, Roles]) -> list[Setting]:
-    """Every value in force, with keys as in the file; `roles` by model as found in its data, where readable."""
+    """Every value in force, with keys as in the file; `roles` by model, as found in the data."""
     effective = loaded.config.model_dump(mode="json")
     effective["daemon"]["state_dir"] = str(state_dir(loaded.config, loaded.path))
     found = [setting for name, parts in roles.items() for setting in _columns(name, parts, loaded)]

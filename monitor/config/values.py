@@ -77,7 +77,8 @@ class Level:
         return cls(float(match[1]), parse_duration(match[2]))
 
     def __str__(self) -> str:
-        return f"{self.number:g}" if self.span is None else f"{self.number:g} for {format_duration(self.span)}"
+        span = "" if self.span is None else f" for {format_duration(self.span)}"
+        return f"{self.number:g}{span}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,13 @@ class Secret:
         if self.kind == "env":
             value = os.environ.get(self.name)
             if not value:
-                raise ConfigError([f"the environment variable {self.name} is not set, it should hold a secret"])
+                raise ConfigError([f"the environment variable {self.name} is not set, expected a secret"])
             return value
         if self.kind == "credential":
             folder = os.environ.get("CREDENTIALS_DIRECTORY")
             if not folder:
-                raise ConfigError([f"credential {self.name}: CREDENTIALS_DIRECTORY is not set (LoadCredential= in the unit)"])
+                text = f"credential {self.name}: CREDENTIALS_DIRECTORY is not set (LoadCredential= in a unit)"
+                raise ConfigError([text])
             path = Path(folder) / self.name
         else:
             path = Path(self.name)

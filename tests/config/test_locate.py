@@ -3,7 +3,7 @@
 import tomllib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config.keys import Key, dotted
@@ -12,7 +12,8 @@ from monitor.config.locate import locate
 NAMES = st.sampled_from(["a", "b-1", "key", "with space", "dot.ted", 'quo"te', "#hash", "[x]", "é", ""])
 SCALARS = st.sampled_from(
     ["1", "-2.5e3", "true", "1979-05-27T07:32:00Z", "1979-05-27 07:32:00", '"te#xt"', '"a\\"]b"',
-     "'lit}eral'", "inf", '"""one\n\n[not.a.header]\nk = 1"""', "'''two\nlines'''", '"""ends in quotes"""""', '""', '""""""']
+     "'lit}eral'", "inf",
+     '"""one\n\n[not.a.header]\nk = 1"""', "'''two\nlines'''", '"""ends in quotes"""""', '""', '""""""']
 )
 COMMENTS = st.sampled_from(["", "  # a comment = [x", "\t"])
 
@@ -95,6 +96,7 @@ class Writer:
 
 
 @given(st.data())
+@settings(max_examples=50, deadline=None)
 def test_every_key_is_located(data: st.DataObject) -> None:
     """Whatever the document looks like, each key is found on the line that holds it, and nothing else is."""
     writer = Writer(data.draw)
