@@ -103,9 +103,14 @@ def category(value: Any) -> Category | None:
 
 def missing(column: pa.ChunkedArray) -> int:
     """Return how many rows are null, NaN or ±inf."""
+    return len(column) - int(pc.sum(held(column)).as_py() or 0)
+
+
+def held(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return for each row whether it is not missing."""
     if not pa.types.is_floating(value_type(column.type)):
-        return int(column.null_count)
-    return len(column) - int(pc.sum(pc.is_finite(_decoded(column))).as_py() or 0)
+        return pc.is_valid(column)
+    return pc.fill_null(pc.is_finite(_decoded(column)), False)
 
 
 def _is_number(kind: pa.DataType) -> bool:

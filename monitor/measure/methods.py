@@ -87,7 +87,7 @@ def jensenshannon(reference: Values, window: Values) -> float:
 def wasserstein(reference: Numbers, window: Numbers) -> float:
     """First Wasserstein distance in standard deviations (ddof 0, at least 0.001) of the reference."""
     r, c = (np.sort(side.astype(np.float64)) for side in (reference, window))
-    both = np.sort(np.concatenate([r, c]))
+    both = np.sort(np.concatenate([r, c]), kind="stable")   # which merges sorted runs
     gaps = np.diff(both)
     r_below, c_below = (np.searchsorted(side, both[:-1], "right") / len(side) for side in (r, c))
     return float(np.sum(np.abs(r_below - c_below) * gaps)) / max(_spread(reference), 0.001)

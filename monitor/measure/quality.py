@@ -26,7 +26,7 @@ def quality_scores(
     have labels.
 
     Shares are of the window's rows (missing) or of its present values (unseen, out of range). Without
-    `section.stale` staleness is told and never judged.
+    `section.stale` staleness is told and not judged, but a window without rows is always stale.
     """
     scores = [Score(metric="rows", value=float(window.num_rows), n=window.num_rows)]
     scores.append(_staleness(window, roles, section, as_of))
@@ -176,8 +176,8 @@ def _staleness(window: pa.Table, roles: Roles, section: QualitySection, as_of: d
     if section.stale is not None:
         score = replace(score, threshold=section.stale.total_seconds())
     newest = pc.max(window[roles.timestamp]).as_py() if window.num_rows else None
-    if newest is None:
-        return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
+    if newest is None:                   # an empty source is a stale one
+        return replace(score, status=ScoreStatus.BREACHED, reason="the window has no rows")
     value = (as_of - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
     score = replace(score, value=max(0.0, value))
     if score.threshold is not None and value > score.threshold:

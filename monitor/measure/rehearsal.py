@@ -102,7 +102,7 @@ def _fit(past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int) -
 
 
 def _newest_labelled(past: pa.Table, label: str, timestamp: str, max_rows: int) -> pa.Table:
-    known = past.filter(pc.is_valid(past[label]))
+    known = past.filter(columns.held(past[label]))
     if known.num_rows <= max_rows:
         return known
     return known.take(pc.sort_indices(known, sort_keys=[(timestamp, "ascending")])[-max_rows:])

@@ -98,8 +98,8 @@ def test_intervals_hold_the_true_value_about_95_times_in_a_hundred(task: Any, ma
     covered = dict.fromkeys(truth, 0)
     for seed in range(100):
         for name, score in scores(make(10), make(150, seed=seed), roles, task).items():
-            assert score.low is not None and score.high is not None and truth[name].value is not None
-            covered[name] += score.low <= truth[name].value <= score.high
+            low, value, high = (float(x) for x in (score.low, truth[name].value, score.high) if x is not None)
+            covered[name] += low <= value <= high
     assert {name: times for name, times in covered.items() if times < 88} == {}
 
 
@@ -132,7 +132,8 @@ def test_a_prediction_column_of_probabilities_counts_as_both() -> None:
 def test_unlabelled_rows_do_not_count() -> None:
     """Only rows with a label and a prediction are scored, and provisional is passed on."""
     now = pa.table({"label": [1, None, 0, 1], "prediction": [1, 1, None, 0], "chance": [0.9, 0.1, 0.3, None]})
-    found = {s.metric: s for s in performance_scores(now, now, CLASSES, "binary", "roc_auc", provisional=True)}
+    listed = performance_scores(now, now, CLASSES, "binary", "roc_auc", provisional=True)
+    found = {score.metric: score for score in listed}
     assert (found["accuracy"].value, found["accuracy"].n, found["accuracy"].provisional) == (0.5, 2, True)
     assert (found["log_loss"].n, found["roc_auc"].status) == (1, "insufficient")
 
@@ -150,7 +151,8 @@ def test_what_cannot_be_said_is_insufficient_with_a_reason() -> None:
     }
     assert scores(one, binary(50), PLAIN, "binary")["brier"].reason == "brier needs a probability column"
     three = pa.table({"label": ["a", "b", "c"], "prediction": ["a", "b", "c"]})
-    assert "a binary task has two classes, found a, b, c" in str(scores(three, three, PLAIN, "binary")["f1"].reason)
+    reason = scores(three, three, PLAIN, "binary")["f1"].reason
+    assert reason == 'a binary task has two classes, found a, b, c: set task = "multiclass"'
     words = pa.table({"label": ["a"], "prediction": [1.0]})
     reason = scores(words, words, PLAIN, "regression")["mae"].reason
     assert reason == "the label column holds text, expected numbers"
@@ -185,8 +187,10 @@ def test_the_task_is_told_from_labels_and_predictions(labels: Any, predictions: 
 
 def test_the_primary_metric_and_its_direction() -> None:
     """Each task has a metric of its own by default, and better is told in the metric's own unit."""
-    assert [default_metric("binary", True), default_metric("binary", False)] == ["roc_auc", "balanced_accuracy"]
-    assert [default_metric("regression", False), default_metric("multiclass", False)] == ["rmse", "accuracy"]
+    assert default_metric("binary", True) == "roc_auc"
+    assert default_metric("binary", False) == "balanced_accuracy"
+    assert default_metric("regression", False) == "rmse"
+    assert default_metric("multiclass", False) == "accuracy"
     assert better_by("roc_auc", 0.8, 0.75) == pytest.approx(0.05)
     assert better_by("rmse", 0.8, 0.75) == pytest.approx(-0.05)
     assert better_by("bias", -1, 3) == 2
@@ -209,7 +213,8 @@ def test_the_spread_from_too_few_blocks_is_resampled() -> None:
     assert one.value == pytest.approx(many.value, rel=0.3)
     assert "from resamples of 500 rows" in str(one.reason)
     none = metric_sd([], CLASSES, "binary", "accuracy")
-    assert (none.status, none.value, none.reason) == ("insufficient", None, "the reference has no labelled rows")
+    assert (none.status, none.value) == ("insufficient", None)
+    assert none.reason == "the reference has no labelled rows"
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared data (shared/data) are not here")

@@ -79,10 +79,11 @@ def test_labels_are_overdue_only_after_the_maturity_age() -> None:
 
 
 def test_an_empty_window_says_so() -> None:
-    """Zero rows are a number; shares of nothing are insufficient."""
+    """Zero rows are a number and a stale source; shares of nothing are insufficient."""
     found = scores(table().slice(0, 0))
-    assert found["rows", None].value == 0
-    assert {s.status for (metric, _), s in found.items() if metric != "rows"} == {"insufficient"}
+    assert found.pop(("rows", None)).value == 0
+    assert found.pop(("staleness_seconds", None)).status == "breached"
+    assert {score.status for score in found.values()} == {"insufficient"}
 
 
 def test_a_stale_source_is_a_breach() -> None:

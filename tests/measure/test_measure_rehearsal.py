@@ -22,7 +22,8 @@ def table(rows: int, slope: float = 2.0, seed: int = 0, start: int = 0) -> pa.Ta
     x, word = generator.normal(size=rows), generator.choice(["a", "b"], rows)
     label = slope * x + (word == "a") + generator.normal(0, 0.3, rows)
     times = [START + timedelta(minutes=start + i) for i in range(rows)]
-    return pa.table({"timestamp": times, "x": x, "word": word, "t": word, "prediction": 2 * x + 0.5, "label": label})
+    features = {"timestamp": times, "x": x, "word": word, "t": word}
+    return pa.table({**features, "prediction": 2 * x + 0.5, "label": label})
 
 
 def classes(rows: int, flip: bool, seed: int = 0) -> pa.Table:
@@ -40,7 +41,7 @@ def by_metric(scores: list[Score]) -> dict[str, Score]:
 
 
 def test_a_changed_world_makes_retraining_pay() -> None:
-    """When labels follow another rule than the model in service, the challenger gains, in the metric's unit."""
+    """When labels follow another rule than the model in service, the challenger gains in its unit."""
     rest: Any = (ROLES, "regression", "rmse", 5000)
     changed = by_metric(rehearse(table(3000, -2), table(2500, -2), table(500, -2, 1), *rest))
     same = by_metric(rehearse(table(3000), None, table(500, seed=1), *rest))
@@ -51,7 +52,7 @@ def test_a_changed_world_makes_retraining_pay() -> None:
 
 
 def test_classifiers_are_compared_by_probability_or_class() -> None:
-    """For a flipped rule the challenger is right where the model in service is wrong, whichever the metric."""
+    """For a flipped rule the challenger is right where the model in service is wrong, by any metric."""
     roles = Roles("timestamp", None, "prediction", "chance", "label", None, None, {"x": "numerical"})
     for metric, gain in (("roc_auc", 1.0), ("accuracy", 1.0), ("balanced_accuracy", 1.0)):
         found = rehearse(classes(1000, True), None, classes(300, True, 1), roles, "binary", metric, 5000)
@@ -63,7 +64,8 @@ def test_several_classes_are_rehearsed_too() -> None:
     def words(rows: int, seed: int) -> pa.Table:
         found = table(rows, seed=seed)
         label = np.array(["low", "mid", "top"])[np.digitize(found["x"].to_numpy(), [-0.5, 0.5])]
-        return found.set_column(5, "label", pa.array(label)).set_column(4, "prediction", pa.array(["mid"] * rows))
+        found = found.set_column(5, "label", pa.array(label))
+        return found.set_column(4, "prediction", pa.array(["mid"] * rows))
 
     found = rehearse(words(1500, 0), None, words(400, 1), ROLES, "multiclass", "accuracy", 5000)
     assert by_metric(found)["challenger_gain"].value == pytest.approx(0.6, abs=0.1)
@@ -84,6 +86,14 @@ def test_only_the_newest_rows_are_fitted_on() -> None:
     assert (gain.value or 0) > 2
 
 
+def test_labels_that_are_no_numbers_are_not_fitted_on() -> None:
+    """NaN and infinite labels count as missing, as everywhere."""
+    label = table(500)["label"].to_numpy().copy()
+    label[:100], label[100:110] = np.nan, np.inf
+    past = table(500).set_column(5, "label", pa.array(label))
+    assert fit(past, ROLES, "regression", "rmse", 5000).rows == 390
+
+
 def test_a_category_never_seen_and_a_lost_column_are_missing_values() -> None:
     """The window may bring new categories or lose a column: the challenger still answers."""
     challenger = fit(table(1000), ROLES, "regression", "rmse", 5000)
@@ -98,7 +108,8 @@ def test_a_category_never_seen_and_a_lost_column_are_missing_values() -> None:
     [
         (table(150), table(300), "regression", "rmse",
          "150 labelled rows before the window, a challenger needs 200"),
-        (table(500), table(20), "regression", "rmse", "the window has 20 labelled rows, a rehearsal needs 30"),
+        (table(500), table(20), "regression", "rmse",
+         "the window has 20 labelled rows, a rehearsal needs 30"),
         (table(500).set_column(5, "label", pa.array(["no"] * 500)), classes(300, False), "binary", "accuracy",
          "1 classes of labels before the window, expected 2 to 50"),
         (classes(500, False), classes(300, False), "binary", "roc_auc", "roc_auc needs a probability column"),
@@ -108,7 +119,9 @@ def test_a_category_never_seen_and_a_lost_column_are_missing_values() -> None:
          "there is no label column label"),
     ],
 )
-def test_what_cannot_be_rehearsed_says_why(past: Any, window: Any, task: Any, metric: str, reason: str) -> None:
+def test_what_cannot_be_rehearsed_says_why(
+    past: Any, window: Any, task: Any, metric: str, reason: str
+) -> None:
     """Too few labels, one class, no probability: insufficient, with a sentence and no number."""
     score = rehearse(past, None, window, ROLES, task, metric, 5000)[0]
     assert (score.metric, score.status, score.value) == ("challenger_gain", "insufficient", None)
