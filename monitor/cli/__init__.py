@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 import click
 
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")   # a terminal that lacks a sign shows ?
     try:
-        code = driftd.main(args=arguments, prog_name="driftd", standalone_mode=False)
+        code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
@@ -98,9 +99,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # for the interpreter's last flush
         return BROKEN_PIPE
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _invoke(arguments: list[str]) -> Any:
+    """What `driftd.main()` does, but for its own answers to Ctrl-C and a broken pipe."""
+    try:
+        with driftd.make_context("driftd", arguments) as context:
+            return driftd.invoke(context)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
 
 
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -33,11 +33,11 @@ def backtest(
     Nothing is recorded or sent. Labels count from when they were known. A retrain that would have been asked
     for changes nothing but cooldown and budget. Ends with 3 when there is one.
     """
-    from monitor.backtest import backtest as play
-
     for name, given in (("--rehearse", rehearse), ("--suggest", suggest)):
         if given:
             raise NotInThisVersion(f"driftd backtest {name}: not in this version")
+    from monitor.backtest import backtest as play
+
     quiet_logs()
     loaded = load_config(config_file)
     name = the_model(loaded, model)

@@ -6,43 +6,91 @@ import click
 
 from monitor.cli.common import (
     by_option,
-    chosen,
     config_option,
+    known,
     load_config,
+    model_option,
     open_state,
+    open_workers,
+    quiet_logs,
     reason_option,
 )
+from monitor.cli.look import the_model
+from monitor.config import Loaded
 from monitor.errors import UsageError
+from monitor.records import Dispatch
+from monitor.store import Store
 from monitor.times import utcnow
 
-id_argument = click.argument("dispatch_id", metavar="ID")
-model_argument = click.argument("model")
+SENDS = "the service sends it within a minute, or `driftd check` at once"
+dispatch_argument = click.argument("dispatch", metavar="ID")
 
 
 @click.command()
 @config_option
-@model_argument
+@model_option
 @by_option
 @reason_option
-def pause(config_file: Path | None, model: str, by: str, reason: str) -> None:
-    """Ask for no retrain of MODEL until it is resumed; checks and alerts go on."""
+def pause(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
+    """Ask for no retrain of a model until it is resumed; checks and alerts go on."""
     loaded = load_config(config_file)
-    [name] = chosen(loaded, model)
+    name = the_model(loaded, model)
     with open_state(loaded) as store:
         store.pause(name, by, reason, utcnow())
-    click.echo(f"{name}: paused, no retrain is asked for until `driftd resume {name}`")
+    click.echo(f"{name}: paused; no retrain is asked for until `driftd resume --model {name}`")
 
 
 @click.command()
 @config_option
-@model_argument
+@model_option
 @by_option
-@click.option("--reason", default="", help="Why; kept in the audit.")
-def resume(config_file: Path | None, model: str, by: str, reason: str) -> None:
-    """End the pause of MODEL."""
+@reason_option
+def resume(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
+    """End the pause of a model."""
     loaded = load_config(config_file)
-    [name] = chosen(loaded, model)
+    name = the_model(loaded, model)
     with open_state(loaded) as store:
         if not store.resume(name, by, reason, utcnow()):
             raise UsageError(f"{name} is not paused")
     click.echo(f"{name}: resumed")
+
+
+@click.command()
+@config_option
+@model_option
+@by_option
+@reason_option
+def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
+    """Ask for a retrain by hand, with the evidence of the newest window; guards do not speak against a person."""
+    from monitor.check import Checker
+
+    quiet_logs()
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    with open_state(loaded) as store, open_workers(loaded) as workers:
+        with store.transaction():
+            written = Checker(loaded, store, workers).request(name, by, reason)
+            store.audit(utcnow(), by, "retrain", written.id, reason)
+    click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
+
+
+@click.group()
+def notify() -> None:
+    """Try the places that people are told at."""
+
+
+@notify.command("test")
+@config_option
+def notify_test(config_file: Path | None) -> int:
+    """Send one message to every address in [notify] urls and say how each took it."""
+    from monitor.notify import Notifier
+
+    quiet_logs()
+    loaded = load_config(config_file)
+    if not loaded.config.notify.urls:
+        raise UsageError(f"{loaded.path}: [notify] urls is empty, there is nobody to tell")
+    with Store.memory() as store:
+        results = Notifier(store, loaded.config.notify, utcnow).test("driftd: a test", "This message is a test.")
+    for result in results:
+        click.echo(f"{result.place}: {'ok' if result.ok else result.reason}")
+    return 0 if all(result.ok for result in results) else 1

@@ -110,15 +110,19 @@ def _print(loaded: Loaded, looked: dict[str, Looked], show: bool) -> None:
             click.echo(line)
 
 
+def _about(span: timedelta) -> str:
+    """A duration to the minute."""
+    return format_duration(timedelta(minutes=round(span / timedelta(minutes=1))))
+
+
 def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     roles, window, zone = one.roles, model.window, model.timezone
     size = f"{window.size} rows" if isinstance(window.size, int) else format_duration(window.size)
     between = f", {moment(one.first, zone)} to {moment(one.newest, zone)}" if one.first else ""
-    said = ", ".join(
-        f"{part} {getattr(roles, part) or 'none'}" for part in ("timestamp", "prediction", "probability", "label")
-    )
+    shown = ("timestamp", "prediction", "probability", "label")
+    said = ", ".join(f"{part} {getattr(roles, part) or 'none'}" for part in shown)
     if roles.label:
-        judged = f"{one.task}, judged by {one.metric}; labels known after {format_duration(one.maturity)}"
+        judged = f"{one.task}, judged by {one.metric}; labels known after {_about(one.maturity)}"
     else:
         judged = "no labels: drift and data quality only"
     lines = [

@@ -1,0 +1,121 @@
+"""The `driftd` command itself: what it costs, how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.cli import COMMANDS, LATER
+
+DRIFTD = Path(sys.executable).with_name("driftd")
+HEAVY = {
+    "pandas", "pyarrow", "numpy", "scipy", "sklearn", "evidently", "requests", "apprise", "apscheduler",
+    "pydantic", "rich", "structlog",
+}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`driftd --help` imports none of the packages that take long."""
+    code = "import sys; from monitor.cli import main; main(['--help']); print('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    text, _, loaded = done.stdout.partition("LOADED")
+    assert not HEAVY & set(loaded.split())
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(driftd: Any, name: str) -> None:
+    """`driftd COMMAND --help` works for each command listed."""
+    done = driftd(name, "--help")
+    assert done.code == 0
+    assert "Usage: driftd" in done.out
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_later_commands_are_refused_by_name(driftd: Any, name: str) -> None:
+    """Commands the design knows and this version does not are refused with 2, whatever follows them."""
+    done = driftd(name, "--data", "x")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"driftd {name}: not in this version\n"
+
+
+@pytest.mark.parametrize("option", ["--rehearse", "--suggest"])
+def test_later_options_are_refused_by_name(driftd: Any, option: str) -> None:
+    """Options of a later version are refused with 2."""
+    done = driftd("backtest", "--model", "m", option)
+    assert (done.code, done.err) == (2, f"driftd backtest {option}: not in this version\n")
+
+
+def test_a_typing_error_is_answered_with_what_was_meant(driftd: Any) -> None:
+    """An unknown command ends with 2 and names the nearest."""
+    done = driftd("chek")
+    assert done.code == 2
+    assert "did you mean 'check'?" in done.err
+
+
+def test_no_configuration_is_one_sentence(driftd: Any, tmp_path: Path) -> None:
+    """A configuration that is not there ends with 2 and says where it was looked for."""
+    done = driftd("status", "-c", tmp_path / "nowhere.toml")
+    assert (done.code, done.out) == (2, "")
+    assert "nowhere.toml" in done.err
+    assert "Traceback" not in done.err
+
+
+def _broken(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import monitor.cli.compare as c\ndef fail(*a): raise RuntimeError('oh')\nc.examine = fail\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), **environment}
+    return subprocess.run([DRIFTD, "compare", "a", "b"], capture_output=True, text=True, env=environment)
+
+
+def test_a_fault_of_ours_is_one_line(tmp_path: Path) -> None:
+    """What nobody foresaw ends with 1, one line, and says how to see the traceback."""
+    done = _broken(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "a fault of ours: RuntimeError: oh; --debug (or DRIFTD_DEBUG=1) prints the traceback"
+    ]
+
+
+def test_debug_prints_the_traceback(tmp_path: Path) -> None:
+    """DRIFTD_DEBUG=1 prints the traceback too."""
+    done = _broken(tmp_path, DRIFTD_DEBUG="1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """With nobody reading stdout a command ends quietly."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([DRIFTD, "--help"], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
+    """SIGINT ends a command with 130 and without a word."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time, monitor.cli.compare as c\n"
+        "def wait(*a):\n    print('here', flush=True)\n    time.sleep(60)\nc.examine = wait\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        [DRIFTD, "compare", "a", "b"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+    assert (process.returncode, error) == (130, "")
+
+
+def test_python_m_is_the_same() -> None:
+    """`python -m monitor` is `driftd`."""
+    done = subprocess.run([sys.executable, "-m", "monitor", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "driftd, version 0.1.0\n")
