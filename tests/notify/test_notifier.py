@@ -323,7 +323,8 @@ def test_a_heartbeat_is_fetched_and_its_failure_only_logged(receiver: Receiver, 
         heartbeat(f"http://127.0.0.1:1/ping/{PASSWORD}")
         heartbeat(Secret("env", "DRIFTD_TEST_UNSET"))
         heartbeat(f"not an address {PASSWORD}")
+        heartbeat(f"http://[{PASSWORD}")
     assert receiver.paths[:2] == [f"/ping/{PASSWORD}"] * 2
-    assert [line["event"] for line in lines] == ["heartbeat failed"] * 4
+    assert [line["event"] for line in lines] == ["heartbeat failed"] * 5
     assert PASSWORD not in str(lines)
     assert "500" in lines[0]["reason"]

@@ -1,0 +1,182 @@
+"""The deployment files fit each other and the program, by reading them: no container engine runs here."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monitor.config import Daemon
+from monitor.config import load as load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+DASHBOARD = DEPLOY / "grafana/dashboards/driftd.json"
+PORT = Daemon().listen.rpartition(":")[2]
+
+
+def read(path: str) -> str:
+    return (DEPLOY / path).read_text(encoding="utf-8")
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load(read(path))
+
+
+def dashboard() -> Any:
+    return json.loads(DASHBOARD.read_text(encoding="utf-8"))
+
+
+def expressions() -> Iterator[str]:
+    for panel in dashboard()["panels"]:
+        yield from (target["expr"] for target in panel.get("targets", []))
+    for variable in dashboard()["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["definition"]
+    for group in load("prometheus/driftd.rules.yml")["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+
+
+def test_every_metric_that_is_looked_at_is_documented() -> None:
+    """Each driftd_ metric named on the dashboard and in the alert rules stands in docs/metrics.md."""
+    used = {name for expression in expressions() for name in re.findall(r"\bdriftd_\w+", expression)}
+    documented = set(re.findall(r"`(driftd_\w+)`", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
+    parts = {f"{name}_{part}" for name in documented for part in ("sum", "count", "bucket")}
+    assert used
+    assert not used - documented - parts
+
+
+def test_the_rules_cover_what_can_go_wrong() -> None:
+    """There is an alert for each thing a person must hear of from outside driftd."""
+    [group] = load("prometheus/driftd.rules.yml")["groups"]
+    assert {rule["alert"] for rule in group["rules"]} == {
+        "DriftdDown", "DriftdCheckStale", "DriftdSourceDown", "DriftdTriggerFiring", "DriftdDrift",
+        "DriftdDispatchStuck", "DriftdDispatchHeld", "DriftdMessagesStuck", "DriftdConfigReloadFailed",
+    }
+    assert all({"summary", "description"} <= set(rule["annotations"]) for rule in group["rules"])
+
+
+def test_the_dashboard_is_whole() -> None:
+    """Panels have ids of their own, do not overlap, and ask the chosen data source for the chosen models."""
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y) for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        if panel["type"] != "row":
+            assert panel["datasource"]["uid"] == "${datasource}"
+            assert panel["description"]
+    assert max(x for x, _ in taken) < 24
+    assert {v["name"] for v in dashboard()["templating"]["list"]} == {"datasource", "model", "performance"}
+
+
+def mounts(service: Any) -> Iterator[tuple[Path, str]]:
+    """Files and folders of the checkout a service mounts, and where."""
+    for volume in service.get("volumes", []):
+        source, inside = volume.split(":")[:2]
+        if source.startswith("."):
+            yield (DEPLOY / "docker" / source).resolve(), inside
+
+
+def test_the_compose_file_fits_the_checkout() -> None:
+    """What it mounts and builds exists, images are pinned, and no port is open beyond this machine."""
+    services = load("docker/compose.yaml")["services"]
+    assert set(services) == {"driftd", "prometheus", "alertmanager", "grafana"}
+    for name, service in services.items():
+        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), name
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name
+        assert all(path.exists() for path, _ in mounts(service)), name
+    build = services["driftd"]["build"]
+    assert (DEPLOY / "docker" / build["context"]).resolve() == ROOT
+    assert (ROOT / build["dockerfile"]).exists()
+
+
+def test_the_services_find_each_other() -> None:
+    """Prometheus scrapes driftd at its port and knows its rules; Grafana finds data and dashboard."""
+    services = load("docker/compose.yaml")["services"]
+    prometheus = load("prometheus/prometheus.yml")
+    assert prometheus["scrape_configs"][0]["static_configs"][0]["targets"] == [f"driftd:{PORT}"]
+    assert all((DEPLOY / "prometheus" / name).exists() for name in prometheus["rule_files"])
+    inside = {place: path for path, place in mounts(services["grafana"])}
+    [provider] = load("grafana/provisioning/dashboards/driftd.yaml")["providers"]
+    assert inside[provider["options"]["path"]] == DASHBOARD.parent
+    assert inside["/etc/grafana/provisioning"] == DEPLOY / "grafana/provisioning"
+    [source] = load("grafana/provisioning/datasources/prometheus.yaml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+
+
+def test_the_image_is_built_from_what_may_enter_it() -> None:
+    """Every file the Dockerfile copies is let through by .dockerignore, and dependencies are hashed."""
+    text = read("docker/Dockerfile")
+    copies = re.findall(r"^COPY (?!--from)(.+)$", text, flags=re.MULTILINE)
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {name for line in copies for name in line.split()[:-1]} == allowed
+    assert text.count("--require-hashes -r ") == 2
+
+
+def test_the_build_tool_comes_hashed() -> None:
+    """The Dockerfile's awk program takes exactly setuptools, with its hashes, out of the lock file."""
+    program = re.search(r"awk '(.+?)'", read("docker/Dockerfile"))
+    assert program is not None
+    done = subprocess.run(
+        ["awk", program[1], str(ROOT / "requirements-dev.lock")], capture_output=True, text=True, check=True
+    )
+    first, *hashes = done.stdout.replace("\\\n", "\n").split("\n    ")
+    assert re.match(r"setuptools==[\d.]+", first)
+    assert hashes
+    assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}\s*", one) for one in hashes)
+
+
+def test_the_image_runs_as_nobody_and_is_watched() -> None:
+    """The last stage has a numeric user other than root, and asks /healthz at driftd's port."""
+    last = read("docker/Dockerfile").rpartition("\nFROM ")[2]
+    user = re.search(r"^USER (\d+):(\d+)$", last, flags=re.MULTILINE)
+    assert user is not None
+    assert int(user[1]) > 0
+    assert f"http://127.0.0.1:{PORT}/healthz" in last
+    assert 'ENTRYPOINT ["driftd"]' in last
+
+
+def kubernetes() -> dict[str, Any]:
+    return {document["kind"]: document for document in yaml.safe_load_all(read("kubernetes/driftd.yaml"))}
+
+
+def test_kubernetes_runs_one_daemon_that_may_do_little() -> None:
+    """One replica, replaced rather than doubled, unprivileged, on a read-only root, with probes."""
+    spec = kubernetes()["Deployment"]["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
+    pod = spec["template"]["spec"]
+    [container] = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
+    }
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    mounted, offered = container["volumeMounts"], pod["volumes"]
+    assert {mount["name"] for mount in mounted} == {volume["name"] for volume in offered}
+    assert str(container["ports"][0]["containerPort"]) == PORT
+
+
+def test_the_configuration_for_kubernetes_is_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The TOML text in the ConfigMap loads, once the data it names are there."""
+    monkeypatch.setenv("ALERT_URL", "json://127.0.0.1")
+    text = kubernetes()["ConfigMap"]["data"]["driftd.toml"].replace("/data", str(tmp_path))
+    (tmp_path / "exports").mkdir()
+    rows = "timestamp,age,prediction,confirmed\n" + "2026-01-05T10:00:00Z,30,1,1\n" * 9
+    (tmp_path / "exports/one.csv").write_text(rows)
+    (tmp_path / "reference.csv").write_text(rows)
+    (tmp_path / "driftd.toml").write_text(text)
+    assert list(load_config(tmp_path / "driftd.toml").config.models) == ["malaria"]
