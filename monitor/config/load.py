@@ -57,7 +57,7 @@ def load(path: Path) -> Loaded:
         raise ConfigError(document.sentences())
     for key, text in list(refused(document.data)):
         document.problem(key, text)
-        _drop_refused(document.data, key)
+        _drop_alone(document.data, key)
     config = _validate(document)
     if config is not None:
         check(config, document)
@@ -111,10 +111,9 @@ def _validate(document: Document) -> Config | None:
             return Config.model_validate_json(json.dumps(document.data, default=str), strict=True)
         except ValidationError as errors:
             wrong = [sentence(error, document.data) for error in errors.errors(include_url=False)]
-            for key, text in wrong:
+            for key, text in sorted(wrong, key=lambda entry: entry[0][-1] not in _STUBS):
                 document.problem(key, text)
-            for key in dict.fromkeys(key for key, _ in wrong):
-                _drop(document.data, key)
+                (_drop_alone if text.startswith("unknown key") else _drop)(document.data, key)
     return None
 
 
@@ -147,19 +146,20 @@ def _drop(data: dict[str, Any], key: Key) -> None:
 
 
 def _replace(table: dict[Step, Any], part: Step) -> None:
-    """Put a key's stub in its place; a key without one, or that is not even known, goes."""
-    if part in _STUBS and table.get(part) != _STUBS[part]:
+    """Put a key's stub in its place; a key without one goes."""
+    if part in _STUBS:
         table[part] = _STUBS[part]
     else:
         table.pop(part, None)
 
 
-def _drop_refused(data: dict[str, Any], key: Key) -> None:
-    """Leave out a key of a later version alone; triggers and pipelines are nothing without it."""
-    if key[0] == "pipelines" or "triggers" in key:
+def _drop_alone(data: dict[str, Any], key: Key) -> None:
+    """Leave out a key that should not be there, with its section where that means nothing without it."""
+    table = at(data, key[:-1])
+    if key[-1] == "kind" or key[2:3] in (("predictions",), ("labels",), ("reference",), ("triggers",)):
         _drop(data, key)
-    else:
-        at(data, key[:-1]).pop(key[-1])
+    elif isinstance(table, dict):
+        table.pop(key[-1], None)
 
 
 def _loaded(document: Document, config: Config) -> Loaded:

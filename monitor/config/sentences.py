@@ -64,7 +64,7 @@ def _key(error: ErrorDetails, data: Any) -> Key:
     key: Key = ()
     for step in loc:
         value = at(data, key)
-        inside = step in value if isinstance(value, dict) else isinstance(value, list)
+        inside = step in value if isinstance(value, dict) else isinstance(step, int)
         if not inside and error["type"] != "missing":
             break
         key = (*key, step)
@@ -84,7 +84,7 @@ def _type(key: Key, data: Any) -> tuple[Any, FieldInfo | None]:
             holder = next((arm for arm in _arms(kind) if get_origin(arm) in (dict, tuple)), dict[str, None])
             kind, field = get_args(holder)[1 if get_origin(holder) is dict else 0], None
         if depth == 2 and key[0] == "pipelines":
-            kind = PIPELINES.get(str(at(data, (*key[:2], "kind"))))
+            kind = PIPELINES.get(str(at(data, (*key[:2], "kind"))), dict)
     return kind, field
 
 
