@@ -27,7 +27,7 @@ class Letter:
         """A trigger has begun to fire, or has cleared."""
         name, event = judgement.name, "fires" if judgement.firing else "clears"
         kind = "source" if name == SOURCE else "firing" if judgement.firing else "cleared"
-        lines = [_sentence(judgement), *self._before(judgement)]
+        lines = [f"{name} {event}: {judgement.words}. {judgement.tally}.", *self._before(judgement)]
         return self._message((name, event, self.snapshot.window), kind, _headline(judgement), lines)
 
     def requested(self, episode: Episode, why: str) -> Message:
@@ -96,12 +96,6 @@ def _headline(judgement: Judgement) -> str:
     if judgement.name == BROKEN_DATA:
         return "the data are broken" if judgement.firing else "the data are whole again"
     return f"{judgement.name} {'fires' if judgement.firing else 'has cleared'}"
-
-
-def _sentence(judgement: Judgement) -> str:
-    built_in = judgement.name in (SOURCE, BROKEN_DATA)
-    words = judgement.words if built_in else f"{judgement.words}; {judgement.tally}"
-    return f"{words[0].upper()}{words[1:]}."
 
 
 def _hash(*parts: str) -> str:

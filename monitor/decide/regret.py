@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from monitor.config.model import ModelSection, TriggerSection
 from monitor.config.values import Level
 from monitor.decide.history import History, disjoint, is_broken, usable
-from monitor.decide.words import day, number, several
+from monitor.decide.words import day, number
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 
 _ENOUGH_PLACEBOS = 3
@@ -80,7 +81,7 @@ def score(model: ModelSection, regret: Regret) -> Score | None:
         return Score(metric="regret", threshold=price, status=ScoreStatus.INSUFFICIENT, reason=regret.lack)
     last = regret.steps[-1]
     labelled = sum(s.snapshot.labelled for s in regret.steps[-last.windows:]) if last.windows else 0
-    words = f"{_cost(model, regret, last)}; {_priced(price)}"
+    words = cost(regret, last, price, model.timezone)
     return Score(metric="regret", value=last.total, threshold=price, n=labelled, reason=words)
 
 
@@ -88,19 +89,15 @@ def _price(trigger: TriggerSection, regret: Regret) -> float | None:
     return None if trigger.above is None else regret.price(trigger.above)
 
 
-def _priced(price: float | None) -> str:
-    return "what a retrain costs is not known" if price is None else f"a retrain costs {number(price)}"
-
-
-def _cost(model: ModelSection, regret: Regret, last: Step) -> str:
-    since = day(last.since, model.timezone)
-    if not last.total:
-        return f"up to {day(last.snapshot.window.end, model.timezone)} waiting has cost nothing"
-    lost = last.total * regret.sd / last.windows
-    return (
-        f"since {since} waiting has cost {number(last.total)} sd × windows, about {number(lost)} "
-        f"{regret.metric} in each of {several(last.windows, 'window')}"
-    )
+def cost(regret: Regret, step: Step, price: float | None, zone: ZoneInfo) -> str:
+    """What waiting has cost up to a window, beside what a retrain costs, in words."""
+    priced = "what a retrain costs is not known" if price is None else f"a retrain costs {number(price)}"
+    if not step.total:
+        return f"up to {day(step.snapshot.window.end, zone)} waiting has cost nothing; {priced}"
+    lost = f"about {number(step.total * regret.sd / step.windows)} {regret.metric}"
+    where = "in one window" if step.windows == 1 else f"in each of {step.windows} windows"
+    sum_now = f"waiting has cost {number(step.total)} sd × windows"
+    return f"since {day(step.since, zone)} {sum_now}, {lost} {where}; {priced}"
 
 
 def _walk(snapshots: Sequence[Snapshot], sd: float, noise: float, mean: float) -> tuple[Step, ...]:

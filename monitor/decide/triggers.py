@@ -9,8 +9,8 @@ from typing import Literal
 from monitor.config.model import ModelSection, TriggerSection
 from monitor.config.values import Change
 from monitor.decide.history import disjoint, is_broken, usable
-from monitor.decide.regret import Regret, Step
-from monitor.decide.words import day, listed, number, several
+from monitor.decide.regret import Regret, Step, cost
+from monitor.decide.words import day, listed, number
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 
 Action = Literal["alert", "retrain"]
@@ -44,11 +44,11 @@ class Judgement:
     stands: bool
     since: datetime             # end of the window in which it last changed
     words: str                  # what the window at hand, or the newest with a vote, showed
-    tally: str                  # how the windows voted
+    tally: str                  # how the windows voted, and since when it fires
 
     @property
     def sentence(self) -> str:
-        return f"{self.name}: {self.words}; {self.tally}"
+        return f"{self.name}: {self.words}. {self.tally}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     enough = yes >= trigger.windows.m
     firing = fired if own.yes is None else enough
     words = own.words if own.yes is not None or not judged else f"{own.words}; before that {judged[0].words}"
-    tally = f"{yes} of the newest {several(len(judged), 'judged window')} voted yes, {trigger.windows} needed"
+    cast = ", ".join("yes" if one.yes else "no" for one in judged)
+    tally = f"Votes, newest first: {cast or 'none yet'} ({trigger.windows} needed). "
     return _judgement(case, trigger.name, trigger.action, firing, words, tally, firing and enough)
 
 
@@ -132,7 +133,7 @@ def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired:
     limit = _limit(trigger, score, fired, case.regret)
     if limit is None:
         return Vote(None, "what a retrain costs cannot be told yet")
-    return Vote(_passes(trigger, score, limit), f"{_shown(trigger, [(score, limit)])}, in sd × windows")
+    return Vote(_passes(trigger, score, limit), cost(case.regret, step, limit, case.model.timezone))
 
 
 def _step(regret: Regret, snapshot: Snapshot) -> Step | None:
@@ -263,7 +264,7 @@ def _built_in(case: Case, name: str, vote: bool | None, words: str) -> Judgement
     firing = fired if vote is None else vote
     if vote is None and was is not None and fired:
         words = was.reason
-    return _judgement(case, name, "alert", firing, words, "judged at each window", firing)
+    return _judgement(case, name, "alert", firing, words, "", firing)
 
 
 def _judgement(
@@ -272,5 +273,5 @@ def _judgement(
     was = case.was.get(name)
     changed = firing != (was is not None and was.firing)
     since = was.since if was and not changed else case.snapshot.window.end
-    state = f"it fires, since {day(since, case.model.timezone)}" if firing else "it does not fire"
-    return Judgement(name, action, firing, changed, stands, since, words, f"{tally}: {state}")
+    state = f"It fires since {day(since, case.model.timezone)}" if firing else "It does not fire"
+    return Judgement(name, action, firing, changed, stands, since, words, f"{tally}{state}")
