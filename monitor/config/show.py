@@ -25,10 +25,20 @@ def settings(loaded: Loaded, roles: dict[str, Roles]) -> list[Setting]:
     """Every value in force, with keys as in the file; `roles` by model, as found in the data."""
     effective = loaded.config.model_dump(mode="json")
     effective["daemon"]["state_dir"] = str(state_dir(loaded.config, loaded.path))
+    for model in effective["models"].values():
+        _fill_in(model)
     found = [setting for name, parts in roles.items() for setting in _columns(name, parts, loaded)]
     known = {setting.key for setting in found}
     written = [_setting(key, value, loaded) for key, value in _leaves(effective, ())]
     return [*(setting for setting in written if setting.key not in known), *found]
+
+
+def _fill_in(model: dict[str, Any]) -> None:
+    """Say what an absent `every` and `step` come to."""
+    if model["cron"] is None:
+        model["every"] = model["every"] or "1h"
+    if isinstance(model["window"]["size"], str):
+        model["window"]["step"] = model["window"]["step"] or model["window"]["size"]
 
 
 def _setting(key: Key, value: Any, loaded: Loaded) -> Setting:

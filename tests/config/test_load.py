@@ -223,6 +223,7 @@ def test_settings_show_value_and_origin(write, tmp_path: Path, monkeypatch: pyte
     file = tmp_path / "driftd.toml"
     assert shown["models.m.window.size"] == ('"1d"', f"[defaults] {file}:2")
     assert shown["models.m.reference.first"] == ('"30d"', f"{file}:5")
+    assert shown["models.m.every"] == ('"1h"', "default")
     assert shown["models.m.mode"] == ('"observe"', "default")
     assert shown["models.m.columns.timestamp"] == ('"ts"', "found in the data")
     assert shown["models.m.columns.features"] == ("age (numerical)", "found in the data")
