@@ -25,12 +25,12 @@ def settings(loaded: Loaded, roles: dict[str, Roles]) -> list[Setting]:
     """Every value in force, with keys as in the file; `roles` by model, as found in the data."""
     effective = loaded.config.model_dump(mode="json")
     effective["daemon"]["state_dir"] = str(state_dir(loaded.config, loaded.path))
-    for model in effective["models"].values():
+    for name, model in effective["models"].items():
         _fill_in(model)
-    found = [setting for name, parts in roles.items() for setting in _columns(name, parts, loaded)]
-    known = {setting.key for setting in found}
-    written = [_setting(key, value, loaded) for key, value in _leaves(effective, ())]
-    return [*(setting for setting in written if setting.key not in known), *found]
+        model["columns"] |= _found(roles[name]) if name in roles else {}
+    found = {("models", name, "columns", part) for name in roles for part in (*USUAL_NAMES, "features")}
+    return [_setting(key, value, loaded.origins[dotted(shown(key))], key in found)
+            for key, value in _leaves(effective, ())]
 
 
 def _fill_in(model: dict[str, Any]) -> None:
@@ -41,9 +41,15 @@ def _fill_in(model: dict[str, Any]) -> None:
         model["window"]["step"] = model["window"]["step"] or model["window"]["size"]
 
 
-def _setting(key: Key, value: Any, loaded: Loaded) -> Setting:
-    name = dotted(shown(key))
-    return Setting(name, json.dumps(value, ensure_ascii=False), loaded.origins[name])
+def _found(roles: Roles) -> dict[str, Any]:
+    """The columns as they were found, each feature with its kind."""
+    parts: dict[str, Any] = {part: getattr(roles, part) for part in USUAL_NAMES}
+    return parts | {"features": [f"{name} ({kind})" for name, kind in roles.features.items()]}
+
+
+def _setting(key: Key, value: Any, origin: str, found: bool) -> Setting:
+    origin = FOUND if found and origin == "default" else origin
+    return Setting(dotted(shown(key)), json.dumps(value, ensure_ascii=False), origin)
 
 
 def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
@@ -61,15 +67,3 @@ def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
 
 def _is_secret(value: dict[str, Any]) -> bool:
     return len(value) == 1 and set(value) <= {"env", "file", "credential"}
-
-
-def _columns(name: str, roles: Roles, loaded: Loaded) -> Iterator[Setting]:
-    columns = loaded.config.models[name].columns
-    for part in USUAL_NAMES:
-        value = getattr(roles, part)
-        if value is not None and getattr(columns, part) is None:
-            key = dotted(("models", name, "columns", part))
-            yield Setting(key, json.dumps(value, ensure_ascii=False), FOUND)
-    key = dotted(("models", name, "columns", "features"))
-    kinds = ", ".join(f"{feature} ({kind})" for feature, kind in roles.features.items())
-    yield Setting(key, kinds, FOUND if columns.features is None else loaded.origins[key])

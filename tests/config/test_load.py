@@ -226,7 +226,7 @@ def test_settings_show_value_and_origin(write, tmp_path: Path, monkeypatch: pyte
     assert shown["models.m.every"] == ('"1h"', "default")
     assert shown["models.m.mode"] == ('"observe"', "default")
     assert shown["models.m.columns.timestamp"] == ('"ts"', "found in the data")
-    assert shown["models.m.columns.features"] == ("age (numerical)", "found in the data")
+    assert shown["models.m.columns.features"] == ('["age (numerical)"]', "found in the data")
     assert shown["notify.urls.1"] == ('{"env": "U"}', f"{file}:7")
     assert shown["daemon.state_dir"] == (f'"{tmp_path}/state"', "default")
     assert "models.m.name" not in shown
