@@ -1,0 +1,183 @@
+"""From a need to one request, and to its end; what people are told of it."""
+
+import re
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from monitor.config.model import RetrainSection
+from monitor.decide import PERSON, TRANSITIONS, UNREADABLE, decide, explain, note_source, person_request, supersede
+from monitor.decide.episodes import Event, advance
+from monitor.records import Action, Dispatch, Episode, EpisodeState, Score
+
+S = EpisodeState
+NEED = {"name": "low", "metric": "roc_auc", "below": 0.5, "action": "retrain"}
+BAD, GOOD = Score(metric="roc_auc", value=0.4), Score(metric="roc_auc", value=0.6)
+TABLE = {
+    (None, Event.NEEDED): S.REQUESTED,
+    (None, Event.GUARDED): S.SUPPRESSED,
+    (S.SUPPRESSED, Event.NEEDED): S.REQUESTED,
+    **{(state, Event.CLEARS): S.CLEARED for state in (S.OPEN, S.SUPPRESSED, S.AWAITING_APPROVAL, S.REQUESTED)},
+    **{(state, Event.NEW_REFERENCE): S.SUPERSEDED for state in (S.OPEN, S.SUPPRESSED, S.AWAITING_APPROVAL, S.REQUESTED)},
+}
+
+
+def _episode(made, state, **given):
+    where = given.pop("window", made.window(0))
+    fields = {"id": "0" * 40, "model": "flights", "reference_id": "ref-1", "trigger": "low", "reason": "low"}
+    return Episode(**(fields | given), window=where, state=state)
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(S, Event)))
+def test_every_state_and_event_has_one_outcome(made, state, event):
+    """An event that the table does not name for a state changes nothing."""
+    episode = _episode(made, state)
+    assert advance(episode, event, "why").state == TABLE.get((state, event), state)
+
+
+def test_the_table_is_the_one_that_was_agreed():
+    """Transitions are those written in docs/architecture.md, and only decide/episodes.py makes a state."""
+    assert TRANSITIONS == TABLE
+    folder = Path(__file__).resolve().parents[2] / "monitor" / "decide"
+    makers = {file.name for file in folder.glob("*.py") if re.search(r"state=", file.read_text(encoding="utf-8"))}
+    assert makers == {"episodes.py"}
+
+
+def test_a_need_asks_once_until_it_has_cleared_and_returned(made):
+    """While it stands a requested need asks no more; another one after clearing has another id."""
+    values = (GOOD, BAD, BAD, BAD, GOOD, BAD)
+    decisions, _ = made.play(made.model(NEED), [made.snapshot(i, v) for i, v in enumerate(values)])
+    assert [d.request for d in decisions] == [False, True, False, False, False, True]
+    assert decisions[4].episode.state == "cleared"
+    assert decisions[4].withdraw
+    assert decisions[1].episode.id != decisions[5].episode.id
+    assert [d.verdict.action for d in decisions[:4]] == [Action.HOLD, Action.RETRAIN, Action.ALERT, Action.ALERT]
+
+
+def test_a_suppressed_need_is_looked_at_with_every_window(made):
+    """It asks as soon as no guard speaks, under the id it opened with, and is told of once."""
+    acting, observing = made.model(NEED), made.model(NEED, mode="observe")
+    first, past = made.play(observing, [made.snapshot(0, BAD), made.snapshot(1, BAD)])
+    then, _ = made.play(acting, [made.snapshot(2, BAD)], past)
+    assert [m.kind for d in (*first, *then) for m in d.messages] == ["firing", "suppressed", "requested"]
+    assert then[0].request
+    assert then[0].episode.id == first[0].episode.id
+
+
+def test_a_suppressed_need_asks_on_a_window_without_a_vote_of_its_own(made):
+    """Immature windows do not hide what mature ones have shown: the newest good window may ask."""
+    late = Score(metric="roc_auc", value=0.4, provisional=True)
+    past = made.play(made.model(NEED, mode="observe"), [made.snapshot(0, BAD)])[1]
+    decision = decide(made.model(NEED), past, made.snapshot(1, late, mature=False), made.START, newest=True)
+    assert decision.request
+
+
+def test_a_suppressed_need_that_clears_never_asks(made):
+    """It becomes cleared, and there is nothing to take back."""
+    decisions, _ = made.play(made.model(NEED, mode="observe"), [made.snapshot(0, BAD), made.snapshot(1, GOOD)])
+    assert (decisions[1].episode.state, decisions[1].request, decisions[1].withdraw) == ("cleared", False, False)
+
+
+def test_one_need_at_a_time(made):
+    """A second retrain trigger opens its own need only when the first has cleared, at a later window."""
+    other = {"name": "rmse-up", "metric": "rmse", "above": 1.0, "action": "retrain"}
+    high = Score(metric="rmse", value=2.0)
+    decisions, _ = made.play(made.model(NEED, other), [
+        made.snapshot(0, BAD, high), made.snapshot(1, BAD, high), made.snapshot(2, GOOD, high), made.snapshot(3, GOOD, high),
+    ])
+    seen = [(d.episode.trigger, d.episode.state) if d.episode else None for d in decisions]
+    assert seen == [("low", "requested"), None, ("low", "cleared"), ("rmse-up", "requested")]
+
+
+def test_one_window_opens_one_episode(made):
+    """Revisions that take a need back and bring it again do not bring its id again."""
+    stream = [made.snapshot(0, score, revision=i) for i, score in enumerate((BAD, GOOD, BAD))]
+    decisions, past = made.play(made.model(NEED), [*stream, made.snapshot(1, BAD)])
+    assert [d.request for d in decisions] == [True, False, False, True]
+
+
+def test_a_memory_of_firing_is_no_evidence_against_a_new_reference(made):
+    """After a promotion a trigger that still fires asks only when windows of the new reference vote."""
+    _, past = made.play(made.model(NEED), [made.snapshot(0, BAD)])
+    after = replace(past, snapshots=(), episode=supersede(past.episode), reference=replace(made.REFERENCE, id="ref-2"))
+    decisions, _ = made.play(made.model(NEED), [made.snapshot(1), made.snapshot(2, BAD)], after)
+    assert [d.request for d in decisions] == [False, True]
+    assert decisions[1].episode.reference_id == "ref-2"
+
+
+def test_an_episode_of_an_old_reference_is_superseded(made):
+    """A need left open against another reference ends, and nothing of it is asked or taken back."""
+    past = made.history(episode=_episode(made, S.SUPPRESSED, reference_id="ref-0"))
+    decision = decide(made.model(NEED), past, made.snapshot(1, BAD), made.START, newest=True)
+    assert (decision.episode.state, decision.request, decision.withdraw) == ("superseded", False, False)
+
+
+def test_a_person_asks_under_a_stable_id(made):
+    """The same person, reason and window make the same id, at whatever moment; another reason another."""
+    where = (made.model(NEED), made.REFERENCE, made.window(0))
+    one, again = (person_request(*where, "ann", "new prices", at) for at in (made.START, made.START + made.WEEK))
+    other = person_request(*where, "ann", "new stock", made.START)
+    assert (one.trigger, one.state, one.id) == (PERSON, "requested", again.id)
+    assert one.id != other.id
+    assert "ann" in one.reason
+    assert len(Dispatch.new_id(one.id, 1)) == len("driftd-") + 40 + len("-1")
+
+
+def test_a_persons_request_ends_with_its_run(made):
+    """While it is under way no need opens; then it is over, is not taken back, and needs may open again."""
+    asked = person_request(made.model(NEED), made.REFERENCE, made.window(0), "ann", "new prices", made.START)
+    past = made.history(made.snapshot(0), episode=asked, in_flight=made.run())
+    under_way = decide(made.model(NEED), past, made.snapshot(1, BAD), made.START, newest=True)
+    assert (under_way.episode, under_way.request) == (None, False)
+    decisions, _ = made.play(
+        made.model(NEED), [made.snapshot(i, BAD) for i in (1, 2)], replace(past, in_flight=None)
+    )
+    assert (decisions[0].episode.state, decisions[0].withdraw) == ("cleared", False)
+    assert decisions[1].request
+
+
+def test_people_are_told_once_per_event(made):
+    """One message when a trigger fires, one when a retrain is asked for, one when it clears; same event, same id."""
+    stream = [made.snapshot(i, v) for i, v in enumerate((BAD, BAD, GOOD))]
+    decisions, _ = made.play(made.model(NEED), stream)
+    told = [m for d in decisions for m in d.messages]
+    assert [m.kind for m in told] == ["firing", "requested", "cleared"]
+    assert len({m.id for m in told}) == 3
+    repeated, _ = made.play(made.model(NEED), stream)
+    assert [m.id for d in repeated for m in d.messages] == [m.id for m in told]
+    assert told[0].title == "flights: low fires"
+    assert "roc_auc is 0.4 (limit 0.5)" in told[0].body
+    assert "since 10 May 2013" in told[2].body
+    assert "1,000 rows, 1,000 of them labelled; reference reference.csv, model 2013-03" in told[1].body
+
+
+def test_a_source_that_cannot_be_read_is_told_once_each_way(made):
+    """Failure and return make one message each, and only a change is remembered."""
+    fired, told = note_source("flights", None, "no file at log.csv", made.START)
+    assert (fired.trigger, fired.firing, told.kind) == (UNREADABLE, True, "source")
+    assert "no file at log.csv" in told.body
+    assert note_source("flights", fired, "another reason", made.START + made.WEEK) is None
+    cleared, back = note_source("flights", fired, None, made.START + made.WEEK)
+    assert not cleared.firing
+    assert back.id != told.id
+    assert note_source("flights", cleared, None, made.START) is None
+    assert note_source("flights", None, None, made.START) is None
+
+
+def test_every_verdict_explains_itself(made):
+    """Values, limits, votes, guards and what would have changed the outcome are kept with the verdict."""
+    limits = RetrainSection(pipeline="ci", cooldown="3d", min_labels=0)
+    model = made.model({**NEED, "windows": "2 of 3"}, mode="observe", retrain=limits)
+    decisions, _ = made.play(model, [made.snapshot(i, v) for i, v in enumerate((BAD, GOOD, BAD))])
+    page = explain(decisions[2].verdict, model)
+    for words in (
+        "flights, window 17 May 2013 to 24 May 2013, revision 0: suppress",
+        "low: roc_auc is 0.4 (limit 0.5). Votes, newest first: yes, no, yes (2 of 3 needed). It fires since 24 May 2013.",
+        'guard observing: the model is in mode = "observe", it would have asked ci',
+        "These guards have nothing against it: no-pipeline, paused",
+        "ci would have been asked to retrain because of low, but for observing.",
+    ):
+        assert words in page
+    assert "A retrain would have been needed, had low fired." in explain(decisions[0].verdict, model)

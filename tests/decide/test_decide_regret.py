@@ -1,0 +1,148 @@
+"""What waiting has cost, and when that passes the price of a retrain."""
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from monitor.config.model import WindowSection
+from monitor.decide import decide
+from monitor.records import ScoreStatus, SnapshotStatus
+
+PAYS = {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"}
+
+
+def _regret(made, model, past, one):
+    decision = decide(model, past, one, made.START, newest=True)
+    (score,) = decision.scores
+    return score
+
+
+def _values(made, snapshots, **given):
+    decisions, _ = made.play(made.model(PAYS, **given), snapshots)
+    return [d.scores[0].value for d in decisions]
+
+
+def test_gains_add_up_and_never_fall_below_zero(made):
+    """The sum of gains in sd, cut off at zero, is the score `regret`."""
+    snapshots = [made.snapshot(i, *made.gain(g, sd=2.0)) for i, g in enumerate((1, 2, -8, 1, 3))]
+    assert _values(made, snapshots) == [0.5, 1.5, 0.0, 0.5, 2.0]
+
+
+def test_half_of_the_noise_is_allowed_for(made):
+    """From the third placebo on, half their winsorised root mean square is taken off every gain."""
+    snapshots = [made.snapshot(i, *made.gain(1.0, placebo=p)) for i, p in enumerate((0.4, -0.4, 0.4, 40, 0.4))]
+    values = _values(made, snapshots)
+    assert values[:3] == pytest.approx([1.0, 2.0, 3 * 0.8])
+    assert values[4] == pytest.approx(5 * 0.8)     # the absurd fourth one counts as 0.4
+
+
+def test_windows_weigh_by_their_labelled_rows(made):
+    """A window with three times the labels of another counts three times as much."""
+    few, many = (made.snapshot(i, *made.gain(1.0), labelled=n) for i, n in enumerate((500, 1500)))
+    assert _values(made, [few, many])[1] == pytest.approx(0.5 + 1.5)
+    assert _regret(made, made.model(PAYS), made.history(few), many).n == 2000
+
+
+def test_each_labelled_row_counts_once(made):
+    """A revision replaces its window's gain, and windows that overlap a counted one add nothing."""
+    day = timedelta(days=1)
+    daily = [made.snapshot(made.window(i, step=day), *made.gain(1.0)) for i in range(15)]
+    assert _values(made, daily)[-1] == 3.0
+    again = [made.snapshot(0, *made.gain(1.0)), made.snapshot(0, *made.gain(0.5), revision=1)]
+    assert _values(made, again) == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "given", [{"mature": False}, {"status": SnapshotStatus.SCHEMA_CHANGED}, {"status": SnapshotStatus.SOURCE_FAILED}]
+)
+def test_immature_and_broken_windows_add_nothing(made, given):
+    """A gain on such a window is not counted, and the sum before it stands."""
+    snapshots = [made.snapshot(0, *made.gain(1.0)), made.snapshot(1, *made.gain(5.0), **given)]
+    assert _values(made, snapshots) == [1.0, 1.0]
+
+
+def test_labels_that_mature_late_are_counted_when_they_do(made):
+    """The revision of an older window fires the trigger though newer windows are still immature."""
+    early = [made.snapshot(i, *made.gain(None), mature=False) for i in range(3)]
+    late = [made.snapshot(i, *made.gain(1.5), revision=1) for i in range(2)]
+    decisions, _ = made.play(made.model(PAYS), [*early, *late])
+    assert [d.request for d in decisions] == [False, False, False, False, True]
+    assert decisions[0].scores[0].status is ScoreStatus.INSUFFICIENT
+    assert decisions[-1].episode.window == made.window(2)
+
+
+def test_an_accepted_request_is_the_payment(made):
+    """Behind the window of an accepted request the sum starts again from zero, the trigger clears, and may return."""
+    model = made.model(PAYS)
+    snapshots = [made.snapshot(i, *made.gain(1.1)) for i in range(2)]
+    decisions, past = made.play(model, snapshots)
+    assert decisions[1].request
+    past = replace(past, accepted=(made.START,), paid_until=made.window(1).end)
+    decisions, _ = made.play(model, [made.snapshot(i, *made.gain(1.1)) for i in range(2, 4)], past)
+    assert [d.scores[0].value for d in decisions] == pytest.approx([1.1, 2.2])
+    assert [d.episode.state for d in decisions] == ["cleared", "requested"]
+    assert decisions[0].episode.id != decisions[1].episode.id
+
+
+@pytest.mark.parametrize("length, threshold", [(7, 0.02 / 0.05 * 30 / 7), (1, 0.02 / 0.05 * 30)])
+def test_a_price_becomes_sd_times_windows(made, length, threshold):
+    """0.02 for 30 d is 0.02 / sd a window, for as many windows as there are in 30 days."""
+    model = made.model({**PAYS, "above": "0.02 for 30d"}, window=WindowSection(size=f"{length}d"))
+    one = made.snapshot(made.window(0, timedelta(days=length)), *made.gain(0.01, sd=0.05))
+    assert _regret(made, model, made.history(), one).threshold == pytest.approx(threshold)
+
+
+def test_overlapping_windows_are_priced_by_those_that_count(made):
+    """With daily steps of a week only each seventh window counts, so the price is that of weekly windows."""
+    model = made.model({**PAYS, "above": "0.02 for 30d"}, window=WindowSection(size="7d", step="1d"))
+    score = _regret(made, model, made.history(), made.snapshot(0, *made.gain(0.01, sd=0.05)))
+    assert score.threshold == pytest.approx(0.02 / 0.05 * 30 / 7)
+
+
+def test_windows_that_count_rows_are_priced_by_their_length_so_far(made):
+    """For windows of 5,000 rows the price uses how long such windows have lasted."""
+    model = made.model({**PAYS, "above": "0.02 for 30d"}, window=WindowSection(size=5000))
+    short, long = (made.window(0, timedelta(days=2)), made.window(1, timedelta(days=2)))
+    long = replace(long, end=long.start + timedelta(days=4))
+    past = made.history(made.snapshot(short, *made.gain(0.01, sd=0.05)))
+    score = _regret(made, model, past, made.snapshot(long, *made.gain(0.01, sd=0.05)))
+    assert score.threshold == pytest.approx(0.02 / 0.05 * 30 / 3)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        (lambda made: made.gain(1.0)[:1], "spread over reference windows is not known"),
+        (lambda made: made.gain(1.0, sd=0.0), "the same in every reference window"),
+        (lambda made: made.gain(1.0)[1:], "no window has both mature labels and a rehearsal"),
+    ],
+)
+def test_regret_that_cannot_be_told_says_why(made, scores, words):
+    """Without scale or rehearsal the score is insufficient with its reason, and nothing fires."""
+    decision = decide(made.model(PAYS), made.history(), made.snapshot(0, *scores(made)), made.START, newest=True)
+    (score,) = decision.scores
+    assert (score.status, score.value) == (ScoreStatus.INSUFFICIENT, None)
+    assert words in score.reason
+    assert not decision.verdict.fired
+
+
+def test_without_trigger_and_rehearsal_there_is_no_score(made):
+    """A model that has neither gets no score `regret`."""
+    assert decide(made.model(), made.history(), made.snapshot(0), made.START, newest=True).scores == ()
+
+
+def test_the_reason_is_for_people(made):
+    """It says since when, how much, in the metric too, and beside what price."""
+    snapshots = [made.snapshot(i, *made.gain(g, sd=0.05)) for i, g in enumerate((-0.1, 0.02, 0.03))]
+    decisions, _ = made.play(made.model(PAYS), snapshots)
+    assert decisions[2].scores[0].reason == (
+        "since 10 May 2013 waiting has cost 1 sd × windows, about 0.025 roc_auc in each of 2 windows; a retrain costs 2"
+    )
+
+
+def test_values_that_are_no_numbers_are_left_out(made):
+    """A gain of NaN or infinity is no gain."""
+    snapshots = [made.snapshot(i, *made.gain(g)) for i, g in enumerate((1.0, math.nan, math.inf, 0.5))]
+    assert _values(made, snapshots) == [1.0, 1.0, 1.0, 1.5]
