@@ -7,7 +7,6 @@ import click
 from monitor.cli.common import (
     by_option,
     config_option,
-    known,
     load_config,
     model_option,
     open_state,
@@ -16,9 +15,7 @@ from monitor.cli.common import (
     reason_option,
 )
 from monitor.cli.look import the_model
-from monitor.config import Loaded
 from monitor.errors import UsageError
-from monitor.records import Dispatch
 from monitor.store import Store
 from monitor.times import utcnow
 
@@ -61,16 +58,15 @@ def resume(config_file: Path | None, model: str | None, by: str, reason: str) ->
 @by_option
 @reason_option
 def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
-    """Ask for a retrain by hand, with the evidence of the newest window; guards do not speak against a person."""
+    """Ask for a retrain by hand, with the newest window as evidence; no guard speaks against a person."""
     from monitor.check import Checker
 
     quiet_logs()
     loaded = load_config(config_file)
     name = the_model(loaded, model)
-    with open_state(loaded) as store, open_workers(loaded) as workers:
-        with store.transaction():
-            written = Checker(loaded, store, workers).request(name, by, reason)
-            store.audit(utcnow(), by, "retrain", written.id, reason)
+    with open_state(loaded) as store, open_workers(loaded) as workers, store.transaction():
+        written = Checker(loaded, store, workers).request(name, by, reason)
+        store.audit(utcnow(), by, "retrain", written.id, reason)
     click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
 
 
@@ -90,7 +86,8 @@ def notify_test(config_file: Path | None) -> int:
     if not loaded.config.notify.urls:
         raise UsageError(f"{loaded.path}: [notify] urls is empty, there is nobody to tell")
     with Store.memory() as store:
-        results = Notifier(store, loaded.config.notify, utcnow).test("driftd: a test", "This message is a test.")
+        people = Notifier(store, loaded.config.notify, utcnow)
+        results = people.test("driftd: a test", "This message is a test.")
     for result in results:
         click.echo(f"{result.place}: {'ok' if result.ok else result.reason}")
     return 0 if all(result.ok for result in results) else 1

@@ -105,9 +105,8 @@ def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
         "def wait(*a):\n    print('here', flush=True)\n    time.sleep(60)\nc.examine = wait\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    with subprocess.Popen(
-        [DRIFTD, "compare", "a", "b"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    command, pipe = [DRIFTD, "compare", "a", "b"], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)

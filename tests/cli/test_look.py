@@ -1,0 +1,212 @@
+"""`driftd status` and `driftd history` on a state with a story in it; a person's hand on it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.records import (
+    Action,
+    Dispatch,
+    DispatchState,
+    Episode,
+    EpisodeState,
+    Firing,
+    Reference,
+    Score,
+    ScoreStatus,
+    Snapshot,
+    SnapshotStatus,
+    Verdict,
+    Window,
+)
+from monitor.store import Store
+
+CONFIG = """
+[models.rides]
+predictions = "rides.csv"
+reference   = "first 30d"
+mode        = "act"
+timezone    = "Europe/Paris"
+
+[models.rides.retrain]
+pipeline = "local"
+
+[pipelines.local]
+kind    = "command"
+command = ["true"]
+"""
+MIDNIGHT = datetime(2024, 2, 4, 23, tzinfo=UTC)      # of Monday the 5th in Paris
+WEEK = timedelta(days=7)
+REFERENCE = Reference(model="rides", id="ref", model_version=None, origin="first 30d", since=MIDNIGHT - WEEK)
+
+
+def _window(week: int) -> Window:
+    return Window(model="rides", start=MIDNIGHT + week * WEEK, end=MIDNIGHT + (week + 1) * WEEK, spec="7d")
+
+
+def _snapshot(week: int, **changes: Any) -> Snapshot:
+    return replace(
+        Snapshot(
+            window=_window(week), revision=0, taken_at=_window(week).end, reference_id="ref",
+            model_version=None, config_hash="c", code_version="0", rows=168, labelled=160, late=2, sampled=1.0,
+            mature=True, status=SnapshotStatus.OK, reason=None,
+            scores=(
+                Score(metric="regret", value=2.5, threshold=2.0, n=160),
+                Score(metric="drift", method="ks", column="temp", value=0.001, threshold=0.05,
+                      status=ScoreStatus.DRIFTED, n=168),
+                Score(metric="drift", method="ks", column="hum", value=float("nan"), threshold=0.05, n=168),
+            ),
+        ),
+        **changes,
+    )
+
+
+def _verdict(snapshot: Snapshot, action: Action, *fired: str, guards: tuple[str, ...] = ()) -> Verdict:
+    said = ("retraining-pays saw 2.5, above 2: a value below 2 would have held",)
+    return Verdict(
+        window=snapshot.window, revision=snapshot.revision, at=snapshot.taken_at, action=action, fired=fired,
+        guards=guards, reasons=said if fired else ("nothing fired",),
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration whose state holds two windows: a quiet one, then a retrain that was asked for."""
+    (tmp_path / "rides.csv").write_text("timestamp,prediction\n2024-01-01,1\n")
+    path = tmp_path / "driftd.toml"
+    path.write_text(CONFIG)
+    quiet, loud = _snapshot(0), _snapshot(1)
+    episode = Episode(
+        id="e" * 40, model="rides", reference_id="ref", trigger="retraining-pays", window=loud.window,
+        state=EpisodeState.REQUESTED, reason="regret 2.5 passed 2",
+    )
+    dispatch = Dispatch(
+        id=Dispatch.new_id(episode.id, 1), episode_id=episode.id, attempt=1, model="rides", pipeline="local",
+        state=DispatchState.PENDING, body="{}", created_at=loud.taken_at,
+    )
+    firing = Firing(
+        model="rides", trigger="retraining-pays", firing=True, since=loud.window.end, reason="2.5 above 2"
+    )
+    with Store.open(tmp_path / "state") as store:
+        store.install_reference(REFERENCE, None, MIDNIGHT)
+        store.commit(quiet, expected_reference="ref", verdict=_verdict(quiet, Action.HOLD))
+        store.commit(
+            loud, expected_reference="ref", verdict=_verdict(loud, Action.RETRAIN, "retraining-pays"),
+            firing=[firing], episode=episode, dispatch=dispatch,
+        )
+    return path
+
+
+def test_status_says_what_goes_on(driftd: Any, config: Path) -> None:
+    """One line a model with its newest window in local time, what fires since when, and the request."""
+    done = driftd("status", "-c", config)
+    assert done.code == 0
+    for text in ("rides", "act", "2024-02-12", "retrain", "retraining-pays", "pending", "regret 2.5 passed"):
+        assert text in done.out
+    table = done.out.split("\nrides: ")[0]
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_status_as_json(driftd: Any, config: Path) -> None:
+    """--json prints one document with the same, times in UTC."""
+    [model] = driftd("status", "-c", config, "--json").json["models"]
+    assert model["window"] == {"start": "2024-02-11T23:00:00Z", "end": "2024-02-18T23:00:00Z"}
+    assert (model["mode"], model["verdict"], model["paused"]) == ("act", "retrain", None)
+    assert [one["trigger"] for one in model["firing"]] == ["retraining-pays"]
+    assert model["dispatch"]["state"] == "pending"
+    assert model["episode"]["state"] == "requested"
+
+
+def test_status_before_any_check(driftd: Any, config: Path) -> None:
+    """A model that was never checked is listed, and nothing fails."""
+    config.write_text(CONFIG.replace("models.rides", "models.other"))
+    done = driftd("status", "-c", config)
+    assert done.code == 0
+    assert "none yet" in done.out
+
+
+def test_history_lists_windows(driftd: Any, config: Path) -> None:
+    """Every window with its verdict, newest last; --limit keeps the newest."""
+    lines = driftd("history", "-c", config).out.splitlines()[2:]
+    assert [(line.split()[0], line.split()[4]) for line in lines] == [
+        ("2024-02-05", "hold"), ("2024-02-12", "retrain"),
+    ]
+    found = driftd("history", "-c", config, "--limit", 1, "--json").json["windows"]
+    assert [one["verdict"] for one in found] == ["retrain"]
+
+
+@pytest.mark.parametrize("window", ["newest", "2024-02-12", "2024-02-11T23:00Z", "2024-02-14"])
+def test_history_explains_a_window(driftd: Any, config: Path, window: str) -> None:
+    """--explain finds a window by its start, a moment inside it, or as the newest, and says why."""
+    done = driftd("history", "-c", config, "--explain", window)
+    assert done.code == 0
+    assert "rides, window 2024-02-12 – 2024-02-19, revision 0" in done.out
+    assert "168 rows (2 late), 160 labelled, labels mature" in done.out
+    assert "a value below 2 would have held" in done.out
+    assert "temp" in done.out
+    assert "hum" not in done.out
+
+
+def test_history_explains_as_json(driftd: Any, config: Path) -> None:
+    """--explain --json has the verdict, its reasons and every score; what is not a number is null."""
+    document = driftd("history", "-c", config, "--explain", "newest", "--json").json
+    assert document["verdict"] == "retrain"
+    assert document["revisions"] == [0]
+    assert [score["value"] for score in document["scores"]] == [2.5, 0.001, None]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--explain", "2020-01-01"), "no window 2020-01-01 has been checked"),
+        (("--explain", "monday"), "'monday' is no window, expected the date of its start"),
+        (("--model", "ride"), "no model 'ride'; did you mean 'rides'?"),
+    ],
+)
+def test_what_is_not_there_is_said(
+    driftd: Any, config: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """A window or model that is not there ends with 2 and one sentence."""
+    done = driftd("history", "-c", config, *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+
+
+def test_a_pause_is_kept_and_ended(driftd: Any, config: Path, tmp_path: Path) -> None:
+    """pause and resume change the status, and who, what and why are in the audit."""
+    assert driftd("pause", "-c", config, "--by", "ada", "--reason", "new sensor").code == 0
+    assert "paused by ada" in driftd("status", "-c", config).out
+    assert driftd("resume", "-c", config, "--by", "ada", "--reason", "done").code == 0
+    again = driftd("resume", "-c", config, "--by", "ada", "--reason", "done")
+    assert (again.code, again.err) == (2, "rides is not paused\n")
+    with Store.open(tmp_path / "state", exclusive=False) as store:
+        trail = [(one.actor, one.action, one.subject, one.reason) for one in store.audit_log()]
+    assert trail == [("ada", "pause", "rides", "new sensor"), ("ada", "resume", "rides", "done")]
+
+
+def test_a_reason_is_asked_for(driftd: Any, config: Path) -> None:
+    """A person's command without --reason is a usage error."""
+    done = driftd("pause", "-c", config)
+    assert done.code == 2
+    assert "--reason" in done.err
+
+
+def test_looking_needs_no_lock(driftd: Any, config: Path, tmp_path: Path) -> None:
+    """While the service holds the state, looking works, and a check ends with 5 and names the holder."""
+    with Store.open(tmp_path / "state"):
+        assert driftd("status", "-c", config).code == 0
+        done = driftd("check", "-c", config)
+    assert done.code == 5
+    assert "is held by process" in done.err
+
+
+def test_a_damaged_state_is_refused(driftd: Any, config: Path, tmp_path: Path) -> None:
+    """A state that is no database ends with 5, is said so, and is not started afresh."""
+    database = tmp_path / "state" / "driftd.db"
+    database.write_bytes(b"not a database" * 100)
+    done = driftd("status", "-c", config)
+    assert done.code == 5
+    assert database.read_bytes().startswith(b"not a database")

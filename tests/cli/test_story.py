@@ -1,0 +1,144 @@
+"""A newcomer with their own CSV: init, validate, check, status, history, backtest."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+
+def test_init_writes_what_it_found(driftd: Any, rides: Path, tmp_path: Path) -> None:
+    """init finds the columns, the task and a fitting reference, and names the next two commands."""
+    done = driftd("init", rides.name)
+    assert done.code == 0, done.err
+    assert "4320 rows, 2024-01-01 to 2024-06-28 23:00; regression" in done.out
+    assert "read as delimiter ';', decimal ','" in done.out
+    assert "driftd validate -c driftd.toml" in done.out
+    model = tomllib.loads((tmp_path / "driftd.toml").read_text())["models"]["rides"]
+    assert model["predictions"] == "rides.csv"
+    assert model["reference"] == "first 59d"
+    assert model["columns"] == {
+        "timestamp": "timestamp", "prediction": "prediction", "label": "label", "categorical": ["weather"],
+    }
+
+
+def test_init_never_overwrites(driftd: Any, rides: Path, tmp_path: Path) -> None:
+    """A file that is there stays as it is, unless --force is given."""
+    (tmp_path / "driftd.toml").write_text("precious")
+    done = driftd("init", rides)
+    assert done.code == 2
+    assert "driftd.toml exists; --force overwrites it" in done.err
+    assert (tmp_path / "driftd.toml").read_text() == "precious"
+    assert driftd("init", rides, "--force").code == 0
+
+
+def test_init_asks_for_what_it_cannot_tell(driftd: Any, tmp_path: Path) -> None:
+    """Columns whose names say nothing are named by the person; the error lists those there are."""
+    frame = pd.DataFrame({
+        "wann": pd.date_range("2024-01-01", periods=300, freq="h").astype(str), "x": range(300),
+        "yhat": [i / 7 for i in range(300)],
+    })
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    done = driftd("init", "log.csv")
+    assert done.code == 2
+    assert "wann" in done.err
+    assert not (tmp_path / "driftd.toml").exists()
+    named = driftd("init", "log.csv", "--timestamp", "wann", "--prediction", "yhat")
+    assert named.code == 0, named.err
+    assert driftd("validate", "-c", "driftd.toml").code == 0
+
+
+def test_init_beside_the_data(driftd: Any, rides: Path, tmp_path: Path) -> None:
+    """Paths are written relative to the configuration, wherever that is."""
+    done = driftd("init", rides, "--output", tmp_path / "etc" / "my.toml", "--model", "My rides")
+    assert done.code == 0, done.err
+    assert 'predictions = "../rides.csv"' in (tmp_path / "etc" / "my.toml").read_text()
+    assert driftd("validate", "-c", "etc/my.toml").code == 0
+
+
+@pytest.fixture
+def config(driftd: Any, rides: Path) -> str:
+    """The configuration that init wrote, checked from the log's beginning on."""
+    assert driftd("init", rides).code == 0
+    text = Path("driftd.toml").read_text()
+    Path("driftd.toml").write_text(text.replace("# since", "since  "))
+    return "driftd.toml"
+
+
+def test_validate_confirms(driftd: Any, config: str) -> None:
+    """A right configuration is confirmed with what was found in the data."""
+    done = driftd("validate", "-c", config)
+    assert (done.code, done.err) == (0, "")
+    for text in ("4320 rows", "label label", "3: temp, hum, weather", "judged by rmse", "windows    7d"):
+        assert text in done.out
+
+
+def test_validate_shows_origins(driftd: Any, config: str) -> None:
+    """--show prints settings with where each comes from, at 80 columns."""
+    done = driftd("validate", "-c", config, "--show")
+    assert done.code == 0
+    assert "driftd.toml:" in done.out
+    assert "default" in done.out
+    assert max(map(len, done.out.split("\n\n")[0].splitlines())) <= 80
+
+
+def test_validate_says_everything_at_once(driftd: Any, config: str, tmp_path: Path) -> None:
+    """Every problem is on stderr with its line, and nothing else is done."""
+    text = (tmp_path / config).read_text()
+    (tmp_path / config).write_text(text.replace("task ", "tsak ").replace('"7d"', '"7 parsecs"'))
+    done = driftd("validate", "-c", config)
+    assert (done.code, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 2
+    assert all("driftd.toml:" in line for line in done.err.splitlines())
+
+
+def test_validate_without_the_data(driftd: Any, config: str, rides: Path) -> None:
+    """A log that is not there (yet) is said in one sentence, and ends with 4."""
+    rides.unlink()
+    done = driftd("validate", "-c", config)
+    assert done.code == 4
+    assert "rides.csv" in done.err
+
+
+def test_check_then_look(driftd: Any, config: str) -> None:
+    """check judges every window since the beginning; status and history say what it found."""
+    done = driftd("check", "-c", config, "--json")
+    assert done.code == 3, done.err
+    windows = done.json["windows"]
+    assert len({one["window"]["start"] for one in windows}) >= 15
+    assert any("drift" in one["triggers"] for one in windows)
+    assert windows[0]["verdict"] == "hold"
+    assert "drift" in driftd("status", "-c", config).out
+    assert "drift" in driftd("history", "-c", config, "--explain", "newest").out
+    again = driftd("check", "-c", config)
+    assert again.code == 3
+    assert "nothing due; firing: " in again.out
+
+
+def test_a_dry_run_records_nothing(driftd: Any, config: str) -> None:
+    """--at says what would have been said then; the state stays untouched."""
+    done = driftd("check", "-c", config, "--at", "2024-04-01", "--json")
+    assert done.code == 0, done.err
+    assert done.json["windows"][-1]["window"]["end"] <= "2024-04-01T00:00:00Z"
+    assert "none yet" in driftd("status", "-c", config).out
+
+
+def test_a_source_that_is_gone_cannot_be_judged(driftd: Any, config: str, rides: Path) -> None:
+    """A check without its log ends with 4 and one sentence, and still prints its document."""
+    rides.rename(rides.with_suffix(".away"))
+    done = driftd("check", "-c", config, "--json")
+    assert done.code == 4
+    assert "rides.csv" in done.err
+    assert done.json["errors"][0]["model"] == "rides"
+
+
+def test_backtest_tells_the_same_story(driftd: Any, config: str) -> None:
+    """backtest replays the log: quiet before June, and a retrain that would have been asked for after."""
+    done = driftd("backtest", "-c", config, "--model", "rides", "--json")
+    assert done.code == 3, done.err
+    first = done.json["retrains"][0]
+    assert set(first) == {"window", "at", "trigger", "suppressed_by"}
+    assert first["window"]["end"] > "2024-06-01"
+    table = driftd("backtest", "-c", config).out
+    assert "a retrain was asked for" in table
