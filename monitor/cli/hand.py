@@ -1,6 +1,7 @@
 """A person's hand on it, with a name and a reason, audited; and trying the places people are told at."""
 
 from pathlib import Path
+from typing import Literal, get_args
 
 import click
 
@@ -20,6 +21,8 @@ from monitor.store import Store
 from monitor.times import utcnow
 
 SENDS = "the service sends it within a minute, or `driftd check` at once"
+Outcome = Literal["sent", "not-sent", "succeeded", "failed"]
+OUTCOMES = get_args(Outcome)
 dispatch_argument = click.argument("dispatch", metavar="ID")
 
 
@@ -68,6 +71,39 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
         written = Checker(loaded, store, workers).request(name, by, reason)
         store.audit(utcnow(), by, "retrain", written.id, reason)
     click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
+
+
+@click.command()
+@config_option
+@dispatch_argument
+@click.option("--new-attempt", is_flag=True, help="After its end: once more, under a new id.")
+@by_option
+@reason_option
+def retry(config_file: Path | None, dispatch: str, new_attempt: bool, by: str, reason: str) -> None:
+    """Send the request ID again, now, under the same id; refused where a second run could start."""
+    from monitor.retrain.hand import retry as again
+
+    with open_state(load_config(config_file)) as store:
+        written = again(store, dispatch, new_attempt=new_attempt, by=by, reason=reason, now=utcnow())
+    click.echo(f"{written.model}: request {written.id} is due; {SENDS}")
+
+
+@click.command()
+@config_option
+@dispatch_argument
+@click.argument("outcome", type=click.Choice(OUTCOMES))
+@by_option
+@reason_option
+def resolve(config_file: Path | None, dispatch: str, outcome: Outcome, by: str, reason: str) -> None:
+    """Say what became of the request ID, when nobody but a person can know.
+
+    sent: it was accepted; not-sent: it never arrived, so send it; succeeded, failed: how its run ended.
+    """
+    from monitor.retrain.hand import resolve as settle
+
+    with open_state(load_config(config_file)) as store:
+        written = settle(store, dispatch, outcome, by=by, reason=reason, now=utcnow())
+    click.echo(f"{written.model}: request {written.id} is {written.state}")
 
 
 @click.group()

@@ -9,7 +9,7 @@ import click
 
 from monitor.cli.common import config_option, load_config, quiet_logs
 from monitor.cli.show import moment, print_table, progress
-from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings
+from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.records import from_json
 from monitor.times import format_duration, utcnow
@@ -93,7 +93,7 @@ def _unreachable(loaded: Loaded) -> Iterator[str]:
 
     for name, section in loaded.config.pipelines.items():
         try:
-            for text in open_pipeline(section).check():
+            for text in open_pipeline(section, state_dir(loaded.config, loaded.path)).check():
                 yield f"pipelines.{name}: {text}"
         except DriftdError as error:
             yield f"pipelines.{name}: {error}"

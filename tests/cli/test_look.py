@@ -51,7 +51,8 @@ def _snapshot(week: int, **changes: Any) -> Snapshot:
     return replace(
         Snapshot(
             window=_window(week), revision=0, taken_at=_window(week).end, reference_id="ref",
-            model_version=None, config_hash="c", code_version="0", rows=168, labelled=160, late=2, sampled=1.0,
+            model_version=None,
+            config_hash="c", code_version="0", rows=168, labelled=160, late=2, sampled=1.0,
             mature=True, status=SnapshotStatus.OK, reason=None,
             scores=(
                 Score(metric="regret", value=2.5, threshold=2.0, n=160),
@@ -185,6 +186,22 @@ def test_a_pause_is_kept_and_ended(driftd: Any, config: Path, tmp_path: Path) ->
     with Store.open(tmp_path / "state", exclusive=False) as store:
         trail = [(one.actor, one.action, one.subject, one.reason) for one in store.audit_log()]
     assert trail == [("ada", "pause", "rides", "new sensor"), ("ada", "resume", "rides", "done")]
+
+
+def test_retry_and_resolve(driftd: Any, config: Path, tmp_path: Path) -> None:
+    """A person sends a request again under its id, or says how it ended; then nothing is left to say."""
+    name = f"driftd-{'e' * 40}-1"
+    common = ("-c", config, "--by", "ada", "--reason", "I looked there")
+    assert "is due" in driftd("retry", name, *common).out
+    assert driftd("resolve", name, "failed", *common).out == f"rides: request {name} is failed\n"
+    again = driftd("resolve", name, "sent", *common)
+    assert again.code == 2
+    assert "has ended" in again.err
+    new = driftd("retry", name, "--new-attempt", *common)
+    assert f"driftd-{'e' * 40}-2 is due" in new.out
+    assert driftd("retry", "driftd-x-1", *common).code == 2
+    with Store.open(tmp_path / "state", exclusive=False) as store:
+        assert [one.action for one in store.audit_log()] == ["retry", "resolve failed", "retry --new-attempt"]
 
 
 def test_a_reason_is_asked_for(driftd: Any, config: Path) -> None:
