@@ -105,7 +105,8 @@ def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
         file.seek(max(0, len(data) - _EDGE))
         tail = file.read(min(_EDGE, len(data)))
     if head != data[:_EDGE] or tail != data[-_EDGE:]:
-        raise SourceError(f"{path}: was rewritten while it was read; write to a name ending in .tmp, then rename")
+        raise SourceError(f"{path}: was rewritten while it was read; write to a name ending in .tmp, then "
+                          "rename")
     return None, data
 
 

@@ -1,0 +1,196 @@
+"""A PostgreSQL table or view as a source: read-only, only the columns and the time range asked for."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from monitor.config.model import SourceSection
+from monitor.errors import SourceError
+from monitor.sources.moments import UTC_US, Bounds, in_utc, within
+
+if TYPE_CHECKING:
+    from psycopg import Connection, sql
+
+_BATCH = 20_000
+_TIMEOUT = "10min"               # of one statement
+_CONNECT_SECONDS = 10
+_SLACK = timedelta(days=1)       # naive times and dates are compared in SQL by day, exactly afterwards
+
+# What PostgreSQL calls a type, our type, and the cast that yields it.
+_TYPES: dict[str, tuple[pa.DataType, str | None]] = {
+    "bool": (pa.bool_(), None),
+    "int2": (pa.int64(), None), "int4": (pa.int64(), None), "int8": (pa.int64(), None),
+    "float4": (pa.float64(), None), "float8": (pa.float64(), None), "numeric": (pa.float64(), "float8"),
+    "date": (pa.date32(), None), "timestamp": (pa.timestamp("us"), None), "timestamptz": (UTC_US, None),
+}  # fmt: skip
+
+
+class PostgresSource:
+    def __init__(self, section: SourceSection, zone: ZoneInfo) -> None:
+        assert section.database is not None, "a section without path has a database"
+        assert section.table is not None, "a section with a database has a table"
+        self.origin = f"table {section.table} (database {section.database})"
+        self._secret = section.database
+        self._table = section.table
+        self._zone = zone
+
+    def fingerprint(self) -> str:
+        """Return the table's size and PostgreSQL's own counts of rows written (on a replica, its position).
+
+        Of a view, a foreign table or whatever has no such counts: the number of rows.
+        """
+        with self._connected() as connection:
+            row = connection.execute(
+                "SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del), sum(pg_relation_size(relid)),"
+                " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END"
+                " FROM pg_stat_all_tables WHERE relid = %(table)s::regclass"
+                " OR relid IN (SELECT relid FROM pg_partition_tree(%(table)s::regclass))",
+                {"table": _quoted(self._table, connection)},
+            ).fetchone()
+            if row is None or row[0] is None:
+                row = connection.execute(_compose("SELECT count(*) FROM {}", self._table)).fetchone()
+        return hashlib.sha256(repr(row).encode()).hexdigest()
+
+    def content_id(self) -> str:
+        """Return a hash of all rows in any order: two 64-bit sums of PostgreSQL's hashes, and the count."""
+        sums = "SELECT count(*), {} FROM {{}} AS row_".format(
+            ", ".join(f"sum(hashtextextended(row_::text, {seed}))::text" for seed in (1, 2))
+        )
+        with self._connected() as connection:
+            row = connection.execute(_compose(sums, self._table)).fetchone()
+        return hashlib.sha256(repr(row).encode()).hexdigest()
+
+    def guesses(self) -> dict[str, str]:
+        return {}
+
+    def schema(self) -> pa.Schema:
+        with self._connected() as connection:
+            kinds = self._kinds(connection)
+        return _schema(kinds)
+
+    def read(
+        self,
+        columns: Sequence[str] | None,
+        *,
+        timestamp: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        moments: Sequence[str] = (),
+    ) -> pa.Table:
+        times = list(dict.fromkeys([*([timestamp] if timestamp else []), *moments]))
+        bounds = Bounds(timestamp, start, end)
+        with self._connected() as connection:
+            kinds = self._kinds(connection)
+            wanted = list(dict.fromkeys([*(kinds if columns is None else columns), *times]))
+            missing = [name for name in wanted if name not in kinds]
+            if missing:
+                beside = ", ".join(kinds)
+                raise SourceError(f"{self.origin}: has no column {missing[0]}, expected it beside {beside}")
+            batches = self._batches(connection, {name: kinds[name] for name in wanted}, bounds)
+            tables = [within(in_utc(batch, times, self._zone, self.origin), bounds) for batch in batches]
+        return pa.concat_tables(tables)
+
+    def _kinds(self, connection: "Connection[Any]") -> dict[str, str]:
+        """Return PostgreSQL's type name for each column."""
+        described = connection.execute(_compose("SELECT * FROM {} LIMIT 0", self._table)).description or []
+        known = {kind.oid: kind.name for kind in connection.adapters.types}
+        return {column.name: known.get(column.type_code, "unknown") for column in described}
+
+    def _batches(
+        self, connection: "Connection[Any]", kinds: dict[str, str], bounds: Bounds
+    ) -> Iterator[pa.Table]:
+        schema = _schema(kinds)
+        query, values = _select(self._table, kinds, bounds)
+        with connection.cursor(name="driftd") as cursor:
+            cursor.itersize = _BATCH
+            cursor.execute(query, values)
+            yield schema.empty_table()
+            while rows := cursor.fetchmany(_BATCH):
+                pairs = zip(zip(*rows, strict=True), schema, strict=True)
+                yield pa.table([pa.array(column, field.type) for column, field in pairs], schema=schema)
+
+    @contextmanager
+    def _connected(self) -> Iterator["Connection[Any]"]:
+        """Open one read-only transaction that sees one moment. Raises SourceError without a secret in it."""
+        try:
+            import psycopg
+        except ImportError:
+            raise SourceError(f"{self.origin}: needs psycopg, which is not installed; pip install "
+                              "'driftd[postgres]'") from None
+        address, password = self._address()
+        try:
+            with psycopg.connect(address, connect_timeout=_CONNECT_SECONDS) as connection:
+                connection.read_only = True
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                for setting in (f"statement_timeout = '{_TIMEOUT}'", "TimeZone = 'UTC'", "DateStyle = 'ISO'"):
+                    connection.execute(f"SET LOCAL {setting}")
+                yield connection
+        except (psycopg.Error, pa.ArrowException, OverflowError) as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            text = first.replace(password, "***") if password else first
+            raise SourceError(f"{self.origin}: cannot be read ({text}), expected a readable table") from None
+
+    def _address(self) -> tuple[str, str]:
+        """Return the connection string and the password within it."""
+        from psycopg import ProgrammingError, conninfo
+
+        address = self._secret.reveal()
+        try:
+            return address, str(conninfo.conninfo_to_dict(address).get("password") or "")
+        except ProgrammingError:
+            raise SourceError(f"{self.origin}: the secret is no PostgreSQL address, expected such as "
+                              "postgresql://user:password@host/database") from None
+
+
+def _schema(kinds: dict[str, str]) -> pa.Schema:
+    return pa.schema([(name, _TYPES.get(kind, (pa.string(), None))[0]) for name, kind in kinds.items()])
+
+
+def _select(table: str, kinds: dict[str, str], bounds: Bounds) -> tuple["sql.Composed", dict[str, Any]]:
+    from psycopg import sql
+
+    columns = [_cast(name, kind) for name, kind in kinds.items()]
+    query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(columns), _identifier(table))
+    kind = kinds.get(bounds.timestamp or "", "")
+    slack = {"timestamptz": timedelta(0), "timestamp": _SLACK, "date": _SLACK}.get(kind)
+    limits = {"start": (">=", bounds.start, -1), "end": ("<=", bounds.end, 1)}
+    conditions, values = [], {}
+    for name, (sign, moment, direction) in limits.items():
+        if slack is not None and moment is not None:
+            limit = moment + direction * slack
+            values[name] = limit if kind == "timestamptz" else limit.replace(tzinfo=None)
+            condition = sql.SQL("{} " + sign + " {}")
+            conditions.append(condition.format(sql.Identifier(bounds.timestamp or ""), sql.Placeholder(name)))
+    if conditions:
+        query += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
+    return query, values
+
+
+def _cast(name: str, kind: str) -> "sql.Composable":
+    from psycopg import sql
+
+    cast = _TYPES.get(kind, (pa.string(), "text"))[1]
+    column = sql.Identifier(name)
+    return sql.SQL("{}::{}").format(column, sql.SQL(cast)) if cast else column
+
+
+def _identifier(table: str) -> "sql.Identifier":
+    """Return a quoted name; `schema.table` is divided at the dot, capitals are kept."""
+    from psycopg import sql
+
+    return sql.Identifier(*(part.strip('"') for part in table.split(".")))
+
+
+def _compose(query: str, table: str) -> "sql.Composed":
+    from psycopg import sql
+
+    return sql.SQL(query).format(_identifier(table))
+
+
+def _quoted(table: str, connection: "Connection[Any]") -> str:
+    return _identifier(table).as_string(connection)

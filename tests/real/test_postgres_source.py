@@ -1,0 +1,128 @@
+"""The PostgreSQL source against a real server."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from monitor.config.model import SourceSection
+from monitor.config.values import Secret
+from monitor.errors import SourceError
+from monitor.sources import Source, open_source
+
+pytestmark = pytest.mark.real
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def address(postgres_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("LOG_DATABASE", postgres_address)
+    with psycopg.connect(postgres_address) as connection:
+        connection.execute('CREATE SCHEMA "Models"')
+        connection.execute(
+            'CREATE TABLE "Models"."my log" (id bigint, at timestamptz, local timestamp, day date, code varchar,'
+            " amount numeric(10, 2), ok boolean, ratio real, note jsonb, "
+            'epoch bigint, key uuid DEFAULT gen_random_uuid())'
+        )
+        connection.execute(
+            'INSERT INTO "Models"."my log" SELECT n, %(s)s + n * interval \'1 hour\', timestamp \'2026-01-01\' + n *'
+            " interval '1 hour', date '2026-01-01' + n / 24, CASE WHEN mod(n, 2) = 0 THEN 'é' END, n * 1.25, mod(n, 2) = 0,"
+            " 0.5, '{\"a\": 1}', 1767225600 + n * 3600 FROM generate_series(0, 99) n",
+            {"s": START},
+        )
+    return postgres_address
+
+
+def log_source(table: str = "Models.my log", zone: str = "UTC") -> Source:
+    return open_source(SourceSection(database=Secret("env", "LOG_DATABASE"), table=table), ZoneInfo(zone))
+
+
+def test_columns_and_range_are_read_with_their_types(address: str) -> None:
+    """Numbers, text, dates and times come as in a file; what has no counterpart comes as text."""
+    end = START + timedelta(hours=12)
+    table = log_source().read(None, timestamp="at", start=START + timedelta(hours=10), end=end)
+    assert table.schema == log_source().schema()
+    assert table["at"].type == pa.timestamp("us", "UTC")
+    row = table.slice(1, 1).to_pylist()[0]
+    assert row | {"key": ""} == {
+        "id": 11, "at": START + timedelta(hours=11), "local": datetime(2026, 1, 1, 11), "day": date(2026, 1, 1),
+        "code": None, "amount": 13.75, "ok": False, "ratio": 0.5, "note": '{"a": 1}', "epoch": 1767265200, "key": "",
+    }
+    assert table["id"].to_pylist() == [10, 11, 12]
+
+
+@pytest.mark.parametrize(("column", "first"), [("at", 23), ("local", 24), ("day", 24), ("epoch", 23)])
+def test_every_kind_of_timestamp_finds_its_rows(address: str, column: str, first: int) -> None:
+    """Naive times and dates are local to the model's zone, here an hour ahead of UTC."""
+    start = datetime(2026, 1, 1, 23, tzinfo=UTC)
+    table = log_source(zone="Europe/Paris").read(["id"], timestamp=column, start=start)
+    assert table["id"].to_pylist() == list(range(first, 100))
+
+
+def test_the_fingerprint_and_the_content_follow_every_change(address: str) -> None:
+    """Rows added and labels changed are noticed; reading changes nothing."""
+    source = log_source()
+    marks = [(source.fingerprint(), source.content_id())]
+    assert source.content_id() == marks[0][1]
+    with psycopg.connect(address) as writer:
+        writer.execute('INSERT INTO "Models"."my log" (id) VALUES (1)')
+    marks.append((source.fingerprint(), source.content_id()))
+    with psycopg.connect(address) as writer:
+        writer.execute('UPDATE "Models"."my log" SET code = \'x\' WHERE id = 5')
+    marks.append((source.fingerprint(), source.content_id()))
+    assert len({mark for mark, _ in marks}) == len({content for _, content in marks}) == 3
+
+
+def test_views_and_partitions_are_tables_too(address: str) -> None:
+    """Whatever can be selected from can be a source."""
+    with psycopg.connect(address) as writer:
+        writer.execute('CREATE VIEW recent AS SELECT id, at FROM "Models"."my log" WHERE id > 97')
+        writer.execute("CREATE TABLE parts (id int, at timestamptz) PARTITION BY RANGE (id)")
+        writer.execute("CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)")
+    assert log_source("recent").read(["id"], timestamp="at")["id"].to_pylist() == [98, 99]
+    before = log_source("parts").fingerprint(), log_source("recent").fingerprint()
+    assert log_source("parts").read(None).num_rows == 0
+    with psycopg.connect(address) as writer:
+        writer.execute("INSERT INTO parts VALUES (1, now())")
+        writer.execute('INSERT INTO "Models"."my log" (id) VALUES (200)')
+    after = log_source("parts").fingerprint(), log_source("recent").fingerprint()
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_nothing_can_be_written(address: str) -> None:
+    """A view that writes when it is read is refused by the server."""
+    with psycopg.connect(address) as writer:
+        writer.execute("CREATE SEQUENCE counter")
+        writer.execute("CREATE VIEW sly AS SELECT nextval('counter') AS id")
+    with pytest.raises(SourceError, match="read-only transaction"):
+        log_source("sly").read(None)
+
+
+@pytest.mark.parametrize(("table", "columns", "sentence"), [
+    ("nowhere", None, 'relation "nowhere" does not exist'),
+    ('x"; DROP TABLE y; --', None, "does not exist"),
+    ("Models.my log", ["colour"], "has no column colour, expected it beside id, at"),
+])
+def test_what_is_not_there_is_one_sentence(
+    address: str, table: str, columns: list[str] | None, sentence: str
+) -> None:
+    """Missing tables and columns are named; a table's name is only a name."""
+    with pytest.raises(SourceError, match=sentence):
+        log_source(table).read(columns)
+
+
+def test_no_error_shows_the_password(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password, a dead server and a malformed address keep the secret."""
+    secret = "hunter2secret"
+    wrong = psycopg.conninfo.make_conninfo(address, password=secret)
+    dead = psycopg.conninfo.make_conninfo(address, password=secret, port="1")
+    for text in (wrong, dead, f"postgresql://u:{secret}@h:port:1/x", f"password {secret}"):
+        monkeypatch.setenv("LOG_DATABASE", text)
+        with pytest.raises(SourceError, match="table Models.my log") as error:
+            log_source().read(None)
+        assert secret not in str(error.value)
+        assert error.value.__suppress_context__
