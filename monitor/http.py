@@ -1,8 +1,8 @@
 """The only outgoing HTTP: one request, one answer, nothing repeated and nothing followed.
 
-No redirects, no retries, no netrc, and no proxy from the environment: a proxy would resolve the name itself and
-so pass by the address check. Addresses are checked when the socket opens: link-local ones and cloud metadata
-services are refused always, whatever name leads there; other internal addresses are normal here.
+No redirects, no retries, no netrc, and no proxy from the environment: a proxy would resolve the name itself
+and so pass by the address check. Addresses are checked when the socket opens: link-local ones and cloud
+metadata services are refused always, whatever name leads there; other internal addresses are normal here.
 """
 
 import ipaddress

@@ -1,0 +1,7 @@
+"""Asking for retrains: evidence, the outbox and its pipelines, and a person's hand on a request."""
+
+from monitor.retrain.evidence import event
+from monitor.retrain.hand import resolve, retry
+from monitor.retrain.outbox import Outbox, new_dispatch
+
+__all__ = ["Outbox", "event", "new_dispatch", "resolve", "retry"]

@@ -63,20 +63,21 @@ class Requests(Measured):
         return None if row is None else rows.dispatch_of(row)
 
     def add_dispatch(self, dispatch: Dispatch, episode: Episode | None = None) -> None:
-        """Write a person's request, with its episode where that is new or changed.
+        """Write a person's request, with its episode where that is new; it takes the place of a standing need.
 
-        Raises UsageError when another need of the model stands, or this attempt exists already.
+        Raises UsageError when a request of the model is under way, or this one exists already.
         """
         with self._db.transaction():
-            standing = self.open_episode(dispatch.model)
-            if episode is not None and standing is not None and standing.id != episode.id:
+            under_way = self.in_flight(dispatch.model, dispatch.created_at, timedelta(0))
+            if under_way is not None:
                 raise UsageError(
-                    f"{dispatch.model} has an open need already ({standing.trigger}: {standing.reason})"
+                    f"{dispatch.model} has a request under way, {under_way.id} ({under_way.state}); "
+                    "wait for its end, or driftd resolve it"
                 )
             if self.dispatch(dispatch.id) is not None:
                 raise UsageError(f"the request {dispatch.id} exists already; expected a new attempt")
             if episode is not None:
-                self._save_episode(episode)
+                self._replace_need(episode, dispatch.created_at)
             self._save_dispatch(dispatch, self._newest_window(dispatch))
 
     def next_attempt(self, episode_id: str) -> int:
@@ -170,6 +171,17 @@ class Requests(Measured):
                WHERE episode_id = ? AND state = 'pending' AND unclear = 0""",
             stamp(at), reason, episode_id,
         )
+
+    def _replace_need(self, episode: Episode, at: datetime) -> None:
+        standing = self.open_episode(episode.model)
+        if standing is not None and standing.id != episode.id:
+            self._end(replace(standing, state=EpisodeState.SUPERSEDED, reason=episode.reason), at)
+        self._save_episode(episode)
+
+    def _end(self, episode: Episode, at: datetime) -> None:
+        """Write an episode that has ended, and take back what was never sent of it."""
+        self._save_episode(episode)
+        self._withdraw(episode.id, episode.reason, at)
 
     def _newest_window(self, dispatch: Dispatch) -> int:
         row = self._db.one(

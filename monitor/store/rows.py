@@ -40,6 +40,7 @@ class Known:
     labelled: int
     mature: bool
     reference_id: str
+    first_rows: int                      # what revision 0 counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def window_of(row: Row) -> Window:
 def known_of(row: Row) -> Known:
     return Known(
         window=window_of(row), revision=row["revision"], rows=row["row_count"], labelled=row["labelled"],
-        mature=bool(row["mature"]), reference_id=row["reference_id"],
+        mature=bool(row["mature"]), reference_id=row["reference_id"], first_rows=row["row_count"] - row["late"],
     )
 
 

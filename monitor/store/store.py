@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor.decide.history import History
-from monitor.records import Dispatch, Episode, EpisodeState, Firing, Message, Reference, Snapshot, Verdict
+from monitor.decide import History, supersede
+from monitor.records import Dispatch, Episode, Firing, Message, Reference, Snapshot, Verdict
 from monitor.store import rows
 from monitor.store.database import Database, stamp, sure
 from monitor.store.files import Lock, migrate, open_database, prepare
@@ -17,9 +17,10 @@ from monitor.store.requests import Requests
 class Store(Requests, People):
     """Thread safe. Open it with `open` or `memory`; close it, or use it in a `with`."""
 
-    def __init__(self, database: Database, lock: Lock | None = None) -> None:
+    def __init__(self, database: Database, lock: Lock | None = None, folder: Path | None = None) -> None:
         self._db = database
         self._held = lock
+        self.folder = folder                     # None in memory
 
     @classmethod
     def open(cls, path: Path, *, exclusive: bool = True) -> "Store":
@@ -30,7 +31,7 @@ class Store(Requests, People):
         prepare(path)
         lock = Lock(path) if exclusive else None
         try:
-            return cls(open_database(path, locked=exclusive), lock)
+            return cls(open_database(path, locked=exclusive), lock, path)
         except BaseException:
             if lock is not None:
                 lock.release()
@@ -75,19 +76,16 @@ class Store(Requests, People):
                 "model_version": ref.model_version, "origin": ref.origin, "since": stamp(ref.since),
                 "installed_at": stamp(at),
             })
-            self._supersede(ref, at)
+            standing = self.open_episode(ref.model)
+            if standing is not None:
+                self._end(supersede(standing), at)
             return True
 
-    def _supersede(self, ref: Reference, at: datetime) -> None:
-        standing = self.open_episode(ref.model)
-        if standing is None:
-            return
-        reason = f"a new reference came: {ref.model_version or ref.id}"
-        self._db.run(
-            "UPDATE episodes SET state = ?, reason = ? WHERE id = ?",
-            EpisodeState.SUPERSEDED, reason, standing.id,
-        )
-        self._withdraw(standing.id, reason, at)
+    def note(self, firing: Firing, message: Message) -> None:
+        """Remember and tell what was seen without a window, such as a source that cannot be read."""
+        with self._db.transaction():
+            self._save_firing([firing])
+            self.add_message(message)
 
     def commit(
         self,
@@ -103,13 +101,17 @@ class Store(Requests, People):
     ) -> bool:
         """Write one check in one transaction; True when all of it was taken.
 
-        When the model's reference is no longer `expected_reference` only the snapshot is kept. A revision
-        that is known already changes nothing. `withdraw` takes back what was never sent of `episode`.
+        When the model's reference is no longer `expected_reference`, or a person's request came in between,
+        only the snapshot is kept. A revision that is known already changes nothing. `withdraw` takes back what
+        was never sent of `episode`.
         """
         with self._db.transaction():
             snapshot_id = self._save_snapshot(snapshot)
             current = self.reference(snapshot.window.model)
             if snapshot_id is None or current is None or current.id != expected_reference:
+                return False
+            standing = self.open_episode(snapshot.window.model)
+            if episode is not None and standing is not None and standing.id != episode.id:
                 return False
             if verdict is not None:
                 self._db.insert("verdicts", rows.verdict_row(snapshot_id, verdict))

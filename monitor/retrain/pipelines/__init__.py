@@ -1,0 +1,69 @@
+"""Where retrain requests go: one file per kind, loaded only when configured."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from monitor.config.model import Pipeline as PipelineSection
+from monitor.records import Dispatch, DispatchState
+
+Key = Literal["native", "findable", "blind"]
+KINDS = {
+    "webhook": "monitor.retrain.pipelines.webhook:Webhook",
+    "github": "monitor.retrain.pipelines.github:Github",
+    "command": "monitor.retrain.pipelines.command:Command",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a successful run says it made."""
+
+    model_version: str | None = None
+    reference: str | None = None             # path of the rows to compare with from now on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a pipeline made of a request. `pending`: surely not taken, send again. `abandoned`: rejected."""
+
+    state: DispatchState
+    reason: str | None = None
+    handle: str | None = None
+    url: str | None = None
+    retry_after: timedelta | None = None
+    result: Result | None = None
+
+
+class Pipeline(Protocol):
+    """A place that retrains. No method raises for what the other side does: that is an Answer."""
+
+    def key(self) -> Key:
+        """How a repeat is kept from starting a second run: it knows our ids, can be searched, or neither."""
+        ...
+
+    def submit(self, dispatch: Dispatch) -> Answer:
+        """Hand the request over, once."""
+        ...
+
+    def find(self, dispatch: Dispatch) -> Answer | None:
+        """Look for the run of this request; None when there is none (yet). An unclear look is `ambiguous`."""
+        ...
+
+    def follow(self, dispatch: Dispatch) -> Answer:
+        """Ask how the run is; trouble in asking leaves the state as it was."""
+        ...
+
+    def check(self) -> list[str]:
+        """Whether a request could go out now, starting nothing: problems and lines to paste."""
+        ...
+
+
+def open_pipeline(section: PipelineSection, state_dir: Path | None = None) -> Pipeline:
+    """Build the pipeline of a configuration section; `state_dir` keeps the runs of commands (to check: none)."""
+    module, name = KINDS[section.kind].split(":")
+    made: Any = getattr(import_module(module), name)(section, state_dir)
+    pipeline: Pipeline = made
+    return pipeline

@@ -1,0 +1,155 @@
+"""The evidence that travels with a retrain request: a structured CloudEvent, always under 20 kB."""
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from monitor.config.model import ModelSection
+from monitor.records import SCHEMA_VERSION, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
+from monitor.times import format_moment
+
+TYPE = "io.driftd.retrain.requested"
+LIMIT = 20_000                               # bytes of the whole event
+SHORT_LIMIT = 2_000                          # bytes of the form that fits one workflow input
+COLUMNS = 40                                 # drifted columns named at most
+REASON_LENGTH = 600
+PERFORMANCE = (
+    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier",
+    "mae", "rmse", "r2", "mape", "bias",
+)
+
+
+def event(
+    dispatch_id: str,
+    model: ModelSection,
+    snapshot: Snapshot | None,
+    verdict: Verdict | None,
+    reference: Reference,
+    now: datetime,
+    *,
+    metric: str | None = None,
+    reasons: Sequence[str] = (),
+) -> str:
+    """Write the CloudEvent 1.0 (JSON format) of one request, as JSON text.
+
+    `metric` is the one the model is judged by (default: the model's own). Snapshot and verdict are None when
+    a person asks before anything was measured; `reasons` are a person's, set before the verdict's.
+    """
+    data = _data(model, snapshot, verdict, reference, metric or model.metric, reasons)
+    whole = {
+        "specversion": "1.0",
+        "id": dispatch_id,
+        "source": f"driftd/{_uri_part(model.name)}",
+        "type": TYPE,
+        "subject": model.name,
+        "time": format_moment(now),
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    return _fitted(whole)
+
+
+def with_id(body: str, dispatch_id: str) -> str:
+    """The same event under the id of another attempt."""
+    return _text(json.loads(body) | {"id": dispatch_id})
+
+
+def short(body: str) -> str:
+    """The gist of an event in at most SHORT_LIMIT bytes of JSON, for places with little room."""
+    whole = json.loads(body)
+    data = whole.get("data", {})
+    gist = {name: data.get(name) for name in ("schema_version", "model", "window", "triggers", "accuracy")}
+    gist |= {"id": whole.get("id"), "reasons": list(data.get("reasons", []))}
+    while len(_text(gist).encode()) > SHORT_LIMIT and gist["reasons"]:
+        gist["reasons"].pop()
+    return _text(gist) if len(_text(gist).encode()) <= SHORT_LIMIT else _text({"id": whole.get("id")})
+
+
+def _data(
+    model: ModelSection,
+    snapshot: Snapshot | None,
+    verdict: Verdict | None,
+    reference: Reference,
+    metric: str | None,
+    reasons: Sequence[str],
+) -> dict[str, Any]:
+    scores = snapshot.scores if snapshot else ()
+    said = [*reasons, *(verdict.reasons if verdict else ())]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": model.name,
+        "model_version": (snapshot.model_version if snapshot else None) or reference.model_version,
+        "window": _window(snapshot.window) if snapshot else None,
+        "revision": snapshot.revision if snapshot else None,
+        "rows": snapshot.rows if snapshot else None,
+        "labelled": snapshot.labelled if snapshot else None,
+        "triggers": list(verdict.fired) if verdict else [],
+        "reasons": [reason[:REASON_LENGTH] for reason in said],
+        "accuracy": _accuracy(scores, metric),
+        "regret": next((s.reason for s in scores if s.metric == "regret" and s.reason), None),
+        "drifted_columns": _drifted(scores),
+        "reference": {
+            "id": reference.id, "model_version": reference.model_version, "origin": reference.origin,
+        },
+        "config_hash": snapshot.config_hash if snapshot else None,
+    }
+
+
+def _window(window: Window) -> dict[str, str]:
+    return {"start": format_moment(window.start), "end": format_moment(window.end)}
+
+
+def _accuracy(scores: Sequence[Score], metric: str | None) -> dict[str, Any] | None:
+    """The primary metric now and on the reference; without a name the first performance score."""
+    names = PERFORMANCE if metric is None else (metric,)
+    whole = [s for s in scores if s.metric in names and s.column is None and s.segment is None]
+    if not whole:
+        return None
+    s = whole[0]
+    return {
+        "metric": s.metric, "now": _finite(s.value), "before": _finite(s.reference),
+        "low": _finite(s.low), "high": _finite(s.high), "provisional": s.provisional, "n": s.n,
+    }
+
+
+def _drifted(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Drifted columns, the farthest beyond their thresholds first."""
+    found = [s for s in scores if s.metric == "drift" and s.status == ScoreStatus.DRIFTED and s.column]
+    found.sort(key=_excess, reverse=True)
+    return [
+        {"column": s.column, "method": s.method, "value": _finite(s.value), "threshold": _finite(s.threshold)}
+        for s in found[:COLUMNS]
+    ]
+
+
+def _excess(score: Score) -> float:
+    """How many times over the threshold a distance is (for a p-value: how many times under)."""
+    value, threshold = score.value or 0.0, score.threshold or 0.0
+    if value >= threshold:
+        return value / threshold if threshold else value
+    return threshold / max(value, 1e-300)
+
+
+def _finite(number: float | None) -> float | None:
+    """JSON has no infinity."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _fitted(whole: dict[str, Any]) -> str:
+    """Drop columns, then reasons, from the end until the event fits."""
+    data = whole["data"]
+    for name in ("drifted_columns", "reasons", "triggers"):
+        while len(_text(whole).encode()) >= LIMIT and data[name]:
+            data[name].pop()
+            data["trimmed"] = True
+    return _text(whole)
+
+
+def _uri_part(name: str) -> str:
+    return "".join(c if (c.isalnum() and c.isascii()) or c in "-._~" else "_" for c in name)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,73 @@
+"""What HTTP answers to a retrain request mean; the success of each kind is its own matter."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from monitor.http import NotSent, Refused, Reply, Unclear
+from monitor.records import DispatchState
+from monitor.retrain.pipelines import Answer
+from monitor.times import utcnow
+
+LONGEST_WAIT = timedelta(days=1)
+RATE_LIMIT_WAIT = timedelta(minutes=1)       # where a rate limit does not say how long
+UNCLEAR_STATUSES = (408, 500, 502, 503, 504)
+
+
+def failure(reply: Reply, where: str) -> Answer:
+    """Read an answer that is no success."""
+    status = reply.status
+    if status == 410:
+        return _rejected(f"{where} says it is disabled for good (410); nothing more is sent, remove it or ask there")
+    if 300 <= status < 400:
+        return _rejected(f"{where} redirects ({status}), never followed; configure the final address")
+    wait = waiting_time(reply)
+    if status in (425, 429) or (status in (403, 503) and wait is not None):
+        reason = f"{where} asks to wait ({status})"
+        return Answer(state=DispatchState.PENDING, reason=reason, retry_after=wait or RATE_LIMIT_WAIT)
+    if status in (401, 403):
+        return _rejected(f"{where} does not accept our credential ({status}); renew it, then driftd retry")
+    if status in UNCLEAR_STATUSES or status >= 500 or status < 300:
+        reason = f"{where} answered {status}: it may have been accepted"
+        return Answer(state=DispatchState.AMBIGUOUS, reason=reason)
+    return _rejected(f"{where} rejects the request ({status}); look at its log, then driftd retry")
+
+
+def trouble(error: NotSent | Unclear) -> Answer:
+    """Read an exchange that ended without an answer."""
+    if isinstance(error, Refused):
+        return _rejected(str(error))
+    state = DispatchState.PENDING if isinstance(error, NotSent) else DispatchState.AMBIGUOUS
+    return Answer(state=state, reason=str(error))
+
+
+def waiting_time(reply: Reply) -> timedelta | None:
+    """How long the answer asks to wait: Retry-After, or the end of an exhausted rate limit."""
+    given = _headers(reply)
+    if (after := given.get("retry-after")) is not None:
+        return _bounded(_retry_after(after))
+    if given.get("x-ratelimit-remaining") == "0" and given.get("x-ratelimit-reset", "").isdigit():
+        return _bounded(datetime.fromtimestamp(int(given["x-ratelimit-reset"]), UTC) - utcnow())
+    return RATE_LIMIT_WAIT if b"rate limit" in reply.body.lower() else None
+
+
+def _retry_after(text: str) -> timedelta:
+    """Seconds or an HTTP date (RFC 9110, 10.2.3)."""
+    try:
+        if text.strip().isdigit():
+            return timedelta(seconds=min(int(text), LONGEST_WAIT.total_seconds()))
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - utcnow()
+    except (ValueError, TypeError):
+        return RATE_LIMIT_WAIT
+
+
+def _bounded(wait: timedelta) -> timedelta:
+    return min(max(wait, timedelta(seconds=1)), LONGEST_WAIT)
+
+
+def _headers(reply: Reply) -> dict[str, str]:
+    return {name.lower(): value for name, value in reply.headers.items()}
+
+
+def _rejected(reason: str) -> Answer:
+    return Answer(state=DispatchState.ABANDONED, reason=reason)

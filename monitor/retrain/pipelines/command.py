@@ -1,0 +1,141 @@
+"""A command on this machine, without a shell. It outlives the daemon; its exit is the outcome.
+
+Every request has a folder of its own, `runs/<id>/`, and `run_command` to look after it:
+evidence.json, plan.json (what to run), started (made once, so an id never starts twice), output.log,
+result.json (what the command may say), exit.json (how it ended), lock (held while it runs).
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from monitor.config.model import CommandPipeline
+from monitor.config.values import Secret
+from monitor.records import Dispatch, DispatchState
+from monitor.retrain.pipelines import Answer, Key, Result
+from monitor.retrain.pipelines.run_command import ALREADY, write_private
+
+START_SECONDS = 60
+
+
+class Command:
+    def __init__(self, section: CommandPipeline, state_dir: Path | None) -> None:
+        self._section = section
+        self._runs = (state_dir or Path(os.devnull)).resolve() / "runs"
+
+    def key(self) -> Key:
+        return "native"
+
+    def submit(self, dispatch: Dispatch) -> Answer:
+        """Start the command detached; a second time for the same id answers how the first is doing."""
+        folder = self._runs / dispatch.id
+        if (folder / "started").exists():
+            return self.follow(dispatch)
+        if problems := self.check():
+            return Answer(state=DispatchState.ABANDONED, reason=problems[0])
+        environment = self._environment(dispatch, folder)
+        self._prepare(folder, dispatch)
+        return self._start(folder, environment, dispatch)
+
+    def find(self, dispatch: Dispatch) -> Answer | None:
+        return self.follow(dispatch) if (self._runs / dispatch.id / "started").exists() else None
+
+    def follow(self, dispatch: Dispatch) -> Answer:
+        folder = self._runs / dispatch.id
+        running = _locked(folder)                # looked at first: it may end while we look
+        if (ended := _read_json(folder / "exit.json")) is not None:
+            return _outcome(ended, folder)
+        if running:
+            return Answer(state=DispatchState.RUNNING, handle=str(folder), reason="the command runs")
+        reason = f"the command was killed before it could say how it ended; see {folder}/output.log"
+        return Answer(state=DispatchState.FAILED, handle=str(folder), reason=reason)
+
+    def check(self) -> list[str]:
+        """Whether the command can be found."""
+        if shutil.which(self._section.command[0]) is None:
+            return [f"the command {self._section.command[0]} is not there or may not be executed"]
+        return []
+
+    def _prepare(self, folder: Path, dispatch: Dispatch) -> None:
+        self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_private(folder / "evidence.json", dispatch.body)
+        plan = {"command": self._section.command, "timeout": self._section.timeout.total_seconds()}
+        write_private(folder / "plan.json", json.dumps(plan))
+
+    def _start(self, folder: Path, environment: dict[str, str], dispatch: Dispatch) -> Answer:
+        """Run the keeper; it answers as soon as the command is about to start."""
+        keeper = [sys.executable, "-m", "monitor.retrain.pipelines.run_command", str(folder)]
+        try:
+            done = subprocess.run(
+                keeper, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, start_new_session=True, timeout=START_SECONDS, check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = f"whether the command started is not known: {type(error).__name__}"
+            return Answer(state=DispatchState.AMBIGUOUS, reason=reason)
+        if done.returncode == ALREADY:
+            return self.follow(dispatch)
+        if done.returncode != 0:
+            reason = f"the keeper of the command ended with {done.returncode}; see {folder}"
+            return Answer(state=DispatchState.AMBIGUOUS, reason=reason)
+        return Answer(state=DispatchState.RUNNING, handle=str(folder), reason="the command runs")
+
+    def _environment(self, dispatch: Dispatch, folder: Path) -> dict[str, str]:
+        """The daemon's own environment, the configured additions, and ours. Raises ConfigError."""
+        added = {
+            name: value.reveal() if isinstance(value, Secret) else value
+            for name, value in self._section.environment.items()
+        }
+        return os.environ | added | {
+            "DRIFTD_ID": dispatch.id,
+            "DRIFTD_MODEL": dispatch.model,
+            "DRIFTD_EVIDENCE": str(folder / "evidence.json"),
+            "DRIFTD_RESULT": str(folder / "result.json"),
+        }
+
+
+def _outcome(ended: dict[str, Any], folder: Path) -> Answer:
+    reason, handle = str(ended.get("reason")), str(folder)
+    if ended.get("code") != 0:
+        reason += f"; see {folder}/output.log"
+        return Answer(state=DispatchState.FAILED, handle=handle, reason=reason)
+    result, flaw = _result(folder / "result.json")
+    return Answer(state=DispatchState.SUCCEEDED, handle=handle, reason=reason + flaw, result=result)
+
+
+def _result(path: Path) -> tuple[Result | None, str]:
+    """What the command said it made, or what is wrong with how it said so."""
+    if not path.exists():
+        return None, ""
+    said = _read_json(path) or {}
+    version, reference = said.get("model_version"), said.get("reference")
+    if not isinstance(version, str | None) or not isinstance(reference, str | None) or not (version or reference):
+        return None, f'; {path} could not be used, expected {{"model_version": "…", "reference": "path"}}'
+    return Result(model_version=version, reference=reference), ""
+
+
+def _locked(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
