@@ -1,0 +1,102 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from monitor.errors import SourceError
+from monitor.sources.ids import row_ids
+from monitor.sources.labels import drop_duplicates, join_labels
+from monitor.sources.sample import sample
+
+
+def test_the_newest_label_wins_and_every_row_keeps_its_place() -> None:
+    """Repeated ids in the log share a label; ids without one get null; text and numbers meet."""
+    log = pa.table({"id": [3, 1, 2, 1, None], "x": [0, 1, 2, 3, 4]})
+    times = [datetime(2026, 1, day, tzinfo=UTC) for day in (5, 9, 7, 8)]
+    labels = pa.table({"id": ["1", "1", "1", "2"], "y": [0, 1, 0, None], "known": times})
+    joined = join_labels(log, labels, "id", "y", "known")
+    assert joined["x"].to_pylist() == [0, 1, 2, 3, 4]
+    assert joined["y"].to_pylist() == [None, 1, None, 1, None]
+    assert joined["known"].to_pylist() == [None, times[1], None, times[1], None]
+
+
+def test_without_times_the_last_label_wins_and_replaces_the_logs_own() -> None:
+    """The labels' place is the authority."""
+    joined = join_labels(pa.table({"id": ["a"], "y": [7]}), pa.table({"y": [1, 2], "id": ["a", "a"]}), "id", "y", None)
+    assert joined.to_pydict() == {"id": ["a"], "y": [2]}
+
+
+def test_no_labels_yet_is_null_everywhere() -> None:
+    """An empty labels file is no failure; one without the column is."""
+    log = pa.table({"id": ["a"]})
+    empty = pa.table({"id": pa.array([], pa.null()), "y": pa.array([], pa.null())})
+    assert join_labels(log, empty, "id", "y", None)["y"].to_pylist() == [None]
+    with pytest.raises(SourceError, match="the labels: has no column y"):
+        join_labels(log, pa.table({"id": ["a"]}), "id", "y", None)
+
+
+def test_rows_logged_twice_count_once() -> None:
+    """The last of each id stays, in order; rows without id all stay."""
+    table = pa.table({"id": ["a", None, "b", "a", None], "x": [1, 2, 3, 4, 5]})
+    assert drop_duplicates(table, "id")["x"].to_pylist() == [2, 3, 4, 5]
+
+
+def test_ids_are_text_whatever_their_type() -> None:
+    """17, 17.0 and "17" are one id; a row without one gets the hash of the row."""
+    expected = ["17", "9007199254740993"]
+    assert row_ids(pa.table({"id": [17, 9007199254740993]}), "id").to_pylist() == expected
+    found = row_ids(pa.table({"id": [17.0, None], "x": [1, 2]}), "id").to_pylist()
+    assert found[0] == "17"
+    assert len(found[1]) == 16
+    with pytest.raises(SourceError, match="the id column key is missing"):
+        row_ids(pa.table({"id": [1]}), "key")
+
+
+def test_a_rows_hash_depends_on_its_values_only() -> None:
+    """Column order, row order and a file's choice of number type do not matter; values and names do."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    table = pa.table({"a": [1, 2], "b": ["x", None], "t": [moment, moment]})
+    other = pa.table({"t": [moment, moment], "b": ["x", None], "a": [1.0, 2.0]})
+    ids = row_ids(table, None).to_pylist()
+    assert row_ids(other, None).to_pylist() == ids
+    assert row_ids(table.take([1, 0]), None).to_pylist() == ids[::-1]
+    changed: list[Any] = [
+        table.set_column(0, "a", [[1, 3]]), table.set_column(1, "b", [["x", ""]]), table.rename_columns(["b", "a", "t"]),
+        table.set_column(2, "t", [[moment, moment + timedelta(microseconds=1)]]),
+    ]
+    assert len({row_ids(one, None)[1].as_py() for one in [table, *changed]}) == 5
+
+
+def test_a_hash_is_the_same_tomorrow_and_elsewhere() -> None:
+    """Boundaries of row windows are kept in the state, so the hash must never change."""
+    table = pa.table({"a": [1.5, None], "b": ["é", None], "c": [True, False]})
+    assert row_ids(table, None).to_pylist() == ["e818319f2f5c80eb", "592cab3610277b32"]
+
+
+def test_hashes_of_many_rows_differ() -> None:
+    """A hundred thousand rows of a few values each have a hundred thousand ids."""
+    n = np.arange(100_000)
+    table = pa.table({"a": n % 317, "b": n // 317, "c": pa.array([str(v % 7) for v in n])})
+    assert len(set(row_ids(table, None).to_pylist())) == 100_000
+
+
+def test_a_sample_keeps_the_same_rows_whatever_else_is_there() -> None:
+    """A smaller sample lies within a larger one, and a sample of a part is the part of the sample."""
+    table = pa.table({"id": [f"row-{n}" for n in range(20_000)]})
+    ids = table["id"].combine_chunks()
+    large, share = sample(table, ids, 5000)
+    small, _ = sample(table, ids, 1000)
+    half, half_share = sample(table.slice(0, 10_000), ids.slice(0, 10_000), 2600)
+    assert set(small["id"].to_pylist()) < set(large["id"].to_pylist())
+    assert half_share == pytest.approx(share, rel=0.1)
+    first = {f"row-{n}" for n in range(10_000)}
+    assert set(half["id"].to_pylist()) == {name for name in large["id"].to_pylist() if name in first}
+    assert share == large.num_rows / 20_000 <= 0.25
+
+
+def test_a_sample_of_few_rows_is_all_of_them() -> None:
+    """No sampling where none is needed."""
+    table = pa.table({"id": ["a"]})
+    assert sample(table, table["id"].combine_chunks(), 1) == (table, 1.0)
