@@ -85,7 +85,7 @@ def _as_if_acting(model: ModelSection) -> ModelSection:
 
 def _moments(model: ModelSection, workers: Runner) -> list[datetime]:
     """When something is due: each window's closing, and the maturity of its labels."""
-    look = {"model": model.model_dump(mode="json"), "stretch": None, "recount": [], "last": None}
+    look: dict[str, Any] = {"model": model.model_dump(mode="json"), "stretch": None, "recount": [], "last": None}
     extent = workers.run("monitor.observe:extent", look | {"as_of": utcnow().isoformat()})
     if extent["newest"] is None:
         raise CannotJudge(f"{model.name}: the log holds no rows, expected some to replay")

@@ -52,6 +52,7 @@ class Due:
     mature: bool
     first_rows: int | None               # what revision 0 counted: what is more now came late
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
+    last_row: datetime | None            # timestamp of the log's newest row
 
 
 class Checker:
@@ -82,7 +83,7 @@ class Checker:
             if not isinstance(error, CannotJudge) or isinstance(error, SourceError):
                 self._note_source(model, now, str(error))
             raise
-        self._note_source(model, now, None)
+        self._note_source(model, now, stale(model, survey, now))
         known = self._known(model, reference, now)
         first = self._store.last_window(name, spec(model.window, model.timezone)) is None
         due = due_windows(model, reference, survey, known, now, first=first)
@@ -196,6 +197,7 @@ class Checker:
             "mature": due.mature,
             "first_rows": due.first_rows,
             "earlier": due.earlier.isoformat() if due.earlier else None,
+            "newest": due.last_row.isoformat() if due.last_row else None,
             "config_hash": self._loaded.hash,
         }
         try:
@@ -262,12 +264,14 @@ def due_windows(
             continue
         mature = now >= tally.window.end + survey.maturity
         earlier = max((start for start in starts if start < tally.window.start), default=None)
-        one = _due(tally, before.get(tally.window), mature, earlier)
+        one = _due(tally, before.get(tally.window), mature, earlier, survey.newest)
         due += [one] if one else []
     return due[-1:] if first and model.since is None else due
 
 
-def _due(tally: Tally, known: Known | None, mature: bool, earlier: datetime | None) -> Due | None:
+def _due(
+    tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None
+) -> Due | None:
     if known is not None and not _grew(tally, known, mature):
         return None
     return Due(
@@ -277,6 +281,7 @@ def _due(tally: Tally, known: Known | None, mature: bool, earlier: datetime | No
         mature=mature,
         first_rows=known.first_rows if known else None,
         earlier=earlier,
+        last_row=last_row,
     )
 
 
@@ -285,6 +290,18 @@ def _grew(tally: Tally, known: Known, mature: bool) -> bool:
     if tally.rows > known.rows or (mature and not known.mature):
         return True
     return not known.mature and tally.labelled >= known.labelled + COVERAGE_STEP * tally.rows > known.labelled
+
+
+def stale(model: ModelSection, survey: Survey, now: datetime) -> str | None:
+    """Say that the newest row is too old, by `quality.stale`, else by the length of a window; None where it is not."""
+    size = model.window.size
+    limit = model.quality.stale or (None if isinstance(size, int) else size + model.window.lateness)
+    if limit is None or survey.newest is None or now - survey.newest <= limit:
+        return None
+    return (
+        f"{model.name}: the newest row is from {format_moment(survey.newest)}, expected one within "
+        f"{format_duration(limit)}; is the service still writing its log? (replay an old log with driftd backtest)"
+    )
 
 
 def _first_start(model: ModelSection, now: datetime) -> datetime:

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -253,12 +254,12 @@ class Survey:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def to_json(value: Any) -> Any:
-    """Return the JSON form (dicts, lists, str, numbers, None) of a record; times as ISO 8601 UTC, NaN as null."""
+def to_json(value: object) -> Any:
+    """Return the JSON form (dicts, lists, str, numbers, None) of a record; times as ISO 8601 UTC."""
     return _adapter(type(value)).dump_python(value, mode="json")
 
 

@@ -1,0 +1,38 @@
+"""`driftd demo`: the whole story on real data, with a real webhook and real retraining; only the clock is ours."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitor.times import utcnow
+
+if TYPE_CHECKING:
+    from monitor.demo.show import Show
+
+FOLDER = Path(".demo")
+
+
+def run(keep: bool | None) -> int:
+    """Play the story in ./.demo; then, on a terminal or with `keep`, go on as a daemon. Returns the exit code."""
+    from monitor.demo.show import Show
+    from monitor.demo.story import Story
+
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    show = Show()
+    with Story(FOLDER.resolve(), show) as story:
+        story.play()
+    if keep if keep is not None else sys.stdout.isatty():
+        return _stay(show)
+    return 0
+
+
+def _stay(show: "Show") -> int:
+    """Go on as the daemon would, with the clock where the data end."""
+    from monitor.daemon import run as run_daemon
+    from monitor.demo.world import CLOSED
+
+    offset = CLOSED - utcnow()
+    config = FOLDER / "driftd.toml"
+    show.stay("127.0.0.1:9745", str(config))
+    return run_daemon(config, clock=lambda: utcnow() + offset)

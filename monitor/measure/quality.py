@@ -21,15 +21,16 @@ def quality_scores(
     section: QualitySection,
     as_of: datetime,
     maturity: timedelta,
+    newest: datetime | None = None,
 ) -> list[Score]:
     """Score the window's data beside the reference's, as seen at `as_of`; rows older than `maturity` should
-    have labels.
+    have labels. `newest` is the timestamp of the log's newest row.
 
-    Shares are of the window's rows (missing) or of its present values (unseen, out of range). Without
-    `section.stale` staleness is told and not judged, but a window without rows is always stale.
+    Shares are of the window's rows (missing) or of its present values (unseen, out of range). Staleness is told;
+    only a window without rows is judged here, as breached.
     """
     scores = [Score(metric="rows", value=float(window.num_rows), n=window.num_rows)]
-    scores.append(_staleness(window, roles, section, as_of))
+    scores.append(_staleness(window.num_rows, newest, as_of))
     if roles.label is not None:
         old = as_of - maturity
         scores.append(_label_coverage(reference, window, roles.label))
@@ -171,16 +172,7 @@ def _until(table: pa.Table, timestamp: str, moment: datetime) -> pa.Table:
     return table.filter(pc.less_equal(times, pa.scalar(limit, times.type)))
 
 
-def _staleness(window: pa.Table, roles: Roles, section: QualitySection, as_of: datetime) -> Score:
-    score = Score(metric="staleness_seconds", n=window.num_rows)
-    if section.stale is not None:
-        score = replace(score, threshold=section.stale.total_seconds())
-    newest = pc.max(window[roles.timestamp]).as_py() if window.num_rows else None
-    if newest is None:                   # an empty source is a stale one
-        return replace(score, status=ScoreStatus.BREACHED, reason="the window has no rows")
-    value = (as_of - (newest if newest.tzinfo else newest.replace(tzinfo=UTC))).total_seconds()
-    score = replace(score, value=max(0.0, value))
-    if score.threshold is not None and value > score.threshold:
-        reason = f"the newest row is {value / 3600:.1f} hours old"
-        return replace(score, status=ScoreStatus.BREACHED, reason=reason)
-    return score
+def _staleness(rows: int, newest: datetime | None, as_of: datetime) -> Score:
+    age = None if newest is None else max(0.0, (as_of - newest).total_seconds())
+    score = Score(metric="staleness_seconds", value=age, n=rows)
+    return score if rows else replace(score, status=ScoreStatus.BREACHED, reason="the window has no rows")

@@ -90,7 +90,8 @@ def read_rows(
     """Read rows of a log or a reference: times in UTC, repeated ids once, labels joined where they live apart."""
     there = set(source.schema().names)
     wanted = None if columns is None else sorted((columns | {roles.timestamp}) & there)
-    moments = [c for c in (roles.label_timestamp,) if c in there and (wanted is None or c in wanted)]
+    when = roles.label_timestamp
+    moments = [when] if when and when in there and (wanted is None or when in wanted) else []
     table = source.read(wanted, timestamp=roles.timestamp, start=start, end=end, moments=moments)
     if roles.id and roles.id in table.column_names:
         table = drop_repeated(table, roles)

@@ -21,6 +21,15 @@ NEARLY_ALL = 0.99  # quantile of the reference's label delays at which a row cou
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """How the model is judged, where there are labels."""
+
+    task: Task
+    metric: str
+    sd: Score                            # of the metric over windows of the reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceData:
     """What stays the same from window to window."""
 
@@ -28,10 +37,8 @@ class ReferenceData:
     stretch: datetime | None             # its first moment, where it is the first stretch of the log
     table: pa.Table
     roles: Roles
-    task: Task | None                    # None where there are no labels
-    metric: str | None
+    performance: Performance | None      # None where there are no labels
     maturity: timedelta                  # age at which nearly all labels are known
-    sd: Score | None                     # of the metric over windows of the reference
 
 
 def load_reference(model: ModelSection, as_of: datetime, stretch: datetime | None) -> ReferenceData:
@@ -88,24 +95,23 @@ def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
     return find_roles(model.columns, found, facts(labels.read(None)) if labels else None, where)
 
 
-def _data(
-    model: ModelSection, id: str, stretch: datetime | None, table: pa.Table, roles: Roles
-) -> ReferenceData:
-    task, metric, sd = model.task, model.metric, None
-    if roles.label and pc.any(pc.is_valid(table[roles.label])).as_py():
-        task = task or guess_task(table[roles.label], table[roles.prediction])
-        metric = metric or default_metric(task, roles.probability is not None)
-        sd = metric_sd(list(_blocks(model, table, roles)), roles, task, metric)
+def _data(model: ModelSection, id: str, stretch: datetime | None, table: pa.Table, roles: Roles) -> ReferenceData:
     return ReferenceData(
         id=id,
         stretch=stretch,
         table=table,
         roles=roles,
-        task=task,
-        metric=metric,
+        performance=_performance(model, table, roles),
         maturity=_maturity(model, table, roles),
-        sd=sd,
     )
+
+
+def _performance(model: ModelSection, table: pa.Table, roles: Roles) -> Performance | None:
+    if not roles.label or not pc.any(pc.is_valid(table[roles.label])).as_py():
+        return None
+    task = model.task or guess_task(table[roles.label], table[roles.prediction])
+    metric = model.metric or default_metric(task, roles.probability is not None)
+    return Performance(task=task, metric=metric, sd=metric_sd(list(_blocks(model, table, roles)), roles, task, metric))
 
 
 def _maturity(model: ModelSection, table: pa.Table, roles: Roles) -> timedelta:

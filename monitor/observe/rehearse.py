@@ -8,30 +8,35 @@ import pyarrow as pa
 from monitor.config import ModelSection
 from monitor.measure import Challenger, fit, gains
 from monitor.records import Score, Window
-from monitor.reference import ReferenceData
+from monitor.observe.reference import Performance, ReferenceData
 from monitor.sources.log import Log, known_by
 
 KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
-_fitted: OrderedDict[tuple[str, str, datetime], Challenger | None] = OrderedDict()
+_fitted: OrderedDict[tuple[str, str, datetime], Challenger] = OrderedDict()
 
 
 def rehearsal_scores(
-    model: ModelSection, reference: ReferenceData, log: Log, rows: pa.Table, window: Window, earlier: datetime | None
+    model: ModelSection,
+    reference: ReferenceData,
+    judged: Performance,
+    log: Log,
+    rows: pa.Table,
+    window: Window,
+    earlier: datetime | None,
 ) -> list[Score]:
     """Score the challengers fitted at the window's start, and at `earlier`, on the window's labelled rows."""
-    challenger = _challenger(model, reference, log, window.start)
-    placebo = _challenger(model, reference, log, earlier) if earlier else None
-    assert reference.task is not None and reference.metric is not None
-    return gains(challenger, placebo, rows, reference.roles, reference.task, reference.metric)
+    challenger = _challenger(model, reference, judged, log, window.start)
+    placebo = _challenger(model, reference, judged, log, earlier) if earlier else None
+    return gains(challenger, placebo, rows, reference.roles, judged.task, judged.metric)
 
 
 def _challenger(
-    model: ModelSection, reference: ReferenceData, log: Log, moment: datetime
-) -> Challenger | None:
+    model: ModelSection, reference: ReferenceData, judged: Performance, log: Log, moment: datetime
+) -> Challenger:
     key = (model.model_dump_json(), reference.id, moment)
     if key not in _fitted:
         past = _past(model, reference, log, moment)
-        _fitted[key] = fit(past, reference.roles, reference.task, reference.metric, model.rehearsal.max_rows)
+        _fitted[key] = fit(past, reference.roles, judged.task, judged.metric, model.rehearsal.max_rows)
         while len(_fitted) > KEPT:
             _fitted.popitem(last=False)
     return _fitted[key]

@@ -27,8 +27,8 @@ from monitor.records import (
     from_json,
     to_json,
 )
-from monitor.reference import ReferenceData, load_reference, log_roles
-from monitor.rehearse import rehearsal_scores
+from monitor.observe.reference import Performance, ReferenceData, load_reference, log_roles
+from monitor.observe.rehearse import rehearsal_scores
 from monitor.sources.log import Log
 from monitor.sources.sample import sample
 from monitor.sources.trim import contains
@@ -62,10 +62,11 @@ class Look:
 def resolve(task: Payload) -> Payload:
     """Find the reference, the columns' parts, task and metric of a model: what `validate` shows."""
     reference = Look.read(task).reference()
+    judged = reference.performance
     return {
         "roles": to_json(reference.roles),
-        "task": reference.task,
-        "metric": reference.metric,
+        "task": judged.task if judged else None,
+        "metric": judged.metric if judged else None,
         "reference_rows": len(reference.table),
         "maturity_seconds": reference.maturity.total_seconds(),
     }
@@ -90,13 +91,14 @@ def survey(task: Payload) -> Any:
     begin = min([w.start for w in known] + [last.start if last else since])
     keys = log.keys(begin)
     times = keys[reference.roles.timestamp]
+    judged = reference.performance
     fresh = _closed(look, log, keys, last, max(since, pc.min(times).as_py() or since))
     found = Survey(
         reference_id=reference.id,
         reference_rows=len(reference.table),
         stretch=reference.stretch,
-        task=reference.task,
-        metric=reference.metric,
+        task=judged.task if judged else None,
+        metric=judged.metric if judged else None,
         first=pc.min(times).as_py(),
         newest=pc.max(times).as_py(),
         maturity=reference.maturity,
@@ -171,19 +173,21 @@ def _scores(
     look: Look, reference: ReferenceData, log: Log, table: pa.Table, rows: pa.Table, task: Payload
 ) -> Iterator[Score]:
     """Every score of the window; a part that fails yields one failed Score, and the others go on."""
-    model, roles = look.model, reference.roles
+    model, roles, judged = look.model, reference.roles, reference.performance
     parts: dict[str, Callable[[], Iterable[Score]]] = {
         "schema_changes": lambda: [schema_changes(reference.table.schema, log.schema(), roles)],
         "quality": lambda: quality_scores(
-            reference.table, table, roles, model.quality, as_of=look.as_of, maturity=reference.maturity
+            reference.table, table, roles, model.quality, look.as_of, reference.maturity, _moment(task["newest"])
         ),
-        "drift": lambda: drift_scores(reference.table, rows, roles, model.drift, model.window.min_rows),
+        "drift": lambda: drift_scores(
+            reference.table, rows, roles, model.drift, model.window.min_rows, judged.task if judged else None
+        ),
     }
-    if reference.task and reference.metric:
-        parts["performance"] = lambda: _performance(reference, rows, mature=task["mature"])
+    if judged:
+        parts["performance"] = lambda: _performance(reference, judged, rows, mature=task["mature"])
         if task["mature"] and model.rehearsal.enabled:
             parts["challenger_gain"] = lambda: rehearsal_scores(
-                model, reference, log, rows, from_json(Window, task["window"]), _moment(task["earlier"])
+                model, reference, judged, log, rows, from_json(Window, task["window"]), _moment(task["earlier"])
             )
     for name, part in parts.items():
         try:
@@ -193,19 +197,18 @@ def _scores(
             yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
 
 
-def _performance(reference: ReferenceData, rows: pa.Table, *, mature: bool) -> Iterator[Score]:
-    yield from performance_scores(
-        reference.table, rows, reference.roles, reference.task, reference.metric, provisional=not mature
+def _performance(reference: ReferenceData, judged: Performance, rows: pa.Table, *, mature: bool) -> list[Score]:
+    scores = performance_scores(
+        reference.table, rows, reference.roles, judged.task, judged.metric, provisional=not mature
     )
-    if reference.sd is not None:
-        yield reference.sd
+    return [*scores, judged.sd]
 
 
 def _status(model: ModelSection, scores: list[Score], rows: int) -> tuple[SnapshotStatus, str | None]:
     """The window as a whole: a source that went silent comes before a broken schema before too few rows."""
     by_name = {score.metric: score for score in scores}
     stale = by_name.get("staleness_seconds")
-    if stale is not None and stale.status is ScoreStatus.BREACHED and not rows:
+    if stale is not None and stale.status is ScoreStatus.BREACHED:
         return SnapshotStatus.SOURCE_FAILED, stale.reason
     schema = by_name.get("schema_changes")
     if schema is not None and schema.status is ScoreStatus.BREACHED:

@@ -1,0 +1,153 @@
+"""The story of the demo: two years of weeks, one after the other, through the daemon's own parts."""
+
+import base64
+import os
+import secrets
+import subprocess
+import sys
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from monitor.check import Checker
+from monitor.config import load
+from monitor.demo import world
+from monitor.demo.receiver import Receiver
+from monitor.demo.show import Policy, Show, Week
+from monitor.records import ScoreStatus
+from monitor.retrain import Outbox
+from monitor.store import Store
+from monitor.workers import Workers
+
+MODEL = "bikes"
+WEEK = timedelta(days=7)
+SECRET = "DRIFTD_DEMO_SECRET"
+
+CONFIG = """\
+# A model that predicts hourly bike rentals. Try: driftd status -c {folder}/driftd.toml
+[daemon]
+listen = "127.0.0.1:9745"
+
+[models.bikes]
+mode    = "act"
+version = "1"
+since   = 2011-06-06
+predictions = "log/*.parquet"
+reference   = "versions/{{version}}/reference.parquet"
+
+[models.bikes.retrain]
+pipeline = "ci"
+
+[pipelines.ci]
+kind   = "webhook"
+url    = "{url}"
+secret = {{ env = "DRIFTD_DEMO_SECRET" }}
+"""
+
+
+class Story:
+    """Everything the demo runs: a service, driftd's own parts, a receiver that retrains."""
+
+    def __init__(self, folder: Path, show: Show) -> None:
+        self._folder, self._show = folder, show
+        self._now = world.OPENED
+        self._rows = world.rentals()
+        self._weeks: list[Week] = []
+        self._retrains: list[datetime] = []
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        os.environ[SECRET] = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+        self._receiver = Receiver(os.environ[SECRET])
+        self._opened.callback(self._receiver.close)
+        self._first_model()
+        config = self._folder / "driftd.toml"
+        config.write_text(CONFIG.format(folder=self._folder.name, url=self._receiver.url), encoding="utf-8")
+        loaded = load(config)
+        self._store = self._opened.enter_context(Store.open(self._folder / "state"))
+        self._workers = self._opened.enter_context(Workers(2, 4096, timedelta(minutes=5), tasks_per_child=1000))
+        self._checker = Checker(loaded, self._store, self._workers, lambda: self._now)
+        self._outbox = Outbox(self._store, loaded.config.pipelines, lambda: self._now)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def play(self) -> None:
+        """Serve a week, look at it, retrain when asked; until the data end."""
+        self._show.begin(len(self._rows), world.OPENED, world.CLOSED)
+        with self._show.progress(int((world.CLOSED - world.OPENED) / WEEK)) as tick:
+            while self._now + WEEK <= world.CLOSED:
+                self._serve(self._now, self._now + WEEK)
+                self._now += WEEK
+                self._checker.check(MODEL)
+                self._outbox.send_due()
+                while not self._receiver.events.empty():
+                    self._retrain(self._receiver.events.get())
+                tick(self._now)
+        self._show.end(self._weeks, self._alarms(), self._policies())
+
+    def _first_model(self) -> None:
+        model = world.fit(world.between(self._rows, datetime.min.replace(tzinfo=world.OPENED.tzinfo), world.FIRST_FIT))
+        place = self._folder / "versions" / "1"
+        later = world.between(self._rows, world.OPENED, world.CLOSED)
+        before = world.between(self._rows, world.FIRST_FIT, world.OPENED)
+        world.write(world.predict(model, before, "1"), place / "reference.parquet")
+        world.write(world.predict(model, later, "1"), place / "answers.parquet")
+        self._version = "1"
+
+    def _answers(self, version: str) -> pa.Table:
+        return pq.read_table(self._folder / "versions" / version / "answers.parquet")
+
+    def _serve(self, start: datetime, end: datetime) -> None:
+        """The service answers for a week and logs what it said."""
+        rows = world.between(self._answers(self._version), start, end)
+        world.write(rows, self._folder / "log" / f"{start:%Y-%m-%d}.parquet")
+        self._weeks.append(Week(start, self._version, world.rmse(rows)))
+        self._show.served(self._weeks[-1])
+
+    def _retrain(self, event: dict[str, Any]) -> None:
+        """What the pipeline does with a request: fit, deploy; the new version is watched from now on."""
+        self._show.asked(self._now, event, self._weeks)
+        version = str(int(self._version) + 1)
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor.demo.retrain", str(self._folder), self._now.isoformat(), version],
+            check=True, capture_output=True, text=True,
+        )
+        self._version = version
+        self._retrains.append(self._now)
+        self._show.retrained(version, int(done.stdout))
+        self._checker.reload(load(self._folder / "driftd.toml"))
+        self._checker.check(MODEL)
+
+    def _alarms(self) -> tuple[int, int]:
+        """In how many windows the usual drift rule fired, of how many."""
+        scores = [score for one in self._store.snapshots(MODEL, metrics={"drifted_share"}) for score in one.scores]
+        return sum(score.status is ScoreStatus.DRIFTED for score in scores), len(scores)
+
+    def _policies(self) -> list[Policy]:
+        """What other policies would have cost, on the same weeks and with the same fit."""
+        count = len(self._retrains)
+        step = (world.CLOSED - world.OPENED) / (count + 1)
+        calendar = [world.OPENED + step * at for at in range(1, count + 1)]
+        return [
+            Policy("never retrain", 0, self._replayed([])),
+            Policy("a calendar, as often as driftd", count, self._replayed(calendar)),
+            Policy("driftd", count, [week.error for week in self._weeks]),
+        ]
+
+    def _replayed(self, moments: list[datetime]) -> list[float]:
+        """Weekly error of the model in service, had it been fitted anew at these moments."""
+        answers, errors = self._answers("1"), []
+        waiting = list(moments)
+        for week in self._weeks:
+            if waiting and waiting[0] <= week.start:
+                model = world.fit(world.labelled_by(self._rows, waiting.pop(0)))
+                later = world.between(self._rows, week.start, world.CLOSED)
+                answers = world.predict(model, later, "calendar")
+            errors.append(world.rmse(world.between(answers, week.start, week.start + WEEK)))
+        return errors
