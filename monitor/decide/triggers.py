@@ -78,7 +78,7 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     fired = was is not None and was.firing
     own = vote(case, trigger, case.snapshot, fired)
     judged = _newest_votes(case, trigger, fired)
-    yes = sum(one.yes is True for one in judged)
+    yes = sum(1 for one in judged if one.yes)
     enough = yes >= trigger.windows.m
     firing = fired if own.yes is None else enough
     words = own.words if own.yes is not None or not judged else f"{own.words}; before that {judged[0].words}"
