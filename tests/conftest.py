@@ -1,23 +1,16 @@
-"""Fixtures that several parts use."""
+"""In `.ci/run` no test is skipped: what is missing there (real servers, the shared data) is a failure."""
 
 import os
-from pathlib import Path
+from collections.abc import Generator
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-
-def absent(what: str) -> None:
-    """Skip a test whose real counterpart is not here; in `.ci/run` nothing is skipped, there it fails."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}, and CI=true: nothing is skipped there", pytrace=False)
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real data that lies beside the checkout."""
-    if not SHARED.is_dir():
-        absent(f"the shared data are not at {SHARED}")
-    return SHARED
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where DRIFTD_NO_SKIP is set."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("DRIFTD_NO_SKIP"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{reason} (nothing is skipped in .ci/run)"
+    return report
