@@ -27,7 +27,7 @@ class Moment:
 def speak(moment: Moment) -> dict[str, str]:
     """Names and sentences of the guards that speak, in the order of GUARDS."""
     said = {name: guard(moment) for name, guard in GUARDS.items()}
-    return {name: sentence for name, sentence in said.items() if sentence}
+    return {name: sentence for name, sentence in said.items() if sentence is not None}
 
 
 def fresh_labels(history: History, snapshot: Snapshot) -> int:
@@ -58,7 +58,7 @@ def _catching_up(moment: Moment) -> str | None:
 
 def _broken_data(moment: Moment) -> str | None:
     words = moment.firing.get(BROKEN_DATA)
-    return words and f"the data are broken: {words}"
+    return None if words is None else f"the data are broken: {words}"
 
 
 def _stale_source(moment: Moment) -> str | None:

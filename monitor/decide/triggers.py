@@ -221,7 +221,8 @@ def _unheard(trigger: TriggerSection, scores: Sequence[Score]) -> str:
 def _broken_data(case: Case) -> Judgement:
     """Built in: fires on any window whose data are broken, clears on a newest window whose data are whole."""
     if is_broken(case.snapshot):
-        return _built_in(case, BROKEN_DATA, True, case.snapshot.reason or _breaches(case.snapshot))
+        trouble = case.snapshot.reason or _breaches(case.snapshot) or "the schema changed"
+        return _built_in(case, BROKEN_DATA, True, trouble)
     whole = case.at_newest and case.snapshot.status is SnapshotStatus.OK
     words = "columns, types and nulls are as in the reference"
     return _built_in(case, BROKEN_DATA, False if whole else None, words)

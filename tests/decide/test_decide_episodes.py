@@ -15,12 +15,13 @@ from monitor.records import Action, Dispatch, Episode, EpisodeState, Score
 S = EpisodeState
 NEED = {"name": "low", "metric": "roc_auc", "below": 0.5, "action": "retrain"}
 BAD, GOOD = Score(metric="roc_auc", value=0.4), Score(metric="roc_auc", value=0.6)
+OPEN = (S.OPEN, S.SUPPRESSED, S.AWAITING_APPROVAL, S.REQUESTED)
 TABLE = {
     (None, Event.NEEDED): S.REQUESTED,
     (None, Event.GUARDED): S.SUPPRESSED,
     (S.SUPPRESSED, Event.NEEDED): S.REQUESTED,
-    **{(state, Event.CLEARS): S.CLEARED for state in (S.OPEN, S.SUPPRESSED, S.AWAITING_APPROVAL, S.REQUESTED)},
-    **{(state, Event.NEW_REFERENCE): S.SUPERSEDED for state in (S.OPEN, S.SUPPRESSED, S.AWAITING_APPROVAL, S.REQUESTED)},
+    **{(state, Event.CLEARS): S.CLEARED for state in OPEN},
+    **{(state, Event.NEW_REFERENCE): S.SUPERSEDED for state in OPEN},
 }
 
 
@@ -84,9 +85,8 @@ def test_one_need_at_a_time(made):
     """A second retrain trigger opens its own need only when the first has cleared, at a later window."""
     other = {"name": "rmse-up", "metric": "rmse", "above": 1.0, "action": "retrain"}
     high = Score(metric="rmse", value=2.0)
-    decisions, _ = made.play(made.model(NEED, other), [
-        made.snapshot(0, BAD, high), made.snapshot(1, BAD, high), made.snapshot(2, GOOD, high), made.snapshot(3, GOOD, high),
-    ])
+    stream = [made.snapshot(i, one, high) for i, one in enumerate((BAD, BAD, GOOD, GOOD))]
+    decisions, _ = made.play(made.model(NEED, other), stream)
     seen = [(d.episode.trigger, d.episode.state) if d.episode else None for d in decisions]
     assert seen == [("low", "requested"), None, ("low", "cleared"), ("rmse-up", "requested")]
 
@@ -94,7 +94,7 @@ def test_one_need_at_a_time(made):
 def test_one_window_opens_one_episode(made):
     """Revisions that take a need back and bring it again do not bring its id again."""
     stream = [made.snapshot(0, score, revision=i) for i, score in enumerate((BAD, GOOD, BAD))]
-    decisions, past = made.play(made.model(NEED), [*stream, made.snapshot(1, BAD)])
+    decisions, _ = made.play(made.model(NEED), [*stream, made.snapshot(1, BAD)])
     assert [d.request for d in decisions] == [True, False, False, True]
 
 
@@ -174,7 +174,8 @@ def test_every_verdict_explains_itself(made):
     page = explain(decisions[2].verdict, model)
     for words in (
         "flights, window 17 May 2013 to 24 May 2013, revision 0: suppress",
-        "low: roc_auc is 0.4 (limit 0.5). Votes, newest first: yes, no, yes (2 of 3 needed). It fires since 24 May 2013.",
+        "low: roc_auc is 0.4 (limit 0.5). Votes, newest first: yes, no, yes (2 of 3 needed).",
+        "It fires since 24 May 2013.",
         'guard observing: the model is in mode = "observe", it would have asked ci',
         "These guards have nothing against it: no-pipeline, paused",
         "ci would have been asked to retrain because of low, but for observing.",

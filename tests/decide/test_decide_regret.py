@@ -86,7 +86,7 @@ def test_an_accepted_request_is_the_payment(made):
     assert decisions[0].episode.id != decisions[1].episode.id
 
 
-@pytest.mark.parametrize("length, threshold", [(7, 0.02 / 0.05 * 30 / 7), (1, 0.02 / 0.05 * 30)])
+@pytest.mark.parametrize(("length", "threshold"), [(7, 0.02 / 0.05 * 30 / 7), (1, 0.02 / 0.05 * 30)])
 def test_a_price_becomes_sd_times_windows(made, length, threshold):
     """0.02 for 30 d is 0.02 / sd a window, for as many windows as there are in 30 days."""
     model = made.model({**PAYS, "above": "0.02 for 30d"}, window=WindowSection(size=f"{length}d"))

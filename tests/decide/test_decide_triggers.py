@@ -155,8 +155,9 @@ def test_windows_cut_another_way_do_not_count(made):
     assert not decision.verdict.fired
 
 
-NULLS = Score(metric="missing_share", column="age", value=0.9, status=ScoreStatus.BREACHED, reason="90% of age is missing")
-STALE = Score(metric="staleness_seconds", value=9e5, status=ScoreStatus.BREACHED, reason="newest row is 10 days old")
+BREACHED = ScoreStatus.BREACHED
+NULLS = Score(metric="missing_share", column="age", value=0.9, status=BREACHED, reason="90% of age is missing")
+STALE = Score(metric="staleness_seconds", value=9e5, status=BREACHED, reason="newest row is 10 days old")
 
 
 @pytest.mark.parametrize(

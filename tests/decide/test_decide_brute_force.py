@@ -1,0 +1,295 @@
+"""Random streams: `decide` beside a naive second writing of the same rules, and what must never happen."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.config.model import RetrainSection
+from monitor.decide import decide, supersede
+from monitor.decide.episodes import is_open
+from monitor.records import Reference, Score, ScoreStatus, SnapshotStatus
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+COOLDOWN, BUDGET, SPAN = 30 * HOUR, 2, 10 * DAY
+LIMITS = RetrainSection(pipeline="ci", cooldown="30h", budget="2 per 10d", min_labels=0)
+TRIGGERS = (
+    {"name": "acc", "metric": "accuracy", "below": 0.5, "clear": 0.6, "windows": "2 of 3", "action": "retrain"},
+    {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"},
+    {"name": "low", "metric": "accuracy", "below": 0.5},
+)
+GOOD, BROKEN, FAILED, THIN = (
+    SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED, SnapshotStatus.SOURCE_FAILED, SnapshotStatus.INSUFFICIENT_DATA,
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One check, and what the world did before it."""
+
+    back: int               # 0: a new window; k: the k-th newest is measured again
+    status: SnapshotStatus
+    accuracy: float | None
+    gain: float | None
+    mature: bool
+    newest: bool
+    acting: bool
+    paused: bool
+    hours: int
+    world: str
+
+
+looks = st.builds(
+    Look,
+    back=st.sampled_from([0, 0, 0, 1, 2]),
+    status=st.sampled_from([GOOD] * 6 + [BROKEN, FAILED, THIN]),
+    accuracy=st.sampled_from([None, 0.4, 0.4, 0.55, 0.7]),
+    gain=st.sampled_from([None, -1.0, 0.5, 1.5, 3.0]),
+    mature=st.sampled_from([True, True, False]),
+    newest=st.sampled_from([True, True, True, False]),
+    acting=st.sampled_from([True, True, True, False]),
+    paused=st.sampled_from([False, False, False, True]),
+    hours=st.integers(1, 60),
+    world=st.sampled_from(["nothing", "accepted", "accepted", "ended", "ended", "new reference"]),
+)
+
+
+class Naive:
+    """The rules once more, over plain lists and dicts: windows are whole numbers."""
+
+    def __init__(self):
+        self.seen = {}              # window -> Look, the newest revision only
+        self.first = 0              # first window of the current reference
+        self.fires = dict.fromkeys(("broken-data", "source", "acc", "pays", "low"), False)
+        self.need = None            # [trigger, window, state]
+        self.accepted = []
+        self.paid = 0               # windows below it are paid for
+
+    def accuracy_votes(self, retrain):
+        level = 0.6 if retrain and self.fires["acc"] else 0.5
+        votes = {}
+        for window, look in self.seen.items():
+            silent = look.status in (BROKEN, FAILED) or look.accuracy is None or (retrain and not look.mature)
+            votes[window] = None if silent else look.accuracy < level
+        return votes
+
+    def regret_votes(self):
+        votes, total = dict.fromkeys(self.seen), 0.0
+        for window in sorted(self.seen):
+            look = self.seen[window]
+            if window >= self.paid and look.status is GOOD and look.mature and look.gain is not None:
+                total = max(0.0, total + look.gain)
+                votes[window] = total > 2.0
+        return votes
+
+    def step(self, look, window, now, in_flight):
+        self.seen[window] = look
+        if look.status is BROKEN:
+            self.fires["broken-data"] = True
+        elif look.status is GOOD and window == max(self.seen):
+            self.fires["broken-data"] = False
+        if look.status is FAILED:
+            self.fires["source"] = True
+        elif window == max(self.seen):
+            self.fires["source"] = False
+        stands = {}
+        for name, votes, m, n in (
+            ("acc", self.accuracy_votes(True), 2, 3),
+            ("pays", self.regret_votes(), 1, 1),
+            ("low", self.accuracy_votes(False), 1, 1),
+        ):
+            newest = [votes[w] for w in sorted(votes, reverse=True) if votes[w] is not None][:n]
+            if votes[window] is not None:
+                self.fires[name] = newest.count(True) >= m
+            stands[name] = self.fires[name] and newest.count(True) >= m
+        return self.settle(look, stands, now, in_flight)
+
+    def settle(self, look, stands, now, in_flight):
+        guards = {
+            "observing": not look.acting,
+            "paused": look.paused,
+            "catching-up": not look.newest,
+            "broken-data": self.fires["broken-data"],
+            "stale-source": self.fires["source"],
+            "few-rows": look.status is THIN,
+            "run-in-flight": in_flight,
+            "cooldown": bool(self.accepted) and now - self.accepted[-1] < COOLDOWN,
+            "budget": sum(now - at < SPAN for at in self.accepted) >= BUDGET,
+        }
+        against = [name for name, speaks in guards.items() if speaks]
+        if self.need and self.need[2] in ("suppressed", "requested"):
+            name, _, state = self.need
+            if not self.fires[name]:
+                self.need[2] = "cleared"
+            elif state == "suppressed" and stands[name] and not against:
+                self.need[2] = "requested"
+                return True, against
+            return False, against
+        wanting = [name for name in ("acc", "pays") if stands[name]]
+        if wanting and (self.need is None or max(self.seen) > self.need[1]):
+            self.need = [wanting[0], max(self.seen), "suppressed" if against else "requested"]
+            return not against, against
+        return False, against
+
+    def new_reference(self):
+        self.first = max(self.seen, default=-1) + 1
+        self.seen = {}
+        self.need = None
+
+
+class World:
+    """The real thing and the naive one on the same stream, and every decision made."""
+
+    def __init__(self, made):
+        self.made, self.naive = made, Naive()
+        self.past, self.now, self.next = made.history(), made.START, 0
+        self.asked_at = None        # end of the newest window when the unanswered request was made
+        self.decisions = []
+
+    def answer(self, what):
+        """What happens to the request under way, or a promotion."""
+        if what == "accepted" and self.asked_at is not None:
+            self.past = replace(self.past, accepted=(*self.past.accepted, self.now), paid_until=self.asked_at)
+            self.naive.accepted.append(self.now)
+            self.naive.paid = self.next_paid
+            self.asked_at = None
+        elif what == "ended" and self.asked_at is None:
+            self.past = replace(self.past, in_flight=None)
+        elif what == "new reference" and self.next:
+            self.naive.new_reference()
+            since = self.made.START + self.next * DAY
+            reference = Reference(
+                model="flights", id=f"ref-{self.next}", model_version=None, origin="next", since=since
+            )
+            standing = self.past.episode
+            ended = supersede(standing) if is_open(standing) else standing
+            self.past = replace(self.past, snapshots=(), reference=reference, episode=ended)
+
+    def look(self, look):
+        self.now += look.hours * HOUR
+        self.answer(look.world)
+        window = self.next - look.back
+        if look.back == 0 or window < max(self.naive.first, 0):
+            window, self.next = self.next, self.next + 1
+        one = self.made.snapshot(
+            self.made.window(window, DAY), *_scores(look), status=look.status, mature=look.mature, rows=10,
+            labelled=10, reference_id=self.past.reference.id,
+        )
+        model = self.made.model(*TRIGGERS, retrain=LIMITS, mode="act" if look.acting else "observe")
+        self.past = replace(self.past, paused="ann paused it" if look.paused else None)
+        in_flight = self.past.in_flight is not None
+        expected = self.naive.step(look, window, self.now, in_flight)
+        decision = decide(model, self.past, one, self.now, newest=look.newest)
+        self.decisions.append((look, decision, self.past, self.now))
+        self.write(one, decision)
+        return decision, expected
+
+    def write(self, one, decision):
+        self.past = self.made.after(self.past, one, decision)
+        if decision.withdraw and self.asked_at is not None:
+            self.past, self.asked_at = replace(self.past, in_flight=None), None
+        if decision.request:
+            self.asked_at, self.next_paid = self.made.START + self.next * DAY, self.next
+            self.past = replace(self.past, in_flight=self.made.run())
+
+
+def _scores(look):
+    scores = [Score(metric="metric_sd", value=1.0)]
+    if look.accuracy is not None:
+        scores.append(Score(metric="accuracy", value=look.accuracy, provisional=not look.mature))
+    if look.gain is not None:
+        scores.append(Score(metric="challenger_gain", value=look.gain))
+    return scores
+
+
+def _play(made, stream):
+    world = World(made)
+    for look in stream:
+        world.look(look)
+    return world
+
+
+many = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+streams = st.lists(looks, min_size=1, max_size=30)
+
+
+@many
+@given(stream=streams)
+def test_decide_agrees_with_the_naive_rules(made, stream):
+    """Firing states, requests, the need's state and the guards are those of the second writing, at every step."""
+    world = World(made)
+    for look in stream:
+        decision, (asked, against) = world.look(look)
+        assert set(decision.verdict.fired) == {name for name, fires in world.naive.fires.items() if fires}
+        assert decision.request == asked
+        episode, need = world.past.episode, world.naive.need
+        if need is not None:
+            assert (episode.trigger, episode.state) == (need[0], need[2])
+        if decision.verdict.guards:
+            assert list(decision.verdict.guards) == against
+
+
+@many
+@given(stream=streams)
+def test_limits_hold_whatever_comes(made, stream):
+    """No need asks twice, one is open at a time, and no request breaks cooldown, budget or a guard."""
+    world = _play(made, stream)
+    asked = [(look, d, past, now) for look, d, past, now in world.decisions if d.request]
+    assert len({d.episode.id for _, d, _, _ in asked}) == len(asked)
+    for look, decision, past, now in asked:
+        assert look.acting
+        assert look.newest
+        assert not look.paused
+        assert look.status is GOOD
+        assert past.in_flight is None
+        assert all(now - at >= COOLDOWN for at in past.accepted)
+        assert sum(now - at < SPAN for at in past.accepted) < BUDGET
+        assert not {"broken-data", "source"} & set(decision.verdict.fired)
+    for _, decision, past, _ in world.decisions:
+        if decision.episode is not None and is_open(past.episode):
+            assert decision.episode.id == past.episode.id
+
+
+@many
+@given(stream=streams)
+def test_silence_never_clears(made, stream):
+    """A failed, broken or empty-handed window clears no trigger but the built-in one it speaks of."""
+    for look, decision, past, _ in _play(made, stream).decisions:
+        cleared = {f.trigger for f in decision.firing if not f.firing and f.trigger in past.firing}
+        if look.status in (FAILED, BROKEN):
+            assert not cleared & {"acc", "low", "pays", "broken-data"}
+        if look.accuracy is None:
+            assert not cleared & {"acc", "low"}
+        if not look.mature or look.gain is None:
+            assert "pays" not in cleared
+        if not look.mature:
+            assert "acc" not in cleared
+
+
+@many
+@given(stream=streams, again=st.integers(1, 5))
+def test_looking_again_adds_no_vote(made, stream, again):
+    """The same window measured once more, with the same scores, changes no firing state and asks for nothing new."""
+    world = _play(made, stream)
+    last = max(world.past.snapshots, key=lambda s: s.window.start, default=None)
+    if last is None or last.status is not GOOD:
+        return
+    model = made.model(*TRIGGERS, retrain=LIMITS, mode="observe")
+    before = decide(model, world.past, last, world.now, newest=True)
+    past = made.after(world.past, last, before)
+    for revision in range(1, again + 1):
+        decision = decide(model, past, replace(last, revision=revision), world.now, newest=True)
+        assert decision.verdict.fired == before.verdict.fired
+        assert not decision.request
+        past = made.after(past, replace(last, revision=revision), decision)
+
+
+@pytest.mark.parametrize("status", [ScoreStatus.INSUFFICIENT, ScoreStatus.FAILED])
+def test_scores_that_say_nothing_never_ask(made, status):
+    """However low a failed or insufficient value stands, nothing fires."""
+    for value in (0.0, None):
+        score = Score(metric="accuracy", value=value, status=status)
+        decisions, _ = made.play(made.model(*TRIGGERS), [made.snapshot(i, score) for i in range(4)])
+        assert not any(d.request or d.verdict.fired for d in decisions)
