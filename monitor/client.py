@@ -231,7 +231,7 @@ class _Stream:
     def _open(self) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        name = f"{now}-{os.getpid()}-{uuid.uuid4().hex[:6]}-{next(self._numbers)}.jsonl"
+        name = f"{now}-{os.getpid()}-{next(self._numbers):06}-{uuid.uuid4().hex[:6]}.jsonl"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         return os.open(self._folder / name, flags, 0o640)
 
@@ -250,7 +250,7 @@ def _line(row: dict[str, Any]) -> bytes | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return the JSON form: NaN and infinities null, moments ISO 8601, NumPy scalars plain, the rest str()."""
+    """Return the JSON form: NaN and infinity null, moments ISO 8601, NumPy scalars plain, the rest str()."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,7 @@ from monitor.sources.text import TextFormat, mark_numbers
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = ",;\t|"
-_HEAD = 512 * 1024               # bytes looked at when guessing, and a quarter of them at three later places
+_HEAD = 128 * 1024               # bytes looked at when guessing, and a quarter of them at three later places
 _FILES = 10                      # files looked at when guessing
 _MISSING = [*pa.csv.ConvertOptions().null_values, "None", "<NA>", "NaT"]
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -38,8 +39,9 @@ class Dialect:
     delimiter: str
     decimal: str
     encoding: str | None
-    day_first: bool | None
-    codes: frozenset[str] = frozenset()      # columns of digits that are text
+    day_first: bool | None                   # None: no date in these files depends on it
+    settled: bool                            # day_first is configured, or a date leaves no other reading
+    codes: frozenset[str]                    # columns of digits that are text
 
 
 class Delimited(TextFormat):
@@ -50,11 +52,10 @@ class Delimited(TextFormat):
         except LookupError:
             raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected such as utf-8 or "
                               "cp1252") from None
-        self._dialect: Dialect = _guess(section, [text for text, _ in sample])
+        self._dialect: Dialect = _guess(section, tuple(text for text, _ in sample))
         self._found = sorted({encoding for _, encoding in sample}) or ["utf-8"]
         self._decimal = self._dialect.decimal
         self.day_first = self._dialect.day_first
-        self._ambiguous = section.day_first is None and self.day_first is None
 
     def guesses(self) -> dict[str, str]:
         found = {
@@ -62,9 +63,10 @@ class Delimited(TextFormat):
             "decimal": self._dialect.decimal,
             "encoding": self._dialect.encoding or ", ".join(self._found),
         }
-        if self._ambiguous:
+        if self.day_first is None:
             return found
-        return found | {"day_first": "true" if self.day_first else "false"}
+        doubt = "" if self._dialect.settled else " (no date settles it; set csv.day_first if this is wrong)"
+        return found | {"day_first": str(self.day_first).lower() + doubt}
 
     def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
         text, _ = _decode(_whole_lines(data, self._dialect), self._dialect.encoding, path)
@@ -104,23 +106,25 @@ class Delimited(TextFormat):
                               f"as in the header, divided by {self._dialect.delimiter!r}") from None
 
 
-def _guess(section: CsvSection, texts: list[str]) -> Dialect:
+@lru_cache(maxsize=8)
+def _guess(section: CsvSection, texts: tuple[str, ...]) -> Dialect:
     delimiter = section.delimiter or _guess_delimiter(texts)
     tables = [rows for text in texts if (rows := list(csv.reader(io.StringIO(text), delimiter=delimiter)))]
     cells = [cell.strip() for rows in tables for row in rows[1:] for cell in row]
     decimal = section.decimal or _guess_decimal(cells, delimiter)
     dates = [cell for cell in cells if _DATE.match(cell)]
     day_first = guess_day_first(dates) if section.day_first is None else section.day_first
+    settled = day_first is not None
     if day_first is None and dates:
         day_first = decimal == "," or delimiter == ";"      # nothing settles it: as such a country writes
     codes = frozenset(
         name.strip() for rows in tables for row in rows[1:] if len(row) == len(rows[0])
         for name, cell in zip(rows[0], row, strict=True) if _CODE.fullmatch(cell)
     )
-    return Dialect(delimiter, decimal, section.encoding, day_first, codes)
+    return Dialect(delimiter, decimal, section.encoding, day_first, settled, codes)
 
 
-def _guess_delimiter(texts: list[str]) -> str:
+def _guess_delimiter(texts: Sequence[str]) -> str:
     """Return the delimiter that cuts the first file into most columns, alike in most rows."""
     def width(delimiter: str) -> int:
         rows = [row for row in csv.reader(io.StringIO(texts[0]), delimiter=delimiter) if row][:500]

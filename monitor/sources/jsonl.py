@@ -11,7 +11,8 @@ from monitor.errors import SourceError
 from monitor.sources.text import TextFormat, mark_numbers
 from monitor.sources.types import tidy
 
-_BLOCK = 16 * 1024 * 1024
+_BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
+_HEAD = 256 * 1024               # bytes looked at to find the columns of moments
 
 
 class JsonLines(TextFormat):
@@ -30,14 +31,22 @@ class JsonLines(TextFormat):
 
 
 def _by_arrow(data: bytes) -> pa.Table:
-    """Read fast; texts that look like moments are read again as text, since Arrow would lose their offset."""
-    options = pa.json.ReadOptions(block_size=_BLOCK)
-    table = pa.json.read_json(pa.BufferReader(data), options)
-    moments = [(field.name, pa.string()) for field in table.schema if pa.types.is_timestamp(field.type)]
-    if not moments:
-        return table
-    parse = pa.json.ParseOptions(explicit_schema=pa.schema(moments), unexpected_field_behavior="infer")
-    return pa.json.read_json(pa.BufferReader(data), options, parse)
+    """Read fast. Arrow loses the offset of a text that looks like a moment, so such columns are read as text."""
+    head = data[: data.rfind(b"\n", 0, _HEAD) + 1] or data
+    texts = _moments(_read(head, []))
+    table = _read(data, texts)
+    later = _moments(table)
+    return _read(data, texts + later) if later else table
+
+
+def _read(data: bytes, texts: list[str]) -> pa.Table:
+    schema = pa.schema([(name, pa.string()) for name in texts])
+    parse = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
+    return pa.json.read_json(pa.BufferReader(data), pa.json.ReadOptions(block_size=_BLOCK), parse)
+
+
+def _moments(table: pa.Table) -> list[str]:
+    return [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
 
 
 def _line_by_line(data: bytes, path: Path) -> pa.Table:

@@ -32,22 +32,10 @@ def _newest(labels: pa.Table, id: str, label: str, label_timestamp: str | None) 
     labels = labels.filter(pc.and_(pc.is_valid(labels[label]), pc.is_valid(labels[id])))
     if label_timestamp:
         places = pa.array(np.arange(labels.num_rows))
-        keys = pa.table({"at": labels[label_timestamp], "place": places})
-        order = [("at", "ascending"), ("place", "ascending")]
-        labels = labels.take(pc.sort_indices(keys, order, null_placement="at_start"))
+        at = labels[label_timestamp]
+        keys = pa.table({"known": pc.cast(pc.is_valid(at), pa.int8()), "at": at, "place": places})
+        labels = labels.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.schema.names]))
     return labels.take(_last_places(labels[id]))
-
-
-def drop_duplicates(table: pa.Table, id: str) -> pa.Table:
-    """Return the last row of each id, in order; rows without id stay. At-least-once logging repeats rows."""
-    _require(table, [id], "the log")
-    ids = as_text(table[id])
-    last = _last_places(ids)
-    if len(last) == table.num_rows:
-        return table
-    kept = np.asarray(pc.is_null(ids), dtype=bool)
-    kept[np.asarray(last)] = True
-    return table.filter(pa.array(kept))
 
 
 def _last_places(ids: pa.ChunkedArray) -> pa.Array:

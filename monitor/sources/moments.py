@@ -14,7 +14,7 @@ from monitor.errors import SourceError
 UTC_US = pa.timestamp("us", "UTC")
 
 _DAY_MONTH = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})"
-_DAY_MONTH_HEAD = re.compile(_DAY_MONTH)
+_DAY_MONTH_HEAD = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
 _ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 _EPOCH_UNITS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))   # largest magnitude, microseconds per unit
 

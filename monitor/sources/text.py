@@ -48,30 +48,29 @@ class TextFormat:
         raise NotImplementedError
 
     def schema(self, path: Path) -> pa.Schema:
-        key = self._key(path.stat())
-        if key not in _known:
-            list(self.read(path, None, Bounds()))
-        facts = _known.get(self._key(path.stat()))
-        schema = facts.schema if facts else self._parse(snapshot(path)[1], path, None).schema
-        return self.settle(schema.empty_table()).schema
+        facts = _known.get(self._key(path.stat())) or self._look(path, None)[0]
+        return self.settle(facts.schema.empty_table()).schema
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
+        """Yield the file's rows; none, with its schema, where it is known to lie outside the bounds."""
         facts = _known.get(self._key(path.stat()))
         if facts and not _meets(facts, bounds):
             yield _choose(facts.schema.empty_table(), columns)
             return
+        facts, table = self._look(path, columns)
+        if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
+            table = in_utc(table, [bounds.timestamp], self._zone, path, self.day_first)
+            facts.ranges[bounds.timestamp] = _range(table[bounds.timestamp])
+        yield table
+
+    def _look(self, path: Path, columns: Sequence[str] | None) -> tuple[_Facts, pa.Table]:
+        """Read the file and remember what it taught; a file not seen before is parsed whole, for its schema."""
         stat, data = snapshot(path)
         key = None if stat is None else self._key(stat)
         facts = _known.get(key) if key else None
         wanted = None if facts is None or columns is None else _present(facts.schema, columns)
         table = self._parse(data, path, wanted)
-        if facts is None:
-            facts = _remember(key, table.schema)
-        table = _choose(table, columns)
-        if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
-            table = in_utc(table, [bounds.timestamp], self._zone, path, self.day_first)
-            facts.ranges[bounds.timestamp] = _range(table[bounds.timestamp])
-        yield table
+        return facts or _remember(key, table.schema), _choose(table, columns)
 
     def settle(self, table: pa.Table) -> pa.Table:
         """Read number columns with errors as numbers where these rows hold no error."""

@@ -29,8 +29,8 @@ def address(postgres_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
         )
         connection.execute(
             'INSERT INTO "Models"."my log" SELECT n, %(s)s + n * interval \'1 hour\', timestamp \'2026-01-01\' + n *'
-            " interval '1 hour', date '2026-01-01' + n / 24, CASE WHEN mod(n, 2) = 0 THEN 'é' END, n * 1.25, mod(n, 2) = 0,"
-            " 0.5, '{\"a\": 1}', 1767225600 + n * 3600 FROM generate_series(0, 99) n",
+            " interval '1 hour', date '2026-01-01' + n / 24, CASE WHEN mod(n, 2) = 0 THEN 'é' END, n * 1.25, "
+            " mod(n, 2) = 0, 0.5, '{\"a\": 1}', 1767225600 + n * 3600 FROM generate_series(0, 99) n",
             {"s": START},
         )
     return postgres_address
@@ -122,7 +122,7 @@ def test_no_error_shows_the_password(address: str, monkeypatch: pytest.MonkeyPat
     dead = psycopg.conninfo.make_conninfo(address, password=secret, port="1")
     for text in (wrong, dead, f"postgresql://u:{secret}@h:port:1/x", f"password {secret}"):
         monkeypatch.setenv("LOG_DATABASE", text)
-        with pytest.raises(SourceError, match="table Models.my log") as error:
+        with pytest.raises(SourceError, match=r"table Models\.my log") as error:
             log_source().read(None)
         assert secret not in str(error.value)
         assert error.value.__suppress_context__

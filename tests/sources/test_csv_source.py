@@ -11,9 +11,10 @@ from monitor.errors import SourceError
 from monitor.sources import Source, open_source
 
 PARIS = ZoneInfo("Europe/Paris")
+UTC_ZONE = ZoneInfo("UTC")
 
 
-def csv_source(path: Path | str, zone: ZoneInfo = ZoneInfo("UTC"), **csv: object) -> Source:
+def csv_source(path: Path | str, zone: ZoneInfo = UTC_ZONE, **csv: object) -> Source:
     return open_source(SourceSection(path=str(path), csv=CsvSection.model_validate(csv)), zone)
 
 
@@ -24,7 +25,8 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 def test_a_french_export_is_read_as_it_was_meant(tmp_path: Path) -> None:
     """BOM-less cp1252, semicolons, decimal commas and day-first local times are guessed and shown."""
-    path = write(tmp_path / "a.csv", "date;ville;dose\n3/4/2026 9:05;Orléans;1,5\n25/04/2026 23:30:10;Évry;12\n", "cp1252")
+    text = "date;ville;dose\n3/4/2026 9:05;Orléans;1,5\n25/04/2026 23:30:10;Évry;12\n"
+    path = write(tmp_path / "a.csv", text, "cp1252")
     source = csv_source(path, PARIS)
     table = source.read(None, timestamp="date")
     assert table["date"].to_pylist() == [
@@ -66,6 +68,19 @@ def test_the_order_of_dates_is_taken_from_all_of_them(tmp_path: Path, text: str,
     """One telling date settles the others."""
     times = csv_source(write(tmp_path / "a.csv", text)).read(["t"], timestamp="t")["t"]
     assert times[0].as_py().day == day
+
+
+def test_a_guess_without_evidence_says_so(tmp_path: Path) -> None:
+    """Where every date can be read both ways, validate --show tells what to set."""
+    guesses = csv_source(write(tmp_path / "a.csv", "t,x\n03/04/2026,1\n")).guesses()
+    assert guesses["day_first"] == "false (no date settles it; set csv.day_first if this is wrong)"
+    assert "day_first" not in csv_source(write(tmp_path / "b.csv", "t,x\n2026-03-04,1\n")).guesses()
+
+
+def test_years_of_two_digits_are_read(tmp_path: Path) -> None:
+    """25.04.26 is a day in April."""
+    path = write(tmp_path / "a.csv", "t,x\n03.04.26,1\n25.04.26 10:00,1\n")
+    assert [t.day for t in csv_source(path).read(["t"], timestamp="t")["t"].to_pylist()] == [3, 25]
 
 
 def test_the_order_of_dates_is_taken_from_all_files(tmp_path: Path) -> None:
@@ -157,7 +172,8 @@ def test_epoch_seconds_and_milliseconds_are_told_apart(tmp_path: Path) -> None:
 
 def test_offsets_and_local_times_may_be_mixed(tmp_path: Path) -> None:
     """A moment with an offset keeps it; one without is local."""
-    path = write(tmp_path / "a.csv", "t,x\n2026-07-01T12:00:00Z,1\n2026-07-01 12:00,2\n2026-07-01T12:00:00.123456789+05:30,3\n")
+    times = ("2026-07-01T12:00:00Z", "2026-07-01 12:00", "2026-07-01T12:00:00.123456789+05:30")
+    path = write(tmp_path / "a.csv", "t,x\n" + "".join(f"{time},1\n" for time in times))
     hours = [t.hour for t in csv_source(path, PARIS).read(["t"], timestamp="t")["t"].to_pylist()]
     assert hours == [12, 10, 6]
 

@@ -34,14 +34,21 @@ def test_only_the_row_groups_of_the_range_are_read(tmp_path: Path, monkeypatch: 
     path = hourly(tmp_path / "a.parquet")
     groups: list[int] = []
     real = pq.ParquetFile.read_row_group
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda self, i, **k: groups.append(i) or real(self, i, **k))
-    found = source_of(path).read(["x"], timestamp="t", start=START + timedelta(hours=30), end=START + timedelta(hours=32))
+
+    def noted(self: Any, group: int, **options: Any) -> pa.Table:
+        groups.append(group)
+        return real(self, group, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
+    start, end = START + timedelta(hours=30), START + timedelta(hours=32)
+    found = source_of(path).read(["x"], timestamp="t", start=start, end=end)
     assert found["x"].to_pylist() == [30, 31, 32]
     assert groups == [2]
 
 
 @pytest.mark.parametrize("kind", [
-    pa.timestamp("ms"), pa.timestamp("ns"), pa.timestamp("us", "America/New_York"), pa.int64(), pa.string(), pa.date32(),
+    pa.timestamp("ms"), pa.timestamp("ns"), pa.timestamp("us", "America/New_York"),
+    pa.int64(), pa.string(), pa.date32(),
 ], ids=str)
 def test_every_kind_of_timestamp_finds_its_rows(tmp_path: Path, kind: pa.DataType) -> None:
     """Naive, zoned, numbers, text and dates give the same days."""
@@ -49,7 +56,8 @@ def test_every_kind_of_timestamp_finds_its_rows(tmp_path: Path, kind: pa.DataTyp
     if pa.types.is_string(kind) or pa.types.is_date(kind) or getattr(kind, "tz", "") is None:
         days = days.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("s"))
     pq.write_table(pa.table({"t": days.cast(kind), "x": range(40)}), tmp_path / "a.parquet", row_group_size=5)
-    found = source_of(tmp_path).read(["x"], timestamp="t", start=START + timedelta(days=7), end=START + timedelta(days=9))
+    start, end = START + timedelta(days=7), START + timedelta(days=9)
+    found = source_of(tmp_path).read(["x"], timestamp="t", start=start, end=end)
     assert found["x"].to_pylist() == [7, 8, 9]
 
 
@@ -218,12 +226,16 @@ def test_half_a_json_line_is_left_for_the_next_look(tmp_path: Path) -> None:
 
 def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows may be appended under the reader's eyes; a rewrite makes it read once more."""
-    from monitor.sources import text
-
     path = lines(tmp_path / "a.jsonl", {"a": 1}, {"a": 2})
     before: list[Any] = []                   # what happens before each look at the file's size
     real = os.fstat
-    monkeypatch.setattr(text.os, "fstat", lambda file: (before.pop()() if before else None, real(file))[1])
+
+    def stat(file: int) -> os.stat_result:
+        if before:
+            before.pop()()
+        return real(file)
+
+    monkeypatch.setattr("monitor.sources.text.os.fstat", stat)
 
     def append() -> None:
         with path.open("a") as file:
@@ -245,7 +257,12 @@ def test_a_file_known_to_lie_elsewhere_in_time_is_not_opened(tmp_path: Path, mon
     source_of(tmp_path).read(["x"], timestamp="t")
     opened: list[str] = []
     real = text.snapshot
-    monkeypatch.setattr(text, "snapshot", lambda path: opened.append(path.name) or real(path))
+
+    def noted(path: Path) -> tuple[os.stat_result | None, bytes]:
+        opened.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(text, "snapshot", noted)
     table = source_of(tmp_path).read(["x"], timestamp="t", end=START)
     assert opened == ["a.jsonl"]
     assert table["x"].to_pylist() == [1.0]

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.errors import SourceError
 from monitor.sources.ids import row_ids
-from monitor.sources.labels import drop_duplicates, join_labels
+from monitor.sources.labels import join_labels
 from monitor.sources.sample import sample
 
 
@@ -37,12 +37,6 @@ def test_no_labels_yet_is_null_everywhere() -> None:
         join_labels(log, pa.table({"id": ["a"]}), "id", "y", None)
 
 
-def test_rows_logged_twice_count_once() -> None:
-    """The last of each id stays, in order; rows without id all stay."""
-    table = pa.table({"id": ["a", None, "b", "a", None], "x": [1, 2, 3, 4, 5]})
-    assert drop_duplicates(table, "id")["x"].to_pylist() == [2, 3, 4, 5]
-
-
 def test_ids_are_text_whatever_their_type() -> None:
     """17, 17.0 and "17" are one id; a row without one gets the hash of the row."""
     expected = ["17", "9007199254740993"]
@@ -63,7 +57,9 @@ def test_a_rows_hash_depends_on_its_values_only() -> None:
     assert row_ids(other, None).to_pylist() == ids
     assert row_ids(table.take([1, 0]), None).to_pylist() == ids[::-1]
     changed: list[Any] = [
-        table.set_column(0, "a", [[1, 3]]), table.set_column(1, "b", [["x", ""]]), table.rename_columns(["b", "a", "t"]),
+        table.set_column(0, "a", [[1, 3]]),
+        table.set_column(1, "b", [["x", ""]]),
+        table.rename_columns(["b", "a", "t"]),
         table.set_column(2, "t", [[moment, moment + timedelta(microseconds=1)]]),
     ]
     assert len({row_ids(one, None)[1].as_py() for one in [table, *changed]}) == 5

@@ -88,7 +88,8 @@ def test_moments_before_1970_have_windows_too() -> None:
 def test_the_spec_tells_cuts_apart_and_nothing_else() -> None:
     """Size, step and zone count; lateness and sample do not."""
     same = {spec(section(), LONDON), spec(section(lateness="3h", sample=5, step="7d"), LONDON)}
-    others = {spec(section("1d"), LONDON), spec(section(step="1d"), LONDON), spec(section(), PARIS), spec(section(7), LONDON)}
+    cuts = [(section("1d"), LONDON), (section(step="1d"), LONDON), (section(), PARIS), (section(7), LONDON)]
+    others = {spec(one, zone) for one, zone in cuts}
     assert len(same) == 1
     assert len(others | same) == 5
 
