@@ -17,12 +17,12 @@ from typing import Any, Protocol, Self
 import structlog
 
 from monitor import __version__
-from monitor.config.load import Loaded, load, missing_secrets, state_dir
-from monitor.errors import CannotJudge, ConfigError, DriftdError, Stopping
+from monitor.config import Loaded, load, missing_secrets, state_dir
+from monitor.errors import CannotJudge, DriftdError, Stopping
 from monitor.expose import Metrics, View, logs, read_view, systemd
 from monitor.notify import heartbeat
 from monitor.records import Verdict
-from monitor.schedule import Schedule, check_cron
+from monitor.schedule import Schedule
 from monitor.signals import Signals, Watch
 from monitor.store import Store
 from monitor.times import Clock, utcnow
@@ -69,14 +69,16 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
     from monitor.notify import Notifier
     from monitor.retrain import Outbox
 
+    config = loaded.config
+    timeouts = {name: model.retrain.run_timeout for name, model in config.models.items() if model.retrain}
     return Parts(
         checker=Checker(loaded, store, workers, clock),
-        outbox=Outbox(store, loaded.config.pipelines, clock),
-        notifier=Notifier(store, loaded.config.notify, clock),
+        outbox=Outbox(store, config.pipelines, clock, run_timeout=timeouts),
+        notifier=Notifier(store, config.notify, clock),
     )
 
 
-def run(config_path: Path) -> int:
+def run(config_path: Path, clock: Clock = utcnow) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit code.
 
     Raises ConfigError, StateLocked or StateError when it cannot start.
@@ -84,7 +86,7 @@ def run(config_path: Path) -> int:
     logs.configure("text")
     loaded = load(config_path)
     logs.configure(loaded.config.daemon.log_format)
-    with Signals() as signals, Daemon(loaded, build) as daemon:
+    with Signals() as signals, Daemon(loaded, build, clock) as daemon:
         daemon.start()
         _serve(daemon, signals)
     return 0
@@ -125,7 +127,6 @@ class Daemon:
 
     def start(self) -> None:
         """Open the state, begin to listen, put every model on the schedule. Raises DriftdError."""
-        _refuse_bad_crons(self._loaded)
         settings, folder = self._loaded.config.daemon, state_dir(self._loaded.config, self._loaded.path)
         self._store = self._opened.enter_context(Store.open(folder))
         self._workers = self._opened.enter_context(
@@ -173,9 +174,9 @@ class Daemon:
     def reload(self) -> None:
         """Read the configuration again; all is built before anything is touched, else nothing changes."""
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._watch.follow(self._loaded.files)
         try:
             loaded = load(self._loaded.path)
-            _refuse_bad_crons(loaded)
             parts = self._build(loaded, self._store, self._workers, self._clock)
             self._accept(loaded)
         except DriftdError as error:
@@ -206,7 +207,8 @@ class Daemon:
         for key in _NEED_RESTART:
             if getattr(before.config.daemon, key) != getattr(loaded.config.daemon, key):
                 _log.warning("A changed setting takes effect after a restart.", key=f"daemon.{key}")
-        self._watch.follow(loaded.files)
+        if loaded.files != before.files:
+            self._watch.follow(loaded.files)
         self._publish()
         self._plan()
 
@@ -292,14 +294,3 @@ def _task(model: str) -> str:
 def _words(verdict: Verdict) -> dict[str, Any]:
     words = {"model": verdict.window.model, "window": verdict.window.start, "revision": verdict.revision}
     return words | {"action": str(verdict.action), "fired": verdict.fired, "guards": verdict.guards}
-
-
-def _refuse_bad_crons(loaded: Loaded) -> None:
-    problems = []
-    for name, model in loaded.config.models.items():
-        try:
-            check_cron(model.cron or "* * * * *", model.timezone)
-        except ValueError as error:
-            problems.append(f"{loaded.path}: models.{name}.cron: {error}")
-    if problems:
-        raise ConfigError(problems)

@@ -46,7 +46,7 @@ class Schedule:
         self._add(name, _Every(timedelta(seconds=seconds)), function, utcnow())
 
     def cron(self, name: str, expression: str, zone: tzinfo, function: Callable[[], None]) -> None:
-        """Run the function at the times of a five-field cron expression. Raises ValueError for other text."""
+        """Run the function at the times of a cron expression, whose weekdays are names, as `config` checks."""
         self._add(name, _Cron(expression, zone), function, undefined)
 
     def remove(self, name: str) -> None:
@@ -101,11 +101,6 @@ class Schedule:
         )
 
 
-def check_cron(expression: str, zone: tzinfo) -> None:
-    """Raise ValueError when the text is no five-field cron expression."""
-    _Cron(expression, zone)
-
-
 def _logged(name: str, function: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
@@ -134,13 +129,7 @@ class _Cron(BaseTrigger):  # type: ignore[misc]
     """The times of a cron expression after now; those that passed meanwhile are not enumerated."""
 
     def __init__(self, expression: str, zone: tzinfo) -> None:
-        fields = expression.split()
-        if len(fields) != 5:
-            raise ValueError(f"{expression!r} is not a cron expression, expected five fields")
-        minute, hour, day, month, weekday = fields
-        self._cron = CronTrigger(
-            minute=minute, hour=hour, day=day, month=month, day_of_week=_weekdays(weekday), timezone=zone
-        )
+        self._cron = CronTrigger.from_crontab(expression, zone)
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
         later = max(previous or now, now) + timedelta(microseconds=1)
@@ -149,31 +138,6 @@ class _Cron(BaseTrigger):  # type: ignore[misc]
 
     def after_jump(self, now: datetime) -> datetime | None:
         return self.get_next_fire_time(None, now)
-
-
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-
-
-def _weekdays(field: str) -> str:
-    """Write cron's weekdays (0 and 7 are Sunday) as a list of names; APScheduler counts from Monday."""
-    if field == "*":
-        return field
-    names: set[str] = set()
-    for part in field.lower().split(","):
-        span, _, step = part.partition("/")
-        first, _, last = ("0-6" if span == "*" else span).partition("-")
-        start, end = _weekday(first), _weekday(last or first)
-        days = range(start, end + 1 if end >= start else end + 8)
-        names.update(_DAYS[day % 7] for day in days[:: int(step or 1)])
-    return ",".join(sorted(names))
-
-
-def _weekday(text: str) -> int:
-    if text in _DAYS:
-        return _DAYS.index(text)
-    if text.isdigit() and int(text) <= 7:
-        return int(text)
-    raise ValueError(f"{text!r} is not a day of the week, expected 0 to 7 or sun to sat")
 
 
 class _Threads(BaseExecutor):  # type: ignore[misc]

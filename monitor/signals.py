@@ -52,7 +52,7 @@ def _note(number: int, frame: FrameType | None) -> None:
 class Watch:
     """Notices by content when files have changed, also where links were swapped (Kubernetes ConfigMaps)."""
 
-    def __init__(self, files: Iterable[Path], every: float = 2.0) -> None:
+    def __init__(self, files: Iterable[Path], every: float = 1.0) -> None:
         self._every = every
         self.follow(files)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
-from monitor.config.load import redact
+from monitor.config import redact
 
 # What libraries say that we say better, or that would repeat addresses with tokens in them.
 _LEVELS = {"apscheduler": logging.ERROR, "urllib3": logging.ERROR, "waitress": logging.WARNING}

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.config.model import Config, ModelSection
+from monitor.config import Config, ModelSection
+from monitor.decide import BROKEN_DATA, SOURCE, UNREADABLE
 from monitor.records import SCHEMA_VERSION, Dispatch, Episode, Firing, Reference, Snapshot, Verdict, to_json
 from monitor.store import Pause, Store
 
-BUILT_IN = ("broken-data", "source")  # triggers that need no configuration
+BUILT_IN = (BROKEN_DATA, SOURCE, UNREADABLE)  # triggers that need no configuration
 _EVER = timedelta(days=36_500)
 
 

@@ -48,14 +48,15 @@ ACCURACY = Score(metric="accuracy", value=0.75, reference=0.82, low=0.71, high=0
 
 
 def window(number: int) -> Window:
-    return Window(model="flights", start=START + 7 * number * DAY, end=START + 7 * (number + 1) * DAY, spec="s")
+    start = START + 7 * number * DAY
+    return Window(model="flights", start=start, end=start + 7 * DAY, spec="s")
 
 
 def snapshot(number: int = 1, scores: tuple[Score, ...] = (DRIFT, ACCURACY), **changes) -> Snapshot:
     made = Snapshot(
-        window=window(number), revision=0, taken_at=NOW, reference_id="ref", model_version=None, config_hash="c",
-        code_version="0", rows=1000, labelled=700, late=3, sampled=1.0, mature=False, status=SnapshotStatus.OK,
-        reason=None, scores=scores,
+        window=window(number), revision=0, taken_at=NOW, reference_id="ref", model_version=None,
+        config_hash="c", code_version="0", rows=1000, labelled=700, late=3, sampled=1.0, mature=False,
+        status=SnapshotStatus.OK, reason=None, scores=scores,
     )
     return replace(made, **changes)
 
@@ -87,8 +88,8 @@ def fill(store: Store) -> None:
         firing=[Firing(model="flights", trigger="drift", firing=True, since=window(1).end, reason="1 of 1")],
         episode=episode,
         dispatch=Dispatch(
-            id=Dispatch.new_id(episode.id, 1), episode_id=episode.id, attempt=1, model="flights", pipeline="ci",
-            state=DispatchState.PENDING, body="{}", created_at=NOW,
+            id=Dispatch.new_id(episode.id, 1), episode_id=episode.id, attempt=1, model="flights",
+            pipeline="ci", state=DispatchState.PENDING, body="{}", created_at=NOW,
         ),
         messages=[Message(id="m", model="flights", kind="firing", title="t", body="b", created_at=NOW)],
     )

@@ -19,8 +19,8 @@ def view() -> View:
         model=EVIL, trigger="drift", firing=True, since=datetime(2025, 3, 3, tzinfo=UTC), reason="<img src=x>"
     )
     return View(models=(ModelView(
-        name=EVIL, mode="observe", triggers=("drift",), newest=None, mature=None, verdict=None, firing=(firing,),
-        episode=None, dispatches=(), reference=None, paused=None,
+        name=EVIL, mode="observe", triggers=("drift",), newest=None, mature=None, verdict=None,
+        firing=(firing,), episode=None, dispatches=(), reference=None, paused=None,
     ),))
 
 

@@ -1,0 +1,86 @@
+"""The daemon with stand-ins for checks, requests and messages; everything else is real. Run with a config file."""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from monitor import daemon
+from monitor.errors import CannotJudge, ConfigError, DriftdError
+from monitor.records import (
+    Action,
+    Firing,
+    Reference,
+    Snapshot,
+    SnapshotStatus,
+    Verdict,
+    Window,
+)
+
+
+class StandingIn:
+    """Checks by writing one window that fires; a model's name says what else happens."""
+
+    def __init__(self, loaded, store, workers, clock):
+        self.loaded, self.store, self.workers, self.clock = loaded, store, workers, clock
+        self.calls = loaded.path.parent / "calls"
+
+    def note(self, what):
+        with self.calls.open("a") as file:
+            file.write(f"{what}\n")
+
+    def check(self, name):
+        self.note(f"check {name}")
+        if name == "hangs":
+            self.workers.run("monitor.trial_tasks:spin", str(self.loaded.path.parent / "spinning"))
+        if name == "sourceless":
+            raise CannotJudge("log.csv is not there.")
+        if name == "faulty":
+            raise DriftdError("a fault of ours.")
+        if name == "buggy":
+            raise ZeroDivisionError("oops")
+        return [self.fire(name)]
+
+    def fire(self, name):
+        now = self.clock()
+        window = Window(model=name, start=now - timedelta(days=7), end=now, spec="s")
+        snapshot = Snapshot(
+            window=window, revision=0, taken_at=now, reference_id="r", model_version=None, config_hash="c",
+            code_version="0", rows=10, labelled=0, late=0, sampled=1.0, mature=False,
+            status=SnapshotStatus.OK, reason=None, scores=(),
+        )
+        reference = Reference(model=name, id="r", model_version=None, origin="x", since=window.start)
+        self.store.install_reference(reference, None, now)
+        verdict = Verdict(
+            window=window, revision=0, at=now, action=Action.ALERT, fired=("drift",), guards=(), reasons=()
+        )
+        firing = Firing(model=name, trigger="drift", firing=True, since=window.end, reason="test")
+        self.store.commit(snapshot, expected_reference="r", verdict=verdict, firing=[firing])
+        return verdict
+
+    def recover(self):
+        self.note("recover")
+
+    def send_due(self):
+        return 0
+
+    def follow(self):
+        return 0
+
+
+def build(loaded, store, workers, clock):
+    if "unbuildable" in loaded.config.models:
+        raise ConfigError(["a pipeline cannot be built."])
+    stand_in = StandingIn(loaded, store, workers, clock)
+    return daemon.Parts(checker=stand_in, outbox=stand_in, notifier=stand_in)
+
+
+if __name__ == "__main__":
+    daemon.build = build
+    daemon._PATIENCE = timedelta(seconds=float(os.environ.get("PATIENCE", "7")))
+    try:
+        sys.exit(daemon.run(Path(sys.argv[1])))
+    except DriftdError as error:
+        print(json.dumps([type(error).__name__, str(error)]))
+        sys.exit(error.exit_code)
