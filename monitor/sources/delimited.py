@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -18,6 +19,9 @@ from monitor.config.model import CsvSection
 from monitor.errors import SourceError
 from monitor.sources.moments import guess_day_first
 from monitor.sources.text import TextFormat, mark_numbers
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = ",;\t|"
@@ -30,6 +34,9 @@ _POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _CODE = re.compile(r"0\d{2,}")   # 007, 01234: a code, not a number
 _DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}")
 _PARSE_ERROR = re.compile(r"CSV parse error: (Row #\d+: )?Expected \d+ columns, got \d+")
+
+
+csv.field_size_limit(2**31 - 1)  # a long text is no error here
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,14 @@ class Dialect:
 class Delimited(TextFormat):
     def __init__(self, section: CsvSection, files: Sequence[Path], zone: ZoneInfo) -> None:
         super().__init__(zone)
+        if section.delimiter is not None and len(section.delimiter) != 1:
+            raise SourceError(f"csv.delimiter {section.delimiter!r} is not one character, expected such as ;")
         try:
             sample = [part for path in _spread(files) if (part := _sample(path, section.encoding))]
+            self._dialect: Dialect = _guess(section, tuple(text for text, _ in sample))
         except LookupError:
             raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected such as utf-8 or "
                               "cp1252") from None
-        self._dialect: Dialect = _guess(section, tuple(text for text, _ in sample))
         self._found = sorted({encoding for _, encoding in sample}) or ["utf-8"]
         self._decimal = self._dialect.decimal
         self.day_first = self._dialect.day_first
@@ -109,7 +118,7 @@ class Delimited(TextFormat):
 @lru_cache(maxsize=8)
 def _guess(section: CsvSection, texts: tuple[str, ...]) -> Dialect:
     delimiter = section.delimiter or _guess_delimiter(texts)
-    tables = [rows for text in texts if (rows := list(csv.reader(io.StringIO(text), delimiter=delimiter)))]
+    tables = [rows for text in texts if (rows := list(_rows(text, delimiter)))]
     cells = [cell.strip() for rows in tables for row in rows[1:] for cell in row]
     decimal = section.decimal or _guess_decimal(cells, delimiter)
     dates = [cell for cell in cells if _DATE.match(cell)]
@@ -127,7 +136,7 @@ def _guess(section: CsvSection, texts: tuple[str, ...]) -> Dialect:
 def _guess_delimiter(texts: Sequence[str]) -> str:
     """Return the delimiter that cuts the first file into most columns, alike in most rows."""
     def width(delimiter: str) -> int:
-        rows = [row for row in csv.reader(io.StringIO(texts[0]), delimiter=delimiter) if row][:500]
+        rows = [row for row in _rows(texts[0], delimiter) if row][:500]
         alike = sum(len(row) == len(rows[0]) for row in rows)
         return len(rows[0]) if alike > len(rows) / 2 else 0
 
@@ -167,18 +176,26 @@ def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
 def _decode(data: bytes, encoding: str | None, path: Path) -> tuple[str, str]:
     """Return the text without byte order mark, and the encoding it was read in."""
     if encoding is None and data.startswith(_UTF16):
-        return data.decode("utf-16", errors="ignore"), "utf-16"
+        return _lines(data.decode("utf-16", errors="ignore")), "utf-16"
     try:
-        return data.decode(encoding or "utf-8").removeprefix("\ufeff"), encoding or "utf-8"
+        return _lines(data.decode(encoding or "utf-8")).removeprefix("\ufeff"), encoding or "utf-8"
     except UnicodeDecodeError as error:
         if encoding is None:
-            return data.decode("cp1252", errors="replace"), "cp1252"
+            return _lines(data.decode("cp1252", errors="replace")), "cp1252"
         raise SourceError(f"{path}: is no {encoding} at byte {error.start}, correct csv.encoding") from None
+
+
+def _rows(text: str, delimiter: str) -> "Reader":
+    return csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
+
+
+def _lines(text: str) -> str:
+    return text if "\n" in text else text.replace("\r", "\n")      # the oldest Macs, and some tools since
 
 
 def _header(text: str, delimiter: str) -> tuple[list[str], int]:
     """Return the column names and the number of lines they take, blank ones before them included."""
-    reader = csv.reader(io.StringIO(text[:_HEAD]), delimiter=delimiter)
+    reader = _rows(text[:_HEAD], delimiter)
     names = next((row for row in reader if row), [])
     return [name.strip() for name in names], reader.line_num
 
@@ -201,7 +218,7 @@ def _whole_lines(data: bytes, dialect: Dialect) -> bytes:
     if data.count(b'"') % 2:
         return data[: data.rfind(b"\n", 0, data.rfind(b'"')) + 1]
     names, _ = _header(data[:_HEAD].decode("latin-1"), dialect.delimiter)
-    fields = next(csv.reader([tail.decode("latin-1")], delimiter=dialect.delimiter))
+    fields = next(_rows(tail.decode("latin-1"), dialect.delimiter))
     return data if len(fields) == len(names) else data[:start]
 
 

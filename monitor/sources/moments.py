@@ -1,6 +1,7 @@
 """Columns of moments to timestamp[us, UTC], from whatever a log stores: timestamps, dates, numbers, text."""
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -36,7 +37,7 @@ def to_utc(
 ) -> pa.ChunkedArray:
     """Return the column as timestamp[us, UTC].
 
-    Naive moments and dates are read in `zone`; numbers as seconds, ms, µs or ns since 1970 by their size;
+    Naive moments and dates are read in `zone`; numbers as days (20260331), or s, ms, µs, ns since 1970;
     text as ISO 8601, else day or month first (`day_first`; None: guessed). Raises SourceError that begins
     with `where`.
     """
@@ -49,7 +50,7 @@ def to_utc(
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return _from_timestamps(column, zone)
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            return _from_numbers(column)
+            return _from_numbers(column, zone)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return _from_text(column.cast(pa.string()), zone, day_first)
     except (pa.ArrowInvalid, OverflowError, ValueError) as error:
@@ -101,7 +102,9 @@ def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray
     return column.cast(UTC_US, safe=False)
 
 
-def _from_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _from_numbers(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    if pa.types.is_integer(column.type) and _are_days(column):
+        return _from_timestamps(pc.strptime(column.cast(pa.string()), "%Y%m%d", "s"), zone)
     largest = pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0.0
     scale = next((scale for limit, scale in _EPOCH_UNITS if largest < limit), None)
     if pa.types.is_integer(column.type):
@@ -111,6 +114,12 @@ def _from_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
         factor = 1e-3 if scale is None else float(scale)
         whole = pc.round(pc.multiply(column.cast(pa.float64()), factor)).cast(pa.int64())
     return whole.cast(pa.timestamp("us")).cast(UTC_US)
+
+
+def _are_days(column: pa.ChunkedArray) -> bool:
+    """Tell whether whole numbers are days such as 20260331; as seconds they would all lie in August 1970."""
+    limits = pc.min_max(column).as_py()
+    return limits["min"] is not None and limits["min"] >= 19000101 and limits["max"] <= 21991231
 
 
 def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) -> pa.ChunkedArray:
@@ -147,7 +156,8 @@ def _by_pandas(text: pa.ChunkedArray, zone: ZoneInfo, day_first: bool) -> pa.Chu
     coded = text.combine_chunks().dictionary_encode()
     values = []
     for value in coded.dictionary.to_pylist():
-        moment = pd.to_datetime(value, dayfirst=day_first)
+        with warnings.catch_warnings(action="ignore"):       # pandas warns of ISO dates beside others
+            moment = pd.to_datetime(value, dayfirst=day_first)
         if moment.tz is None:
             moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
         values.append(moment.tz_convert("UTC").to_pydatetime(warn=False))

@@ -157,6 +157,13 @@ def test_codes_with_leading_zeros_stay_text(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_every_kind_of_line_end_is_read(tmp_path: Path, newline: str) -> None:
+    """Unix, Windows, and the oldest Macs."""
+    path = write(tmp_path / "a.csv", newline.join(["", "a,b", "1,x", "2,y", ""]))
+    assert csv_source(path).read(None).to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
+
+
 def test_columns_without_a_name_are_left_out(tmp_path: Path) -> None:
     """The row numbers that data frames write are no feature."""
     assert csv_source(write(tmp_path / "a.csv", ",a\n0,5\n1,6\n")).schema().names == ["a"]
@@ -164,9 +171,9 @@ def test_columns_without_a_name_are_left_out(tmp_path: Path) -> None:
 
 def test_epoch_seconds_and_milliseconds_are_told_apart(tmp_path: Path) -> None:
     """Numbers are moments by their magnitude."""
-    path = write(tmp_path / "a.csv", "s,ms,f\n1767225600,1767225600000,1767225600.5\n")
-    table = csv_source(path).read(None, timestamp="s", moments=["ms", "f"])
-    assert table["s"][0].as_py() == table["ms"][0].as_py() == datetime(2026, 1, 1, tzinfo=UTC)
+    path = write(tmp_path / "a.csv", "s,ms,f,day\n1767225600,1767225600000,1767225600.5,20260101\n")
+    table = csv_source(path).read(None, timestamp="s", moments=["ms", "f", "day"])
+    assert {table[name][0].as_py() for name in ("s", "ms", "day")} == {datetime(2026, 1, 1, tzinfo=UTC)}
     assert table["f"][0].as_py().microsecond == 500_000
 
 

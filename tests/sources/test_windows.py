@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -92,6 +94,13 @@ def test_the_spec_tells_cuts_apart_and_nothing_else() -> None:
     others = {spec(one, zone) for one, zone in cuts}
     assert len(same) == 1
     assert len(others | same) == 5
+
+
+def test_cutting_time_into_windows_needs_no_arrow() -> None:
+    """The daemon's parent process may do it."""
+    program = "import sys; import monitor.sources.windows; print('pyarrow' in sys.modules, 'pandas' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False False"
 
 
 def log_table(times: Sequence[int], ids: Sequence[str]) -> pa.Table:
