@@ -130,7 +130,8 @@ class _Child:
         self.usable = True
         self._memory_mb = memory_mb
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "monitor.worker_main", str(memory_mb)],
+            # -P: modules never come from the working folder, where the data may lie
+            [sys.executable, "-P", "-m", "monitor.worker_main", str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

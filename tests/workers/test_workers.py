@@ -128,6 +128,15 @@ def test_nothing_is_started_before_it_is_needed():
         assert not children_of(os.getpid())
 
 
+def test_files_in_the_working_folder_are_not_imported(workers, tmp_path, monkeypatch):
+    """A `json.py` or `monitor/` beside the data does not take the place of the real one."""
+    (tmp_path / "json.py").write_text("raise SystemExit('wrong json')")
+    (tmp_path / "monitor").mkdir()
+    (tmp_path / "monitor/__init__.py").write_text("raise SystemExit('wrong monitor')")
+    monkeypatch.chdir(tmp_path)
+    assert workers.run(f"{TASKS}:echo", 1) == 1
+
+
 def test_tasks_run_side_by_side_up_to_the_size(workers, tmp_path):
     """Two of four callers run at the same time, in two processes; the others wait their turn."""
     with ThreadPoolExecutor(4) as callers:
