@@ -42,7 +42,7 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
         print_json(models=models)
         return
     rows = [_status_row(one, loaded.config.models[one["model"]].timezone) for one in models]
-    print_table(("model", "mode", "newest window", "verdict", "firing", "request"), rows)
+    print_table(("model", "mode", "window", "verdict", "firing", "request"), rows)
     for one in models:
         _print_notes(one, loaded.config.models[one["model"]].timezone)
 
@@ -85,7 +85,7 @@ def _status_row(one: dict[str, Any], zone: tzinfo) -> list[str]:
         one["mode"],
         span(one["window"], zone) if one["window"] else "none yet",
         one["verdict"] or "",
-        ", ".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one["firing"]),
+        "\n".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one["firing"]),
         request["state"] if request else "",
     ]
 
@@ -127,7 +127,7 @@ def history(
         print_json(model=name, windows=[_window_json(*pair) for pair in found])
         return
     rows = [_row(*pair, zone) for pair in found]
-    print_table(("window", "rows", "verdict", "fired", "guards"), rows, right=("rows",))
+    print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
 
 
 def the_model(loaded: Loaded, model: str | None) -> str:
@@ -161,6 +161,7 @@ def _row(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> Sequence[
     return (
         span(snapshot.window, zone),
         str(snapshot.rows),
+        "" if snapshot.status == "ok" else snapshot.status.replace("_", " "),
         _said(snapshot, verdict),
         ", ".join(verdict.fired) if verdict else "",
         ", ".join(verdict.guards) if verdict else "",
@@ -168,11 +169,10 @@ def _row(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> Sequence[
 
 
 def _said(snapshot: Snapshot, verdict: Verdict | None) -> str:
-    """The action, or why there is none; with ~ while labels are still maturing."""
+    """The action; with ~ while labels are still maturing."""
     if verdict is None:
-        return "dropped: the reference changed"
-    unsure = "" if snapshot.mature else " ~"
-    return f"{verdict.action}{unsure}" if snapshot.status == "ok" else f"{verdict.action} ({snapshot.status})"
+        return "none"
+    return str(verdict.action) if snapshot.mature else f"{verdict.action} ~"
 
 
 def _find(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
@@ -219,7 +219,7 @@ def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> No
     if snapshot.reason:
         click.echo(f"{snapshot.status}: {snapshot.reason}")
     if verdict is None:
-        click.echo("verdict dropped: the reference changed while this was checked")
+        click.echo("no verdict: the reference changed while this was checked")
         return
     click.echo(f"verdict: {verdict.action}, reached {moment(verdict.at, zone)}")
     for reason in verdict.reasons:

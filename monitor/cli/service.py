@@ -22,6 +22,7 @@ from monitor.cli.common import (
 from monitor.cli.look import brief
 from monitor.cli.show import print_json, print_table, progress, span
 from monitor.config import Loaded, state_dir
+from monitor.decide import SOURCE, UNREADABLE
 from monitor.errors import CannotJudge, DriftdError
 from monitor.records import Action, DispatchState, SnapshotStatus, Verdict
 from monitor.store import Store
@@ -31,7 +32,7 @@ YES, UNJUDGED = 3, CannotJudge.exit_code
 UNENDED = (DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
            DispatchState.RUNNING, DispatchState.BLOCKED)
 JUDGED = (SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED)
-SOURCE = "source"    # this trigger says that nothing could be judged, not that anything drifted
+SILENT = {SOURCE, UNREADABLE}    # these triggers say that nothing could be judged, not that anything drifted
 
 
 @click.command()
@@ -68,7 +69,7 @@ class Checked:
         if self.error is not None and not isinstance(self.error, CannotJudge):
             return self.error.exit_code
         asked = any(verdict.action == Action.RETRAIN for verdict in self.verdicts)
-        if asked or self.firing - {SOURCE}:
+        if asked or self.firing - SILENT:
             return YES
         return 0 if self.judged and self.error is None else UNJUDGED
 

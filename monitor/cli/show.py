@@ -28,7 +28,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        table.add_column(
+            heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=heading == "window"
+        )
     for row in rows:
         table.add_row(*(cell or "" for cell in row))
     console = Console(highlight=False, markup=False)

@@ -1,10 +1,10 @@
 """`driftd` as a test calls it: in this process, or as the installed command."""
 
 import json
-import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from monitor.cli import main
 
-START = datetime(2024, 1, 1)
+START, CHANGE = datetime(2024, 1, 1), datetime(2024, 3, 18)
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,31 @@ def driftd(
     return run
 
 
-@pytest.fixture
-def rides(tmp_path: Path) -> Path:
-    """A newcomer's own CSV: semicolons, decimal commas, their own dates; from June on it is another world."""
+def write_log(path: Path, start: datetime, days: int, change: datetime) -> Path:
+    """A newcomer's own CSV: semicolons, decimal commas, their own dates; from `change` on it is another world."""
+    chance = random.Random(7)
     rows = ["timestamp;temp;hum;weather;prediction;label"]
-    for hour in range(24 * 180):
-        moment = START + timedelta(hours=hour)
-        later = moment.month >= 6
-        temp = 10 + 8 * math.sin(hour / 24) + (12 if later else 0) + hour % 7 / 10
-        weather = ("clear", "rain", "mist")[hour % 3]
-        count = 100 + 3 * temp + 20 * (hour % 24 in (8, 17)) + hour % 11
-        label = count * (1.6 if later else 1.0)
-        values = f"{temp:.2f};{50 + hour % 40 + hour % 9 / 10:.1f};{weather};{count:.1f};{label:.1f}"
+    for hour in range(24 * days):
+        moment = start + timedelta(hours=hour)
+        later = moment >= change
+        temp = 10 + 8 * chance.random() + 15 * later
+        hum = 40 + 20 * chance.random() + 25 * later
+        count = 100 + 3 * temp + 20 * (hour % 24 in (8, 17))
+        label = count * (1.8 if later else 1.0) + chance.gauss(0, 10)
+        values = f"{temp:.2f};{hum:.1f};{chance.choice(('clear', 'rain'))};{count:.1f};{label:.1f}"
         rows.append(f"{moment:%d.%m.%Y %H:%M};{values.replace('.', ',')}")
-    path = tmp_path / "rides.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
+
+
+@pytest.fixture
+def rides(tmp_path: Path) -> Path:
+    """A log of a hundred days that changes near its end."""
+    return write_log(tmp_path / "rides.csv", START, 100, CHANGE)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    """A log that still grows: it ends at midnight, and changed two weeks ago."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    return write_log(tmp_path / "live.csv", today - timedelta(days=80), 80, today - timedelta(days=16))
