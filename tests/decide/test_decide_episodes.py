@@ -75,6 +75,13 @@ def test_a_suppressed_need_asks_on_a_window_without_a_vote_of_its_own(made):
     assert decision.request
 
 
+def test_a_need_whose_evidence_is_gone_does_not_ask(made):
+    """When a revision can no longer judge the only window that voted, the trigger stays firing but nothing is asked."""
+    past = made.play(made.model(NEED, mode="observe"), [made.snapshot(0, BAD)])[1]
+    decision = decide(made.model(NEED), past, made.snapshot(0, revision=1), made.START, newest=True)
+    assert (decision.verdict.fired, decision.request, decision.episode) == (("low",), False, None)
+
+
 def test_a_suppressed_need_that_clears_never_asks(made):
     """It becomes cleared, and there is nothing to take back."""
     decisions, _ = made.play(made.model(NEED, mode="observe"), [made.snapshot(0, BAD), made.snapshot(1, GOOD)])
