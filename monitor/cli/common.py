@@ -81,8 +81,7 @@ def quiet_logs() -> None:
     """One command on a terminal: only warnings, and on stderr, so that stdout is the answer alone."""
     from monitor.expose import logs
 
-    logs.configure("text")
-    logging.getLogger().setLevel(logging.WARNING)
+    logs.configure("text", level=logging.WARNING)
     warnings.simplefilter("ignore")      # of libraries, about their own insides
 
 

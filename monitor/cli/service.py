@@ -47,11 +47,11 @@ def run(config_file: Path | None) -> int:
 
 @click.command()
 @click.option("--keep/--no-keep", default=None, help="Stay up at the end; default: on a terminal.")
-def demo(keep: bool | None) -> None:
+def demo(keep: bool | None) -> int:
     """The whole story on bundled real data, in under a minute."""
     from monitor.demo import run as play
 
-    play(keep)
+    return play(keep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,8 @@ def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
 
     folder, sections = state_dir(loaded.config, loaded.path), loaded.config.pipelines
     pipelines = {name: open_pipeline(section, folder) for name, section in sections.items()}
-    outbox = Outbox(store, pipelines, utcnow)
+    timeouts = {name: one.retrain.run_timeout for name, one in loaded.config.models.items() if one.retrain}
+    outbox = Outbox(store, pipelines, utcnow, run_timeout=timeouts)
     outbox.recover()
     before = {one.id for one in store.dispatches(states=UNENDED)}
     outbox.send_due()

@@ -1,6 +1,6 @@
 """What people see: short tables, and progress for what takes longer than a second.
 
-Tables are readable without colour, in a pipe and at 80 columns: cells are folded, never cut.
+Tables are readable without colour, in a pipe and at 80 columns: cells are folded, not cut.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ import click
 from monitor.records import SCHEMA_VERSION, Window
 from monitor.times import format_moment
 
+KEYS = ("window", "setting")          # headings of columns that are never folded
 Cell = str | None
 Report = Callable[[int, int], None]   # done, of how many
 
@@ -29,7 +30,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
         table.add_column(
-            heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=heading == "window"
+            heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=heading in KEYS
         )
     for row in rows:
         table.add_row(*(cell or "" for cell in row))

@@ -198,7 +198,8 @@ class Outbox:
             return Answer(state=before.state, reason=f"asking for the run failed ({type(error).__name__})")
 
     def _may_ask(self, dispatch: Dispatch) -> bool:
-        return self._clock() >= self._ask_at.get(dispatch.id, self._clock())
+        ask_at = self._ask_at.get(dispatch.id)
+        return ask_at is None or self._clock() >= ask_at
 
     def _write(self, before: Dispatch, after: Dispatch, tell: str | None = None) -> Dispatch:
         """Record the change, with the message about it, unless a person's hand came first."""

@@ -1,5 +1,6 @@
 """`driftd status` and `driftd history` on a state with a story in it; a person's hand on it."""
 
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -209,6 +210,21 @@ def test_a_reason_is_asked_for(driftd: Any, config: Path) -> None:
     done = driftd("pause", "-c", config)
     assert done.code == 2
     assert "--reason" in done.err
+
+
+def test_notify_test_says_how_each_place_took_it(
+    driftd: Any, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an address it ends with 2; an address nobody answers at ends with 1, its secret part unsaid."""
+    assert driftd("notify", "test", "-c", config).code == 2
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))    # bound and not listening: refuses
+        monkeypatch.setenv("PEOPLE", f"json://127.0.0.1:{taken.getsockname()[1]}/s3cret")
+        config.write_text(CONFIG + '[notify]\nurls = [{ env = "PEOPLE" }]\n')
+        done = driftd("notify", "test", "-c", config)
+    assert done.code == 1
+    assert done.out.startswith("json://127.0.0.1")
+    assert "s3cret" not in done.out + done.err
 
 
 def test_looking_needs_no_lock(driftd: Any, config: Path, tmp_path: Path) -> None:

@@ -1,11 +1,21 @@
 """A newcomer with their own CSV: init, validate, check, status, history, backtest."""
 
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+
+PIPELINE = """
+[models.live.retrain]
+pipeline = "local"
+
+[pipelines.local]
+kind    = "command"
+command = ["true"]
+"""
 
 
 def test_init_writes_what_it_found(driftd: Any, rides: Path, tmp_path: Path) -> None:
@@ -124,6 +134,24 @@ def test_check_then_look(driftd: Any, live: Path) -> None:
     again = driftd("check", "-c", "driftd.toml")
     assert again.code == 3
     assert again.out.startswith("live: nothing due; firing: drift")
+
+
+def test_a_retrain_is_asked_for_and_followed(driftd: Any, live: Path) -> None:
+    """In act mode the one-shot check hands the request over, and a later one sees how its run ended."""
+    assert driftd("init", live).code == 0
+    text = Path("driftd.toml").read_text().replace("# since", "since  ").replace("# mode ", "mode ")
+    Path("driftd.toml").write_text(text + PIPELINE)
+    done = driftd("check", "-c", "driftd.toml", "--json")
+    assert (done.code, done.json["windows"][-1]["verdict"]) == (3, "retrain"), done
+    deadline = time.monotonic() + 20
+    while (last := driftd("status", "--json", "-c", "driftd.toml").json["models"][0]["last_dispatch"]) is None or (
+        last["state"] != "succeeded" and time.monotonic() < deadline
+    ):
+        driftd("check", "-c", "driftd.toml")
+    assert last["state"] == "succeeded", last
+    by_hand = driftd("retrain", "-c", "driftd.toml", "--reason", "again")
+    assert by_hand.code == 0, by_hand.err
+    assert "for local is written" in by_hand.out
 
 
 def test_a_dry_run_records_nothing(driftd: Any, config: str) -> None:
