@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -222,7 +223,7 @@ def _open(host: str, port: int, timeout: Any, wire: _Wire) -> socket.socket:
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     if any(forbidden(str(place[4][0])) for place in found):
         raise Refused("leads to a link-local or cloud metadata address, which driftd never calls")
-    return _first([lambda place=place: _connect(place, timeout, wire) for place in found])
+    return _first([partial(_connect, place, timeout, wire) for place in found])
 
 
 def _first(ways: list[Callable[[], socket.socket]]) -> socket.socket:

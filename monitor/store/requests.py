@@ -8,7 +8,7 @@ from typing import Any
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Episode, EpisodeState
 from monitor.store import rows
-from monitor.store.database import marks, stamp
+from monitor.store.database import marks, stamp, sure
 from monitor.store.measured import Measured
 
 OPEN = (EpisodeState.OPEN, EpisodeState.SUPPRESSED, EpisodeState.AWAITING_APPROVAL, EpisodeState.REQUESTED)
@@ -61,6 +61,19 @@ class Requests(Measured):
             model, *UNENDED, stamp(now - run_timeout),
         )
         return None if row is None else rows.dispatch_of(row)
+
+    def answered(self, model: str, now: datetime, run_timeout: timedelta) -> bool:
+        """Whether the newest episode's last request ended well: succeeded, or delivered at least `run_timeout` ago."""
+        row = self._db.one(
+            """SELECT d.state, d.accepted_at FROM dispatches d JOIN episodes e ON e.id = d.episode_id
+               WHERE e.model = ? ORDER BY e.seq DESC, d.attempt DESC LIMIT 1""",
+            model,
+        )
+        if row is None or row["accepted_at"] is None:
+            return False
+        return row["state"] == "succeeded" or (
+            row["state"] == "delivered" and sure(row["accepted_at"]) + run_timeout <= now
+        )
 
     def add_dispatch(self, dispatch: Dispatch, episode: Episode | None = None) -> None:
         """Write a person's request, with its episode where that is new; it takes the place of a standing need.

@@ -95,6 +95,7 @@ class Store(Requests, People):
         verdict: Verdict | None = None,
         firing: Iterable[Firing] = (),
         episode: Episode | None = None,
+        ended: Episode | None = None,
         dispatch: Dispatch | None = None,
         withdraw: bool = False,
         messages: Iterable[Message] = (),
@@ -110,6 +111,8 @@ class Store(Requests, People):
             current = self.reference(snapshot.window.model)
             if snapshot_id is None or current is None or current.id != expected_reference:
                 return False
+            if ended is not None:
+                self._save_episode(ended)
             standing = self.open_episode(snapshot.window.model)
             if episode is not None and standing is not None and standing.id != episode.id:
                 return False
@@ -120,8 +123,8 @@ class Store(Requests, People):
                 self._save_episode(episode)
                 if withdraw:
                     self._withdraw(episode.id, episode.reason, snapshot.taken_at)
-            if dispatch is not None:
-                self._save_dispatch(dispatch, self._window_id(snapshot.window))
+            if dispatch is not None and episode is not None:
+                self._save_dispatch(dispatch, self._window_id(episode.window))
             for message in messages:
                 self.add_message(message)
             return True
@@ -145,6 +148,7 @@ class Store(Requests, People):
             accepted=tuple(at for at, _ in accepted),
             paid_until=max((end for _, end in accepted), default=None),
             in_flight=self.in_flight(model, now, run_timeout),
+            answered=self.answered(model, now, run_timeout),
             paused=f"{pause.by}: {pause.reason}" if pause else None,
             reference=reference,
         )

@@ -17,7 +17,7 @@ from typing import Any
 from monitor.config.model import CommandPipeline
 from monitor.config.values import Secret
 from monitor.records import Dispatch, DispatchState
-from monitor.retrain.pipelines import Answer, Key, Result
+from monitor.retrain.pipelines import Answer, Key, Result, run_command
 from monitor.retrain.pipelines.run_command import ALREADY, write_private
 
 START_SECONDS = 60
@@ -70,7 +70,7 @@ class Command:
 
     def _start(self, folder: Path, environment: dict[str, str], dispatch: Dispatch) -> Answer:
         """Run the keeper; it answers as soon as the command is about to start."""
-        keeper = [sys.executable, "-m", "monitor.retrain.pipelines.run_command", str(folder)]
+        keeper = [sys.executable, "-I", run_command.__file__, str(folder)]
         try:
             done = subprocess.run(
                 keeper, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from monitor.records import Dispatch, DispatchState
 from monitor.retrain.evidence import short
 from monitor.retrain.pipelines import Answer, Key
 from monitor.retrain.pipelines.answers import failure, trouble, waiting_time
-from monitor.retrain.pipelines.workflow_file import declared_inputs, missing_lines, names_runs
+from monitor.retrain.pipelines.workflow_file import missing_lines, names_runs
 from monitor.times import format_moment
 
 NEW, OLD = "2026-03-10", "2022-11-28"

@@ -1,4 +1,4 @@
-"""Looks after one command, apart from the daemon: `python -m monitor.retrain.pipelines.run_command <run folder>`.
+"""Looks after one command, apart from the daemon; a script of its own: `python -I run_command.py <run folder>`.
 
 Ends as soon as the command is about to start (0), or was started before (ALREADY); a child stays with it,
 keeps its output, ends it when it runs over its time, and writes how it ended.
