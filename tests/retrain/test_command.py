@@ -1,0 +1,173 @@
+"""A command runs once for each request, outlives the daemon, and its exit is the outcome."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.config.model import CommandPipeline
+from monitor.records import Dispatch, DispatchState
+from monitor.retrain.pipelines import Answer, Result, open_pipeline
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Any:
+    """Build a pipeline that runs a Python text."""
+    def build(code: str, **more: Any) -> Any:
+        section = {"kind": "command", "command": [sys.executable, "-c", code]} | more
+        return open_pipeline(CommandPipeline.model_validate(section), tmp_path)
+    return build
+
+
+def ended(pipeline: Any, dispatch: Dispatch) -> Answer:
+    return until(lambda: (a := pipeline.follow(dispatch)).state != DispatchState.RUNNING and a)
+
+
+def until(found: Any) -> Any:
+    limit = time.monotonic() + 20
+    while not (value := found()):
+        assert time.monotonic() < limit, "waited 20 s in vain"
+        time.sleep(0.02)
+    return value
+
+
+def test_the_evidence_reaches_the_command(command, dispatch: Dispatch, tmp_path: Path) -> None:
+    """Id, model, the event's file and configured variables are in its environment; all files are private."""
+    pipeline = command(
+        "import os, json; print(os.environ['DRIFTD_ID'], os.environ['DRIFTD_MODEL'], os.environ['EXTRA'],"
+        " json.load(open(os.environ['DRIFTD_EVIDENCE']))['id'])", environment={"EXTRA": "more"},
+    )
+    sent = pipeline.submit(dispatch)
+    assert sent.state == DispatchState.RUNNING
+    assert ended(pipeline, dispatch).state == DispatchState.SUCCEEDED
+    folder = tmp_path / "runs" / dispatch.id
+    assert (folder / "output.log").read_text().split() == [dispatch.id, "m", "more", dispatch.id]
+    modes = {stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()}
+    assert (modes, stat.S_IMODE(folder.stat().st_mode)) == ({0o600}, 0o700)
+
+
+@pytest.mark.parametrize(("code", "state", "words"), [
+    ("", "succeeded", "exit code 0"),
+    ("raise SystemExit(3)", "failed", "exit code 3"),
+    ("import os; os.kill(os.getpid(), 9)", "failed", "killed by signal 9"),
+])
+def test_the_exit_is_the_outcome(command, dispatch: Dispatch, code: str, state: str, words: str) -> None:
+    """Zero succeeds, anything else fails and says how."""
+    pipeline = command(code)
+    pipeline.submit(dispatch)
+    answer = ended(pipeline, dispatch)
+    assert answer.state == state
+    assert words in answer.reason
+
+
+@pytest.mark.parametrize(("said", "result"), [
+    ({"model_version": "2", "reference": "/new.csv"}, Result(model_version="2", reference="/new.csv")),
+    ({"model_version": "2"}, Result(model_version="2")),
+    ({"model_version": 2}, None), ([1], None), ({}, None),
+])
+def test_a_command_may_say_what_it_made(command, dispatch: Dispatch, said: Any, result: Any) -> None:
+    """The result file is read when it is well formed; otherwise the run still succeeded, with a word about it."""
+    pipeline = command(f"import os; open(os.environ['DRIFTD_RESULT'], 'w').write({json.dumps(said)!r})")
+    pipeline.submit(dispatch)
+    answer = ended(pipeline, dispatch)
+    assert (answer.state, answer.result) == (DispatchState.SUCCEEDED, result)
+    assert ("could not be used" in answer.reason) == (result is None)
+
+
+def test_an_id_never_starts_twice(command, dispatch: Dispatch, tmp_path: Path) -> None:
+    """The second submit of an id answers how the first is doing, while it runs and after it ended."""
+    counted, go = tmp_path / "count", tmp_path / "go"
+    pipeline = command(
+        f"import os, time\nopen({str(counted)!r}, 'a').write('x')\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    )
+    assert pipeline.submit(dispatch).state == DispatchState.RUNNING
+    assert pipeline.submit(dispatch).state == DispatchState.RUNNING
+    assert pipeline.find(dispatch).state == DispatchState.RUNNING
+    go.touch()
+    ended(pipeline, dispatch)
+    assert pipeline.submit(dispatch).state == DispatchState.SUCCEEDED
+    assert counted.read_text() == "x"
+
+
+def test_a_missing_command_is_rejected_in_a_sentence(tmp_path: Path, dispatch: Dispatch) -> None:
+    """Nothing is started, the reason names the file."""
+    section = CommandPipeline(kind="command", command=("./no-such.sh",))
+    answer = open_pipeline(section, tmp_path).submit(dispatch)
+    assert answer.state == DispatchState.ABANDONED
+    assert "./no-such.sh is not there" in answer.reason
+
+
+def test_a_command_over_its_time_is_ended_with_its_children(command, dispatch: Dispatch, tmp_path: Path) -> None:
+    """The whole process group goes, and the outcome says so."""
+    pid = tmp_path / "pid"
+    pipeline = command(
+        "import subprocess, sys, time\nc = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
+        f"open({str(pid)!r}, 'w').write(str(c.pid)); time.sleep(99)", timeout="1s",
+    )
+    pipeline.submit(dispatch)
+    answer = ended(pipeline, dispatch)
+    assert answer.state == DispatchState.FAILED
+    assert "ran over its time (1 s)" in answer.reason
+    until(lambda: not _alive(int(pid.read_text())))
+
+
+def test_a_command_that_was_killed_with_its_keeper_has_failed(command, dispatch: Dispatch, tmp_path: Path) -> None:
+    """Without anybody left to say how it ended, the run counts as killed; while the command lives, as running."""
+    pid = tmp_path / "pid"
+    pipeline = command(f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getppid()}} {{os.getpid()}}'); time.sleep(99)")
+    pipeline.submit(dispatch)
+    keeper, child = map(int, until(lambda: pid.exists() and pid.read_text().split()))
+    os.kill(keeper, signal.SIGKILL)
+    until(lambda: not _alive(keeper))
+    assert pipeline.follow(dispatch).state == DispatchState.RUNNING
+    os.kill(child, signal.SIGKILL)
+    answer = ended(pipeline, dispatch)
+    assert answer.state == DispatchState.FAILED
+    assert "was killed" in answer.reason
+
+
+def test_a_run_outlives_the_daemon(tmp_path: Path, dispatch: Dispatch) -> None:
+    """The daemon that started it is killed; another one sees it succeed."""
+    go = tmp_path / "go"
+    code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    section = CommandPipeline(kind="command", command=(sys.executable, "-c", code))
+    daemon = (
+        "import os, signal, sys; from pathlib import Path; from monitor.config.model import CommandPipeline\n"
+        "from monitor.records import Dispatch, from_json; from monitor.retrain.pipelines import open_pipeline\n"
+        "import json\nsection = CommandPipeline.model_validate_json(sys.argv[1])\n"
+        "open_pipeline(section, Path(sys.argv[2])).submit(from_json(Dispatch, json.loads(sys.argv[3])))\n"
+        "os.killpg(0, signal.SIGKILL)"
+    )
+    from monitor.records import to_json
+
+    subprocess.run(
+        [sys.executable, "-c", daemon, section.model_dump_json(), str(tmp_path), json.dumps(to_json(dispatch))],
+        check=False, start_new_session=True, timeout=60,
+    )
+    pipeline = open_pipeline(section, tmp_path)
+    assert pipeline.follow(dispatch).state == DispatchState.RUNNING
+    go.touch()
+    assert ended(pipeline, dispatch).state == DispatchState.SUCCEEDED
+
+
+def test_endless_output_is_cut(command, dispatch: Dispatch, tmp_path: Path) -> None:
+    """The log stops at its limit, the command goes on."""
+    pipeline = command("import sys\nfor _ in range(300): sys.stdout.write('x' * 65536)")
+    pipeline.submit(dispatch)
+    assert ended(pipeline, dispatch).state == DispatchState.SUCCEEDED
+    assert (tmp_path / "runs" / dispatch.id / "output.log").stat().st_size == 10_000_000
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
