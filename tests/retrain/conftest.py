@@ -1,5 +1,6 @@
 """A scripted HTTP server, and a store with one request in it."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -67,10 +68,8 @@ def server() -> Iterator[Server]:
             if given is None:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
                 return
-            try:
+            with contextlib.suppress(OSError):
                 self.wfile.write(given if isinstance(given, bytes) else self.lines(*given))
-            except OSError:
-                pass
 
         do_GET = do_POST = do_HEAD = answer
 
@@ -101,7 +100,8 @@ REFERENCE = Reference(model="m", id="ref1", model_version="1", origin="ref.csv",
 
 def model(pipeline: str = "p", **more: Any) -> ModelSection:
     return ModelSection.model_validate(
-        {"name": "m", "metric": "accuracy", "predictions": {"path": "x.csv"}, "reference": {"source": {"path": "ref.csv"}},
+        {"name": "m", "metric": "accuracy", "predictions": {"path": "x.csv"},
+         "reference": {"source": {"path": "ref.csv"}},
          "retrain": {"pipeline": pipeline}} | more
     )
 

@@ -122,7 +122,9 @@ def test_a_command_over_its_time_is_ended_with_its_children(command, dispatch: D
 def test_a_command_that_was_killed_with_its_keeper_has_failed(command, dispatch: Dispatch, tmp_path: Path) -> None:
     """Without anybody left to say how it ended, the run counts as killed; while the command lives, as running."""
     pid = tmp_path / "pid"
-    pipeline = command(f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getppid()}} {{os.getpid()}}'); time.sleep(99)")
+    pipeline = command(
+        f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getppid()}} {{os.getpid()}}')\ntime.sleep(99)"
+    )
     pipeline.submit(dispatch)
     keeper, child = map(int, until(lambda: pid.exists() and pid.read_text().split()))
     os.kill(keeper, signal.SIGKILL)

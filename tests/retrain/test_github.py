@@ -104,7 +104,8 @@ def test_every_age_of_server_starts_one_run(server, github, dispatch, hub: Hub, 
     answer = github.submit(dispatch)
     assert (answer.state, answer.handle, len(hub.runs)) == (DispatchState.QUEUED, handle, 1)
     inputs = server.seen[-1].json()["inputs"]
-    assert inputs["driftd_id"] == dispatch.id and inputs["region"] == "us"
+    assert inputs["driftd_id"] == dispatch.id
+    assert inputs["region"] == "us"
     assert json.loads(inputs["driftd_evidence"])["accuracy"]["now"] == 0.8
     assert github.follow(replace(dispatch, state=answer.state, handle=handle)).handle == "1"
 
@@ -203,7 +204,8 @@ def test_checking_prints_what_to_paste(server, github) -> None:
     assert github.check() == []
     hub.workflow = "name: x\non:\n  workflow_dispatch:\n    inputs:\n      driftd_id:\n        type: string\njobs: {}\n"
     inputs, name = github.check()
-    assert "driftd_evidence, region" in inputs and "      region:\n        type: string" in inputs
+    assert "driftd_evidence, region" in inputs
+    assert "      region:\n        type: string" in inputs
     assert "run-name: retrain ${{ inputs.driftd_id }}" in name
     assert hub.runs == []
 

@@ -113,9 +113,11 @@ def test_a_check_reads_back_as_it_was_written(store: Store) -> None:
     """Snapshot, verdict, firing, episode, dispatch and message come back equal, after one commit."""
     sent = requested(store)
     assert store.snapshots("m") == [snapshot()]
-    assert store.verdicts("m") == [verdict()] and store.verdict(window()) == verdict()
+    assert store.verdicts("m") == [verdict()]
+    assert store.verdict(window()) == verdict()
     assert [one.trigger for one in store.firing("m")] == ["pays"]
-    assert store.episodes("m") == [episode()] and store.open_episode("m") == episode()
+    assert store.episodes("m") == [episode()]
+    assert store.open_episode("m") == episode()
     assert store.dispatches("m") == [sent]
     assert [one.id for one in store.due_messages(T0)] == ["a"]
     assert store.models() == ["m"]
@@ -132,7 +134,8 @@ def test_the_newest_revision_stands_for_its_window(store: Store) -> None:
         (window(0), 0, 1000), (window(1), 1, 1001),
     ]
     assert [k.window for k in store.known_windows("m", "7d", since=window(0).end)] == [window(1)]
-    assert store.last_window("m", "7d") == window(1) and store.last_window("m", "1d") is None
+    assert store.last_window("m", "7d") == window(1)
+    assert store.last_window("m", "1d") is None
     assert store.snapshots("m", limit=1)[0].window == window(1)
     assert [s.metric for s in store.snapshots("m", metrics={"accuracy"})[0].scores] == ["accuracy"]
     assert store.snapshots("m", metrics=())[0].scores == ()
@@ -155,7 +158,9 @@ def test_a_new_reference_voids_the_verdict_but_keeps_the_snapshot(store: Store) 
     )
     assert not taken
     assert len(store.snapshots("m")) == 1
-    assert store.verdicts("m") == [] and store.episodes("m") == [] and store.dispatches("m") == []
+    assert store.verdicts("m") == []
+    assert store.episodes("m") == []
+    assert store.dispatches("m") == []
 
 
 def test_a_new_reference_supersedes_the_need_and_takes_its_unsent_request_back(store: Store) -> None:
@@ -194,15 +199,19 @@ def test_the_history_says_what_was_accepted_and_paid(store: Store) -> None:
     sent = requested(store)
     look = {"now": T0 + 2 * WEEK, "run_timeout": DAY}
     before = store.history("m", reference(), {"accuracy"}, **look)
-    assert before.accepted == () and before.paid_until is None and before.in_flight.id == sent.id
+    assert before.accepted == ()
+    assert before.paid_until is None
+    assert before.in_flight.id == sent.id
     claimed = store.claim(T0 + WEEK)
     store.record(replace(claimed, state=DispatchState.DELIVERED, accepted_at=T0 + WEEK), was=DispatchState.SENDING)
     store.pause("m", "ada", "holiday", T0)
     after = store.history("m", reference(), {"accuracy"}, **look)
-    assert after.accepted == (T0 + WEEK,) and after.paid_until == window().end
+    assert after.accepted == (T0 + WEEK,)
+    assert after.paid_until == window().end
     assert after.in_flight is None                           # delivered longer ago than a run may take
     assert store.in_flight("m", T0 + WEEK, DAY).id == sent.id
-    assert after.paused == "ada: holiday" and after.episode == episode()
+    assert after.paused == "ada: holiday"
+    assert after.episode == episode()
     assert [s.metric for s in after.snapshots[0].scores] == ["accuracy"]
 
 
@@ -229,9 +238,11 @@ def test_pauses_and_hands_are_audited(store: Store) -> None:
 def test_messages_go_once(store: Store) -> None:
     """The same event is told once, and is due until it was sent."""
     told = Message(id="a", model="m", kind="firing", title="t", body="b", created_at=T0)
-    assert store.add_message(told) and not store.add_message(told)
+    assert store.add_message(told)
+    assert not store.add_message(told)
     store.record_message(replace(told, tries=1, next_try_at=T0 + DAY, reason="refused"))
-    assert store.due_messages(T0) == [] and store.due_messages(T0 + DAY)[0].tries == 1
+    assert store.due_messages(T0) == []
+    assert store.due_messages(T0 + DAY)[0].tries == 1
     store.record_message(replace(told, sent_at=T0))
     assert store.due_messages(T0 + WEEK) == []
 
@@ -245,10 +256,15 @@ def test_accepted_configurations_are_kept(store: Store) -> None:
 
 def test_an_unfinished_transaction_leaves_nothing(store: Store) -> None:
     """What fails in the middle is undone, inner steps included."""
-    with pytest.raises(RuntimeError), store.transaction():
-        store.pause("m", "ada", "x", T0)
-        raise RuntimeError
-    assert store.paused("m") is None and store.audit_log() == []
+    def half() -> None:
+        with store.transaction():
+            store.pause("m", "ada", "x", T0)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
+    assert store.paused("m") is None
+    assert store.audit_log() == []
 
 
 def test_threads_never_claim_one_request_twice(tmp_path: Path) -> None:
@@ -269,7 +285,9 @@ def test_processes_never_claim_one_request_twice(tmp_path: Path) -> None:
     with Store.open(tmp_path / "state") as store:
         wanted = _many(store, 20)
         senders = [
-            subprocess.Popen([sys.executable, "-c", CLAIMER, str(tmp_path / "state")], stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [sys.executable, "-c", CLAIMER, str(tmp_path / "state")], stdout=subprocess.PIPE, text=True
+            )
             for _ in range(8)
         ]
         got = [line for sender in senders for line in sender.communicate(timeout=60)[0].split()]
@@ -299,7 +317,8 @@ def test_the_state_is_private(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
-    assert set(modes.values()) == {0o600} and {"driftd.db", "driftd.db-wal", "driftd.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+    assert {"driftd.db", "driftd.db-wal", "driftd.lock"} <= set(modes)
 
 
 def test_the_second_daemon_is_told_who_holds_the_state(tmp_path: Path) -> None:
@@ -384,7 +403,8 @@ def test_scores_can_be_asked_for_in_sql(tmp_path: Path) -> None:
         rows = found.execute("SELECT column_name, value FROM scores WHERE metric = 'drift'").fetchall()
         reasons = json.loads(found.execute("SELECT reasons FROM verdicts").fetchone()[0])
     found.close()
-    assert rows == [("x", 0.3)] and reasons == ["waiting costs: 3 > 2"]
+    assert rows == [("x", 0.3)]
+    assert reasons == ["waiting costs: 3 > 2"]
 
 
 def _sql(folder: Path, statement: str) -> None:
