@@ -22,7 +22,7 @@ from monitor.records import (
     from_json,
     to_json,
 )
-from monitor.retrain import event, new_dispatch
+from monitor.retrain import new_dispatch
 from monitor.sources.windows import first_stretch, newest_closed, spec
 from monitor.store import Known, Store
 from monitor.times import Clock, format_duration, format_moment, utcnow
@@ -184,6 +184,7 @@ class Checker:
             verdict=decision.verdict,
             firing=decision.firing,
             episode=decision.episode,
+            ended=decision.ended,
             dispatch=dispatch,
             withdraw=decision.withdraw,
             messages=decision.messages,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -254,16 +254,16 @@ class Survey:
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
 def to_json(value: object) -> Any:
     """Return the JSON form (dicts, lists, str, numbers, None) of a record; times as ISO 8601 UTC."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    return _adapter(cast(Hashable, type(value))).dump_python(value, mode="json")
 
 
 def from_json(kind: type[T], data: Any) -> T:
     """Build a record of `kind` from its JSON form. Raises pydantic.ValidationError on another shape."""
-    record: T = _adapter(kind).validate_python(data)
+    record: T = _adapter(cast(Hashable, kind)).validate_python(data)
     return record

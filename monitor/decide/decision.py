@@ -23,6 +23,7 @@ class Decision:
     scores: tuple[Score, ...]        # computed here, to be appended to the snapshot: `regret`
     firing: tuple[Firing, ...]       # only what is new or changed
     episode: Episode | None          # only if new or changed
+    ended: Episode | None            # an answered one that makes way for it, or just ends
     request: bool                    # a dispatch is to be written now for this episode
     withdraw: bool                   # its need cleared: take its dispatch back if nothing was ever sent
     messages: tuple[Message, ...]
@@ -38,8 +39,9 @@ def decide(
     judged = judge_all(case)
     firing = {one.name: one.words for one in judged if one.firing}
     said = speak(Moment(model, history, snapshot, now, newest, firing))
-    episode = _episode(history, judged, said, known[-1].window)
-    changed = None if episode is history.episode else episode
+    ended = _answered(model, history, now)
+    episode = _episode(history, ended or history.episode, judged, said, known[-1].window)
+    changed = None if episode in (ended, history.episode) else episode
     asked = changed is not None and changed.state is EpisodeState.REQUESTED
     outcome = Outcome(model, judged, said, episode, asked)
     score = waiting.score(model, regret)
@@ -48,17 +50,27 @@ def decide(
         scores=(score,) if score else (),
         firing=(*_changed(model, history, judged), *_gone(history, judged)),
         episode=changed,
+        ended=ended,
         request=asked,
         withdraw=_withdraw(history.episode, changed),
         messages=_messages(Letter(model, history, snapshot, now), judged, changed, said),
     )
 
 
+def _answered(model: ModelSection, history: History, now: datetime) -> Episode | None:
+    """The standing episode, ended, when its run went well and the cooldown is over; a failed one is never repeated."""
+    standing, section = history.episode, model.retrain
+    if standing is None or section is None or not history.answered or not history.accepted:
+        return None
+    if standing.state is not EpisodeState.REQUESTED or now < history.accepted[-1] + section.cooldown:
+        return None
+    return advance(standing, Event.ANSWERED, "its run has ended well; what still fires is judged afresh")
+
+
 def _episode(
-    history: History, judged: Sequence[Judgement], said: dict[str, str], newest: Window
+    history: History, standing: Episode | None, judged: Sequence[Judgement], said: dict[str, str], newest: Window
 ) -> Episode | None:
-    """The model's newest episode after this check; the same object where nothing changed."""
-    standing = history.episode
+    """The model's newest episode after this check; `standing` itself where nothing changed."""
     if standing is not None and is_open(standing):
         event, why = _event(history, standing, judged, said)
         return standing if event is None else advance(standing, event, why)

@@ -15,6 +15,7 @@ class Event(StrEnum):
     NEEDED = "needed"               # a retrain trigger fires, or still does, and no guard speaks
     GUARDED = "guarded"             # … and guards speak
     CLEARS = "clears"               # it no longer fires
+    ANSWERED = "answered"           # its run has ended well and the cooldown is over: what still fires is a new need
     NEW_REFERENCE = "new_reference"
 
 
@@ -27,6 +28,7 @@ TRANSITIONS: dict[tuple[EpisodeState | None, Event], EpisodeState] = {
     (_S.SUPPRESSED, Event.CLEARS): _S.CLEARED,
     (_S.AWAITING_APPROVAL, Event.CLEARS): _S.CLEARED,
     (_S.REQUESTED, Event.CLEARS): _S.CLEARED,
+    (_S.REQUESTED, Event.ANSWERED): _S.CLEARED,
     (_S.OPEN, Event.NEW_REFERENCE): _S.SUPERSEDED,
     (_S.SUPPRESSED, Event.NEW_REFERENCE): _S.SUPERSEDED,
     (_S.AWAITING_APPROVAL, Event.NEW_REFERENCE): _S.SUPERSEDED,

@@ -68,7 +68,10 @@ def _conclusion(outcome: Outcome) -> str:
         because = f"because of {outcome.episode.trigger}"
         return f"{pipeline} would have been asked to retrain {because}, but for {listed(list(outcome.said))}."
     if outcome.episode is not None and outcome.episode.state is EpisodeState.REQUESTED:
-        return f"{outcome.episode.trigger} has asked already; it asks again once it has cleared and returned."
+        return (
+            f"{outcome.episode.trigger} has asked already; it asks again once its run has ended well and the "
+            "cooldown is over, or once it has cleared and returned."
+        )
     asking = [one for one in outcome.judged if one.action == "retrain"]
     if any(one.firing for one in asking):
         return "A retrain trigger fires, but no vote known now opens a need, or one was opened here before."

@@ -39,6 +39,7 @@ class History:
     accepted: tuple[datetime, ...] = ()
     paid_until: datetime | None = None
     in_flight: Dispatch | None = None
+    answered: bool = False                   # the newest episode's request has come to a good end
     paused: str | None = None                # by whom and why
 
     @property

@@ -1,10 +1,12 @@
 """`driftd demo`: the whole story on real data, with a real webhook and real retraining; only the clock is ours."""
 
+import logging
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from monitor.expose import logs
 from monitor.times import utcnow
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ def run(keep: bool | None) -> int:
     from monitor.demo.show import Show
     from monitor.demo.story import Story
 
+    logs.configure("text", level=logging.WARNING)
     shutil.rmtree(FOLDER, ignore_errors=True)
     show = Show()
     with Story(FOLDER.resolve(), show) as story:

@@ -1,4 +1,4 @@
-"""The story of the demo: two years of weeks, one after the other, through the daemon's own parts."""
+"""The story of the demo: two years of fortnights, one after the other, through the daemon's own parts."""
 
 import base64
 import os
@@ -17,14 +17,14 @@ from monitor.check import Checker
 from monitor.config import load
 from monitor.demo import world
 from monitor.demo.receiver import Receiver
-from monitor.demo.show import Policy, Show, Week
+from monitor.demo.show import Policy, Show, Stretch
 from monitor.records import ScoreStatus
 from monitor.retrain import Outbox
 from monitor.store import Store
 from monitor.workers import Workers
 
 MODEL = "bikes"
-WEEK = timedelta(days=7)
+FORTNIGHT = timedelta(days=14)
 SECRET = "DRIFTD_DEMO_SECRET"
 
 CONFIG = """\
@@ -36,11 +36,13 @@ listen = "127.0.0.1:9745"
 mode    = "act"
 version = "1"
 since   = 2011-06-06
+window  = "14d"
 predictions = "log/*.parquet"
 reference   = "versions/{{version}}/reference.parquet"
 
 [models.bikes.retrain]
 pipeline = "ci"
+budget   = "6 per year"
 
 [pipelines.ci]
 kind   = "webhook"
@@ -56,7 +58,7 @@ class Story:
         self._folder, self._show = folder, show
         self._now = world.OPENED
         self._rows = world.rentals()
-        self._weeks: list[Week] = []
+        self._served: list[Stretch] = []
         self._retrains: list[datetime] = []
         self._opened = ExitStack()
 
@@ -78,18 +80,18 @@ class Story:
         self._opened.close()
 
     def play(self) -> None:
-        """Serve a week, look at it, retrain when asked; until the data end."""
+        """Serve a fortnight, look at it, retrain when asked; until the data end."""
         self._show.begin(len(self._rows), world.OPENED, world.CLOSED)
-        with self._show.progress(int((world.CLOSED - world.OPENED) / WEEK)) as tick:
-            while self._now + WEEK <= world.CLOSED:
-                self._serve(self._now, self._now + WEEK)
-                self._now += WEEK
+        with self._show.progress(int((world.CLOSED - world.OPENED) / FORTNIGHT)) as tick:
+            while self._now + FORTNIGHT <= world.CLOSED:
+                self._serve(self._now, self._now + FORTNIGHT)
+                self._now += FORTNIGHT
                 self._checker.check(MODEL)
                 self._outbox.send_due()
                 while not self._receiver.events.empty():
                     self._retrain(self._receiver.events.get())
                 tick(self._now)
-        self._show.end(self._weeks, self._alarms(), self._policies())
+        self._show.end(self._served, self._alarms(), self._policies())
 
     def _first_model(self) -> None:
         model = world.fit(world.between(self._rows, datetime.min.replace(tzinfo=world.OPENED.tzinfo), world.FIRST_FIT))
@@ -104,15 +106,15 @@ class Story:
         return pq.read_table(self._folder / "versions" / version / "answers.parquet")
 
     def _serve(self, start: datetime, end: datetime) -> None:
-        """The service answers for a week and logs what it said."""
+        """The service answers for a fortnight and logs what it said, a file a quarter."""
         rows = world.between(self._answers(self._version), start, end)
-        world.write(rows, self._folder / "log" / f"{start:%Y-%m-%d}.parquet")
-        self._weeks.append(Week(start, self._version, world.rmse(rows)))
-        self._show.served(self._weeks[-1])
+        world.append(rows, self._folder / "log" / f"{start.year}-Q{(start.month + 2) // 3}.parquet")
+        self._served.append(Stretch(start, self._version, world.rmse(rows)))
+        self._show.served(self._served[-1])
 
     def _retrain(self, event: dict[str, Any]) -> None:
         """What the pipeline does with a request: fit, deploy; the new version is watched from now on."""
-        self._show.asked(self._now, event, self._weeks)
+        self._show.asked(self._now, event, self._served)
         version = str(int(self._version) + 1)
         done = subprocess.run(
             [sys.executable, "-m", "monitor.demo.retrain", str(self._folder), self._now.isoformat(), version],
@@ -130,24 +132,24 @@ class Story:
         return sum(score.status is ScoreStatus.DRIFTED for score in scores), len(scores)
 
     def _policies(self) -> list[Policy]:
-        """What other policies would have cost, on the same weeks and with the same fit."""
+        """What other policies would have cost, on the same fortnights and with the same fit."""
         count = len(self._retrains)
         step = (world.CLOSED - world.OPENED) / (count + 1)
         calendar = [world.OPENED + step * at for at in range(1, count + 1)]
         return [
             Policy("never retrain", 0, self._replayed([])),
-            Policy("a calendar, as often as driftd", count, self._replayed(calendar)),
-            Policy("driftd", count, [week.error for week in self._weeks]),
+            Policy("a calendar, as often", count, self._replayed(calendar)),
+            Policy("driftd", count, [one.error for one in self._served]),
         ]
 
     def _replayed(self, moments: list[datetime]) -> list[float]:
-        """Weekly error of the model in service, had it been fitted anew at these moments."""
+        """Error by fortnight of the model in service, had it been fitted anew at these moments."""
         answers, errors = self._answers("1"), []
         waiting = list(moments)
-        for week in self._weeks:
-            if waiting and waiting[0] <= week.start:
+        for one in self._served:
+            if waiting and waiting[0] <= one.start:
                 model = world.fit(world.labelled_by(self._rows, waiting.pop(0)))
-                later = world.between(self._rows, week.start, world.CLOSED)
+                later = world.between(self._rows, one.start, world.CLOSED)
                 answers = world.predict(model, later, "calendar")
-            errors.append(world.rmse(world.between(answers, week.start, week.start + WEEK)))
+            errors.append(world.rmse(world.between(answers, one.start, one.start + FORTNIGHT)))
         return errors

@@ -69,5 +69,10 @@ def write(rows: pa.Table, path: Path) -> None:
     part.replace(path)
 
 
+def append(rows: pa.Table, path: Path) -> None:
+    """Add rows to a Parquet file, which is replaced as a whole."""
+    write(pa.concat_tables([pq.read_table(path), rows]) if path.exists() else rows, path)
+
+
 def _matrix(rows: pa.Table) -> Any:
     return np.column_stack([rows[name].cast(pa.float64()).to_numpy() for name in FEATURES])

@@ -13,7 +13,7 @@ from monitor.config import redact
 _LEVELS = {"apscheduler": logging.ERROR, "urllib3": logging.ERROR, "waitress": logging.WARNING}
 
 
-def configure(format: Literal["text", "json"]) -> None:
+def configure(format: Literal["text", "json"], level: int = logging.INFO) -> None:
     """Send all logging to stderr in this form; may be called again to change it."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -34,7 +34,7 @@ def configure(format: Literal["text", "json"]) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(format)],
         )
     )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
 

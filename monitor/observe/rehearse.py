@@ -1,7 +1,7 @@
 """The rehearsal of one window: would a model fitted just before it have done better than the one in service?"""
 
 from collections import OrderedDict
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -44,9 +44,7 @@ def _challenger(
 
 def _past(model: ModelSection, reference: ReferenceData, log: Log, moment: datetime) -> pa.Table:
     """The newest labelled rows, reference and log, whose labels were known at `moment`."""
-    size = model.window.size
-    span = timedelta(days=7) if isinstance(size, int) else size
-    rows = log.newest_before(moment, span, model.rehearsal.max_rows)
+    rows = log.newest_before(moment, model.rehearsal.max_rows)
     known = rows.filter(known_by(rows, reference.roles, moment, model.label_delay))
     if model.reference.source is None:               # then the log holds the reference's rows already
         return known

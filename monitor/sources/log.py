@@ -45,7 +45,7 @@ class Log:
         `columns` None means all.
         """
         last = self._as_of if end is None else min(end, self._as_of)
-        table = read_rows(self._model, self._source, self.roles, start, last, columns)
+        table = read_rows(self._model, self._source, self.roles, start, last, columns, as_of=self._as_of)
         return mask_labels(table, self.roles, self._as_of, self._model.label_delay)
 
     def window(self, window: Window) -> pa.Table:
@@ -69,14 +69,16 @@ class Log:
         """(timestamp, id) of every row, sorted: what windows of rows are cut from."""
         return RowKeys(table, self.roles.timestamp, self.ids(table))
 
-    def newest_before(self, moment: datetime, span: timedelta, count: int) -> pa.Table:
-        """About the newest `count` rows before `moment`: read backwards in doubling spans until that many are there."""
-        first = self.first() or moment
-        table = self.rows(max(first, moment - span), moment)
-        while len(table) < count and moment - span > first:
-            span *= 2
-            table = self.rows(max(first, moment - span), moment)
-        return table.filter(pc.less(table[self.roles.timestamp], pa.scalar(moment, pa.timestamp("us", "UTC"))))
+    def newest_before(self, moment: datetime, count: int) -> pa.Table:
+        """All columns of about the newest `count` rows before `moment`; their times are looked at first."""
+        utc = pa.timestamp("us", "UTC")
+        times = self.rows(None, moment, set())[self.roles.timestamp]
+        times = times.filter(pc.less(times, pa.scalar(moment, utc)))
+        if not len(times):
+            return self.rows(moment, moment).slice(0, 0)
+        oldest = times.take(pc.select_k_unstable(pa.table({"at": times}), min(count, len(times)), [("at", "descending")]))
+        table = self.rows(pc.min(oldest).as_py(), moment)
+        return table.filter(pc.less(table[self.roles.timestamp], pa.scalar(moment, utc)))
 
 
 def read_rows(
@@ -86,8 +88,12 @@ def read_rows(
     start: datetime | None = None,
     end: datetime | None = None,
     columns: set[str] | None = None,
+    as_of: datetime | None = None,
 ) -> pa.Table:
-    """Read rows of a log or a reference: times in UTC, repeated ids once, labels joined where they live apart."""
+    """Read rows of a log or a reference: times in UTC, repeated ids once, labels joined where they live apart.
+
+    Of labels that live apart the newest known at `as_of` is joined: a later correction must not hide it.
+    """
     there = set(source.schema().names)
     wanted = None if columns is None else sorted((columns | {roles.timestamp}) & there)
     when = roles.label_timestamp
@@ -100,9 +106,11 @@ def read_rows(
     if roles.label in table.column_names or (columns is not None and roles.label not in columns):
         return table
     apart = open_source(model.labels, model.timezone)
-    names = [roles.id, roles.label, *([roles.label_timestamp] if roles.label_timestamp else [])]
+    names = [roles.id, roles.label, *([when] if when else [])]
     labels = apart.read(names, moments=names[2:])
-    return join_labels(table, labels, roles.id, roles.label, roles.label_timestamp)
+    if when and as_of is not None:
+        labels = labels.filter(pc.less_equal(labels[when], pa.scalar(as_of, pa.timestamp("us", "UTC"))))
+    return join_labels(table, labels, roles.id, roles.label, when)
 
 
 def drop_repeated(table: pa.Table, roles: Roles) -> pa.Table:
