@@ -95,7 +95,8 @@ def _moments(model: ModelSection, workers: Runner) -> list[datetime]:
     since = (model.since or datetime.fromisoformat(extent["first"])).isoformat()
     survey = from_json(Survey, workers.run("monitor.observe:survey", look | {"as_of": end, "since": since}))
     ends = {tally.window.end for tally in survey.tallies if tally.window.start <= newest}
-    return sorted({end + section.lateness for end in ends} | {end + max(survey.maturity, section.lateness) for end in ends})
+    ages = {section.lateness, max(survey.maturity, section.lateness)}
+    return sorted({end + age for end in ends for age in ages})
 
 
 def _round(checker: Checker, name: str) -> list[Verdict]:

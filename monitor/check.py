@@ -1,13 +1,16 @@
 """The story of a check, top to bottom: survey, due windows, observe, decide, commit."""
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from monitor import __version__
 from monitor.config import Loaded, ModelSection
+from monitor.config.model import ReferenceSection, SourceSection
 from monitor.decide import UNREADABLE, History, decide, note_source, person_request, remembered
 from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
 from monitor.records import (
@@ -107,7 +110,14 @@ class Checker:
         if name not in self._loaded.config.models:
             known = ", ".join(self._loaded.config.models)
             raise UsageError(f"there is no model {name} in the configuration, expected one of: {known}")
-        return self._loaded.config.models[name]
+        return self._in_service(self._loaded.config.models[name])
+
+    def _in_service(self, model: ModelSection) -> ModelSection:
+        """The model as configured, or as later runs left it: each replaces the version it was asked for."""
+        for run in self._store.promotions(model.name):
+            if json.loads(run.body)["data"]["model_version"] == model.version:
+                model = _promoted(model, run, self._loaded.path.parent)
+        return model
 
     def _look(self, model: ModelSection, now: datetime) -> tuple[Reference, Survey]:
         """Find the reference, and count the rows of every window that may be due."""
@@ -291,6 +301,13 @@ def _grew(tally: Tally, known: Known, mature: bool) -> bool:
     if tally.rows > known.rows or (mature and not known.mature):
         return True
     return not known.mature and tally.labelled >= known.labelled + COVERAGE_STEP * tally.rows > known.labelled
+
+
+def _promoted(model: ModelSection, run: Dispatch, folder: Path) -> ModelSection:
+    changed: dict[str, Any] = {"version": run.new_version}
+    if run.new_reference is not None:
+        changed["reference"] = ReferenceSection(source=SourceSection(path=str(folder / run.new_reference)))
+    return model.model_copy(update=changed)
 
 
 def stale(model: ModelSection, survey: Survey, now: datetime) -> str | None:

@@ -69,12 +69,10 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
     from monitor.notify import Notifier
     from monitor.retrain import Outbox
 
-    config = loaded.config
-    timeouts = {name: model.retrain.run_timeout for name, model in config.models.items() if model.retrain}
     return Parts(
         checker=Checker(loaded, store, workers, clock),
-        outbox=Outbox(store, config.pipelines, clock, run_timeout=timeouts),
-        notifier=Notifier(store, config.notify, clock),
+        outbox=Outbox.of(loaded.config, store, clock),
+        notifier=Notifier(store, loaded.config.notify, clock),
     )
 
 

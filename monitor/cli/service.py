@@ -21,7 +21,7 @@ from monitor.cli.common import (
 )
 from monitor.cli.look import brief
 from monitor.cli.show import print_json, print_table, progress, span
-from monitor.config import Loaded, state_dir
+from monitor.config import Loaded
 from monitor.decide import SOURCE, UNREADABLE
 from monitor.errors import CannotJudge, DriftdError
 from monitor.records import Action, DispatchState, SnapshotStatus, Verdict
@@ -188,13 +188,9 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[dict[str, Any
 def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
     """The outbox and the messages, once; return the requests that were on their way, as they are now."""
     from monitor.notify import Notifier, heartbeat
-    from monitor.retrain.outbox import Outbox
-    from monitor.retrain.pipelines import open_pipeline
+    from monitor.retrain import Outbox
 
-    folder, sections = state_dir(loaded.config, loaded.path), loaded.config.pipelines
-    pipelines = {name: open_pipeline(section, folder) for name, section in sections.items()}
-    timeouts = {name: one.retrain.run_timeout for name, one in loaded.config.models.items() if one.retrain}
-    outbox = Outbox(store, pipelines, utcnow, run_timeout=timeouts)
+    outbox = Outbox.of(loaded.config, store)
     outbox.recover()
     before = {one.id for one in store.dispatches(states=UNENDED)}
     outbox.send_due()

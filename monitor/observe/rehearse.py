@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from monitor.config import ModelSection
 from monitor.measure import Challenger, fit, gains
-from monitor.records import Score, Window
 from monitor.observe.reference import Performance, ReferenceData
+from monitor.records import Score, Window
 from monitor.sources.log import Log, known_by
 
 KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from monitor import __version__
 from monitor.config import ModelSection, Roles
 from monitor.measure import drift_scores, performance_scores, quality_scores, schema_changes
+from monitor.observe.reference import Performance, ReferenceData, load_reference, log_roles
+from monitor.observe.rehearse import rehearsal_scores
 from monitor.records import (
     Score,
     ScoreStatus,
@@ -27,8 +29,6 @@ from monitor.records import (
     from_json,
     to_json,
 )
-from monitor.observe.reference import Performance, ReferenceData, load_reference, log_roles
-from monitor.observe.rehearse import rehearsal_scores
 from monitor.sources.log import Log
 from monitor.sources.sample import sample
 from monitor.sources.trim import contains
@@ -192,7 +192,7 @@ def _scores(
     for name, part in parts.items():
         try:
             yield from part()
-        except Exception as error:  # whatever a library trips over costs one part of the check, not the check
+        except Exception as error:  # noqa: BLE001  whatever a library trips over costs one part, not the check
             _log.exception("%s: %s could not be measured", model.name, name)
             yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
 

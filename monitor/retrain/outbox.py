@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from monitor.config.model import ModelSection, Section
+from monitor.config.model import Config, ModelSection, Section
 from monitor.config.model import Pipeline as PipelineSection
 from monitor.errors import ConfigError, UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Message, Reference, Snapshot, Verdict
@@ -84,6 +84,12 @@ class Outbox:
         self._rng = rng or random.Random()
         self._run_timeout = run_timeout or {}
         self._ask_at: dict[str, datetime] = {}
+
+    @classmethod
+    def of(cls, config: Config, store: Store, clock: Clock = utcnow) -> "Outbox":
+        """The outbox a configuration asks for. Raises DriftdError when a pipeline cannot be opened."""
+        timeouts = {name: model.retrain.run_timeout for name, model in config.models.items() if model.retrain}
+        return cls(store, config.pipelines, clock, run_timeout=timeouts)
 
     def recover(self) -> list[Dispatch]:
         """At start, by the holder of the state: what was being sent when the last one ended is ambiguous."""

@@ -76,8 +76,8 @@ class Log:
         times = times.filter(pc.less(times, pa.scalar(moment, utc)))
         if not len(times):
             return self.rows(moment, moment).slice(0, 0)
-        oldest = times.take(pc.select_k_unstable(pa.table({"at": times}), min(count, len(times)), [("at", "descending")]))
-        table = self.rows(pc.min(oldest).as_py(), moment)
+        newest = pc.top_k_unstable(times, min(count, len(times)))
+        table = self.rows(pc.min(times.take(newest)).as_py(), moment)
         return table.filter(pc.less(table[self.roles.timestamp], pa.scalar(moment, utc)))
 
 

@@ -75,6 +75,11 @@ class Requests(Measured):
             row["state"] == "delivered" and sure(row["accepted_at"]) + run_timeout <= now
         )
 
+    def promotions(self, model: str) -> list[Dispatch]:
+        """Runs that ended well and said which version is in service now, oldest first."""
+        done = self.dispatches(model, (DispatchState.SUCCEEDED,))
+        return [one for one in done if one.new_version is not None]
+
     def add_dispatch(self, dispatch: Dispatch, episode: Episode | None = None) -> None:
         """Write a person's request, with its episode where that is new; it takes the place of a standing need.
 

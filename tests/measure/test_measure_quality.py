@@ -30,7 +30,8 @@ def table(**more: Any) -> pa.Table:
 
 def scores(window: pa.Table, reference: pa.Table | None = None, **section: Any) -> dict[Any, Score]:
     before = table() if reference is None else reference
-    found = quality_scores(before, window, ROLES, QualitySection(**section), NOW, timedelta(days=2), NOW - timedelta(days=1))
+    day = timedelta(days=1)
+    found = quality_scores(before, window, ROLES, QualitySection(**section), NOW, 2 * day, NOW - day)
     return {(s.metric, s.column): s for s in found}
 
 

@@ -21,8 +21,8 @@ KINDS = {
 class Result:
     """What a successful run says it made."""
 
-    model_version: str | None = None
-    reference: str | None = None             # path of the rows to compare with from now on
+    model_version: str
+    reference: str | None = None             # path of the rows to compare with from now on; default: as before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,7 @@ def _result(path: Path) -> tuple[Result | None, str]:
         return None, ""
     said = _read_json(path) or {}
     version, reference = said.get("model_version"), said.get("reference")
-    if not isinstance(version, str | None) or not isinstance(reference, str | None) or not (version or reference):
+    if not isinstance(version, str) or not version or not isinstance(reference, str | None):
         return None, f'; {path} could not be used, expected {{"model_version": "…", "reference": "path"}}'
     return Result(model_version=version, reference=reference), ""
 
