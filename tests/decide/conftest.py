@@ -58,7 +58,7 @@ def after(past, judged, decision, **given):
     others = tuple(s for s in past.snapshots if s.window != judged.window)
     snapshots = sorted((*others, judged), key=lambda s: s.window.start)
     firing = {**past.firing, **{one.trigger: one for one in decision.firing}}
-    episode = decision.episode or past.episode
+    episode = decision.episode or decision.ended or past.episode
     return replace(past, snapshots=tuple(snapshots), firing=firing, episode=episode, **given)
 
 

@@ -52,7 +52,7 @@ looks = st.builds(
     acting=st.sampled_from([True, True, True, False]),
     paused=st.sampled_from([False, False, False, True]),
     hours=st.integers(1, 60),
-    world=st.sampled_from(["nothing", "accepted", "accepted", "ended", "ended", "new reference"]),
+    world=st.sampled_from(["nothing", "accepted", "accepted", "ended", "ended", "failed", "new reference"]),
 )
 
 
@@ -65,6 +65,7 @@ class Naive:
         self.fires = dict.fromkeys(("broken-data", "source", "acc", "pays", "low"), False)
         self.need = None            # [trigger, window, state]
         self.accepted = []
+        self.answered = False       # the last request's run ended well
         self.paid = 0               # windows below it are paid for
 
     def accuracy_votes(self, retrain):
@@ -119,6 +120,8 @@ class Naive:
             "budget": sum(now - at < SPAN for at in self.accepted) >= BUDGET,
         }
         against = [name for name, speaks in guards.items() if speaks]
+        if self.need and self.need[2] == "requested" and self.answered and now - self.accepted[-1] >= COOLDOWN:
+            self.need[2] = "cleared"
         if self.need and self.need[2] in ("suppressed", "requested"):
             name, _, state = self.need
             if not self.fires[name]:
@@ -155,8 +158,10 @@ class World:
             self.naive.accepted.append(self.now)
             self.naive.paid = self.next_paid
             self.asked_at = None
-        elif what == "ended" and self.asked_at is None:
-            self.past = replace(self.past, in_flight=None)
+        elif what in ("ended", "failed") and self.asked_at is None:
+            well = self.past.answered or (what == "ended" and self.past.in_flight is not None)
+            self.past = replace(self.past, in_flight=None, answered=well)
+            self.naive.answered = well
         elif what == "new reference" and self.next:
             self.naive.new_reference()
             since = self.made.START + self.next * DAY
@@ -192,7 +197,8 @@ class World:
             self.past, self.asked_at = replace(self.past, in_flight=None), None
         if decision.request:
             self.asked_at, self.next_paid = self.made.START + self.next * DAY, self.next
-            self.past = replace(self.past, in_flight=self.made.run())
+            self.past = replace(self.past, in_flight=self.made.run(), answered=False)
+            self.naive.answered = False
 
 
 def _scores(look):
@@ -248,8 +254,12 @@ def test_limits_hold_whatever_comes(made, stream):
         assert sum(now - at < SPAN for at in past.accepted) < BUDGET
         assert not {"broken-data", "source"} & set(decision.verdict.fired)
     for _, decision, past, _ in world.decisions:
-        if decision.episode is not None and is_open(past.episode):
-            assert decision.episode.id == past.episode.id
+        standing = decision.ended or decision.episode
+        if standing is not None and is_open(past.episode):
+            assert standing.id == past.episode.id
+        if decision.ended is not None:
+            assert past.answered
+            assert not is_open(decision.ended)
 
 
 @many

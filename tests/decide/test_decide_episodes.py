@@ -21,6 +21,7 @@ TABLE = {
     (None, Event.GUARDED): S.SUPPRESSED,
     (S.SUPPRESSED, Event.NEEDED): S.REQUESTED,
     **{(state, Event.CLEARS): S.CLEARED for state in OPEN},
+    (S.REQUESTED, Event.ANSWERED): S.CLEARED,
     **{(state, Event.NEW_REFERENCE): S.SUPERSEDED for state in OPEN},
 }
 
@@ -55,6 +56,36 @@ def test_a_need_asks_once_until_it_has_cleared_and_returned(made):
     assert decisions[4].withdraw
     assert decisions[1].episode.id != decisions[5].episode.id
     assert [d.verdict.action for d in decisions[:4]] == [Action.HOLD, Action.RETRAIN, Action.ALERT, Action.ALERT]
+
+
+def test_a_need_that_outlives_its_answered_run_asks_again(made):
+    """When the run ended well and the cooldown is over, what still fires is a new need, under a new id."""
+    limits = RetrainSection(pipeline="ci", cooldown="10d", budget="9 per 1d", min_labels=0)
+    model = made.model(NEED, retrain=limits)
+    (asked,), past = made.play(model, [made.snapshot(0, BAD)])
+    answered = replace(past, accepted=(made.START + made.WEEK,), answered=True)
+    (still, again), _ = made.play(model, [made.snapshot(1, BAD), made.snapshot(2, BAD)], answered)
+    assert (still.ended, still.episode, still.request) == (None, None, False)
+    assert (again.ended.id, again.ended.state) == (asked.episode.id, "cleared")
+    assert (again.request, again.withdraw) == (True, False)
+    assert again.episode.id != asked.episode.id
+
+
+def test_a_failed_run_is_not_repeated_by_itself(made):
+    """Without a good end the need stays as it is, however long it stands."""
+    _, past = made.play(made.model(NEED), [made.snapshot(0, BAD)])
+    decisions, _ = made.play(
+        made.model(NEED), [made.snapshot(i, BAD) for i in range(1, 9)], replace(past, accepted=(made.START,))
+    )
+    assert not any(d.ended or d.episode or d.request for d in decisions)
+
+
+def test_an_answered_need_that_no_longer_fires_just_ends(made):
+    """Its episode is cleared and nothing is taken back: the request was carried out."""
+    _, past = made.play(made.model(NEED), [made.snapshot(0, BAD)])
+    answered = replace(past, accepted=(made.START,), answered=True)
+    decision = decide(made.model(NEED), answered, made.snapshot(1, GOOD), made.START + 2 * made.WEEK, newest=True)
+    assert (decision.ended.state, decision.episode, decision.withdraw) == ("cleared", None, False)
 
 
 def test_a_suppressed_need_is_looked_at_with_every_window(made):
