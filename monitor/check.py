@@ -123,7 +123,7 @@ class Checker:
         """Find the reference, and count the rows of every window that may be due."""
         current = self._promoted(model, now)
         known = self._known(model, current, now)
-        last = self._store.last_window(model.name, spec(model.window, model.timezone))
+        last = self._last(model)
         payload = self._payload(model, now, current) | {
             "recount": [to_json(one.window) for one in known],
             "last": to_json(last) if last else None,
@@ -165,8 +165,14 @@ class Checker:
         size = model.window.size
         span = LOOK_BACK_SPAN if isinstance(size, int) else max(LOOK_BACK_SPAN, LOOK_BACK * size)
         cut = spec(model.window, model.timezone)
-        known = self._store.known_windows(model.name, cut, now - span - model.label_delay)
+        since, last = now - span - model.label_delay, self._last(model)
+        known = self._store.known_windows(model.name, cut, min(since, last.end) if last else since)
         return [one for one in known if reference is not None and one.reference_id == reference.id]
+
+    def _last(self, model: ModelSection) -> Window | None:
+        """Where to go on: behind the newest window with rows; of those without, not every one is checked."""
+        cut = spec(model.window, model.timezone)
+        return self._store.last_window(model.name, cut, filled=True) or self._store.last_window(model.name, cut)
 
     def _payload(self, model: ModelSection, now: datetime, reference: Reference | None) -> dict[str, Any]:
         span = model.reference.first

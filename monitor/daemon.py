@@ -190,7 +190,7 @@ class Daemon:
         self._store.accept_config(loaded.hash, loaded.text, self._clock())
         self._metrics.reloaded(True, self._clock())
         _log.info("Configuration accepted.", hash=loaded.hash, models=len(loaded.config.models))
-        for sentence in (*loaded.warnings, *missing_secrets(loaded)):
+        for sentence in (*loaded.warnings, *loaded.absent, *missing_secrets(loaded)):
             _log.warning(sentence)
 
     def _refuse(self, problems: list[str]) -> None:

@@ -9,7 +9,7 @@
     ├── StateError              5  the state is damaged or newer than this program
     │   └── StateLocked         5  another daemon holds the state
     ├── TaskFailed              1  a worker's task raised; the traceback is in the log
-    │   ├── TaskTimeout         1  … ran over its time
+    │   ├── TaskTimeout         4  … ran over its time: most often a slow source
     │   └── WorkerDied          1  … or its process was killed (memory limit, signal)
     ├── DeliveryError           1  a request could not be handed over; see retrain.pipelines
     └── Stopping                0  the daemon is stopping, and what was under way says nothing about anything
@@ -63,7 +63,7 @@ class TaskFailed(DriftdError):
 
 
 class TaskTimeout(TaskFailed):
-    pass
+    exit_code = 4
 
 
 class WorkerDied(TaskFailed):

@@ -152,7 +152,9 @@ class _Child:
         timer.join()
         self.usable = not late.is_set() and line.endswith(b"\n")
         if late.is_set():
-            raise TaskTimeout(f"{task} ran longer than {format_duration(timeout)} and was ended.")
+            span = format_duration(timeout)
+            raise TaskTimeout(f"{task} ran longer than {span} and was ended; is the source slow? The limit is "
+                              "daemon.worker_timeout.")
         if not line.endswith(b"\n"):
             raise WorkerDied(f"{task}: the worker process {self._how_it_ended()}.")
         answer: dict[str, Any] = json.loads(line)

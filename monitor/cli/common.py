@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from monitor.config import Loaded, find_config, load, state_dir
-from monitor.errors import UsageError
+from monitor.errors import ConfigError, UsageError
 from monitor.store import Store
 from monitor.times import parse_moment
 from monitor.workers import Workers
@@ -41,10 +41,12 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is not a moment, expected ISO 8601 such as 2013-05-01 or 2013-05-01T06:00Z")
 
 
-def load_config(option: Path | None) -> Loaded:
-    """Read the configuration; its warnings go to stderr. Raises ConfigError."""
+def load_config(option: Path | None, *, whole: bool = False) -> Loaded:
+    """Read the configuration; its warnings go to stderr. Raises ConfigError, if `whole` for absent data too."""
     loaded = load(find_config(option))
-    for warning in loaded.warnings:
+    if whole and loaded.absent:
+        raise ConfigError(list(loaded.absent))
+    for warning in (*loaded.warnings, *loaded.absent):
         click.echo(f"warning: {warning}", err=True)
     return loaded
 

@@ -99,8 +99,9 @@ def _print_notes(one: dict[str, Any], zone: tzinfo) -> None:
         notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
     if episode := one["episode"]:
         notes.append(f"need {episode.state}: {episode.reason}")
-    if request := one["dispatch"]:
-        notes.append(f"request {request['id']} {request['state']}: {request['reason'] or 'no answer yet'}")
+    if request := one["dispatch"] or one["last_dispatch"]:
+        unsaid = "no answer yet" if one["dispatch"] else "no more is known"
+        notes.append(f"request {request['id']} {request['state']}: {request['reason'] or unsaid}")
     for note in notes:
         click.echo(f"{one['model']}: {note}")
 
@@ -206,14 +207,15 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
         print_json(model=snapshot.window.model, **document)
         return
     _print_head(snapshot, verdict, zone)
-    if rows := [_score_row(score) for score in _telling(snapshot.scores)]:
-        click.echo()
-        print_table(("metric", "column", "value", "reference", "threshold", "status"), rows,
-                    ("value", "reference", "threshold"))
+    whole = [score for score in snapshot.scores if score.column is None]
+    bad = [score for score in snapshot.scores if score.column is not None and score.status in _BAD]
+    _print_scores(("metric",), [((one.metric,), one) for one in whole])
+    _print_scores(("metric", "column", "method"),
+                  [((one.metric, one.column, one.method), one) for one in bad[:_WORST]])
 
 
 def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:
-    labels = "labels mature" if snapshot.mature else "labels still maturing: performance is provisional"
+    labels = "labels mature" if snapshot.mature else "labels still maturing: performance is provisional (~)"
     click.echo(f"{snapshot.window.model}, window {span(snapshot.window, zone)}, revision {snapshot.revision}")
     click.echo(f"{snapshot.rows} rows ({snapshot.late} late), {snapshot.labelled} labelled, {labels}")
     if snapshot.reason:
@@ -226,15 +228,16 @@ def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> No
         click.echo(f"  {reason}")
 
 
-def _telling(scores: Sequence[Score]) -> list[Score]:
-    """Scores of the whole table, then the worst columns."""
-    whole = [score for score in scores if score.column is None]
-    bad = [score for score in scores if score.column is not None and score.status in _BAD]
-    return whole + bad[:_WORST]
+def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str | None], Score]]) -> None:
+    """A table of scores, each begun by its own cells; nothing where there are none."""
+    if not scores:
+        return
+    click.echo()
+    numbers = ("value", "reference", "threshold")
+    rows = [(*cells, number(one.value), number(one.reference), number(one.threshold), _standing(one))
+            for cells, one in scores]
+    print_table((*headings, *numbers, "status"), rows, right=numbers)
 
 
-def _score_row(score: Score) -> list[str]:
-    status = f"{score.status}{' (provisional)' if score.provisional else ''}"
-    method = f" ({score.method})" if score.method else ""
-    return [score.metric + method, score.column or "", number(score.value), number(score.reference),
-            number(score.threshold), status]
+def _standing(score: Score) -> str:
+    return f"{score.status}{' ~' if score.provisional else ''}"

@@ -16,7 +16,7 @@ import click
 from monitor.records import SCHEMA_VERSION, Window
 from monitor.times import format_moment
 
-KEYS = ("window", "setting")          # headings of columns that are never folded
+KEYS = ("window", "setting", "metric")          # headings of columns that are never folded
 Cell = str | None
 Report = Callable[[int, int], None]   # done, of how many
 
@@ -65,8 +65,10 @@ def plain(value: Any) -> Any:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, in few characters."""
-    return "" if value is None or math.isnan(value) else f"{value:.4g}"
+    """Four significant digits, in few characters; large numbers to the unit."""
+    if value is None or math.isnan(value):
+        return ""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def moment(value: datetime | None, zone: tzinfo) -> str:

@@ -40,7 +40,7 @@ def validate(config_file: Path | None, show: bool, online: bool) -> int:
     Prints every problem at once and ends with 2; with 4 where only the data are not there.
     """
     quiet_logs()
-    loaded = load_config(config_file)
+    loaded = load_config(config_file, whole=True)
     looked, errors = _look_all(loaded)
     wrong = [str(error) for error in errors.values() if not isinstance(error, CannotJudge)]
     unread = [str(error) for error in errors.values() if isinstance(error, CannotJudge)]
@@ -133,5 +133,5 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
     ]
     if one.guesses:
-        lines.append("  read as    " + ", ".join(f"{key} {value}" for key, value in one.guesses.items()))
+        lines.append("  read as    " + ", ".join(f"{key} {value!r}" for key, value in one.guesses.items()))
     return lines

@@ -67,6 +67,7 @@ class Document:
     places: dict[Key, Place] = field(default_factory=dict)
     texts: dict[Path, str] = field(default_factory=dict)
     problems: list[tuple[Place, str]] = field(default_factory=list)
+    absent: list[tuple[Place, str]] = field(default_factory=list)     # data that are not there (now)
     warnings: list[str] = field(default_factory=list)
 
     def place(self, key: Key) -> Place:
@@ -76,19 +77,26 @@ class Document:
         return self.places.get(key) or Place(str(self.path), 1)
 
     def problem(self, key: Key, text: str) -> None:
+        self._note(self.problems, key, text)
+
+    def missing(self, key: Key, text: str) -> None:
+        """Note data that are not there: a slip of the pen to who writes the file, a source's failure later."""
+        self._note(self.absent, key, text)
+
+    def _note(self, noted: list[tuple[Place, str]], key: Key, text: str) -> None:
         place = self.place(key)
         written = ("defaults", *key[2:]) if place.inherited else key
         entry = (Place(place.file, place.line), f"{dotted(shown(written))}: {text}")
-        if entry not in self.problems:       # what stands in [defaults] is wrong once, not once a model
-            self.problems.append(entry)
+        if entry not in noted:               # what stands in [defaults] is wrong once, not once a model
+            noted.append(entry)
 
     def warn(self, key: Key, text: str) -> None:
         self.warnings.append(f"{self.place(key)}: {dotted(shown(key))}: {text}")
 
     def sentences(self) -> list[str]:
-        """Every problem as "file:line: key: text", in the order of the files and their lines."""
+        """Every problem, absent data too, as "file:line: key: text", in the order of the files and their lines."""
         main = str(self.path)
-        ranked = sorted(self.problems, key=lambda it: (it[0].file != main, it[0].file, it[0].line))
+        ranked = sorted([*self.problems, *self.absent], key=lambda it: (it[0].file != main, it[0].file, it[0].line))
         return [f"{place}: {text}" for place, text in ranked]
 
 

@@ -39,6 +39,7 @@ class Loaded:
 
     `hash` identifies the effective values, `text` is what was accepted, redacted; `files` are to be watched;
     `origins` says where each effective key is written: "file:line", "[defaults] file:line" or "default".
+    `absent` names logs and labels that are not there now: a problem to `validate`, a failed source to a check.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Loaded:
     files: tuple[Path, ...]
     origins: dict[str, str]
     warnings: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Loaded:
@@ -176,6 +178,7 @@ def _loaded(document: Document, config: Config) -> Loaded:
         files=tuple(document.texts),
         origins=origins,
         warnings=tuple(redact(text) for text in document.warnings),
+        absent=tuple(redact(text) for text in document.sentences()),
     )
 
 

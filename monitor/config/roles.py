@@ -62,6 +62,8 @@ def find_roles(
     """
     finder = _Finder(columns, facts, label_columns, where)
     found = {role: finder.find(role) for role in USUAL_NAMES}
+    if found["prediction"] == found["probability"]:      # a log of probabilities alone
+        found["probability"] = None
     if label_columns is not None:
         finder.check_join(found["id"], label_columns)
     features = finder.features({name for name in found.values() if name is not None})
@@ -102,6 +104,8 @@ class _Finder:
         if name is not None:
             return name if self._is_there(role, name, place) else None
         candidates = self._candidates(role, place)
+        if role == "prediction" and not candidates:
+            candidates = self._candidates("probability", place)
         if len(candidates) > 1:
             self.problem(role, f"{_listed(candidates)} could each be it, expected one of them under columns")
         elif not candidates and role in NEEDED:

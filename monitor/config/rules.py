@@ -62,6 +62,8 @@ def check(config: Config, document: Document) -> None:
     for name, model in config.models.items():
         for key, text in (*_model(model), *_retrain(model, written)):
             document.problem(("models", name, *key), text)
+        for key, text in _absent(model):
+            document.missing(("models", name, *key), text)
         for key, text in _not_yet(model):
             document.warn(("models", name, *key), text)
 
@@ -184,8 +186,20 @@ def _sources(model: ModelSection) -> Problems:
         path = Path(source.path or ".")
         if source.path is not None and "://" in source.path:
             yield (*key, "path"), f'"{source.path}" is not in this version, expected a local file or folder'
-        elif not path.exists() and not _may_come(path):
-            yield (*key, "path"), f'there is no file "{source.path}", expected a file, a glob or a folder'
+        elif key[0] == "reference" and _gone(path):
+            yield (*key, "path"), f'there is no file "{path}", expected a file, a glob or a folder'
+
+
+def _absent(model: ModelSection) -> Problems:
+    """A log or labels that are not there: services go on without, and say so, for they come and go."""
+    for key, source in _places(model):
+        path = Path(source.path or ".")
+        if key[0] != "reference" and "://" not in str(source.path) and _gone(path):
+            yield (*key, "path"), f'there is no file "{path}", expected a file, a glob or a folder'
+
+
+def _gone(path: Path) -> bool:
+    return not path.exists() and not _may_come(path)
 
 
 def _not_yet(model: ModelSection) -> Problems:

@@ -77,4 +77,5 @@ def _conclusion(outcome: Outcome) -> str:
         return "A retrain trigger fires, but no vote known now opens a need, or one was opened here before."
     if not asking:
         return 'No trigger has action = "retrain", so nothing can ask for a retrain.'
-    return f"A retrain would have been needed, had {' or '.join(one.name for one in asking)} fired."
+    names = [one.name for one in asking]
+    return f"No retrain is needed: {listed(names)} {'does' if len(names) == 1 else 'do'} not fire."

@@ -79,6 +79,8 @@ def categories(column: pa.ChunkedArray) -> list[Category]:
 
 def codes(column: pa.ChunkedArray, places: dict[Category, int]) -> Ints:
     """Return each row's number in `places`, −1 where it is missing or not among them."""
+    if pa.types.is_null(column.type):        # has no dictionary
+        return np.full(len(column), -1, dtype=np.int64)
     encoded = pc.dictionary_encode(_decoded(column)).combine_chunks()
     keys = [category(value) for value in encoded.dictionary.to_pylist()]
     table = [-1 if key is None else places.get(key, -1) for key in keys]

@@ -12,6 +12,7 @@ from monitor.config.roles import Roles
 from monitor.errors import CannotJudge
 from monitor.measure import columns
 from monitor.records import Score, ScoreStatus
+from monitor.times import format_moment
 
 
 def quality_scores(
@@ -177,4 +178,7 @@ def _until(table: pa.Table, timestamp: str, moment: datetime) -> pa.Table:
 def _staleness(rows: int, newest: datetime | None, as_of: datetime) -> Score:
     age = None if newest is None else max(0.0, (as_of - newest).total_seconds())
     score = Score(metric="staleness_seconds", value=age, n=rows)
-    return score if rows else replace(score, status=ScoreStatus.BREACHED, reason="the window has no rows")
+    if rows:
+        return score
+    last = "the log holds none" if newest is None else f"the newest of the log is from {format_moment(newest)}"
+    return replace(score, status=ScoreStatus.BREACHED, reason=f"the window has no rows; {last}")

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from monitor import __version__
 from monitor.config import ModelSection, Roles
+from monitor.errors import DriftdError
 from monitor.measure import drift_scores, performance_scores, quality_scores, schema_changes
 from monitor.observe.reference import Performance, ReferenceData, load_reference, log_roles
 from monitor.observe.rehearse import rehearsal_scores
@@ -92,7 +93,9 @@ def survey(task: Payload) -> Any:
     keys = log.keys(begin)
     times = keys[reference.roles.timestamp]
     judged = reference.performance
-    fresh = _closed(look, log, keys, last, max(since, pc.min(times).as_py() or since))
+    oldest = pc.min(times).as_py() or since
+    closed = _closed(look, log, keys, last, oldest if last else max(since, oldest))
+    fresh = [window for window in _worth_checking(closed, pc.max(times).as_py()) if window not in known]
     found = Survey(
         reference_id=reference.id,
         reference_rows=len(reference.table),
@@ -152,6 +155,12 @@ def _closed(look: Look, log: Log, keys: pa.Table, last: Window | None, first: da
     return list(row_windows(ordered, section.size, model.name, cut, start, before=before))
 
 
+def _worth_checking(windows: list[Window], newest: datetime | None) -> list[Window]:
+    """Of the windows behind the newest row the last one says all there is: that the log is silent."""
+    silent = [window for window in windows if newest is None or window.start > newest]
+    return [window for window in windows if window not in silent[:-1]]
+
+
 def _tally(log: Log, keys: pa.Table, window: Window) -> Tally:
     inside = keys.filter(contains(keys, log.roles.timestamp, log.ids(keys), window))
     return Tally(window=window, rows=len(inside), labelled=_labelled(inside, log.roles))
@@ -175,7 +184,7 @@ def _scores(
     """Every score of the window; a part that fails yields one failed Score, and the others go on."""
     model, roles, judged = look.model, reference.roles, reference.performance
     parts: dict[str, Callable[[], Iterable[Score]]] = {
-        "schema_changes": lambda: [schema_changes(reference.table.schema, log.schema(), roles)],
+        "schema_changes": lambda: [schema_changes(reference.table.schema, table.schema, roles)],
         "quality": lambda: quality_scores(
             reference.table, table, roles, model.quality, look.as_of, reference.maturity, _moment(task["newest"])
         ),
@@ -192,6 +201,9 @@ def _scores(
     for name, part in parts.items():
         try:
             yield from part()
+        except DriftdError as error:
+            _log.warning("%s: %s could not be measured: %s", model.name, name, error)
+            yield Score(metric=name, status=ScoreStatus.FAILED, reason=str(error)[:300])
         except Exception as error:  # noqa: BLE001  whatever a library trips over costs one part, not the check
             _log.exception("%s: %s could not be measured", model.name, name)
             yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])

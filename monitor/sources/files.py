@@ -156,7 +156,9 @@ class FileSource:
         except OSError as error:
             raise _unreadable(error.filename or self.origin, error) from None
         if not found:
-            raise SourceError(f"{self.origin}: there is no such file, expected at least one to read")
+            odd = Path(self.origin).exists() and not Path(self.origin).is_dir()
+            what = "is neither a file nor a folder" if odd else "there is no such file"
+            raise SourceError(f"{self.origin}: {what}, expected at least one file to read")
         return found
 
     def _candidates(self) -> list[Path]:
@@ -233,5 +235,7 @@ def _common(pieces: dict[str, pa.Table]) -> pa.Schema:
 
 
 def _with_times(schema: pa.Schema, times: list[str]) -> pa.Schema:
+    """Times are moments whatever else they might be, and are there even where no file has a header yet."""
     moment = pa.timestamp("us", "UTC")
-    return pa.schema([(field.name, moment if field.name in times else field.type) for field in schema])
+    kinds = {field.name: field.type for field in schema} | dict.fromkeys(times, moment)
+    return pa.schema(kinds.items())

@@ -45,10 +45,11 @@ class Measured:
         )
         return [rows.known_of(row) for row in reversed(found)]
 
-    def last_window(self, model: str, spec: str) -> Window | None:
-        """The newest window of this cut that has a snapshot."""
+    def last_window(self, model: str, spec: str, *, filled: bool = False) -> Window | None:
+        """The newest window of this cut that has a snapshot; `filled`: that also had rows."""
         row = self._db.one(
-            f"SELECT {rows.WINDOW} {NEWEST} WHERE w.model = ? AND w.spec = ? {BACKWARDS} LIMIT 1", model, spec
+            f"SELECT {rows.WINDOW} {NEWEST} WHERE w.model = ? AND w.spec = ? AND s.row_count >= ? {BACKWARDS} LIMIT 1",
+            model, spec, int(filled),
         )
         return None if row is None else rows.window_of(row)
 

@@ -219,4 +219,4 @@ def test_every_verdict_explains_itself(made):
         "ci would have been asked to retrain because of low, but for observing.",
     ):
         assert words in page
-    assert "A retrain would have been needed, had low fired." in explain(decisions[0].verdict, model)
+    assert "No retrain is needed: low does not fire." in explain(decisions[0].verdict, model)
