@@ -26,16 +26,16 @@ def run(keep: bool | None) -> int:
     with Story(FOLDER.resolve(), show) as story:
         story.play()
     if keep if keep is not None else sys.stdout.isatty():
-        return _stay(show)
+        return _stay(show, story.listen)
     return 0
 
 
-def _stay(show: "Show") -> int:
+def _stay(show: "Show", address: str) -> int:
     """Go on as the daemon would, with the clock where the data end."""
     from monitor.daemon import run as run_daemon
     from monitor.demo.world import CLOSED
 
     offset = CLOSED - utcnow()
     config = FOLDER / "driftd.toml"
-    show.stay("127.0.0.1:9745", str(config))
+    show.stay(address, str(config))
     return run_daemon(config, clock=lambda: utcnow() + offset)

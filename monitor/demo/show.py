@@ -1,6 +1,6 @@
 """What the demo prints: a progress bar, each request with its reasons, and the comparison at the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 80
+NAMED = 4            # drifted columns named in a line; the rest is counted
+SHOWN = 8            # fortnights whose error is named in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,11 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A way of deciding when to retrain, and the error, fortnight by fortnights it led to."""
+    """A way of deciding when to retrain, and the error, fortnight by fortnight, it led to."""
 
     name: str
-    retrains: int
-    errors: list[float]
+    retrains: tuple[datetime, ...]
+    errors: tuple[float, ...]
 
     @property
     def mean(self) -> float:
@@ -36,70 +39,97 @@ class Policy:
 
 
 class Show:
-    """Everything the demo says, on one console."""
+    """Everything the demo says, on one console, in lines of at most 80 columns."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=False)
-        self._recovering: tuple[str, float] | None = None
+        self.console = console or Console(highlight=False)
+        self.console.width = min(self.console.width, WIDTH)
 
     def begin(self, rows: int, start: datetime, end: datetime) -> None:
         self.console.print(
-            f"[bold]driftd demo[/]: {rows:,} hours of bike rentals in Washington, {start:%B %Y} to {end:%B %Y}.\n"
-            "A model answers every hour. It cannot see that demand grows. driftd looks every one.\n"
+            f"[bold]driftd demo[/]: bike rentals in Washington, {start:%Y-%m-%d} to {end:%Y-%m-%d}, {rows:,} rows.\n"
+            "A model predicts each hour. It cannot see that demand grows.\n"
+            "driftd looks at every fortnight. Only the clock is not real.\n"
+            "[dim]Data: Fanaee-T and Gama 2013, UCI data set 275, CC BY 4.0.[/]\n"
         )
 
     @contextmanager
     def progress(self, count: int) -> Iterator[Callable[[datetime], None]]:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} fortnights"))
-        with Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True) as bar:
-            task = bar.add_task("watching", total=count)
+        count_of = TextColumn("{task.completed}/{task.total} fortnights")
+        columns = (TextColumn("{task.description}"), BarColumn(24), count_of, TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task("starting", total=count)
             yield lambda now: bar.update(task, advance=1, description=f"watching {now:%Y-%m-%d}")
 
-    def asked(self, now: datetime, event: dict[str, Any], served: list[Stretch]) -> None:
-        """A signed request arrived: say what it says."""
+    def asked(self, now: datetime, event: dict[str, Any], errors: Sequence[float]) -> None:
+        """A signed request arrived: say what it says; `errors` of the model in service, by fortnight."""
         data = event["data"]
-        self.console.print(
-            f"[bold yellow]{now:%Y-%m-%d}  a retrain is asked for[/] [dim](webhook {event['id'][:15]}…, signature verified)[/]"
+        self.console.print(f"[bold yellow]{now:%Y-%m-%d}  a retrain is asked for[/]")
+        now, before = data["accuracy"]["now"], data["accuracy"]["before"]
+        self._lines(
+            ("webhook", f"{event['id'][:15]}…, [green]signature verified[/]"),
+            ("trigger", ", ".join(data["triggers"])),
+            ("regret", data["regret"] or ""),
+            ("drifted", _columns(data["drifted_columns"])),
+            (data["accuracy"]["metric"], f"{now:.0f} rentals an hour now, {before:.0f} on the reference"),
+            ("before", f"{' '.join(f'{error:.0f}' for error in errors[-SHOWN:])}, fortnight by fortnight"),
         )
-        self.console.print(f"    {data['regret']}")
-        self._recovering = (served[-1].version, served[-1].error)
 
     def retrained(self, version: str, rows: int) -> None:
-        self.console.print(f"    [green]model {version} fitted on {rows:,} labelled hours, in service from the next one[/]")
+        self._lines(("retrained", f"[green]model {version}[/] fitted on {rows:,} labelled hours, watched from now on"))
 
-    def served(self, one: Stretch) -> None:
-        """After a retrain: did the new model recover?"""
-        if self._recovering is None or one.version == self._recovering[0]:
-            return
-        before = self._recovering[1]
-        self.console.print(f"    its first fortnight: error {one.error:.0f} rentals an hour, the one before {before:.0f}\n")
-        self._recovering = None
+    def recovered(self, one: Stretch, otherwise: float) -> None:
+        """A new model's first fortnight is over: its error beside what its predecessor's would have been."""
+        change = one.error / otherwise - 1
+        text = f"{one.error:.0f} in its first fortnight; the old model: {otherwise:.0f} ({change:+.0%})"
+        self._lines(("recovery", text))
+        self.console.print()
 
-    def end(self, served: list[Stretch], alarms: tuple[int, int], policies: list[Policy]) -> None:
+    def end(self, alarms: tuple[int, int], policies: Sequence[Policy]) -> None:
         """Compare driftd with what else could have been done."""
         self.console.print(
-            f"\nThe usual drift rule (half of the columns) fired in {alarms[0]} of {alarms[1]} windows: "
-            "people were told, nothing was retrained for it.\n"
+            f"\nThe usual drift rule (half of the columns) fired in {alarms[0]} of {alarms[1]} windows.\n"
+            "Seasons do that. People are told; nothing was retrained for it.\n"
         )
         table = Table(title="what each policy cost", title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for name in ("policy", "retrains", "mean error"):
+        for name in ("policy", "retrains", "error"):
             table.add_column(name, justify="left" if name == "policy" else "right")
-        table.add_column("error, fortnight by fortnight")
+        table.add_column("by fortnight")
         top = max(max(policy.errors) for policy in policies)
         for policy in policies:
-            table.add_row(policy.name, str(policy.retrains), f"{policy.mean:.1f}", spark(policy.errors, top))
+            table.add_row(policy.name, str(len(policy.retrains)), f"{policy.mean:.1f}", spark(policy.errors, top))
         self.console.print(table)
 
     def stay(self, address: str, config: str) -> None:
         self.console.print(
-            f"\ndriftd keeps running. Open http://{address}/ and http://{address}/metrics, or in another terminal:\n"
-            f"    .venv/bin/driftd status -c {config}\n    .venv/bin/driftd history -c {config} --model bikes\n"
-            "Ctrl-C ends it."
+            "\ndriftd keeps running, on the last day of the data. Open\n"
+            f"    http://{address}/          what is going on\n"
+            f"    http://{address}/metrics   the same for Prometheus\n"
+            "or, in another terminal:\n"
+            f"    .venv/bin/driftd status -c {config}\n"
+            f"    .venv/bin/driftd history -c {config} --explain newest\n"
+            "Ctrl-C ends it.\n"
         )
 
+    def _lines(self, *rows: tuple[str, str]) -> None:
+        """A name and a text each; a long text goes on below itself."""
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(width=2)
+        grid.add_column(width=9, style="dim")
+        grid.add_column()
+        for name, text in rows:
+            grid.add_row("", name, text)
+        self.console.print(grid)
 
-def spark(values: list[float], top: float, width: int = 40) -> str:
+
+def spark(values: Sequence[float], top: float, width: int = 40) -> str:
     """Draw the values as a line of bars, at most `width` of them, each the mean of its stretch."""
     size = max(1, -(-len(values) // width))
     means = [sum(part) / len(part) for part in (values[at:at + size] for at in range(0, len(values), size))]
     return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
+
+
+def _columns(drifted: Sequence[dict[str, Any]]) -> str:
+    """The columns farthest beyond their thresholds, with their distances."""
+    named = ", ".join(f"{one['column']} {one['value']:.2g}" for one in drifted[:NAMED])
+    return f"{named} and {len(drifted) - NAMED} more" if len(drifted) > NAMED else named or "none"

@@ -3,9 +3,11 @@
 import base64
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -26,19 +28,31 @@ from monitor.workers import Workers
 MODEL = "bikes"
 FORTNIGHT = timedelta(days=14)
 SECRET = "DRIFTD_DEMO_SECRET"
+PORT = 9745
 
 CONFIG = """\
 # A model that predicts hourly bike rentals. Try: driftd status -c {folder}/driftd.toml
 [daemon]
-listen = "127.0.0.1:9745"
+listen = "{listen}"
 
 [models.bikes]
 mode    = "act"
 version = "1"
-since   = 2011-06-06
+since   = 2011-06-13
 window  = "14d"
 predictions = "log/*.parquet"
 reference   = "versions/{{version}}/reference.parquet"
+
+[[models.bikes.triggers]]
+name    = "drift"
+metric  = "drifted_share"
+drifted = true                       # people are told
+
+[[models.bikes.triggers]]
+name   = "retraining-pays"
+metric = "regret"
+above  = "100 for 14d"               # a retrain costs as much as 100 rentals an hour for a fortnight
+action = "retrain"
 
 [models.bikes.retrain]
 pipeline = "ci"
@@ -51,39 +65,53 @@ secret = {{ env = "DRIFTD_DEMO_SECRET" }}
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What happened: the requests that arrived, what was served, and what other policies would have cost."""
+
+    events: tuple[dict[str, Any], ...]
+    served: tuple[Stretch, ...]
+    alarms: tuple[int, int]              # windows in which the usual drift rule fired, and all
+    policies: tuple[Policy, ...]         # never, a calendar, driftd
+
+
 class Story:
     """Everything the demo runs: a service, driftd's own parts, a receiver that retrains."""
 
-    def __init__(self, folder: Path, show: Show) -> None:
-        self._folder, self._show = folder, show
+    def __init__(self, folder: Path, show: Show, until: datetime = world.CLOSED) -> None:
+        self._folder, self._show, self._until = folder, show, until
         self._now = world.OPENED
         self._rows = world.rentals()
         self._served: list[Stretch] = []
+        self._events: list[dict[str, Any]] = []
         self._retrains: list[datetime] = []
         self._opened = ExitStack()
+        self.listen = _free_address()
 
     def __enter__(self) -> Self:
         os.environ[SECRET] = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+        os.environ.setdefault("OMP_NUM_THREADS", "1")   # small fits: more threads only get in each other's way
         self._receiver = Receiver(os.environ[SECRET])
         self._opened.callback(self._receiver.close)
         self._first_model()
         config = self._folder / "driftd.toml"
-        config.write_text(CONFIG.format(folder=self._folder.name, url=self._receiver.url), encoding="utf-8")
+        written = CONFIG.format(folder=self._folder.name, url=self._receiver.url, listen=self.listen)
+        config.write_text(written, encoding="utf-8")
         loaded = load(config)
         self._store = self._opened.enter_context(Store.open(self._folder / "state"))
         self._workers = self._opened.enter_context(Workers(2, 4096, timedelta(minutes=5), tasks_per_child=1000))
         self._checker = Checker(loaded, self._store, self._workers, lambda: self._now)
-        self._outbox = Outbox(self._store, loaded.config.pipelines, lambda: self._now)
+        self._outbox = Outbox.of(loaded.config, self._store, lambda: self._now)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
-    def play(self) -> None:
+    def play(self) -> Told:
         """Serve a fortnight, look at it, retrain when asked; until the data end."""
-        self._show.begin(len(self._rows), world.OPENED, world.CLOSED)
-        with self._show.progress(int((world.CLOSED - world.OPENED) / FORTNIGHT)) as tick:
-            while self._now + FORTNIGHT <= world.CLOSED:
+        self._show.begin(len(self._rows), world.OPENED, self._until)
+        with self._show.progress(int((self._until - world.OPENED) / FORTNIGHT)) as tick:
+            while self._now + FORTNIGHT <= self._until:
                 self._serve(self._now, self._now + FORTNIGHT)
                 self._now += FORTNIGHT
                 self._checker.check(MODEL)
@@ -91,7 +119,9 @@ class Story:
                 while not self._receiver.events.empty():
                     self._retrain(self._receiver.events.get())
                 tick(self._now)
-        self._show.end(self._served, self._alarms(), self._policies())
+        told = Told(tuple(self._events), tuple(self._served), self._alarms(), tuple(self._policies()))
+        self._show.end(told.alarms, told.policies)
+        return told
 
     def _first_model(self) -> None:
         model = world.fit(world.between(self._rows, datetime.min.replace(tzinfo=world.OPENED.tzinfo), world.FIRST_FIT))
@@ -109,12 +139,16 @@ class Story:
         """The service answers for a fortnight and logs what it said, a file a quarter."""
         rows = world.between(self._answers(self._version), start, end)
         world.append(rows, self._folder / "log" / f"{start.year}-Q{(start.month + 2) // 3}.parquet")
-        self._served.append(Stretch(start, self._version, world.rmse(rows)))
-        self._show.served(self._served[-1])
+        one = Stretch(start, self._version, world.rmse(rows))
+        if self._served and self._served[-1].version != self._version:
+            old = world.between(self._answers(self._served[-1].version), start, end)
+            self._show.recovered(one, world.rmse(old))
+        self._served.append(one)
 
     def _retrain(self, event: dict[str, Any]) -> None:
         """What the pipeline does with a request: fit, deploy; the new version is watched from now on."""
-        self._show.asked(self._now, event, self._served)
+        self._events.append(event)
+        self._show.asked(self._now, event, [one.error for one in self._served if one.version == self._version])
         version = str(int(self._version) + 1)
         done = subprocess.run(
             [sys.executable, "-m", "monitor.demo.retrain", str(self._folder), self._now.isoformat(), version],
@@ -134,15 +168,15 @@ class Story:
     def _policies(self) -> list[Policy]:
         """What other policies would have cost, on the same fortnights and with the same fit."""
         count = len(self._retrains)
-        step = (world.CLOSED - world.OPENED) / (count + 1)
+        step = (self._until - world.OPENED) / (count + 1)
         calendar = [world.OPENED + step * at for at in range(1, count + 1)]
         return [
-            Policy("never retrain", 0, self._replayed([])),
-            Policy("a calendar, as often", count, self._replayed(calendar)),
-            Policy("driftd", count, [one.error for one in self._served]),
+            Policy("never retrain", (), self._replayed([])),
+            Policy("calendar, as often", tuple(calendar), self._replayed(calendar)),
+            Policy("driftd", tuple(self._retrains), tuple(one.error for one in self._served)),
         ]
 
-    def _replayed(self, moments: list[datetime]) -> list[float]:
+    def _replayed(self, moments: list[datetime]) -> tuple[float, ...]:
         """Error by fortnight of the model in service, had it been fitted anew at these moments."""
         answers, errors = self._answers("1"), []
         waiting = list(moments)
@@ -152,4 +186,15 @@ class Story:
                 later = world.between(self._rows, one.start, world.CLOSED)
                 answers = world.predict(model, later, "calendar")
             errors.append(world.rmse(world.between(answers, one.start, one.start + FORTNIGHT)))
-        return errors
+        return tuple(errors)
+
+
+def _free_address() -> str:
+    """The usual address, or where it is taken another port of loopback."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", PORT))
+        except OSError:
+            trial.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{trial.getsockname()[1]}"
