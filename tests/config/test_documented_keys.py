@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 from pydantic.fields import FieldInfo
 
-from monitor.config import model as models
 from monitor.config import load
+from monitor.config import model as models
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "configuration.md").read_text(encoding="utf-8")
