@@ -1,0 +1,128 @@
+"""What the processes cost: `driftd --help`, the idle daemon, a backtest of a real log."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pyarrow.parquet as pq
+
+from benchmarks.rows import Row, child_cpu_seconds, rows
+
+FLIGHTS = Path(__file__).resolve().parents[1] / "../shared/data/flights_nyc13"
+MODELS = 20
+PATIENCE = 300.0    # seconds until every model must have been checked
+DRIFTD = [sys.executable, "-m", "monitor"]
+# What any service with a web server, a scheduler, metrics and a typed configuration holds.
+BARE = "import apscheduler.schedulers.background, click, prometheus_client, pydantic, requests, structlog, waitress"
+
+
+class Absent(Exception):
+    """Why a section cannot be measured here."""
+
+
+def help(runs: int, slow: bool) -> list[Row]:
+    """Processor seconds of `driftd --help` beside a Python that does nothing, and one that loads pandas."""
+    python = [sys.executable, "-c"]
+    return rows(child_cpu_seconds({
+        "python, doing nothing": [*python, "pass"],
+        "driftd --help": [*DRIFTD, "--help"],
+        "python, importing pandas": [*python, "import pandas"],
+    }, runs))
+
+
+def memory(runs: int, slow: bool) -> list[Row]:
+    """Resident megabytes of the daemon at rest beside a Python that imported the same packages."""
+    with _python(BARE) as bare, _daemon() as daemon:
+        held = {"python with the same packages": _resident(bare), f"daemon, {MODELS} models": _resident(daemon)}
+        held |= {f"its worker {index}": _resident(pid) for index, pid in enumerate(_children(daemon), 1)}
+    return rows(held)
+
+
+def backtest(runs: int, slow: bool) -> list[Row]:
+    """Processor seconds of the backtest of ten months of flights, workers included, beside reading the log once."""
+    log = FLIGHTS / "production.parquet"
+    if not log.exists():
+        raise Absent("the flights log (../shared/data/flights_nyc13) is not here")
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "driftd.toml"
+        config.write_text(
+            f'[models.flights]\ntask = "binary"\npredictions = "{log}"\nreference = "{FLIGHTS}/reference.parquet"\n'
+        )
+        return rows(child_cpu_seconds({
+            f"reading {pq.read_metadata(log).num_rows:,} rows with Arrow": [
+                sys.executable, "-c", "import pyarrow.parquet as p, sys; p.read_table(sys.argv[1])", str(log)
+            ],
+            "driftd backtest": [*DRIFTD, "backtest", "-c", str(config), "--json"],
+        }, 1 if not slow else runs))
+
+
+@contextmanager
+def _python(imports: str) -> Iterator[int]:
+    """Start a Python that imported something and waits."""
+    command = [sys.executable, "-c", f"{imports}; print('ready', flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.communicate(b"\n")
+
+
+@contextmanager
+def _daemon() -> Iterator[int]:
+    """Start a daemon that watches small logs, and wait until each was checked once."""
+    from socket import create_server
+
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_models(folder, port)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([*DRIFTD, "run", "-c", str(folder / "driftd.toml")], stdout=log, stderr=log)
+        try:
+            _await_checks(port, process)
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _write_models(folder: Path, port: int) -> None:
+    lines = [f"2026-01-{5 + row % 7:02}T{row % 24:02}:00:00Z,{30 + row % 9},{row % 2},{row % 2}" for row in range(300)]
+    (folder / "log.csv").write_text("\n".join(["timestamp,age,prediction,label", *lines]) + "\n")
+    models = [f'[models.m{index}]\npredictions = "log.csv"\nreference = "log.csv"\n' for index in range(MODELS)]
+    (folder / "driftd.toml").write_text(f'[daemon]\nlisten = "127.0.0.1:{port}"\n' + "".join(models))
+
+
+def _await_checks(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while _scrape(port).count("\ndriftd_last_check_timestamp_seconds{") < MODELS:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the daemon did not check every model")
+        time.sleep(0.2)
+
+
+def _scrape(port: int) -> str:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+    except URLError:
+        return ""
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted(int(child) for task in tasks for child in task.read_text().split())
+
+
+def _resident(pid: int) -> float:
+    """Megabytes in memory now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
