@@ -1,5 +1,6 @@
 """systemd accepts the unit, finds it well locked in, and really runs driftd with it."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy/systemd/driftd.service"
+LONG = ["/bin/sh", "-c", "until [ -e /var/lib/driftd/go ]; do sleep 0.1; done"]    # a retrain that takes its time
 EXPOSED = 15    # tenths, of 100: the most `systemd-analyze security` may find open
 
 # What differs here from a whole machine: no other unit, a file for the log, configuration and data in /mnt, and a
@@ -104,6 +106,18 @@ class Machine:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=10) as answer:
             return str(answer.read(), "utf-8")
 
+    def request(self) -> str:
+        """The state of the newest retrain request, as /metrics shows it."""
+        lines = [line for line in self.get("/metrics").splitlines() if line.startswith("driftd_dispatches{")]
+        states = [line.partition('state="')[2].partition('"')[0] for line in lines if line.endswith(" 1.0")]
+        return states[0] if states else "none"
+
+    def await_request(self, state: str, seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while self.request() != state:
+            assert time.monotonic() < deadline, f"the request is {self.request()}, not {state}\n{self.log()}"
+            time.sleep(0.1)
+
     def checked(self, seconds: float = 90.0) -> str:
         """Wait for the end of the first check; return its outcomes as /metrics counts them."""
         deadline = time.monotonic() + seconds
@@ -135,7 +149,8 @@ def machine(unit: Path, tmp_path: Path) -> Iterator[Machine]:
     (data / "log.csv").write_text("timestamp,age,prediction,label\n" + "".join(rows))
     (data / "driftd.toml").write_text(
         f'[daemon]\nlisten = "127.0.0.1:{port}"\n'
-        '[models.small]\npredictions = "log.csv"\nreference = "log.csv"\nlabel = "label"\n'
+        '[models.small]\npredictions = "log.csv"\nreference = "log.csv"\nlabel = "label"\nretrain.pipeline = "long"\n'
+        f'[pipelines.long]\nkind = "command"\ncommand = {json.dumps(LONG)}\n'
     )
     command = [str(ROOT / "tests/real/boot"), str(unit.parent), str(data)]
     with open(tmp_path / "console", "wb") as console:
@@ -157,3 +172,20 @@ def test_driftd_runs_reloads_and_stops_under_systemd(machine: Machine) -> None:
     machine.inside("systemctl", "stop", "driftd")
     machine.wait("inactive")
     assert machine.show("Result", "ExecMainStatus").split() == ["success", "0"], machine.log()
+
+
+def test_a_run_outlives_a_restart_of_the_service(machine: Machine) -> None:
+    """The command of a retrain is not killed when the service is restarted, and the next daemon takes its outcome."""
+    machine.wait("active")
+    machine.checked()
+    here, state = str(Path(sys.executable).with_name("driftd")), "STATE_DIRECTORY=/var/lib/private/driftd"
+    words = ["retrain", "-c", "/mnt/driftd.toml", "--model", "small", "--by", "ann", "--reason", "to see"]
+    machine.inside("env", state, here, *words)
+    machine.await_request("running")
+    before = machine.show("MainPID")
+    machine.inside("systemctl", "restart", "driftd")
+    machine.wait("active")
+    assert machine.show("MainPID") != before
+    machine.await_request("running")
+    machine.inside("touch", "/var/lib/private/driftd/go")
+    machine.await_request("succeeded")
