@@ -2,7 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,20 @@ def test_the_image_runs_as_nobody_and_is_watched() -> None:
     assert int(user[1]) > 0
     assert f"http://127.0.0.1:{PORT}/healthz" in last
     assert 'ENTRYPOINT ["driftd"]' in last
+
+
+def test_the_wheel_holds_what_is_no_code(tmp_path: Path) -> None:
+    """What is installed has every file of the package: migrations and the demo's data too."""
+    for name in ("monitor", "pyproject.toml", "README.md"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    build = "from setuptools import build_meta; build_meta.build_wheel('wheels')"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    [wheel] = (tmp_path / "wheels").iterdir()
+    with zipfile.ZipFile(wheel) as packed:
+        held = {name for name in packed.namelist() if name.startswith("monitor/")}
+    files = (path for path in (ROOT / "monitor").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    assert {path.relative_to(ROOT).as_posix() for path in files} == held
 
 
 def kubernetes() -> dict[str, Any]:
