@@ -1,6 +1,7 @@
 """Plays the demo and draws what it showed: `.venv/bin/python docs/pictures/make.py` writes demo.svg and error.svg."""
 
 import io
+import logging
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from monitor.demo.show import Policy, Show, Stretch
 from monitor.demo.story import FORTNIGHT, Story
+from monitor.expose import logs
 
 HERE = Path(__file__).resolve().parent
 COLOURS = {"never retrain": "#999999", "calendar, as often": "#d08770", "driftd": "#2b6cb0"}
@@ -17,7 +19,8 @@ LEFT, TOP, WIDTH, HEIGHT, RIGHT = 48, 44, 560, 220, 150     # of the plot, and o
 
 
 def main() -> None:
-    console = Console(record=True, width=80, file=io.StringIO(), highlight=False, force_terminal=True)
+    logs.configure("text", level=logging.WARNING)
+    console = Console(record=True, width=80, file=io.StringIO(), highlight=False)
     with tempfile.TemporaryDirectory() as folder, Story(Path(folder), Show(console)) as story:
         told = story.play()
     (HERE / "demo.svg").write_text(console.export_svg(title="make demo"), encoding="utf-8")
