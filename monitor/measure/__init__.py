@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from monitor.measure.guess import guess_task
     from monitor.measure.methods import METHODS
     from monitor.measure.metrics import METRICS, Metric, better_by, default_metric
-    from monitor.measure.performance import metric_sd, performance_scores
+    from monitor.measure.performance import Beside, metric_sd, performance_scores
     from monitor.measure.quality import column_quality, quality_scores, schema_changes
     from monitor.measure.rehearsal import Challenger, fit, gains, rehearse
 
 __all__ = [
     "METHODS",
     "METRICS",
+    "Beside",
     "Challenger",
     "Metric",
     "better_by",
@@ -40,7 +41,7 @@ _HOME = {
     "guess": ("guess_task",),
     "methods": ("METHODS",),
     "metrics": ("METRICS", "Metric", "better_by", "default_metric"),
-    "performance": ("metric_sd", "performance_scores"),
+    "performance": ("Beside", "metric_sd", "performance_scores"),
     "quality": ("column_quality", "quality_scores", "schema_changes"),
     "rehearsal": ("Challenger", "fit", "gains", "rehearse"),
 }

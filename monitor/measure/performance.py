@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,23 +20,45 @@ RESAMPLED_ROWS = 20_000
 FEWEST_BLOCKS = 3
 
 
-def performance_scores(
-    reference: pa.Table, window: pa.Table, roles: Roles, task: Task, metric: str, provisional: bool
-) -> list[Score]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """The reference's own numbers, which stand beside every window's: each is computed once."""
+
+    reference: pa.Table
+    roles: Roles
+    task: Task
+    _found: dict[tuple[str, ...], dict[str, float | None]] = field(default_factory=dict)
+
+    def values(self, classes: tuple[str, ...]) -> dict[str, float | None]:
+        """Every metric of the task; None where it is not defined, nothing where there are no labels."""
+        if classes not in self._found:
+            self._found[classes] = self._values(classes)
+        return self._found[classes]
+
+    def _values(self, classes: tuple[str, ...]) -> dict[str, float | None]:
+        try:
+            given = answers(self.reference, self.roles, self.task, classes)
+        except CannotJudge:
+            return {}             # a reference without labels: the numbers stand alone
+        return {name: next(iter(_defined(name, [given])), None) for name in names_for(self.task)}
+
+
+def performance_scores(beside: Beside, window: pa.Table, metric: str, provisional: bool) -> list[Score]:
     """Score the labelled rows of the window by every metric of the task, the primary `metric` first.
 
     A metric that cannot be had (no label yet, one class only, no probability) is insufficient, with a reason.
     """
+    roles, task = beside.roles, beside.task
     names = sorted(names_for(task), key=lambda name: name != metric)
     if roles.probability is None and task != "binary":
         names = [name for name in names if not METRICS[name].needs_probability]
     try:
-        classes = classes_of([reference, window], roles, task)
+        classes = classes_of([beside.reference, window], roles, task)
         now = answers(window, roles, task, classes)
     except CannotJudge as error:
         return [_insufficient(name, str(error), 0, provisional) for name in names]
-    before = _reference(reference, roles, task, classes)
-    return [_score(name, now, before, provisional) for name in names]
+    before = beside.values(classes)
+    return [_score(name, now, before.get(name), provisional) for name in names]
 
 
 def names_for(task: Task) -> list[str]:
@@ -78,10 +100,8 @@ def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
     return replace(score, value=float(value), reason=reason)
 
 
-def _score(metric: str, now: Answers, before: Answers | None, provisional: bool) -> Score:
-    score = Score(metric=metric, n=len(now), provisional=provisional)
-    if before is not None:
-        score = replace(score, reference=_defined_or_none(metric, before))
+def _score(metric: str, now: Answers, before: float | None, provisional: bool) -> Score:
+    score = Score(metric=metric, n=len(now), provisional=provisional, reference=before)
     try:
         score = replace(score, value=formulas.value_of(metric, now))
     except CannotJudge as error:
@@ -94,17 +114,6 @@ def _score(metric: str, now: Answers, before: Answers | None, provisional: bool)
 
 def _insufficient(metric: str, reason: str, n: int, provisional: bool) -> Score:
     return Score(metric=metric, status=ScoreStatus.INSUFFICIENT, reason=reason, n=n, provisional=provisional)
-
-
-def _reference(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...]) -> Answers | None:
-    try:
-        return answers(table, roles, task, classes)
-    except CannotJudge:
-        return None           # a reference without labels: the numbers stand alone
-
-
-def _defined_or_none(metric: str, given: Answers) -> float | None:
-    return next(iter(_defined(metric, [given])), None)
 
 
 def _defined(metric: str, many: Iterable[Answers]) -> list[float]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles
 from monitor.errors import CannotJudge
-from monitor.measure import default_metric, guess_task, metric_sd
+from monitor.measure import Beside, default_metric, guess_task, metric_sd
 from monitor.records import Reference, Score
 from monitor.sources import open_source
 from monitor.sources.log import Log, facts, label_delays, read_rows
@@ -27,6 +27,7 @@ class Performance:
     task: Task
     metric: str
     sd: Score                            # of the metric over windows of the reference
+    beside: Beside                       # every metric on the whole reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,8 @@ def _performance(model: ModelSection, table: pa.Table, roles: Roles) -> Performa
         return None
     task = model.task or guess_task(table[roles.label], table[roles.prediction])
     metric = model.metric or default_metric(task, roles.probability is not None)
-    return Performance(task=task, metric=metric, sd=metric_sd(list(_blocks(model, table, roles)), roles, task, metric))
+    sd = metric_sd(list(_blocks(model, table, roles)), roles, task, metric)
+    return Performance(task=task, metric=metric, sd=sd, beside=Beside(table, roles, task))
 
 
 def _maturity(model: ModelSection, table: pa.Table, roles: Roles) -> timedelta:

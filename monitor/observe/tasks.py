@@ -94,8 +94,9 @@ def survey(task: Payload) -> Any:
     times = keys[reference.roles.timestamp]
     judged = reference.performance
     oldest = pc.min(times).as_py() or since
+    newest = pc.max(times).as_py() or log.newest()
     closed = _closed(look, log, keys, last, oldest if last else max(since, oldest))
-    fresh = [window for window in _worth_checking(closed, pc.max(times).as_py()) if window not in known]
+    fresh = [window for window in _worth_checking(closed, newest) if window not in known]
     found = Survey(
         reference_id=reference.id,
         reference_rows=len(reference.table),
@@ -103,9 +104,9 @@ def survey(task: Payload) -> Any:
         task=judged.task if judged else None,
         metric=judged.metric if judged else None,
         first=pc.min(times).as_py(),
-        newest=pc.max(times).as_py(),
+        newest=newest,
         maturity=reference.maturity,
-        tallies=tuple(_tally(log, keys, window) for window in [*known, *fresh]),
+        tallies=tuple(_tallies(log, keys, [*known, *fresh])),
     )
     return to_json(found)
 
@@ -157,19 +158,30 @@ def _closed(look: Look, log: Log, keys: pa.Table, last: Window | None, first: da
 
 def _worth_checking(windows: list[Window], newest: datetime | None) -> list[Window]:
     """Of the windows behind the newest row the last one says all there is: that the log is silent."""
-    silent = [window for window in windows if newest is None or window.start > newest]
-    return [window for window in windows if window not in silent[:-1]]
+    live = [window for window in windows if newest is not None and window.start <= newest]
+    return [*live, *windows[len(live):][-1:]]
 
 
-def _tally(log: Log, keys: pa.Table, window: Window) -> Tally:
-    inside = keys.filter(contains(keys, log.roles.timestamp, log.ids(keys), window))
-    return Tally(window=window, rows=len(inside), labelled=_labelled(inside, log.roles))
+def _tallies(log: Log, keys: pa.Table, windows: list[Window]) -> Iterator[Tally]:
+    """Count the rows and labels of each window."""
+    ids, known = log.ids(keys), _known(keys, log.roles)
+    for window in windows:
+        inside = contains(keys, log.roles.timestamp, ids, window)
+        yield Tally(window=window, rows=_count(inside), labelled=_count(pc.and_(inside, known)))
+
+
+def _known(table: pa.Table, roles: Roles) -> pa.ChunkedArray:
+    """Tell for each row whether its label is known."""
+    label = roles.label if roles.label in table.column_names else None
+    return pc.is_valid(table[label]) if label else pa.chunked_array([pa.repeat(False, len(table))])
+
+
+def _count(mask: pa.Array | pa.ChunkedArray) -> int:
+    return pc.sum(mask).as_py() or 0
 
 
 def _labelled(table: pa.Table, roles: Roles) -> int:
-    if roles.label is None or roles.label not in table.column_names:
-        return 0
-    return len(table) - int(table[roles.label].null_count)
+    return _count(_known(table, roles))
 
 
 def _sampled(model: ModelSection, log: Log, table: pa.Table) -> tuple[pa.Table, float]:
@@ -184,7 +196,7 @@ def _scores(
     """Every score of the window; a part that fails yields one failed Score, and the others go on."""
     model, roles, judged = look.model, reference.roles, reference.performance
     parts: dict[str, Callable[[], Iterable[Score]]] = {
-        "schema_changes": lambda: [schema_changes(reference.table.schema, table.schema, roles)],
+        "schema_changes": lambda: _schema(reference.table, log, table, reference.roles),
         "quality": lambda: quality_scores(
             reference.table, table, roles, model.quality, look.as_of, reference.maturity, _moment(task["newest"])
         ),
@@ -192,8 +204,8 @@ def _scores(
             reference.table, rows, roles, model.drift, model.window.min_rows, judged.task if judged else None
         ),
     }
-    if judged:
-        parts["performance"] = lambda: _performance(reference, judged, rows, mature=task["mature"])
+    if judged and reference.roles.label in table.column_names:
+        parts["performance"] = lambda: _performance(judged, rows, mature=task["mature"])
         if task["mature"] and model.rehearsal.enabled:
             parts["challenger_gain"] = lambda: rehearsal_scores(
                 model, reference, judged, log, rows, from_json(Window, task["window"]), _moment(task["earlier"])
@@ -209,11 +221,13 @@ def _scores(
             yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
 
 
-def _performance(reference: ReferenceData, judged: Performance, rows: pa.Table, *, mature: bool) -> list[Score]:
-    scores = performance_scores(
-        reference.table, rows, reference.roles, judged.task, judged.metric, provisional=not mature
-    )
-    return [*scores, judged.sd]
+def _schema(reference: pa.Table, log: Log, table: pa.Table, roles: Roles) -> list[Score]:
+    """Types are those of the window's rows; files without a header have no schema to judge."""
+    return [schema_changes(reference.schema, table.schema, roles)] if log.schema().names else []
+
+
+def _performance(judged: Performance, rows: pa.Table, *, mature: bool) -> list[Score]:
+    return [*performance_scores(judged.beside, rows, judged.metric, provisional=not mature), judged.sd]
 
 
 def _status(model: ModelSection, scores: list[Score], rows: int) -> tuple[SnapshotStatus, str | None]:

@@ -39,6 +39,11 @@ class Log:
         found: datetime | None = pc.min(self.rows(None, None, set())[self.roles.timestamp]).as_py()
         return found
 
+    def newest(self) -> datetime | None:
+        """Timestamp of the newest row."""
+        found: datetime | None = pc.max(self.rows(None, None, set())[self.roles.timestamp]).as_py()
+        return found
+
     def rows(self, start: datetime | None, end: datetime | None, columns: set[str] | None = None) -> pa.Table:
         """Rows of [start, end], both included; labels not yet known at `as_of` are null; repeated ids come once.
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as sk
 
 from monitor.config.roles import Roles
-from monitor.measure import METRICS, better_by, default_metric, guess_task, metric_sd, performance_scores
+from monitor.measure import METRICS, Beside, better_by, default_metric, guess_task, metric_sd, performance_scores
 from monitor.records import Score
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -33,7 +33,7 @@ def regression(rows: int, seed: int = 0) -> pa.Table:
 
 
 def scores(before: pa.Table, now: pa.Table, roles: Roles, task: Any, metric: str = "") -> dict[str, Score]:
-    return {s.metric: s for s in performance_scores(before, now, roles, task, metric, provisional=False)}
+    return {s.metric: s for s in performance_scores(Beside(before, roles, task), now, metric, provisional=False)}
 
 
 def test_binary_metrics_are_scikit_learns() -> None:
@@ -132,7 +132,7 @@ def test_a_prediction_column_of_probabilities_counts_as_both() -> None:
 def test_unlabelled_rows_do_not_count() -> None:
     """Only rows with a label and a prediction are scored, and provisional is passed on."""
     now = pa.table({"label": [1, None, 0, 1], "prediction": [1, 1, None, 0], "chance": [0.9, 0.1, 0.3, None]})
-    listed = performance_scores(now, now, CLASSES, "binary", "roc_auc", provisional=True)
+    listed = performance_scores(Beside(now, CLASSES, "binary"), now, "roc_auc", provisional=True)
     found = {score.metric: score for score in listed}
     assert (found["accuracy"].value, found["accuracy"].n, found["accuracy"].provisional) == (0.5, 2, True)
     assert (found["log_loss"].n, found["roc_auc"].status) == (1, "insufficient")
