@@ -12,6 +12,7 @@ from rich.table import Table
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 80
+ADDRESS = "127.0.0.1:9745"   # where the daemon listens, unless somebody else does
 NAMED = 4            # drifted columns named in a line; the rest is counted
 SHOWN = 8            # fortnights whose error is named in a line
 
@@ -72,11 +73,11 @@ class Show:
             ("regret", data["regret"] or ""),
             ("drifted", _columns(data["drifted_columns"])),
             (data["accuracy"]["metric"], f"{now:.0f} rentals an hour now, {before:.0f} on the reference"),
-            ("before", f"{' '.join(f'{error:.0f}' for error in errors[-SHOWN:])}, fortnight by fortnight"),
+            ("error", f"{', '.join(f'{error:.0f}' for error in errors[-SHOWN:])} in the fortnights before"),
         )
 
     def retrained(self, version: str, rows: int) -> None:
-        self._lines(("retrained", f"[green]model {version}[/] fitted on {rows:,} labelled hours, watched from now on"))
+        self._lines(("retrained", f"[green]model {version} fitted on {rows:,} labelled hours, watched from now on[/]"))
 
     def recovered(self, one: Stretch, otherwise: float) -> None:
         """A new model's first fortnight is over: its error beside what its predecessor's would have been."""
@@ -88,7 +89,7 @@ class Show:
     def end(self, alarms: tuple[int, int], policies: Sequence[Policy]) -> None:
         """Compare driftd with what else could have been done."""
         self.console.print(
-            f"\nThe usual drift rule (half of the columns) fired in {alarms[0]} of {alarms[1]} windows.\n"
+            f"The usual drift rule (half of the columns) fired in {alarms[0]} of {alarms[1]} windows.\n"
             "Seasons do that. People are told; nothing was retrained for it.\n"
         )
         table = Table(title="what each policy cost", title_justify="left", box=None, padding=(0, 2, 0, 0))
@@ -101,8 +102,9 @@ class Show:
         self.console.print(table)
 
     def stay(self, address: str, config: str) -> None:
+        taken = "" if address == ADDRESS else f"{ADDRESS} is taken, so it listens elsewhere.\n"
         self.console.print(
-            "\ndriftd keeps running, on the last day of the data. Open\n"
+            f"\ndriftd keeps running, on the last day of the data.\n{taken}Open\n"
             f"    http://{address}/          what is going on\n"
             f"    http://{address}/metrics   the same for Prometheus\n"
             "or, in another terminal:\n"

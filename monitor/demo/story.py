@@ -19,7 +19,7 @@ from monitor.check import Checker
 from monitor.config import load
 from monitor.demo import world
 from monitor.demo.receiver import Receiver
-from monitor.demo.show import Policy, Show, Stretch
+from monitor.demo.show import ADDRESS, Policy, Show, Stretch
 from monitor.records import ScoreStatus
 from monitor.retrain import Outbox
 from monitor.store import Store
@@ -28,7 +28,6 @@ from monitor.workers import Workers
 MODEL = "bikes"
 FORTNIGHT = timedelta(days=14)
 SECRET = "DRIFTD_DEMO_SECRET"
-PORT = 9745
 
 CONFIG = """\
 # A model that predicts hourly bike rentals. Try: driftd status -c {folder}/driftd.toml
@@ -191,10 +190,11 @@ class Story:
 
 def _free_address() -> str:
     """The usual address, or where it is taken another port of loopback."""
+    host, _, port = ADDRESS.partition(":")
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind(("127.0.0.1", PORT))
+            trial.bind((host, int(port)))
         except OSError:
-            trial.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{trial.getsockname()[1]}"
+            trial.bind((host, 0))
+        return f"{host}:{trial.getsockname()[1]}"
