@@ -108,7 +108,9 @@ class FileSource:
                                 or [schema.empty_table()])
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
-        part = within(in_utc(part, times, self._zone, path, self._format.day_first), bounds)
+        for name in times:                       # the timestamp first: other columns only for the rows wanted
+            part = in_utc(part, [name], self._zone, path, self._format.day_first)
+            part = within(part, bounds) if name == bounds.timestamp else part
         return tidy(self._format.settle(part))
 
     def _steadily(self, path: Path, load: Callable[[Path], T]) -> T:

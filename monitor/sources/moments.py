@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -86,12 +87,12 @@ def guess_day_first(values: Iterable[str]) -> bool | None:
 
 def within(table: pa.Table, bounds: Bounds) -> pa.Table:
     """Return the rows inside the bounds; a row without timestamp is outside once there is a bound."""
-    if bounds.timestamp in table.schema.names:
-        if bounds.start is not None:
-            table = table.filter(pc.greater_equal(table[bounds.timestamp], pa.scalar(bounds.start, UTC_US)))
-        if bounds.end is not None:
-            table = table.filter(pc.less_equal(table[bounds.timestamp], pa.scalar(bounds.end, UTC_US)))
-    return table
+    if bounds.timestamp not in table.schema.names:
+        return table
+    at = table[bounds.timestamp]
+    limits = ((pc.greater_equal, bounds.start), (pc.less_equal, bounds.end))
+    masks = [inside(at, pa.scalar(limit, UTC_US)) for inside, limit in limits if limit is not None]
+    return table.filter(reduce(pc.and_, masks)) if masks else table
 
 
 def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
