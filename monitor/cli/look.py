@@ -18,6 +18,7 @@ from monitor.cli.common import (
 )
 from monitor.cli.show import moment, number, print_json, print_table, span
 from monitor.config import Loaded
+from monitor.decide import UNREADABLE
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Score, ScoreStatus, Snapshot, Verdict
 from monitor.store import Store
@@ -95,6 +96,7 @@ def _print_notes(one: dict[str, Any], zone: tzinfo) -> None:
     notes = []
     if one["source"] not in (None, "ok"):
         notes.append(f"{str(one['source']).replace('_', ' ')}: {one['source_reason'] or 'no reason given'}")
+    notes += [str(firing.reason) for firing in one["firing"] if firing.trigger == UNREADABLE]
     if pause := one["paused"]:
         notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
     if episode := one["episode"]:
@@ -185,6 +187,8 @@ def _find(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
         found = store.snapshots(model, window_start=start) or [
             one for one in store.snapshots(model, metrics=()) if one.window.start <= start < one.window.end
         ][-1:]
+    if not found and text == "newest":
+        raise UsageError(f"{model}: no window has been checked yet; `driftd check` does it")
     if not found:
         raise UsageError(f"{model}: no window {text} has been checked; `driftd history` lists them")
     return store.snapshots(model, window_start=found[-1].window.start)[-1]

@@ -6,6 +6,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from monitor.config import ModelSection
+from monitor.errors import CannotJudge
 from monitor.measure import Challenger, fit, gains
 from monitor.observe.reference import Performance, ReferenceData
 from monitor.records import Score, Window
@@ -50,5 +51,9 @@ def _past(model: ModelSection, reference: ReferenceData, log: Log, moment: datet
         return known
     before = reference.table.filter(known_by(reference.table, reference.roles, moment, model.label_delay))
     columns = [name for name in before.column_names if name in known.column_names]
-    both = pa.concat_tables([before.select(columns), known.select(columns)], promote_options="permissive")
+    try:
+        both = pa.concat_tables([before.select(columns), known.select(columns)], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        why = "the log's columns differ in type from the reference's, no challenger is fitted"
+        raise CannotJudge(why) from None
     return both.sort_by(reference.roles.timestamp)
