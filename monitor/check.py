@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from monitor import __version__
 from monitor.config import Loaded, ModelSection
 from monitor.config.model import ReferenceSection, SourceSection
-from monitor.decide import UNREADABLE, History, decide, note_source, person_request, remembered
+from monitor.decide import SOURCE_DOWN, History, decide, note_source, person_request, remembered
 from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
 from monitor.records import (
     Dispatch,
@@ -252,7 +252,7 @@ class Checker:
         )
 
     def _note_source(self, model: ModelSection, now: datetime, failure: str | None) -> None:
-        before = {one.trigger: one for one in self._store.firing(model.name)}.get(UNREADABLE)
+        before = {one.trigger: one for one in self._store.firing(model.name)}.get(SOURCE_DOWN)
         noted = note_source(model.name, before, failure, now)
         if noted is not None:
             self._store.note(*noted)

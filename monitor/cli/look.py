@@ -18,7 +18,7 @@ from monitor.cli.common import (
 )
 from monitor.cli.show import moment, number, print_json, print_table, span
 from monitor.config import Loaded
-from monitor.decide import UNREADABLE
+from monitor.decide import SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Score, ScoreStatus, Snapshot, Verdict
 from monitor.store import Store
@@ -96,7 +96,7 @@ def _print_notes(one: dict[str, Any], zone: tzinfo) -> None:
     notes = []
     if one["source"] not in (None, "ok"):
         notes.append(f"{str(one['source']).replace('_', ' ')}: {one['source_reason'] or 'no reason given'}")
-    notes += [str(firing.reason) for firing in one["firing"] if firing.trigger == UNREADABLE]
+    notes += [str(firing.reason) for firing in one["firing"] if firing.trigger == SOURCE_DOWN]
     if pause := one["paused"]:
         notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
     if episode := one["episode"]:

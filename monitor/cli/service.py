@@ -22,7 +22,7 @@ from monitor.cli.common import (
 from monitor.cli.look import brief
 from monitor.cli.show import print_json, print_table, progress, span
 from monitor.config import Loaded
-from monitor.decide import SOURCE, UNREADABLE
+from monitor.decide import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
 from monitor.records import Action, DispatchState, SnapshotStatus, Verdict
 from monitor.store import Store
@@ -32,7 +32,7 @@ YES, UNJUDGED = 3, CannotJudge.exit_code
 UNENDED = (DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
            DispatchState.RUNNING, DispatchState.BLOCKED)
 JUDGED = (SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED)
-SILENT = {SOURCE, UNREADABLE}    # these triggers say that nothing could be judged, not that anything drifted
+SILENT = {SOURCE, SOURCE_DOWN}    # these triggers say that nothing could be judged, not that anything drifted
 
 
 @click.command()

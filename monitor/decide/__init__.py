@@ -5,10 +5,22 @@ from monitor.decide.episodes import PERSON, TRANSITIONS, person_request, superse
 from monitor.decide.explain import explain
 from monitor.decide.guards import GUARDS
 from monitor.decide.history import History, remembered
-from monitor.decide.messages import UNREADABLE, note_source
-from monitor.decide.triggers import BROKEN_DATA, SOURCE
+from monitor.decide.messages import note_source
+from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 
 __all__ = [
-    "BROKEN_DATA", "GUARDS", "PERSON", "SOURCE", "TRANSITIONS", "UNREADABLE",
-    "Decision", "History", "decide", "explain", "note_source", "person_request", "remembered", "supersede",
+    "BROKEN_DATA",
+    "GUARDS",
+    "PERSON",
+    "SOURCE",
+    "SOURCE_DOWN",
+    "TRANSITIONS",
+    "Decision",
+    "History",
+    "decide",
+    "explain",
+    "note_source",
+    "person_request",
+    "remembered",
+    "supersede",
 ]

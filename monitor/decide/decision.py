@@ -10,8 +10,8 @@ from monitor.decide.episodes import PERSON, Event, advance, begin, is_open
 from monitor.decide.explain import Outcome, reasons
 from monitor.decide.guards import Moment, speak
 from monitor.decide.history import History
-from monitor.decide.messages import UNREADABLE, Letter
-from monitor.decide.triggers import Case, Judgement, judge_all
+from monitor.decide.messages import Letter
+from monitor.decide.triggers import SOURCE_DOWN, Case, Judgement, judge_all
 from monitor.records import Action, Episode, EpisodeState, Firing, Message, Score, Snapshot, Verdict, Window
 
 
@@ -122,7 +122,7 @@ def _changed(model: ModelSection, history: History, judged: Sequence[Judgement])
 
 def _gone(history: History, judged: Sequence[Judgement]) -> list[Firing]:
     """Triggers that fired and are no longer configured."""
-    names = {UNREADABLE, *(one.name for one in judged)}
+    names = {SOURCE_DOWN, *(one.name for one in judged)}
     return [
         replace(was, firing=False, reason="it is no longer configured")
         for name, was in history.firing.items() if was.firing and name not in names

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from monitor.config.model import ModelSection
 from monitor.decide.history import History, disjoint
-from monitor.decide.triggers import BROKEN_DATA, SOURCE
+from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 from monitor.decide.words import day, several
 from monitor.records import Snapshot, SnapshotStatus
 from monitor.times import format_duration
@@ -62,7 +62,8 @@ def _broken_data(moment: Moment) -> str | None:
 
 
 def _stale_source(moment: Moment) -> str | None:
-    return moment.firing.get(SOURCE)
+    down = moment.history.firing.get(SOURCE_DOWN)
+    return down.reason if down is not None and down.firing else moment.firing.get(SOURCE)
 
 
 def _few_rows(moment: Moment) -> str | None:

@@ -6,12 +6,10 @@ from datetime import datetime
 
 from monitor.config.model import ModelSection
 from monitor.decide.history import History
-from monitor.decide.triggers import BROKEN_DATA, SOURCE, Judgement
+from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN, Judgement
 from monitor.decide.words import day, listed, stretch
 from monitor.records import Episode, Firing, Message, Snapshot, Window
 from monitor.times import format_moment
-
-UNREADABLE = "source-unreadable"     # the memory of a source that fails before any window can be looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +72,16 @@ class Letter:
 def note_source(
     model: str, before: Firing | None, failure: str | None, now: datetime
 ) -> tuple[Firing, Message] | None:
-    """What to remember and tell when a source cannot be read at all, or can again; None without a change."""
+    """What to remember and tell when a source fails or falls silent at a look, or is back; None without a change."""
     failing = failure is not None
     if failing == (before is not None and before.firing):
         return None
-    words = failure or "the source can be read again"
-    title = f"{model}: the source {'cannot be read' if failing else 'can be read again'}"
-    firing = Firing(model=model, trigger=UNREADABLE, firing=failing, since=now, reason=words)
+    words = failure or "the source answers with fresh rows again"
+    title = f"{model}: the source {'is down' if failing else 'is back'}"
+    firing = Firing(model=model, trigger=SOURCE_DOWN, firing=failing, since=now, reason=words)
     began = now if before is None or failing else before.since
-    body = words if failing else f"{words}; it had failed since {format_moment(began)}."
-    key = _hash(model, UNREADABLE, str(failing), format_moment(began))
+    body = words if failing else f"{words}; it had been down since {format_moment(began)}."
+    key = _hash(model, SOURCE_DOWN, str(failing), format_moment(began))
     message = Message(
         id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now
     )

@@ -16,6 +16,7 @@ from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 Action = Literal["alert", "retrain"]
 
 BROKEN_DATA, SOURCE = "broken-data", "source"
+SOURCE_DOWN = "source-down"     # noticed at a look, between windows: it cannot be read, or is stale now
 
 # These say how whole the data are, so they keep their votes where the data are broken; for alerts only.
 _CONTRACT = {
@@ -237,6 +238,9 @@ def _breaches(snapshot: Snapshot) -> str:
 def _source(case: Case) -> Judgement:
     """Built in: fires when the source fails, is empty or stale; clears when a newest window can be read."""
     trouble = _trouble(case)
+    down = case.was.get(SOURCE_DOWN)
+    if down is not None and down.firing:     # people know already
+        return _built_in(case, SOURCE, None, down.reason)
     if trouble:
         return _built_in(case, SOURCE, True, trouble)
     return _built_in(case, SOURCE, False if case.at_newest else None, "the source answers with fresh rows")

@@ -22,7 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from monitor.decide import SOURCE, UNREADABLE
+from monitor.decide import SOURCE, SOURCE_DOWN
 from monitor.expose.view import BUILT_IN, ModelView, View
 from monitor.records import DispatchState, EpisodeState, Score, ScoreStatus, Snapshot
 
@@ -238,7 +238,7 @@ def _columns(scores: tuple[Score, ...]) -> tuple[set[str], int]:
 
 def _firing(model: ModelView) -> Iterator[Sample]:
     firing = {one.trigger: one.firing for one in model.firing}
-    down = firing.get(SOURCE, False) or firing.get(UNREADABLE, False)
+    down = firing.get(SOURCE, False) or firing.get(SOURCE_DOWN, False)
     yield "driftd_source_up", (model.name,), not down
     for trigger in (*model.triggers, *BUILT_IN):
         yield "driftd_trigger_firing", (model.name, trigger), firing.get(trigger, False)

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.config import Config, ModelSection
-from monitor.decide import BROKEN_DATA, SOURCE, UNREADABLE
+from monitor.decide import BROKEN_DATA, SOURCE, SOURCE_DOWN
 from monitor.records import SCHEMA_VERSION, Dispatch, Episode, Firing, Reference, Snapshot, Verdict, to_json
 from monitor.store import Pause, Store
 
-BUILT_IN = (BROKEN_DATA, SOURCE, UNREADABLE)  # triggers that need no configuration
+BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN)  # triggers that need no configuration
 _EVER = timedelta(days=36_500)
 
 

@@ -97,11 +97,11 @@ def test_an_absent_log_is_a_failed_source(driftd: Any, place: Path) -> None:
     assert done.code == 4
     assert "log.csv: there is no such file" in done.err
     status = driftd("status", "-c", "driftd.toml").out
-    assert "source-unreadable" in status
+    assert "source-down" in status
     assert "log.csv: there is no such file" in status
     (place / "log.csv").write_text(text)
     assert driftd("check", "-c", "driftd.toml").code == 0
-    assert "source-unreadable" not in driftd("status", "-c", "driftd.toml").out
+    assert "source-down" not in driftd("status", "-c", "driftd.toml").out
 
 
 def test_a_pipe_is_no_log(driftd: Any, place: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config.model import RetrainSection
-from monitor.decide import PERSON, TRANSITIONS, UNREADABLE, decide, explain, note_source, person_request, supersede
+from monitor.decide import PERSON, SOURCE_DOWN, TRANSITIONS, decide, explain, note_source, person_request, supersede
 from monitor.decide.episodes import Event, advance
 from monitor.records import Action, Dispatch, Episode, EpisodeState, Score
 
@@ -194,7 +194,7 @@ def test_people_are_told_once_per_event(made):
 def test_a_source_that_cannot_be_read_is_told_once_each_way(made):
     """Failure and return make one message each, and only a change is remembered."""
     fired, told = note_source("flights", None, "no file at log.csv", made.START)
-    assert (fired.trigger, fired.firing, told.kind) == (UNREADABLE, True, "source")
+    assert (fired.trigger, fired.firing, told.kind) == (SOURCE_DOWN, True, "source")
     assert "no file at log.csv" in told.body
     assert note_source("flights", fired, "another reason", made.START + made.WEEK) is None
     cleared, back = note_source("flights", fired, None, made.START + made.WEEK)

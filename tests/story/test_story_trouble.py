@@ -20,7 +20,7 @@ class Failing:
 
 
 def _unreadable(world):
-    return {one.trigger: one.firing for one in world.store.firing("m")}.get("source-unreadable")
+    return {one.trigger: one.firing for one in world.store.firing("m")}.get("source-down")
 
 
 def test_a_source_that_fails_is_told_once_and_its_return_too(world, made):
@@ -35,7 +35,7 @@ def test_a_source_that_fails_is_told_once_and_its_return_too(world, made):
             world.check(day)
     assert _unreadable(world)
     assert world.said().count("source") == 1
-    assert [one for one in world.store.firing("m") if one.trigger != "source-unreadable"] == before[0][:]
+    assert [one for one in world.store.firing("m") if one.trigger != "source-down"] == before[0][:]
     assert world.store.episodes("m") == before[1]
     world.write("log.parquet", made.rows(0, 4))
     assert world.days(world.check(4)) == [2, 3]
