@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import structlog
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -20,6 +21,7 @@ from monitor.times import Clock, utcnow
 _log = structlog.get_logger("driftd.schedule")
 
 _PULSE = 5.0
+_AGAIN = timedelta(seconds=0.5)
 _JUMP = timedelta(seconds=30)  # a clock that slews or is set by less than this needs no new schedule
 
 
@@ -40,6 +42,8 @@ class Schedule:
             executors={"default": self._threads},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
+        self._wanted: set[str] = set()
+        self._scheduler.add_listener(self._still_running, EVENT_JOB_MAX_INSTANCES)
 
     def every(self, name: str, seconds: float, function: Callable[[], None]) -> None:
         """Run the function now and then every so many seconds; replaces a task of the same name."""
@@ -56,8 +60,17 @@ class Schedule:
 
     def soon(self, name: str) -> None:
         """Run a task as soon as possible, besides its own times; nothing when it is unknown."""
+        self._wanted.add(name)
+        self._run_at(name, utcnow())
+
+    def _run_at(self, name: str, moment: datetime) -> None:
         with suppress(JobLookupError):  # removed by a reload meanwhile
-            self._scheduler.modify_job(name, next_run_time=utcnow())
+            self._scheduler.modify_job(name, next_run_time=moment)
+
+    def _still_running(self, event: JobSubmissionEvent) -> None:
+        """A run that was wanted while the one before had not quite ended is not lost, only put off."""
+        if event.job_id in self._wanted:
+            self._run_at(event.job_id, utcnow() + _AGAIN)
 
     def start(self) -> None:
         """Begin to run tasks, in threads of the scheduler's own."""
@@ -97,18 +110,18 @@ class Schedule:
 
     def _add(self, name: str, trigger: BaseTrigger, function: Callable[[], None], first: Any) -> None:
         self._scheduler.add_job(
-            _logged(name, function), trigger, id=name, name=name, next_run_time=first, replace_existing=True
+            self._logged(name, function), trigger, id=name, name=name, next_run_time=first, replace_existing=True
         )
 
+    def _logged(self, name: str, function: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            self._wanted.discard(name)
+            try:
+                function()
+            except Exception:  # noqa: BLE001 - a fault in one task must not end the thread silently, nor the daemon
+                _log.exception("A task failed unexpectedly; it runs again at its next time.", task=name)
 
-def _logged(name: str, function: Callable[[], None]) -> Callable[[], None]:
-    def run() -> None:
-        try:
-            function()
-        except Exception:  # noqa: BLE001 - a fault in one task must not end the thread silently, nor the daemon
-            _log.exception("A task failed unexpectedly; it runs again at its next time.", task=name)
-
-    return run
+        return run
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types; the same below

@@ -240,7 +240,7 @@ def _source(case: Case) -> Judgement:
     trouble = _trouble(case)
     down = case.was.get(SOURCE_DOWN)
     if down is not None and down.firing:     # people know already
-        return _built_in(case, SOURCE, None, down.reason)
+        return _built_in(case, SOURCE, None, f"{SOURCE_DOWN} fires already")
     if trouble:
         return _built_in(case, SOURCE, True, trouble)
     return _built_in(case, SOURCE, False if case.at_newest else None, "the source answers with fresh rows")

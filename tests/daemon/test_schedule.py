@@ -69,6 +69,23 @@ def test_soon_runs_a_task_before_its_time(schedule):
     schedule.remove("look")
 
 
+def test_a_run_wanted_while_one_is_under_way_is_not_lost(schedule):
+    """What is asked for `soon` during a run comes after it."""
+    running, go_on, count = threading.Event(), threading.Event(), Count()
+
+    def task():
+        running.set()
+        go_on.wait(10)
+        count()
+
+    schedule.every("look", 3600, task)
+    schedule.start()
+    assert running.wait(10)
+    schedule.soon("look")
+    go_on.set()
+    assert count.reaches(2)
+
+
 def test_a_slow_task_delays_no_other_and_never_runs_twice_at_once(schedule):
     """While one model's check hangs, others go on, and the hanging one is not started again."""
     gate, slow, quick = threading.Event(), Count(), Count()

@@ -72,6 +72,16 @@ def test_a_silent_log_is_stale_and_suppresses_a_retrain(world, made):
     assert _unreadable(world) is False
 
 
+def test_a_log_that_stopped_within_a_window_suppresses_its_retrain(world, made):
+    """With `stale` set, a window that has rows asks for nothing while the newest row is too old; told once."""
+    world.with_retrain(made.MANY | {"action": "retrain"}, quality={"stale": "3h"})
+    world.write("log.parquet", made.rows(0, 1.8, per_day=48))
+    (verdict,) = world.check(1.9)
+    assert (verdict.action, verdict.guards) == ("suppress", ("stale-source",))
+    assert _unreadable(world)
+    assert world.said().count("source") == 1
+
+
 @pytest.mark.parametrize("error", [TaskTimeout("took over 30m"), WorkerDied("was killed at 4 GB")])
 def test_a_window_that_cannot_be_measured_is_said_to_be_so_and_the_next_goes_on(world, made, error):
     """It becomes a failed snapshot with the reason; no vote, no retrain from it, and it is not tried for ever."""
