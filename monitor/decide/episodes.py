@@ -78,5 +78,5 @@ def person_request(
         trigger=PERSON,
         window=window,
         state=EpisodeState.REQUESTED,
-        reason=f"{by} asked on {format_moment(now)}: {reason}",
+        reason=f"{by} asked on {format_moment(now.replace(microsecond=0))}: {reason}",
     )

@@ -240,7 +240,7 @@ def _status(model: ModelSection, scores: list[Score], rows: int) -> tuple[Snapsh
     if schema is not None and schema.status is ScoreStatus.BREACHED:
         return SnapshotStatus.SCHEMA_CHANGED, schema.reason
     if rows < model.window.min_rows:
-        return SnapshotStatus.INSUFFICIENT_DATA, f"{rows} rows, expected at least {model.window.min_rows}"
+        return SnapshotStatus.INSUFFICIENT_DATA, f"{rows} row{'' if rows == 1 else 's'}, expected at least {model.window.min_rows}"
     return SnapshotStatus.OK, None
 
 

@@ -88,7 +88,7 @@ def _data(
         "triggers": list(verdict.fired) if verdict else [],
         "reasons": [reason[:REASON_LENGTH] for reason in said],
         "accuracy": _accuracy(scores, metric),
-        "regret": next((s.reason for s in scores if s.metric == "regret" and s.reason), None),
+        "regret": next((s.reason for s in scores if s.metric == "regret" and s.value is not None), None),
         "drifted_columns": _drifted(scores),
         "reference": {
             "id": reference.id, "model_version": reference.model_version, "origin": reference.origin,
