@@ -157,7 +157,7 @@ class Checker:
         origin = f"first {format_duration(span)}" if span else str(source.path or source.table if source else "")
         reference = Reference(model=model.name, id=id, model_version=model.version, origin=origin, since=since)
         self._store.install_reference(reference, current.id if current else None, now)
-        _log.info("%s: new reference %s from %s, for windows from %s on", model.name, id, origin, since)
+        _log.info("%s: new reference %s from %s, for windows from %s on", model.name, id, origin, format_moment(since))
         return reference
 
     def _known(self, model: ModelSection, reference: Reference | None, now: datetime) -> list[Known]:

@@ -25,7 +25,7 @@ from monitor.records import Verdict
 from monitor.schedule import Schedule
 from monitor.signals import Signals, Watch
 from monitor.store import Store
-from monitor.times import Clock, utcnow
+from monitor.times import Clock, format_moment, utcnow
 from monitor.web import App, WebServer
 from monitor.workers import Workers
 
@@ -290,5 +290,5 @@ def _task(model: str) -> str:
 
 
 def _words(verdict: Verdict) -> dict[str, Any]:
-    words = {"model": verdict.window.model, "window": verdict.window.start, "revision": verdict.revision}
+    words = {"model": verdict.window.model, "window": format_moment(verdict.window.start), "revision": verdict.revision}
     return words | {"action": str(verdict.action), "fired": verdict.fired, "guards": verdict.guards}

@@ -240,7 +240,8 @@ def _status(model: ModelSection, scores: list[Score], rows: int) -> tuple[Snapsh
     if schema is not None and schema.status is ScoreStatus.BREACHED:
         return SnapshotStatus.SCHEMA_CHANGED, schema.reason
     if rows < model.window.min_rows:
-        return SnapshotStatus.INSUFFICIENT_DATA, f"{rows} row{'' if rows == 1 else 's'}, expected at least {model.window.min_rows}"
+        found = "1 row" if rows == 1 else f"{rows} rows"
+        return SnapshotStatus.INSUFFICIENT_DATA, f"{found}, expected at least {model.window.min_rows}"
     return SnapshotStatus.OK, None
 
 
