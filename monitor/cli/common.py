@@ -59,7 +59,8 @@ def open_state(loaded: Loaded, *, exclusive: bool = False) -> Store:
 def open_workers(loaded: Loaded) -> Workers:
     """The processes that read and measure, limited as the service's are."""
     daemon = loaded.config.daemon
-    return Workers(daemon.workers, daemon.worker_memory_mb, daemon.worker_timeout)
+    # A command ends before its children wear out; a fresh one would import and fit everything again.
+    return Workers(daemon.workers, daemon.worker_memory_mb, daemon.worker_timeout, tasks_per_child=100_000)
 
 
 def chosen(loaded: Loaded, model: str | None) -> list[str]:
