@@ -129,15 +129,19 @@ class _Child:
         self.tasks = 0
         self.usable = True
         self._memory_mb = memory_mb
-        self._process = subprocess.Popen(
-            # -P: modules never come from the working folder, where the data may lie
-            [sys.executable, "-P", "-m", "monitor.worker_main", str(memory_mb)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | _ENVIRONMENT,
-            process_group=0,  # Ctrl-C in a terminal is for the daemon, which then ends its children
-        )
+        watched, ours = os.pipe()
+        self._lifeline = os.fdopen(ours, "wb", 0)  # never written to: it closes when we are gone, which ends the child
+        with os.fdopen(watched, "rb", 0):
+            self._process = subprocess.Popen(
+                # -P: modules never come from the working folder, where the data may lie
+                [sys.executable, "-P", "-m", "monitor.worker_main", str(memory_mb), str(watched)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=os.environ | _ENVIRONMENT,
+                pass_fds=[watched],
+                process_group=0,  # Ctrl-C in a terminal is for the daemon, which then ends its children
+            )
         threading.Thread(target=self._pass_on_stderr, daemon=True, name="worker-stderr").start()
 
     def ask(self, task: str, payload: JSON, timeout: timedelta) -> dict[str, Any]:
@@ -169,7 +173,7 @@ class _Child:
         """Kill the process, reap it and close its pipes; harmless when it is gone already."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._lifeline):
             with suppress(OSError):  # unsent bytes to a process that is gone
                 pipe.close() if pipe else None
 
