@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import structlog
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -21,7 +21,6 @@ from monitor.times import Clock, utcnow
 _log = structlog.get_logger("driftd.schedule")
 
 _PULSE = 5.0
-_AGAIN = timedelta(seconds=0.5)
 _JUMP = timedelta(seconds=30)  # a clock that slews or is set by less than this needs no new schedule
 
 
@@ -42,11 +41,12 @@ class Schedule:
             executors={"default": self._threads},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
-        self._wanted: set[str] = set()
-        self._scheduler.add_listener(self._still_running, EVENT_JOB_MAX_INSTANCES)
+        self._wanted: set[str] = set()  # tasks of which a run must begin after now
+        self._scheduler.add_listener(self._ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
 
     def every(self, name: str, seconds: float, function: Callable[[], None]) -> None:
         """Run the function now and then every so many seconds; replaces a task of the same name."""
+        self._wanted.add(name)
         self._add(name, _Every(timedelta(seconds=seconds)), function, utcnow())
 
     def cron(self, name: str, expression: str, zone: tzinfo, function: Callable[[], None]) -> None:
@@ -55,6 +55,7 @@ class Schedule:
 
     def remove(self, name: str) -> None:
         """Forget a task; a run under way goes on to its end."""
+        self._wanted.discard(name)
         with suppress(JobLookupError):  # nothing to forget
             self._scheduler.remove_job(name)
 
@@ -67,10 +68,10 @@ class Schedule:
         with suppress(JobLookupError):  # removed by a reload meanwhile
             self._scheduler.modify_job(name, next_run_time=moment)
 
-    def _still_running(self, event: JobSubmissionEvent) -> None:
-        """A run that was wanted while the one before had not quite ended is not lost, only put off."""
+    def _ended(self, event: JobExecutionEvent) -> None:
+        """What was wanted while a run was under way could not start beside it, and starts now."""
         if event.job_id in self._wanted:
-            self._run_at(event.job_id, utcnow() + _AGAIN)
+            self._run_at(event.job_id, utcnow())
 
     def start(self) -> None:
         """Begin to run tasks, in threads of the scheduler's own."""
@@ -99,7 +100,10 @@ class Schedule:
         now = utcnow()
         for job in self._scheduler.get_jobs():
             with suppress(JobLookupError):  # removed by a reload meanwhile
-                job.modify(next_run_time=job.trigger.after_jump(now))
+                due = job.trigger.after_jump(now)
+                if due == now:
+                    self._wanted.add(job.id)
+                job.modify(next_run_time=due)
         return True
 
     def _beat(self) -> None:
