@@ -20,6 +20,7 @@ def main(memory_mb: int, lifeline: int) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # who started the daemon may have ignored it
     resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
     _leave_with_parent(lifeline)
     for line in sys.stdin.buffer:

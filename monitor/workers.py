@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -26,7 +27,8 @@ JSON = Any
 
 _log = structlog.get_logger("driftd.worker")
 
-# One thread each: the children are the parallelism. Evidently sends usage data unless told not to.
+# One thread each: the children are the parallelism. Arrow's pool of computing threads goes by OMP_NUM_THREADS too.
+# Evidently sends usage data unless told not to.
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -63,14 +65,26 @@ class Workers:
         """Run `module:function` of monitor on the payload in a child and return its result.
 
         Blocks, first for a free child, then for the result. Raises what the task raised where it is one of
-        monitor.errors; TaskFailed for any other exception; TaskTimeout; WorkerDied when the child was killed
-        or ran out of memory; Stopping once `close` was called.
+        monitor.errors; TaskFailed for any other exception; TaskTimeout; WorkerDied when the child was killed,
+        and a second one as well, or ran out of memory; Stopping once `close` was called.
         """
-        with self._child() as child:
-            answer = child.ask(task, payload, timeout or self._timeout)
+        try:
+            answer = self._ask(task, payload, timeout or self._timeout)
+        except WorkerDied as died:
+            _log.warning(f"{died} It is tried once more in a fresh one.")
+            answer = self._ask(task, payload, timeout or self._timeout)
         if "error" in answer:
             raise _error(answer["error"], answer["text"])
         return answer["result"]
+
+    def rest(self, after: timedelta) -> None:
+        """End the children that had nothing to do for so long; new ones are started when they are needed."""
+        limit = time.monotonic() - after.total_seconds()
+        with self._changed:
+            tired = [child for child in self._idle if child.idle_since <= limit]
+            self._idle = [child for child in self._idle if child not in tired]
+        for child in tired:
+            child.end()
 
     def close(self) -> None:
         """End every child at once; what they were doing is abandoned, and its callers get Stopping."""
@@ -81,6 +95,10 @@ class Workers:
             self._changed.notify_all()
         for child in children:
             child.end()
+
+    def _ask(self, task: str, payload: JSON, timeout: timedelta) -> dict[str, Any]:
+        with self._child() as child:
+            return child.ask(task, payload, timeout)
 
     @contextmanager
     def _child(self) -> "Iterator[_Child]":
@@ -100,6 +118,9 @@ class Workers:
             if self._closed:
                 raise Stopping("The daemon is stopping; no new task is started.")
             child = self._idle.pop() if self._idle else self._start()
+            if not child.alive():  # killed while it had nothing to do
+                child.end()
+                child = self._start()
             self._busy.add(child)
             return child
 
@@ -116,6 +137,7 @@ class Workers:
         with self._changed:
             self._busy.discard(child)
             if not worn and not self._closed:
+                child.idle_since = time.monotonic()
                 self._idle.append(child)
             self._changed.notify()
         if not worn and self._closed:
@@ -128,6 +150,7 @@ class _Child:
     def __init__(self, memory_mb: int) -> None:
         self.tasks = 0
         self.usable = True
+        self.idle_since = 0.0  # monotonic seconds
         self._memory_mb = memory_mb
         watched, ours = os.pipe()
         self._lifeline = os.fdopen(ours, "wb", 0)  # never written to: it closes when we are gone, which ends the child
@@ -147,11 +170,12 @@ class _Child:
     def ask(self, task: str, payload: JSON, timeout: timedelta) -> dict[str, Any]:
         """Send one task, wait for its answer. Raises TaskTimeout or WorkerDied; the child is then useless."""
         self.tasks += 1
+        request = json.dumps({"task": task, "payload": payload}).encode() + b"\n"
         late = threading.Event()
         timer = threading.Timer(timeout.total_seconds(), self._kill_late, [late])
         timer.daemon = True
         timer.start()
-        line = self._exchange(json.dumps({"task": task, "payload": payload}).encode() + b"\n")
+        line = self._exchange(request)
         timer.cancel()
         timer.join()
         self.usable = not late.is_set() and line.endswith(b"\n")
@@ -168,6 +192,9 @@ class _Child:
     def _kill_late(self, late: threading.Event) -> None:
         late.set()
         self._process.kill()
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def end(self) -> None:
         """Kill the process, reap it and close its pipes; harmless when it is gone already."""
