@@ -25,6 +25,8 @@ PATHS = (
     "models.*.predictions.database.file",
     "models.*.labels.path",
     "models.*.labels.database.file",
+    "models.*.attributes.path",
+    "models.*.attributes.database.file",
     "models.*.reference.source.path",
     "models.*.reference.source.database.file",
     "pipelines.*.url.file",
@@ -40,6 +42,7 @@ ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
     (): ({"every"}, {"cron"}),
     ("predictions",): ({"path"}, {"database", "table"}),
     ("labels",): ({"path"}, {"database", "table"}),
+    ("attributes",): ({"path"}, {"database", "table"}),
     ("reference",): ({"source"}, {"first"}),
     ("reference", "source"): ({"path"}, {"database", "table"}),
 }
@@ -166,7 +169,7 @@ def _is_path(key: Key, value: str) -> bool:
 
 def _expand(base: Key, table: Table, document: Document) -> None:
     """Write the short forms of one model, or of [defaults], out in full."""
-    for name in ("predictions", "labels"):
+    for name in ("predictions", "labels", "attributes"):
         if isinstance(table.get(name), str):
             table[name] = {"path": table[name]}
     if isinstance(table.get("window"), str | int | float):

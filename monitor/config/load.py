@@ -31,6 +31,7 @@ _STUBS: dict[Step, Any] = {
     "workflow": "?", "command": ["true"], "pipeline": "", "above": 0, "below": 0, "rise": "1%", "drop": "1%",
     "windows": "1 of 1",
 }
+_WHOLE = (("predictions",), ("labels",), ("attributes",), ("reference",), ("triggers",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,8 @@ def _drop(data: dict[str, Any], key: Key) -> None:
             data["models"][name]["triggers"][index] = {"name": f"?{index}", "metric": "rows", "below": 0}
         case ("models", name, "predictions" | "reference" as section, *_):
             data["models"][name][section] = _MODEL[section]
-        case ("models", name, "labels", _, *_):
-            data["models"][name].pop("labels", None)
+        case ("models", name, "labels" | "attributes" | "fairness" as section, _, *_):
+            data["models"][name].pop(section, None)
         case ("models", name, section, part, *_):
             _replace(data["models"][name][section], part)
         case ("models", name, str(section)):
@@ -158,7 +159,7 @@ def _replace(table: dict[Step, Any], part: Step) -> None:
 def _drop_alone(data: dict[str, Any], key: Key) -> None:
     """Leave out a key that should not be there, with its section where that means nothing without it."""
     table = at(data, key[:-1])
-    if key[-1] == "kind" or key[2:3] in (("predictions",), ("labels",), ("reference",), ("triggers",)):
+    if key[-1] == "kind" or key[2:3] in _WHOLE:
         _drop(data, key)
     elif isinstance(table, dict):
         table.pop(key[-1], None)

@@ -64,6 +64,7 @@ class Columns(Section):
     model_version: str | None = None
     features: tuple[str, ...] | None = None  # default: every column without another part
     categorical: tuple[str, ...] | None = None  # default: by type
+    segments: tuple[str, ...] = ()           # performance is told for each value of these
 
 
 class CsvSection(Section):
@@ -117,10 +118,19 @@ class QualitySection(Section):
     stale: PositiveDuration | None = None    # newest row older is a stale source; default: one window
 
 
+class FairnessSection(Section):
+    """Protected columns: what the model answers to one group of people, beside another."""
+
+    columns: tuple[str, ...] = Field(min_length=1)   # features only where `columns.features` lists them
+    comparison: dict[str, str] = {}          # column → the group others are compared with; else the largest
+    windows: int = Field(default=4, ge=1)    # so many are pooled, that small groups have enough rows
+
+
 class TriggerSection(Section):
     name: str
     metric: str
     column: str | None = None
+    segment: str | None = None               # a column's name, or one of its values: "origin=JFK"
     method: str | None = None
     above: LevelText | None = None
     below: LevelText | None = None
@@ -174,9 +184,11 @@ class ModelSection(Section):
     columns: Columns = Columns()
     predictions: SourceSection
     labels: SourceSection | None = None      # in a place of their own: joined on id
+    attributes: SourceSection | None = None  # protected columns that are not in the log: joined on id
     reference: ReferenceSection
     drift: DriftSection = DriftSection()
     quality: QualitySection = QualitySection()
+    fairness: FairnessSection | None = None
     rehearsal: RehearsalSection = RehearsalSection()
     triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
     retrain: RetrainSection | None = None

@@ -11,18 +11,13 @@ LATER_KEYS = (
     "silences",
     "daemon.database",
     "models.*.about",
-    "models.*.attributes",
     "models.*.false_alarms",
     "models.*.private",
-    "models.*.segments",
-    "models.*.columns.attributes",
     "models.*.columns.private",
-    "models.*.columns.segments",
     "models.*.drift.false_alarms",
     "models.*.retrain.approval",
     "models.*.triggers.*.all",
     "models.*.triggers.*.any",
-    "models.*.triggers.*.segment",
 )
 LATER_VALUES = {
     "models.*.drift.threshold": ("calibrated",),

@@ -1,5 +1,6 @@
 """Which column plays which part: named in the configuration, else found by its usual name. Pure."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,11 +53,18 @@ class Roles:
 
 
 def find_roles(
-    columns: Columns, facts: dict[str, Facts], label_columns: dict[str, Facts] | None, where: str
+    columns: Columns,
+    facts: dict[str, Facts],
+    label_columns: dict[str, Facts] | None,
+    where: str,
+    protected: Collection[str] = (),
+    attributes: Collection[str] | None = None,
 ) -> Roles:
     """Return the part of each column of the data that `facts` describes.
 
-    `label_columns` describes labels kept in a place of their own; `where` names the data in errors. Raises
+    `label_columns` describes labels kept in a place of their own; `where` names the data in errors. `protected`
+    columns, in the data or in a place of their own that has the columns `attributes`, are not features unless
+    `columns.features` lists them. Raises
     ConfigError with every problem: a named column that is not there, two candidates of equal standing, no
     timestamp, no prediction, labels apart but no id to join them on.
     """
@@ -65,8 +73,12 @@ def find_roles(
     if found["prediction"] == found["probability"]:      # a log of probabilities alone
         found["probability"] = None
     if label_columns is not None:
-        finder.check_join(found["id"], label_columns)
-    features = finder.features({name for name in found.values() if name is not None})
+        finder.check_join(found["id"], label_columns, "labels")
+    if attributes is not None:
+        finder.check_join(found["id"], attributes, "attributes")
+    finder.check_there("segments", columns.segments, facts)
+    finder.check_there("fairness", protected, {*facts, *(attributes or ())})
+    features = finder.features({name for name in found.values() if name is not None}, set(protected))
     timestamp, prediction = found.pop("timestamp"), found.pop("prediction")
     if finder.problems or timestamp is None or prediction is None:
         raise ConfigError(finder.problems)
@@ -123,25 +135,30 @@ class _Finder:
             return [name for name in names if best or place[name].kind in KINDS[role]]
         return [name for name in names if place[name].kind in KINDS.get(role, ())] or names
 
-    def _is_there(self, key: str, name: str, place: dict[str, Facts]) -> bool:
+    def check_there(self, key: str, names: Iterable[str], place: Collection[str]) -> None:
+        for name in names:
+            self._is_there(key, name, place)
+
+    def _is_there(self, key: str, name: str, place: Collection[str]) -> bool:
         if name not in place:
             near = did_you_mean(name, place)
             self.problem(key, f'there is no column "{name}"{near or ","} there are {_listed(place)}')
         return name in place
 
-    def check_join(self, name: str | None, labels: dict[str, Facts]) -> None:
+    def check_join(self, name: str | None, place: Collection[str], what: str) -> None:
         if name is None and not self.problems:
-            self.problem("id", "labels in a place of their own are joined on it, expected one of "
+            self.problem("id", f"{what} in a place of their own are joined on it, expected one of "
                                f"{_listed(self.facts)}")
-        elif name is not None and name not in labels:
-            self.problem("id", f'the labels have no "{name}" to be joined on, they have {_listed(labels)}')
+        elif name is not None and name not in place:
+            self.problem("id", f'the {what} have no "{name}" to be joined on, they have {_listed(place)}')
 
-    def features(self, taken: set[str]) -> dict[str, FeatureKind]:
+    def features(self, taken: set[str], protected: set[str]) -> dict[str, FeatureKind]:
         """The kind of each feature: those listed, else every column without a part that can be one."""
         declared = self.columns.categorical or ()
         kinds = {name: feature_kind(facts, name in declared) for name, facts in self.facts.items()}
         if self.columns.features is None:
-            names = [name for name, kind in kinds.items() if name not in taken and kind is not None]
+            apart = taken | protected
+            names = [name for name, kind in kinds.items() if name not in apart and kind is not None]
         else:
             names = [name for name in self.columns.features if self._may_be_feature(name, taken, kinds)]
         for name in declared:
@@ -160,5 +177,5 @@ class _Finder:
         return name not in taken and kinds[name] is not None
 
 
-def _listed(names: dict[str, Facts] | list[str]) -> str:
+def _listed(names: Collection[str]) -> str:
     return ", ".join(names) or "none"

@@ -26,19 +26,33 @@ from monitor.config.model import (
 Problems = Iterator[tuple[Key, str]]
 
 PERFORMANCE: dict[Task, tuple[str, ...]] = {
-    "binary": ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier"),
+    "binary": (
+        "accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "roc_auc", "average_precision",
+        "log_loss", "brier",
+    ),
     "multiclass": ("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
     "regression": ("mae", "rmse", "r2", "mape", "bias"),
 }
+RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")     # of the groups of protected columns
+FAIRNESS = (
+    "demographic_parity_difference", "demographic_parity_ratio", "equal_opportunity_difference",
+    "equal_opportunity_ratio", "equalised_odds_difference", "equalised_odds_ratio",
+)
+MOST_COLUMNS = 10     # with segments of their own: each has up to twenty, and each of these every metric
 ALL_PERFORMANCE = tuple(dict.fromkeys(name for names in PERFORMANCE.values() for name in names))
+# What can be said of a model before its labels come; each is a metric of its own with this prefix.
+ESTIMATED = "estimated_"
+ESTIMABLE: dict[Task, tuple[str, ...]] = {
+    "binary": PERFORMANCE["binary"], "multiclass": (), "regression": ("mae", "rmse", "mape"),
+}
 DRIFT = ("drift", "prediction_drift", "drifted_share")
 METRICS = (
     *DRIFT, "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
-    "staleness_seconds", "label_coverage", "never_labelled_share", *ALL_PERFORMANCE, "metric_sd",
+    "staleness_seconds", "label_coverage", "never_labelled_share", *ALL_PERFORMANCE, *RATES, *FAIRNESS, "metric_sd",
     "challenger_gain", "challenger_placebo", "regret",
 )
 METHODS = (
-    "psi", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
+    "psi", "psi_quantile", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
     "cramer_von_mises", "anderson", "es", "mannw", "t_test", "g_test", "fisher_exact", "TVD", "empirical_mmd",
 )
 BUILT_IN = ("broken-data", "source")
@@ -118,11 +132,13 @@ def _model(model: ModelSection) -> Problems:
     yield from _columns(model.columns)
     yield from _sources(model)
     yield from _drift(model.drift)
+    yield from _fairness(model)
     if model.metric is not None:
         yield from _performance(("metric",), model.metric, model.task)
     names: dict[str, int] = {}
     for index, trigger in enumerate(model.triggers):
         yield from _trigger(("triggers", index), trigger, model.task)
+        yield from _segment(("triggers", index, "segment"), trigger, model)
         if names.setdefault(trigger.name, index) != index:
             yield ("triggers", index, "name"), f'"{trigger.name}" is there already, expected each name once'
 
@@ -215,6 +231,8 @@ def _places(model: ModelSection) -> Iterator[tuple[Key, SourceSection]]:
     yield ("predictions",), model.predictions
     if model.labels is not None:
         yield ("labels",), model.labels
+    if model.attributes is not None:
+        yield ("attributes",), model.attributes
     if model.reference.source is not None:
         yield ("reference", "source"), model.reference.source
 
@@ -269,6 +287,37 @@ def _trigger(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
         level = getattr(trigger, name)
         if level is not None and level.span is not None and (name, trigger.metric) != ("above", "regret"):
             yield (*key, name), f'"{level}" is a price, which goes with regret and above, expected a number'
+
+
+def _fairness(model: ModelSection) -> Problems:
+    protected = model.fairness.columns if model.fairness else ()
+    if len({*model.columns.segments, *protected}) > MOST_COLUMNS:
+        yield ("columns", "segments"), f"expected at most {MOST_COLUMNS} columns, those of fairness among them"
+    if model.attributes is not None and not protected:
+        table = f"[models.{model.name}.fairness]"
+        yield ("attributes",), f"are looked at by fairness alone, expected a table {table} that names columns"
+    if protected and model.task not in (None, "binary"):
+        yield ("fairness",), f'compares the answers of binary models, but the task is "{model.task}"'
+    for name in model.fairness.comparison if model.fairness else ():
+        if name not in protected:
+            near = did_you_mean(name, protected) or f", expected one of {', '.join(protected)}"
+            yield ("fairness", "comparison", name), f'"{name}" is not among the columns{near}'
+
+
+def _segment(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
+    """A trigger on groups needs groups that are measured."""
+    metric, segment = trigger.metric, trigger.segment
+    if metric in (*RATES, *FAIRNESS):
+        known = model.fairness.columns if model.fairness else ()
+        if not known:
+            table = f"[models.{model.name}.fairness]"
+            yield (*key[:-1], "metric"), f'"{metric}" needs protected columns, expected a table {table}'
+            return
+    else:
+        known = model.columns.segments if metric in ALL_PERFORMANCE else ()
+    if segment is not None and not any(segment == name or segment.startswith(f"{name}=") for name in known):
+        there = " or ".join(f'"{name}", "{name}=VALUE"' for name in known) or "none: the metric has no segments here"
+        yield key, f'"{segment}" is not measured, expected {there}'
 
 
 def _retrain(model: ModelSection, pipelines: dict[str, object]) -> Problems:

@@ -12,6 +12,7 @@ from monitor.config.roles import Roles
 from monitor.errors import CannotJudge
 from monitor.measure import formulas
 from monitor.measure.answers import Answers, answers, classes_of
+from monitor.measure.columns import Floats
 from monitor.measure.metrics import METRICS
 from monitor.records import Score, ScoreStatus
 
@@ -40,7 +41,7 @@ class Beside:
             given = answers(self.reference, self.roles, self.task, classes)
         except CannotJudge:
             return {}             # a reference without labels: the numbers stand alone
-        return {name: next(iter(_defined(name, [given])), None) for name in names_for(self.task)}
+        return values_of(given)
 
 
 def performance_scores(beside: Beside, window: pa.Table, metric: str, provisional: bool) -> list[Score]:
@@ -49,21 +50,32 @@ def performance_scores(beside: Beside, window: pa.Table, metric: str, provisiona
     A metric that cannot be had (no label yet, one class only, no probability) is insufficient, with a reason.
     """
     roles, task = beside.roles, beside.task
-    names = sorted(names_for(task), key=lambda name: name != metric)
-    if roles.probability is None and task != "binary":
-        names = [name for name in names if not METRICS[name].needs_probability]
+    names = metrics_for(task, roles, metric)
     try:
         classes = classes_of([beside.reference, window], roles, task)
         now = answers(window, roles, task, classes)
     except CannotJudge as error:
         return [_insufficient(name, str(error), 0, provisional) for name in names]
     before = beside.values(classes)
-    return [_score(name, now, before.get(name), provisional) for name in names]
+    return [score_of(name, now, before.get(name), provisional) for name in names]
 
 
 def names_for(task: Task) -> list[str]:
     """Return the metrics of a task."""
     return [name for name, metric in METRICS.items() if task in metric.tasks]
+
+
+def metrics_for(task: Task, roles: Roles, primary: str) -> list[str]:
+    """Return the metrics a window is scored by, the primary one first."""
+    names = sorted(names_for(task), key=lambda name: name != primary)
+    if roles.probability is None and task != "binary":
+        names = [name for name in names if not METRICS[name].needs_probability]
+    return names
+
+
+def values_of(given: Answers) -> dict[str, float | None]:
+    """Return every metric of the task on these answers, None where it is not defined on them."""
+    return {name: next(iter(_defined(name, [given])), None) for name in names_for(given.task)}
 
 
 def metric_sd(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str) -> Score:
@@ -84,23 +96,33 @@ def metric_sd(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str)
 def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
     if not blocks:
         raise CannotJudge("the reference has no labelled rows")
+    values, reason = block_values(blocks, metric)
+    return replace(score, n=sum(map(len, blocks)), value=float(np.std(values, ddof=1)), reason=reason)
+
+
+def block_values(blocks: Sequence[Answers], metric: str) -> tuple[Floats, str | None]:
+    """Return the metric on each block with at least half the median block's rows.
+
+    With fewer than three such blocks: on 200 resamples (fixed seed), spread as those of a block's size would be,
+    and a reason that says so. Raises CannotJudge where the metric is defined on hardly any.
+    """
     size = float(np.median([len(block) for block in blocks]))
-    score = replace(score, n=sum(map(len, blocks)))
-    values = _defined(metric, [block for block in blocks if len(block) >= size / 2])
+    values = np.array(_defined(metric, [block for block in blocks if len(block) >= size / 2]))
     if len(values) >= FEWEST_BLOCKS:
-        return replace(score, value=float(np.std(values, ddof=1)))
+        return values, None
     rows = max(2, min(int(size), RESAMPLED_ROWS))
-    pooled, generator = _pool(blocks), np.random.default_rng(0)
+    pooled, generator = _pool(list(blocks)), np.random.default_rng(0)
     resamples = (pooled.take(generator.integers(len(pooled), size=rows)) for _ in range(RESAMPLES))
-    values = _defined(metric, resamples)
+    values = np.array(_defined(metric, resamples))
     if len(values) < RESAMPLES / 2:
         raise CannotJudge(f"{metric} is not defined on resamples of {rows} labelled rows of the reference")
-    value = float(np.std(values, ddof=1)) * np.sqrt(rows / max(size, 2.0))
+    middle = np.mean(values)
     reason = f"from resamples of {rows} rows: fewer than {FEWEST_BLOCKS} windows of the reference are usable"
-    return replace(score, value=float(value), reason=reason)
+    return middle + (values - middle) * np.sqrt(rows / max(size, 2.0)), reason
 
 
-def _score(metric: str, now: Answers, before: float | None, provisional: bool) -> Score:
+def score_of(metric: str, now: Answers, before: float | None, provisional: bool) -> Score:
+    """Score the answers by one metric with its 95 % interval; insufficient, with a reason, where it is not defined."""
     score = Score(metric=metric, n=len(now), provisional=provisional, reference=before)
     try:
         score = replace(score, value=formulas.value_of(metric, now))

@@ -1,0 +1,119 @@
+"""How often each group of a protected column gets the positive answer: the rates fairness is made of.
+
+`selection_rate` is over all rows with a prediction, `true_positive_rate` over those whose label is positive,
+`false_positive_rate` over those whose label is negative: each has its own denominator, which is its `n`, so that
+`decide` can pool windows. The rates of the group that others are compared with have the method "comparison".
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.config.model import FairnessSection
+from monitor.config.roles import Roles
+from monitor.errors import CannotJudge
+from monitor.measure import intervals
+from monitor.measure.answers import answers, classes_of, unlabelled
+from monitor.measure.columns import Floats, Ints
+from monitor.measure.groups import SMALLEST_CELL, Groups, divide, not_every, small
+from monitor.measure.segments import ALPHA, simultaneous
+from monitor.records import Score, ScoreStatus
+
+COMPARISON = "comparison"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Rows a rate is over: which row of the table each is, and whether it got the positive answer."""
+
+    at: Ints
+    hit: Floats
+
+    def tally(self, places: Ints, count: int) -> tuple[Ints, Ints]:
+        """Rows of each group, and how many of them got the positive answer."""
+        where = places[self.at]
+        held = where >= 0
+        rows = np.bincount(where[held], minlength=count)
+        return rows, np.bincount(where[held], weights=self.hit[held], minlength=count).round().astype(np.int64)
+
+
+def rate_scores(
+    reference: pa.Table,
+    window: pa.Table,
+    roles: Roles,
+    section: FairnessSection,
+    min_rows: int,
+    provisional: bool,
+) -> list[Score]:
+    """Score each group of each protected column by its rates, beside the reference; labels are needed for two.
+
+    A rate over fewer than `min_rows` rows is insufficient, and counts in the pool all the same; over fewer than ten
+    it is not told. Raises CannotJudge where the model does not answer with two classes.
+    """
+    classes = classes_of([reference, window], roles, "binary")
+    before, now = _rates(reference, roles, classes), _rates(window, roles, classes)
+    found: list[Score] = []
+    for column in section.columns:
+        try:
+            groups = divide(column, reference, window)
+            comparison = _comparison(groups, section)
+        except CannotJudge as error:
+            found.append(not_every("selection_rate", column, str(error)))
+            continue
+        for metric, rows in now.items():
+            late = provisional and metric != "selection_rate"
+            scores = _of_metric(metric, groups, rows, before.get(metric), min_rows)
+            found += [replace(score, provisional=late, method=COMPARISON if place == comparison else None)
+                      for place, score in enumerate(scores)]
+        if groups.left_out:
+            found.append(not_every("selection_rate", column, groups.left_out))
+    return found
+
+
+def _rates(table: pa.Table, roles: Roles, classes: tuple[str, ...]) -> dict[str, _Rows]:
+    """The rows each rate is over; without labels only what was answered."""
+    said = unlabelled(table, roles, "binary", classes)
+    found = {"selection_rate": _Rows(said.at, said.said == 1)}
+    if roles.label is None or roles.label not in table.column_names:
+        return found
+    known = answers(table, roles, "binary", classes)
+    for metric, truth in (("true_positive_rate", 1), ("false_positive_rate", 0)):
+        given = known.take(known.truth == truth)
+        found[metric] = _Rows(given.at, given.said == 1)
+    return found
+
+
+def _comparison(groups: Groups, section: FairnessSection) -> int:
+    """The place of the group others are compared with: as configured, else the largest of the reference."""
+    named = section.comparison.get(groups.column)
+    if named is None:
+        if not (groups.before == 0).any():
+            raise CannotJudge(f"every value of {groups.column} in the reference is missing or rare, so there is no "
+                              "largest group to compare with: name one under fairness.comparison")
+        return 0
+    if named not in groups.names:
+        held = ", ".join(groups.names) or "none"
+        raise CannotJudge(f'{groups.column} has no group "{named}" to compare with, it has {held}')
+    return groups.names.index(named)
+
+
+def _of_metric(metric: str, groups: Groups, now: _Rows, before: _Rows | None, min_rows: int) -> Iterator[Score]:
+    count = len(groups.names)
+    rows, hits = now.tally(groups.now, count)
+    old_rows, old_hits = before.tally(groups.before, count) if before else (np.zeros_like(rows), np.zeros_like(hits))
+    enough = int((rows >= min_rows).sum())
+    for place in range(count):
+        score = Score(metric=metric, segment=groups.segment(place), n=int(rows[place]))
+        if rows[place] < SMALLEST_CELL:
+            yield small(score, int(rows[place]), min_rows)
+            continue
+        old = float(old_hits[place] / old_rows[place]) if old_rows[place] >= min_rows else None
+        score = replace(score, value=float(hits[place] / rows[place]), reference=old)
+        if rows[place] < min_rows:
+            few = f"{rows[place]} rows, expected at least {min_rows}; they count together with those of other windows"
+            yield replace(score, status=ScoreStatus.INSUFFICIENT, reason=few)
+            continue
+        low, high = intervals.wilson(hits[place], rows[place]) or (None, None)
+        yield simultaneous(replace(score, low=low, high=high), enough, ALPHA)
