@@ -10,7 +10,7 @@ import structlog
 
 from monitor.config.model import Config, ModelSection, Section
 from monitor.config.model import Pipeline as PipelineSection
-from monitor.errors import ConfigError, UsageError
+from monitor.errors import ConfigError, Stopping, UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Message, Reference, Snapshot, Verdict
 from monitor.retrain.evidence import event
 from monitor.retrain.pipelines import Answer, Pipeline, open_pipeline
@@ -116,6 +116,8 @@ class Outbox:
             if claimed.state == DispatchState.AMBIGUOUS:
                 return self._clear_up(claimed, pipeline)
             return self._settle(claimed, pipeline.submit(claimed))
+        except Stopping:                         # the next start finds it being sent, and clears it up
+            raise
         except ConfigError as error:             # a secret that cannot be read: nothing has left
             return self._settle(claimed, Answer(state=_unsent(claimed), reason=str(error)))
         except Exception as error:               # a pipeline's bug must not stop the others

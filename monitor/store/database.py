@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.errors import StateError
+from monitor.errors import StateError, Stopping
 
 Row = sqlite3.Row
 BUSY_SECONDS = 30.0    # how long a writer waits for another process's transaction
@@ -21,6 +21,7 @@ class Database:
         self.where = where
         self._lock = threading.RLock()
         self._depth = 0
+        self._closed = False
         with _as_state_error(where):
             self._connection = sqlite3.connect(
                 where, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -30,8 +31,8 @@ class Database:
             self._connection.execute("PRAGMA synchronous = FULL")
 
     def all(self, sql: str, *values: Any) -> list[Row]:
-        with self._lock, _as_state_error(self.where):
-            return self._connection.execute(sql, values).fetchall()
+        with self._using() as connection:
+            return connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, *values: Any) -> Row | None:
         rows = self.all(sql, *values)
@@ -39,8 +40,8 @@ class Database:
 
     def run(self, sql: str, *values: Any) -> int:
         """Run one statement; return how many rows it changed."""
-        with self._lock, _as_state_error(self.where):
-            return self._connection.execute(sql, values).rowcount
+        with self._using() as connection:
+            return connection.execute(sql, values).rowcount
 
     def insert(self, table: str, row: dict[str, Any], ending: str = "") -> int:
         """Insert one row; `ending` is an ON CONFLICT clause. Return how many rows were written."""
@@ -49,8 +50,8 @@ class Database:
 
     def insert_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         marks = ", ".join("?" * len(columns))
-        with self._lock, _as_state_error(self.where):
-            self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+        with self._using() as connection:
+            connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -76,9 +77,25 @@ class Database:
             for statement in statements:
                 self.run(statement)
 
-    def close(self) -> None:
+    def version(self) -> tuple[int, int]:
+        """A pair that is another one whenever anything was written since, here or by another process."""
         with self._lock:
+            by_others = self.all("PRAGMA data_version")[0][0]
+            return int(by_others), self._connection.total_changes
+
+    def close(self) -> None:
+        """Who is still at work on another thread gets Stopping from now on."""
+        with self._lock:
+            self._closed = True
             self._connection.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._closed:
+                raise Stopping("The state is closed; what was under way is abandoned.")
+            with _as_state_error(self.where):
+                yield self._connection
 
 
 @contextmanager

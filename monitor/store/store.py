@@ -56,6 +56,10 @@ class Store(Requests, People):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def version(self) -> tuple[int, int]:
+        """Another pair than before whenever anything was written since, by whomever."""
+        return self._db.version()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything written inside is kept together or not at all."""
