@@ -23,18 +23,19 @@ class Signals:
     def __enter__(self) -> Self:
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = write
+        # the pipe first: a signal that is caught before there is one would be lost
+        self._fd_before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self._before: dict[signal.Signals, Any] = {
             number: signal.signal(number, _note) for number in WATCHED
         }
-        self._fd_before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        signal.set_wakeup_fd(self._fd_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd_before)
         os.close(self._read)
         os.close(self._write)
 
