@@ -34,6 +34,8 @@ _log = structlog.get_logger("driftd")
 _HOUR = timedelta(hours=1)
 _PATIENCE = timedelta(seconds=7)  # for what is under way when told to stop; then it is abandoned
 _STUCK = 120.0                    # seconds without a turn of the main loop
+_REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
+_SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
 _NEED_RESTART = ("state_dir", "listen", "workers", "worker_memory_mb", "worker_timeout", "log_format")
 
 
@@ -112,7 +114,11 @@ class Daemon:
         self._schedule = Schedule(clock)
         self._watch = Watch(loaded.files)
         self._view = View()
-        self._publishing = threading.Lock()
+        self._publishing, self._counting = threading.Lock(), threading.Lock()
+        self._published: Any = None          # what the view was read from
+        self._under_way: set[str] = set()    # models that are being checked
+        self._lived = threading.Event()      # a check has ended well since the last sign of life
+        self._signed = time.monotonic()
         self._turned = time.monotonic()
         self._unready: str | None = "starting"
         self._opened = ExitStack()
@@ -198,10 +204,12 @@ class Daemon:
         _log.error("The configuration is refused; the last good one stays in force.", problems=problems)
 
     def _swap(self, loaded: Loaded, parts: Parts) -> None:
-        before, self._loaded, self._parts = self._loaded, loaded, parts
-        for name in set(before.config.models) - set(loaded.config.models):
-            self._schedule.remove(_task(name))
-            self._metrics.forget(name)
+        before = self._loaded
+        with self._counting:
+            self._loaded, self._parts = loaded, parts
+            for name in set(before.config.models) - set(loaded.config.models):
+                self._schedule.remove(_task(name))
+                self._metrics.forget(name)
         for key in _NEED_RESTART:
             if getattr(before.config.daemon, key) != getattr(loaded.config.daemon, key):
                 _log.warning("A changed setting takes effect after a restart.", key=f"daemon.{key}")
@@ -221,19 +229,33 @@ class Daemon:
         self._schedule.every("follow", 15, lambda: self._publish_if(self._parts.outbox.follow()))
         self._schedule.every("messages", 5, lambda: self._publish_if(self._parts.notifier.send_due()))
         self._schedule.every("publish", 30, self._publish)  # what commands changed in the store meanwhile
+        self._schedule.every("heartbeat", _SIGN_EVERY, self._sign_of_life)
+        self._schedule.every("rest", 30, partial(self._workers.rest, _REST))
 
     def _check(self, name: str) -> None:
-        """One round for a model, its outcome told everywhere."""
+        """One check of a model, its outcome told everywhere."""
         began = time.monotonic()
+        self._under_way.add(name)
         outcome, verdicts = self._judge(name)
-        if outcome == "stopped" or name not in self._loaded.config.models:
-            return
-        actions = [verdict.action for verdict in verdicts]
-        self._metrics.checked(name, outcome, time.monotonic() - began, self._clock(), actions)
+        if outcome not in ("failed", "stopped"):
+            self._lived.set()
+        self._under_way.discard(name)
+        with self._counting:
+            if outcome == "stopped" or name not in self._loaded.config.models:
+                return
+            actions = [verdict.action for verdict in verdicts]
+            self._metrics.checked(name, outcome, time.monotonic() - began, self._clock(), actions)
         self._publish()
-        for task in ("requests", "messages"):
+        for task in ("requests", "messages", *(() if self._under_way else ("heartbeat",))):
             self._schedule.soon(task)
-        if outcome != "failed" and (target := self._loaded.config.daemon.heartbeat) is not None:
+
+    def _sign_of_life(self) -> None:
+        """Once after each round of checks; when one of them takes long, once a minute for the others."""
+        target, round_over = self._loaded.config.daemon.heartbeat, not self._under_way
+        overdue = time.monotonic() - self._signed > _SIGN_EVERY
+        if target is not None and self._lived.is_set() and (round_over or overdue):
+            self._lived.clear()
+            self._signed = time.monotonic()
             heartbeat(target)
 
     def _judge(self, name: str) -> tuple[str, list[Verdict]]:
@@ -261,7 +283,11 @@ class Daemon:
     def _publish(self) -> None:
         """Show what the store knows now, to scrapes, page and systemd."""
         with self._publishing:
+            source = (self._store.version(), self._loaded)
+            if source == self._published:
+                return
             view = read_view(self._store, self._loaded.config, self._clock())
+            self._published = source
             if view == self._view:
                 return
             self._view = view

@@ -102,11 +102,11 @@ class Metrics:
         self, model: str, outcome: str, seconds: float, at: datetime, actions: Iterable[str] = ()
     ) -> None:
         """Count a check that came to its end."""
-        self._checks.labels(model, outcome).inc()
-        self._seconds.labels(model).observe(seconds)
-        self._last.labels(model).set(at.timestamp())
         for action in actions:
             self._verdicts.labels(model, action).inc()
+        self._seconds.labels(model).observe(seconds)
+        self._last.labels(model).set(at.timestamp())
+        self._checks.labels(model, outcome).inc()  # last: who sees the check counted sees the rest too
 
     def forget(self, model: str) -> None:
         """Drop what this process counted of a model that is no longer configured."""

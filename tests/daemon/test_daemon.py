@@ -23,7 +23,7 @@ PROGRAM = HERE / "inside/standing_in.py"
 TASKS = HERE.parent / "workers/inside"
 
 
-def until(condition, seconds=15.0):
+def until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "waited too long"
@@ -64,7 +64,7 @@ class Running:
 
     def get(self, path):
         url = until(lambda: re.search(r"http://(127\.0\.0\.1:\d+)/", self.log()))
-        connection = http.client.HTTPConnection(url[1], timeout=10)
+        connection = http.client.HTTPConnection(url[1], timeout=60)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -78,7 +78,7 @@ class Running:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def write(folder, *models, extra="", **daemon):
@@ -198,7 +198,7 @@ def test_a_bad_configuration_at_the_start_is_an_error(start):
     """A cron expression that is none ends the start with exit code 2 and names the key."""
     model = '[models.flights]\npredictions = "log.csv"\nreference = "log.csv"\n'
     running = start(extra=f'{model}cron = "hourly"\n')
-    output, _ = running.process.communicate(timeout=20)
+    output, _ = running.process.communicate(timeout=60)
     assert running.process.returncode == 2
     assert "flights.cron" in output
 
@@ -209,20 +209,21 @@ def test_a_second_daemon_names_the_first(start, tmp_path):
     running.tells("READY=1")
     second = subprocess.run(
         [sys.executable, str(PROGRAM), str(tmp_path / "driftd.toml")],
-        capture_output=True, text=True, timeout=20,
+        capture_output=True, text=True, timeout=60,
     )
     assert second.returncode == StateLocked.exit_code
     assert str(running.process.pid) in second.stdout
     assert running.get("/healthz")[0] == 200
 
 
-def test_each_check_gives_a_sign_of_life(start):
-    """The heartbeat address is fetched after a check."""
-    fetched = threading.Event()
+@pytest.fixture
+def receiver():
+    """An address that counts who calls; while its gate is shut it does not answer."""
 
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            fetched.set()
+            server.calls.append(self.path)
+            server.gate.wait(60)
             self.send_response(200)
             self.end_headers()
 
@@ -230,13 +231,55 @@ def test_each_check_gives_a_sign_of_life(start):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.calls, server.gate = [], threading.Event()
+    server.address = f"http://127.0.0.1:{server.server_port}/alive"
+    server.gate.set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        start("flights", heartbeat=f"http://127.0.0.1:{server.server_port}/alive")
-        assert fetched.wait(15)
-    finally:
-        server.shutdown()
-        server.server_close()
+    yield server
+    server.gate.set()
+    server.shutdown()
+    server.server_close()
+
+
+def judged(running, model, number):
+    until(lambda: running.metric(f'driftd_checks_total{{model="{model}",outcome="judged"}}') == number)
+
+
+def test_each_round_of_checks_gives_one_sign_of_life(start, receiver):
+    """The heartbeat address is fetched once when the last model of a round has been checked."""
+    running = start("meets-one", "meets-two", "meets-three", heartbeat=receiver.address)
+    until(lambda: len(receiver.calls) == 1)
+    running.process.send_signal(signal.SIGUSR1)
+    until(lambda: len(receiver.calls) == 2)
+    running.stop()
+    assert len(receiver.calls) == 2
+    assert len(running.calls()) == 7                 # recover, and three checks in each of two rounds
+
+
+def test_a_heartbeat_that_hangs_holds_up_no_check(start, receiver):
+    """While the heartbeat address does not answer, models are checked on."""
+    receiver.gate.clear()
+    running = start("flights", heartbeat=receiver.address)
+    until(lambda: receiver.calls)
+    for number in (2, 3):
+        running.process.send_signal(signal.SIGUSR1)
+        judged(running, "flights", number)
+    assert len(receiver.calls) == 1
+
+
+def test_a_worker_that_stands_still_delays_no_other_model(start):
+    """While one model's worker process is stopped, the others are checked again and again by the remaining one."""
+    running = start("stands-still", "works", "works-too", workers=2, environment={"PATIENCE": "0.2"})
+    standing = running.folder / "standing"
+    until(lambda: standing.exists() and standing.read_text())
+    for number in (1, 2, 3):
+        judged(running, "works", number)
+        judged(running, "works-too", number)
+        running.process.send_signal(signal.SIGUSR1)
+    assert running.calls().count("check stands-still") == 1
+    assert running.get("/healthz")[0] == 200
+    assert running.stop() == 0
+    assert not Path(f"/proc/{standing.read_text()}").exists()
 
 
 def test_a_start_after_kill_shows_what_fired_before(start):

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,8 +33,15 @@ class StandingIn:
 
     def check(self, name):
         self.note(f"check {name}")
+        folder = self.loaded.path.parent
         if name == "hangs":
-            self.workers.run("monitor.trial_tasks:spin", str(self.loaded.path.parent / "spinning"))
+            self.workers.run("monitor.trial_tasks:spin", str(folder / "spinning"))
+        if name == "stands-still":
+            self.workers.run("monitor.trial_tasks:stop", str(folder / "standing"))
+        if name.startswith("works"):
+            self.workers.run("monitor.trial_tasks:echo", name)
+        if name.startswith("meets"):
+            self.meet(name, folder)
         if name == "sourceless":
             raise CannotJudge("log.csv is not there.")
         if name == "faulty":
@@ -41,6 +49,15 @@ class StandingIn:
         if name == "buggy":
             raise ZeroDivisionError("oops")
         return [self.fire(name)]
+
+    def meet(self, name, folder):
+        """Ends once the models of a round are all being checked."""
+        number = self.calls.read_text().splitlines().count(f"check {name}")
+        (folder / f"{name} {number}").touch()
+        others = [one for one in self.loaded.config.models if one.startswith("meets")]
+        deadline = time.monotonic() + 60
+        while not all((folder / f"{one} {number}").exists() for one in others) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def fire(self, name):
         now = self.clock()
