@@ -103,14 +103,17 @@ class ReferenceSection(Section):
 
 class ColumnDrift(Section):
     method: str | None = None
-    threshold: float | Literal["evidently"] | None = None
+    threshold: float | Literal["calibrated", "evidently"] | None = None
 
 
 class DriftSection(Section):
     method: str = "auto"                      # as Evidently chooses
-    threshold: float | Literal["evidently"] = "evidently"
+    threshold: float | Literal["calibrated", "evidently"] = "calibrated"
+    false_alarms: BudgetText = Budget(1, timedelta(days=90))   # that calibrated thresholds allow, all triggers together
     share: float = Field(default=0.5, gt=0, le=1)   # of drifted columns that makes the data drifted
     columns: dict[str, ColumnDrift] = {}
+    multivariate: bool = False               # all features together: costs seconds a window
+    embeddings: dict[str, str] = {}          # name → glob of the columns that are judged together
 
 
 class QualitySection(Section):
@@ -169,6 +172,10 @@ class RehearsalSection(Section):
     max_rows: int = Field(default=60_000, ge=1000)
 
 
+class EstimationSection(Section):
+    enabled: bool = True                     # false where the data may not be used for fitting
+
+
 class ModelSection(Section):
     name: str = ""                           # the table's own name, set by `load`
     mode: Literal["observe", "act"] = "observe"
@@ -190,6 +197,7 @@ class ModelSection(Section):
     quality: QualitySection = QualitySection()
     fairness: FairnessSection | None = None
     rehearsal: RehearsalSection = RehearsalSection()
+    estimation: EstimationSection = EstimationSection()
     triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
     retrain: RetrainSection | None = None
 

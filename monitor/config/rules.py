@@ -45,15 +45,22 @@ ESTIMATED = "estimated_"
 ESTIMABLE: dict[Task, tuple[str, ...]] = {
     "binary": PERFORMANCE["binary"], "multiclass": (), "regression": ("mae", "rmse", "mape"),
 }
-DRIFT = ("drift", "prediction_drift", "drifted_share")
+ALL_ESTIMATED = tuple(ESTIMATED + name for names in ESTIMABLE.values() for name in names)
+DRIFT = (
+    "drift", "prediction_drift", "drifted_share", "text_length_drift", "domain_classifier_auc",
+    "pca_reconstruction_error",
+)
+NEVER_LABELLED = "never_labelled_share"
+JUDGED = (*DRIFT, NEVER_LABELLED, *ALL_ESTIMATED)     # have a status of their own: `drifted` goes with them
 METRICS = (
-    *DRIFT, "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
-    "staleness_seconds", "label_coverage", "never_labelled_share", *ALL_PERFORMANCE, *RATES, *FAIRNESS, "metric_sd",
-    "challenger_gain", "challenger_placebo", "regret",
+    *DRIFT, "unseen_words_share", "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
+    "staleness_seconds", "label_coverage", NEVER_LABELLED, *ALL_PERFORMANCE, *RATES, *FAIRNESS, "metric_sd",
+    "challenger_gain", "challenger_placebo", "regret", *ALL_ESTIMATED, "estimate_skill",
 )
 METHODS = (
     "psi", "psi_quantile", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
     "cramer_von_mises", "anderson", "es", "mannw", "t_test", "g_test", "fisher_exact", "TVD", "empirical_mmd",
+    "abs_text_content_drift", "perc_text_content_drift",
 )
 BUILT_IN = ("broken-data", "source")
 _CRON = (
@@ -281,12 +288,25 @@ def _trigger(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
         yield (*key, "metric"), f'there is no metric "{trigger.metric}"{near}'
     elif task and trigger.metric in ALL_PERFORMANCE:
         yield from _performance((*key, "metric"), trigger.metric, task)
-    if trigger.drifted and trigger.metric in METRICS and trigger.metric not in DRIFT:
-        yield (*key, "drifted"), f"goes with {', '.join(DRIFT)}, expected above, below, rise or drop"
+    elif trigger.metric in ALL_ESTIMATED:
+        yield from _estimated(key, trigger, task)
+    if trigger.drifted and trigger.metric in METRICS and trigger.metric not in JUDGED:
+        shown = ", ".join((*DRIFT, NEVER_LABELLED, f"{ESTIMATED}…"))
+        yield (*key, "drifted"), f"goes with {shown}, expected above, below, rise or drop"
     for name in ("above", "below"):
         level = getattr(trigger, name)
         if level is not None and level.span is not None and (name, trigger.metric) != ("above", "regret"):
             yield (*key, name), f'"{level}" is a price, which goes with regret and above, expected a number'
+
+
+def _estimated(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
+    """An estimate is a guess about labels nobody has seen: it may wake people, no more."""
+    name = trigger.metric.removeprefix(ESTIMATED)
+    if task and name not in ESTIMABLE[task]:
+        known = ", ".join(ESTIMATED + name for name in ESTIMABLE[task])
+        yield (*key, "metric"), f'"{name}" of a {task} model cannot be estimated, expected {known or "another metric"}'
+    if trigger.action == "retrain":
+        yield (*key, "action"), f'"{trigger.metric}" is an estimate, which never retrains alone, expected "alert"'
 
 
 def _fairness(model: ModelSection) -> Problems:

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from monitor.config.model import ModelSection
 from monitor.decide import regret as waiting
+from monitor.decide import skill as estimates
 from monitor.decide.episodes import PERSON, Event, advance, begin, is_open
 from monitor.decide.explain import Outcome, reasons
+from monitor.decide.fairness import fairness_scores
 from monitor.decide.guards import Moment, speak
 from monitor.decide.history import History
 from monitor.decide.messages import Letter
@@ -20,7 +22,7 @@ class Decision:
     """What is to be written after a check, all of it in one transaction."""
 
     verdict: Verdict
-    scores: tuple[Score, ...]        # computed here, to be appended to the snapshot: `regret`
+    scores: tuple[Score, ...]        # computed here, for the snapshot: fairness, `regret`, `estimate_skill`
     firing: tuple[Firing, ...]       # only what is new or changed
     episode: Episode | None          # only if new or changed
     ended: Episode | None            # an answered one that makes way for it, or just ends
@@ -33,9 +35,12 @@ def decide(
     model: ModelSection, history: History, snapshot: Snapshot, now: datetime, *, newest: bool
 ) -> Decision:
     """Judge one revision of one window; `newest` says that no newer window is still to be checked."""
+    gaps = fairness_scores(model, history.known(snapshot), snapshot)
+    snapshot = replace(snapshot, scores=(*snapshot.scores, *gaps))
     known = history.known(snapshot)
     regret = waiting.fold(model, history, snapshot)
-    case = Case(model, known, snapshot, regret, history.firing, newest)
+    skills = estimates.fold(model, known)
+    case = Case(model, known, snapshot, regret, skills, history.firing, newest)
     judged = judge_all(case)
     firing = {one.name: one.words for one in judged if one.firing}
     said = speak(Moment(model, history, snapshot, now, newest, firing))
@@ -47,7 +52,7 @@ def decide(
     score = waiting.score(model, regret)
     return Decision(
         verdict=_verdict(snapshot, now, outcome),
-        scores=(score,) if score else (),
+        scores=(*gaps, *((score,) if score else ()), *estimates.scores(skills, snapshot)),
         firing=(*_changed(model, history, judged), *_gone(history, judged)),
         episode=changed,
         ended=ended,

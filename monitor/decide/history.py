@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor.config.model import ModelSection
+from monitor.config.rules import ALL_ESTIMATED, ESTIMATED, RATES
 from monitor.records import (
     Dispatch,
     Episode,
@@ -56,7 +57,16 @@ class History:
 
 def remembered(model: ModelSection) -> frozenset[str]:
     """Names of the metrics `History.snapshots` must hold."""
-    return frozenset((*_ALWAYS, *(trigger.metric for trigger in model.triggers)))
+    triggers = {trigger.metric for trigger in model.triggers}
+    rates = RATES if model.fairness else ()
+    return frozenset((*_ALWAYS, *rates, *triggers, *_estimated(model, triggers)))
+
+
+def _estimated(model: ModelSection, triggers: set[str]) -> Iterator[str]:
+    """Estimates and what they are held against: of the model's metric, and of those that triggers name."""
+    names = {ESTIMATED + model.metric} if model.metric else set(ALL_ESTIMATED)
+    for name in sorted(names | (triggers & set(ALL_ESTIMATED))):
+        yield from (name, name.removeprefix(ESTIMATED))
 
 
 def disjoint(snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:

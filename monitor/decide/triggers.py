@@ -1,15 +1,17 @@
 """Votes of windows, and what they make of each trigger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Literal
 
 from monitor.config.model import ModelSection, TriggerSection
-from monitor.config.values import Change
+from monitor.config.rules import FAIRNESS, RATES
+from monitor.config.values import Change, Persistence
 from monitor.decide.history import disjoint, is_broken, usable
 from monitor.decide.regret import Regret, Step, cost
+from monitor.decide.skill import Skill
 from monitor.decide.words import day, listed, number
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 
@@ -60,6 +62,7 @@ class Case:
     known: Sequence[Snapshot]           # oldest first, the snapshot at hand among them
     snapshot: Snapshot
     regret: Regret
+    skills: Mapping[str, Skill]         # by the name of the estimate
     was: Mapping[str, Firing]
     newest: bool                        # no newer window is still to be checked
 
@@ -79,13 +82,17 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     fired = was is not None and was.firing
     own = vote(case, trigger, case.snapshot, fired)
     judged = _newest_votes(case, trigger, fired)
-    yes = sum(1 for one in judged if one.yes)
-    enough = yes >= trigger.windows.m
-    firing = fired if own.yes is None else enough
+    stands = enough(trigger.windows, [bool(one.yes) for one in judged])
+    firing = fired if own.yes is None else stands
     words = own.words if own.yes is not None or not judged else f"{own.words}; before that {judged[0].words}"
     cast = ", ".join("yes" if one.yes else "no" for one in judged)
     tally = f"Votes, newest first: {cast or 'none yet'} ({trigger.windows} needed). "
-    return _judgement(case, trigger.name, trigger.action, firing, words, tally, firing and enough)
+    return _judgement(case, trigger.name, trigger.action, firing, words, tally, firing and stands)
+
+
+def enough(windows: Persistence, newest: Iterable[bool]) -> bool:
+    """Whether the votes of the n newest windows make a trigger fire."""
+    return sum(newest) >= windows.m
 
 
 def _newest_votes(case: Case, trigger: TriggerSection, fired: bool) -> list[Vote]:
@@ -109,12 +116,21 @@ def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -
         return _regret_vote(case, trigger, snapshot, fired)
     scores = [s for s in snapshot.scores if _matches(trigger, s)]
     heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
-    limits = [(s, limit) for s in heard if (limit := _limit(trigger, s, fired)) is not None]
+    held = [s for s in heard if _held(trigger, s) is not None]
+    limits = [(s, limit) for s in held if (limit := _limit(trigger, s, fired)) is not None]
     if not limits:
         return Vote(None, _unheard(trigger, scores))
     yes = [(s, limit) for s, limit in limits if _passes(trigger, s, limit)]
     worst = sorted(yes or limits, key=lambda pair: _excess(trigger, *pair), reverse=True)
-    return Vote(bool(yes), _shown(trigger, worst))
+    if trigger.action == "retrain" and yes and _by_threshold(trigger) and all(s.uncalibrated for s, _ in yes):
+        return Vote(None, f"{_shown(trigger, worst)}, uncalibrated: it may alert, never retrain by itself")
+    skill = case.skills.get(trigger.metric)
+    return Vote(bool(yes), _shown(trigger, worst) + (f" ({skill.words})" if skill else ""))
+
+
+def _by_threshold(trigger: TriggerSection) -> bool:
+    """Whether the vote follows the scores' own thresholds, and not a number in the trigger."""
+    return trigger.drifted is not None or trigger.metric == "drifted_share"
 
 
 def _silent(trigger: TriggerSection, snapshot: Snapshot) -> str | None:
@@ -144,10 +160,24 @@ def _step(regret: Regret, snapshot: Snapshot) -> Step | None:
 def _matches(trigger: TriggerSection, score: Score) -> bool:
     return (
         score.metric == trigger.metric
-        and score.segment is None
+        and _of_segment(trigger, score.segment)
         and trigger.column in (None, score.column)
         and trigger.method in (None, score.method)
     )
+
+
+def _of_segment(trigger: TriggerSection, segment: str | None) -> bool:
+    """A trigger looks at one segment, or all of a column; without `segment` at the whole model, and fairness at all."""
+    if trigger.segment is None:
+        return segment is None or trigger.metric in (*RATES, *FAIRNESS)
+    return segment is not None and (segment == trigger.segment or segment.startswith(f"{trigger.segment}="))
+
+
+def _held(trigger: TriggerSection, score: Score) -> float | None:
+    """The number that must pass the limit: the value; of a group the bound that holds for all groups at once."""
+    if score.segment is None:
+        return score.value
+    return score.low if trigger.above or trigger.rise else score.high
 
 
 def _limit(
@@ -175,40 +205,48 @@ def _amount(change: Change, reference: float) -> float:
 def _passes(trigger: TriggerSection, score: Score, limit: float) -> bool:
     if trigger.drifted:
         return score.status is ScoreStatus.DRIFTED
-    assert score.value is not None
-    return score.value > limit if trigger.above or trigger.rise else score.value < limit
+    held = _held(trigger, score)
+    assert held is not None
+    return held > limit if trigger.above or trigger.rise else held < limit
 
 
 def _excess(trigger: TriggerSection, score: Score, limit: float) -> float:
     """How far beyond its limit, relative to it; sorts the worst first."""
-    assert score.value is not None
+    held = _held(trigger, score)
+    assert held is not None
     if limit != limit:
-        return abs(score.value)
-    far = (score.value - limit) / (abs(limit) or 1.0)
+        return abs(held)
+    far = (held - limit) / (abs(limit) or 1.0)
     return abs(far) if trigger.drifted else far if trigger.above or trigger.rise else -far
 
 
 def _shown(trigger: TriggerSection, pairs: Sequence[tuple[Score, float]]) -> str:
     """The worst scores in words, each with its limit and its reference value."""
     more = len(pairs) - _WORST
-    names = [_one(score, limit) for score, limit in pairs[:_WORST]]
+    names = [_one(trigger, score, limit) for score, limit in pairs[:_WORST]]
     return listed(names if more <= 0 else [*names, f"{more} more"])
 
 
-def _one(score: Score, limit: float) -> str:
+def _one(trigger: TriggerSection, score: Score, limit: float) -> str:
     assert score.value is not None
     method = f" ({score.method})" if score.method else ""
-    column = f" of {score.column}" if score.column else ""
-    subject = f"{score.metric}{method}{column}"
-    held = [] if limit != limit else [f"limit {number(limit)}"]
+    subject = f"{score.metric}{method}{_whose(score.column, score.segment)}"
+    bound = _held(trigger, score) if score.segment else None
+    side = "at least" if trigger.above or trigger.rise else "at most"
+    held = [] if bound is None else [f"{side} {number(bound)} with all groups looked at"]
+    held += [] if limit != limit else [f"limit {number(limit)}"]
     held += [] if score.reference is None else [f"reference {number(score.reference)}"]
     beside = f" ({', '.join(held)})" if held else ""
     return f"{subject} is {number(score.value)}{beside}{', provisional' if score.provisional else ''}"
 
 
+def _whose(column: str | None, segment: str | None) -> str:
+    return "".join(f" of {name}" for name in (column, segment) if name)
+
+
 def _unheard(trigger: TriggerSection, scores: Sequence[Score]) -> str:
     """Why no score of a window counts."""
-    subject = trigger.metric + (f" of {trigger.column}" if trigger.column else "")
+    subject = trigger.metric + _whose(trigger.column, trigger.segment)
     if not scores:
         return f"{subject} was not measured"
     if any(usable(s) and s.provisional for s in scores):

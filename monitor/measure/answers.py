@@ -23,7 +23,8 @@ class Answers:
     """`truth` and `said`: class numbers (positions in `classes`) or quantities, one a row.
 
     `chance`: the probability of the positive class, NaN where unknown; None where the model gives none.
-    In a binary task the positive class is number 1.
+    `weight`: how much each row counts; None where all count the same. In a binary task the positive class is
+    number 1.
     """
 
     task: Task
@@ -32,6 +33,7 @@ class Answers:
     said: Numbers
     at: Ints                                     # which row of the table each is
     chance: Floats | None = None
+    weight: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -39,7 +41,9 @@ class Answers:
     def take(self, rows: Numbers) -> "Answers":
         """Return the answers of some rows, by number or mask."""
         chance = None if self.chance is None else self.chance[rows]
-        return replace(self, truth=self.truth[rows], said=self.said[rows], at=self.at[rows], chance=chance)
+        weight = None if self.weight is None else self.weight[rows]
+        truth, said, at = self.truth[rows], self.said[rows], self.at[rows]
+        return replace(self, truth=truth, said=said, at=at, chance=chance, weight=weight)
 
 
 def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
@@ -56,6 +60,21 @@ def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] 
     known = np.flatnonzero((labels >= 0) & (said_classes >= 0))
     chance = None if chance is None else chance[known]
     return Answers(task, classes, labels[known], said_classes[known], known, chance)
+
+
+def unlabelled(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
+    """Read what the model said on every row that has a prediction, whether its label is known or not; `truth`
+    says nothing. Raises CannotJudge as `answers` does."""
+    prediction = _column(table, roles.prediction, "prediction")
+    if task == "regression":
+        said, chance = _numbers(prediction, "prediction"), None
+        known = np.flatnonzero(~np.isnan(said))
+    else:
+        places = {name: place for place, name in enumerate(classes)}
+        said, chance = _predictions(table, prediction, roles, task, places)
+        known = np.flatnonzero(said >= 0)
+    chance = None if chance is None else chance[known]
+    return Answers(task, classes, np.zeros_like(said[known]), said[known], known, chance)
 
 
 def classes_of(
@@ -97,7 +116,7 @@ def is_score(column: pa.ChunkedArray) -> bool:
 
 def _predictions(
     table: pa.Table, prediction: pa.ChunkedArray, roles: Roles, task: Task, places: dict[str, int]
-) -> tuple[Ints, Floats | None]:
+) -> tuple[Numbers, Floats | None]:
     """Return the predicted classes (−1 where missing) and the probabilities of the positive class."""
     chance = None
     if task == "binary" and roles.probability is not None and roles.probability in table.column_names:

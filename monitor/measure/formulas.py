@@ -38,6 +38,8 @@ def interval(metric: str, given: Answers) -> Interval | None:
     if given.task == "binary" and metric in ("precision", "recall"):
         said_or_true = matrix[:, 1] if metric == "precision" else matrix[1]
         return intervals.wilson(matrix[1, 1], said_or_true.sum())
+    if metric == "specificity":
+        return intervals.wilson(matrix[0, 0], matrix[0].sum())
     if len(given.classes) > MOST_CLASSES:
         return None
     return intervals.confusion(matrix, _OF_MATRICES[f"{given.task} f1" if metric == "f1" else metric])
@@ -55,7 +57,7 @@ def usable(metric: str, given: Answers) -> Answers:
         raise CannotJudge(f"no labelled row is left that {metric} is defined on")
     if metric == "r2" and len(np.unique(given.truth)) < 2:
         raise CannotJudge("r2 needs labels that differ")
-    if metric in ("roc_auc", "balanced_accuracy") and len(np.unique(given.truth)) < 2:
+    if metric in ("roc_auc", "average_precision", "balanced_accuracy") and len(np.unique(given.truth)) < 2:
         only = given.classes[int(given.truth[0])]
         raise CannotJudge(f"{metric} needs labels of two classes, all are {only}")
     if metric in ("log_loss", "brier") and given.chance is not None and _outside(given.chance):
@@ -73,7 +75,8 @@ def _of_classes(name: str) -> Callable[[Answers], float]:
     def value(given: Answers) -> float:
         binary = given.task == "binary"
         average, undefined = ("binary", np.nan) if binary else ("macro", 0)
-        found = getattr(_sklearn(), name)(given.truth, given.said, average=average, zero_division=undefined)
+        options = {"average": average, "zero_division": undefined, "sample_weight": given.weight}
+        found = getattr(_sklearn(), name)(given.truth, given.said, **options)
         if np.isnan(found):
             metric = name.removesuffix("_score")
             raise CannotJudge(f"{metric} is not defined here: there is no positive class {given.classes[1]}")
@@ -84,15 +87,27 @@ def _of_classes(name: str) -> Callable[[Answers], float]:
 
 def _balanced_accuracy(given: Answers) -> float:
     held = np.unique(given.truth)     # classes that have labels: others have no recall
-    return float(_sklearn().recall_score(given.truth, given.said, labels=held, average="macro"))
+    options = {"labels": held, "average": "macro", "sample_weight": given.weight}
+    return float(_sklearn().recall_score(given.truth, given.said, **options))
+
+
+def _specificity(given: Answers) -> float:
+    if not (given.truth == 0).any():
+        raise CannotJudge(f"specificity is not defined here: there is no negative class {given.classes[0]}")
+    options = {"pos_label": 0, "sample_weight": given.weight}
+    return float(_sklearn().recall_score(given.truth, given.said, **options))
 
 
 def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
-    return lambda given: float(getattr(_sklearn(), name)(given.truth, given.said, **options))
+    return lambda given: float(
+        getattr(_sklearn(), name)(given.truth, given.said, sample_weight=given.weight, **options)
+    )
 
 
 def _of_chances(name: str, **options: Any) -> Callable[[Answers], float]:
-    return lambda given: float(getattr(_sklearn(), name)(given.truth, given.chance, **options))
+    return lambda given: float(
+        getattr(_sklearn(), name)(given.truth, given.chance, sample_weight=given.weight, **options)
+    )
 
 
 def _sklearn() -> ModuleType:
@@ -108,14 +123,16 @@ _VALUES: dict[str, Callable[[Answers], float]] = {
     "precision": _of_classes("precision_score"),
     "recall": _of_classes("recall_score"),
     "f1": _of_classes("f1_score"),
+    "specificity": _specificity,
     "roc_auc": _of_chances("roc_auc_score"),
+    "average_precision": _of_chances("average_precision_score"),
     "log_loss": _of_chances("log_loss", labels=[0, 1]),
     "brier": _of_chances("brier_score_loss", pos_label=1),
     "mae": _plain("mean_absolute_error"),
     "rmse": _plain("root_mean_squared_error"),
     "r2": _plain("r2_score"),
     "mape": _plain("mean_absolute_percentage_error"),
-    "bias": lambda given: float(np.mean(given.said - given.truth)),
+    "bias": lambda given: float(np.average(given.said - given.truth, weights=given.weight)),
 }
 
 
@@ -133,6 +150,9 @@ def _of_errors(metric: str, given: Answers) -> Interval | None:
 def _of_probabilities(metric: str, truth: Numbers, chance: Floats) -> Interval | None:
     if metric == "roc_auc":
         return intervals.roc_auc(truth, chance)
+    if metric == "average_precision":
+        area = float(_sklearn().average_precision_score(truth, chance))
+        return intervals.average_precision(area, int(np.sum(truth)))
     if metric == "brier":
         return intervals.mean((chance - truth) ** 2)
     tiny = np.finfo(np.float64).eps        # as scikit-learn clips

@@ -49,18 +49,33 @@ def r_squared(errors: Floats, deviations: Floats) -> Interval | None:
 def roc_auc(truth: Ints, chance: Floats) -> Interval | None:
     """Interval of the area under the ROC curve: variance after DeLong et al. (1988), from ranks
     (Sun and Xu 2014)."""
+    m = int(np.sum(truth == 1))
+    n = len(truth) - m
+    if m < 2 or n < 2:
+        return None
+    above, below = placements(truth, chance)
+    area = float(np.mean(above))
+    half = Z * float(np.sqrt(np.var(above, ddof=1) / m + np.var(below, ddof=1) / n))
+    return max(0.0, area - half), min(1.0, area + half)
+
+
+def placements(truth: Ints, chance: Floats) -> tuple[Floats, Floats]:
+    """Return for each positive the share of negatives it stands above, for each negative that of the positives
+    below which it stands; a tie counts half. Both classes must be there."""
     from scipy.stats import rankdata
 
     ones, zeros = chance[truth == 1], chance[truth == 0]
     m, n = len(ones), len(zeros)
-    if m < 2 or n < 2:
-        return None
     ranks = rankdata(np.concatenate([ones, zeros]))
-    above = (ranks[:m] - rankdata(ones)) / n
-    below = 1 - (ranks[m:] - rankdata(zeros)) / m
-    area = float(np.mean(above))
-    half = Z * float(np.sqrt(np.var(above, ddof=1) / m + np.var(below, ddof=1) / n))
-    return max(0.0, area - half), min(1.0, area + half)
+    return (ranks[:m] - rankdata(ones)) / n, 1 - (ranks[m:] - rankdata(zeros)) / m
+
+
+def average_precision(area: float, positives: int) -> Interval | None:
+    """Logit interval of the area under the precision-recall curve (Boyd, Eng and Page 2013, section 3.2)."""
+    if positives < 2 or not 0 < area < 1:
+        return None
+    middle, half = np.log(area / (1 - area)), Z / np.sqrt(positives * area * (1 - area))
+    return float(1 / (1 + np.exp(half - middle))), float(1 / (1 + np.exp(-half - middle)))
 
 
 def confusion(matrix: Numbers, of: Callable[[Numbers], Numbers]) -> Interval | None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles
 from monitor.errors import CannotJudge
-from monitor.measure import Beside, default_metric, guess_task, metric_sd
+from monitor.measure import Beside, Segments, default_metric, guess_task, metric_sd
 from monitor.records import Reference, Score
 from monitor.sources import open_source
 from monitor.sources.log import Log, facts, label_delays, read_rows
@@ -28,6 +28,7 @@ class Performance:
     metric: str
     sd: Score                            # of the metric over windows of the reference
     beside: Beside                       # every metric on the whole reference
+    segments: Segments                   # … and on its parts, as they are asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,15 @@ def _log_roles(text: str) -> Roles:
 
 def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
     labels = open_source(model.labels, model.timezone) if model.labels else None
-    return find_roles(model.columns, found, facts(labels.read(None)) if labels else None, where)
+    attributes = open_source(model.attributes, model.timezone) if model.attributes else None
+    return find_roles(
+        model.columns,
+        found,
+        facts(labels.read(None)) if labels else None,
+        where,
+        protected=model.fairness.columns if model.fairness else (),
+        attributes=attributes.schema().names if attributes else None,
+    )
 
 
 def _data(model: ModelSection, id: str, stretch: datetime | None, table: pa.Table, roles: Roles) -> ReferenceData:
@@ -112,8 +121,9 @@ def _performance(model: ModelSection, table: pa.Table, roles: Roles) -> Performa
         return None
     task = model.task or guess_task(table[roles.label], table[roles.prediction])
     metric = model.metric or default_metric(task, roles.probability is not None)
-    sd = metric_sd(list(_blocks(model, table, roles)), roles, task, metric)
-    return Performance(task=task, metric=metric, sd=sd, beside=Beside(table, roles, task))
+    sd = metric_sd(list(blocks(model, table, roles)), roles, task, metric)
+    segments = Segments(table, roles, task, metric, model.window.min_rows)
+    return Performance(task=task, metric=metric, sd=sd, beside=Beside(table, roles, task), segments=segments)
 
 
 def _maturity(model: ModelSection, table: pa.Table, roles: Roles) -> timedelta:
@@ -123,7 +133,7 @@ def _maturity(model: ModelSection, table: pa.Table, roles: Roles) -> timedelta:
     return timedelta(seconds=pc.quantile(seconds, NEARLY_ALL)[0].as_py())
 
 
-def _blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
+def blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
     """Cut the reference as windows are cut."""
     size, times = model.window.size, table[roles.timestamp]
     if isinstance(size, int):

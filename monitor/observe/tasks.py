@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 from monitor import __version__
 from monitor.config import ModelSection, Roles
 from monitor.errors import DriftdError
-from monitor.measure import drift_scores, performance_scores, quality_scores, schema_changes
+from monitor.measure import (
+    TableSide,
+    column_scores,
+    performance_scores,
+    prediction_kinds,
+    quality_scores,
+    rate_scores,
+    schema_changes,
+    segment_scores,
+)
+from monitor.observe.estimate import estimated_scores
 from monitor.observe.reference import Performance, ReferenceData, load_reference, log_roles
 from monitor.observe.rehearse import rehearsal_scores
 from monitor.records import (
@@ -30,7 +40,7 @@ from monitor.records import (
     from_json,
     to_json,
 )
-from monitor.sources.log import Log
+from monitor.sources.log import Log, with_attributes
 from monitor.sources.sample import sample
 from monitor.sources.trim import contains
 from monitor.sources.windows import closed_windows, row_windows, spec
@@ -198,18 +208,28 @@ def _scores(
     parts: dict[str, Callable[[], Iterable[Score]]] = {
         "schema_changes": lambda: _schema(reference.table, log, table, reference.roles),
         "quality": lambda: quality_scores(
-            reference.table, table, roles, model.quality, look.as_of, reference.maturity, _moment(task["newest"])
+            reference.table, table, roles, look.as_of, reference.maturity, _moment(task["newest"])
         ),
-        "drift": lambda: drift_scores(
-            reference.table, rows, roles, model.drift, model.window.min_rows, judged.task if judged else None
+        "drift": lambda: column_scores(
+            TableSide(reference.table), TableSide(rows), roles.features,
+            prediction_kinds(reference.table, roles, judged.task if judged else None),
+            model.drift, model.quality, model.window.min_rows,
         ),
     }
     if judged and reference.roles.label in table.column_names:
         parts["performance"] = lambda: _performance(judged, rows, mature=task["mature"])
+        if model.columns.segments:
+            parts["segments"] = lambda: segment_scores(
+                judged.segments, rows, model.columns.segments, provisional=not task["mature"]
+            )
         if task["mature"] and model.rehearsal.enabled:
             parts["challenger_gain"] = lambda: rehearsal_scores(
                 model, reference, judged, log, rows, from_json(Window, task["window"]), _moment(task["earlier"])
             )
+    if judged and model.estimation.enabled:
+        parts[f"estimated_{judged.metric}"] = lambda: estimated_scores(model, reference, judged, rows)
+    if model.fairness:
+        parts["fairness"] = lambda: _fairness(model, reference, rows, mature=task["mature"])
     for name, part in parts.items():
         try:
             yield from part()
@@ -228,6 +248,14 @@ def _schema(reference: pa.Table, log: Log, table: pa.Table, roles: Roles) -> lis
 
 def _performance(judged: Performance, rows: pa.Table, *, mature: bool) -> list[Score]:
     return [*performance_scores(judged.beside, rows, judged.metric, provisional=not mature), judged.sd]
+
+
+def _fairness(model: ModelSection, reference: ReferenceData, rows: pa.Table, *, mature: bool) -> list[Score]:
+    """Protected columns that are not in the log are joined for this alone."""
+    section, roles = model.fairness, reference.roles
+    assert section is not None
+    before, now = (with_attributes(model, table, roles, section.columns) for table in (reference.table, rows))
+    return rate_scores(before, now, roles, section, model.window.min_rows, provisional=not mature)
 
 
 def _status(model: ModelSection, scores: list[Score], rows: int) -> tuple[SnapshotStatus, str | None]:

@@ -24,6 +24,7 @@ CHAPTERS: dict[str, type[models.Section]] = {
     "[models.NAME.drift.columns.COLUMN]": models.ColumnDrift,
     "[models.NAME.quality]": models.QualitySection,
     "[models.NAME.rehearsal]": models.RehearsalSection,
+    "[models.NAME.estimation]": models.EstimationSection,
     "[[models.NAME.triggers]]": models.TriggerSection,
     "[models.NAME.retrain]": models.RetrainSection,
     '[pipelines.NAME] kind = "webhook"': models.WebhookPipeline,

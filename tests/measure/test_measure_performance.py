@@ -46,8 +46,10 @@ def test_binary_metrics_are_scikit_learns() -> None:
         "balanced_accuracy": sk.balanced_accuracy_score(y, p),
         "precision": sk.precision_score(y, p),
         "recall": sk.recall_score(y, p),
+        "specificity": sk.recall_score(y, p, pos_label=0),
         "f1": sk.f1_score(y, p),
         "roc_auc": sk.roc_auc_score(y, s),
+        "average_precision": sk.average_precision_score(y, s),
         "log_loss": sk.log_loss(y, s),
         "brier": sk.brier_score_loss(y, s),
     }
