@@ -64,7 +64,7 @@ def rate_scores(
             continue
         for metric, rows in now.items():
             late = provisional and metric != "selection_rate"
-            scores = _of_metric(metric, groups, rows, before.get(metric), min_rows)
+            scores = _of_metric(metric, groups, rows, before.get(metric), min_rows, ALPHA / len(section.columns))
             found += [replace(score, provisional=late, method=COMPARISON if place == comparison else None)
                       for place, score in enumerate(scores)]
         if groups.left_out:
@@ -99,7 +99,7 @@ def _comparison(groups: Groups, section: FairnessSection) -> int:
     return groups.names.index(named)
 
 
-def _of_metric(metric: str, groups: Groups, now: _Rows, before: _Rows | None, min_rows: int) -> Iterator[Score]:
+def _of_metric(metric: str, groups: Groups, now: _Rows, before: _Rows | None, min_rows: int, alpha: float) -> Iterator[Score]:
     count = len(groups.names)
     rows, hits = now.tally(groups.now, count)
     old_rows, old_hits = before.tally(groups.before, count) if before else (np.zeros_like(rows), np.zeros_like(hits))
@@ -116,4 +116,4 @@ def _of_metric(metric: str, groups: Groups, now: _Rows, before: _Rows | None, mi
             yield replace(score, status=ScoreStatus.INSUFFICIENT, reason=few)
             continue
         low, high = intervals.wilson(hits[place], rows[place]) or (None, None)
-        yield simultaneous(replace(score, low=low, high=high), enough, ALPHA)
+        yield simultaneous(replace(score, low=low, high=high), enough, alpha)

@@ -1,5 +1,6 @@
 """A model's prediction log with its labels, as it was known at one moment."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -116,6 +117,20 @@ def read_rows(
     if when and as_of is not None:
         labels = labels.filter(pc.less_equal(labels[when], pa.scalar(as_of, pa.timestamp("us", "UTC"))))
     return join_labels(table, labels, roles.id, roles.label, when)
+
+
+def with_attributes(model: ModelSection, table: pa.Table, roles: Roles, names: Sequence[str]) -> pa.Table:
+    """Join those of the columns that are not in the table from the model's attributes, null where an id has none.
+
+    Raises SourceError where the attributes cannot be read or do not have a column.
+    """
+    apart = [name for name in names if name not in table.column_names]
+    if model.attributes is None or roles.id is None or not apart:
+        return table
+    attributes = open_source(model.attributes, model.timezone).read([roles.id, *apart])
+    for name in apart:
+        table = join_labels(table, attributes, roles.id, name, None)
+    return table
 
 
 def drop_repeated(table: pa.Table, roles: Roles) -> pa.Table:

@@ -1,0 +1,279 @@
+"""Fairness between the groups of protected columns, from their rates, pooled over the last windows. Pure.
+
+Of a column as a whole (segment "sex") the value is Fairlearn's, between groups: largest minus smallest rate, or
+smallest over largest; of equalised odds the worse of both rates. Of one group (segment "sex=female") it is that
+group's rate against the comparison group's. There `low` and `high` hold for all groups at once (max-t): the
+differences share the comparison group, so Dunnett's (1955) correlation is theirs, and the level is 95 % over all
+protected columns. Rates enter the bounds as (hits + 1) / (rows + 2) (Agresti and Caffo 2000), logarithms for ratios.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from statistics import NormalDist
+
+from monitor.config.model import ModelSection
+from monitor.decide.history import disjoint, is_broken
+from monitor.decide.words import number, several
+from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
+
+MADE_OF = {
+    "demographic_parity": ("selection_rate",),
+    "equal_opportunity": ("true_positive_rate",),
+    "equalised_odds": ("true_positive_rate", "false_positive_rate"),
+}
+COMPARISON = "comparison"      # the method of the rates others are compared with
+ALPHA = 0.05
+_FEWEST = 10                   # nothing is told about fewer rows
+_NORMAL = NormalDist()
+_STEP, _FAR = 0.1, 6.0         # of the integral over what the groups share
+_HALVINGS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One group's rate over the pooled windows, and what it was on the reference."""
+
+    hits: int
+    rows: int
+    reference: float | None = None
+
+    @property
+    def value(self) -> float:
+        return self.hits / self.rows
+
+    @property
+    def centre(self) -> float:
+        return (self.hits + 1) / (self.rows + 2)
+
+    @property
+    def variance(self) -> float:
+        return self.centre * (1 - self.centre) / (self.rows + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How two rates are compared: `of` the rates themselves, `bounded` from centre and variance of both."""
+
+    name: str
+    of: Callable[[float, float], float | None]
+    centre: Callable[[Rate], float]
+    variance: Callable[[Rate], float]
+    back: Callable[[float], float]      # from the scale of `centre` to that of `of`
+    worst: Callable[[Sequence[float]], float]
+
+
+def _difference(a: float, b: float) -> float:
+    return abs(a - b)
+
+
+def _ratio(a: float, b: float) -> float | None:
+    return min(a, b) / max(a, b) if max(a, b) else None
+
+
+KINDS = (
+    Kind("difference", _difference, lambda r: r.centre, lambda r: r.variance, lambda far: far, max),
+    Kind("ratio", _ratio, lambda r: math.log(r.centre), lambda r: r.variance / r.centre**2,
+         lambda far: math.exp(-far), min),
+)
+
+
+def fairness_scores(model: ModelSection, known: Sequence[Snapshot], snapshot: Snapshot) -> tuple[Score, ...]:
+    """Every fairness metric of every protected column, over the newest windows up to the one at hand."""
+    if model.fairness is None:
+        return ()
+    found: list[Score] = []
+    for column in model.fairness.columns:
+        pools = {rate: _pool(model, known, snapshot, column, rate) for rate in sum(MADE_OF.values(), ())}
+        for name, rates in MADE_OF.items():
+            found += _of_column(model, name, column, {rate: pools[rate] for rate in rates})
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The rates of all groups of a column; `comparison`: the segment others are compared with."""
+
+    groups: Mapping[str, Rate]
+    comparison: str | None
+    windows: int
+
+
+def _pool(model: ModelSection, known: Sequence[Snapshot], snapshot: Snapshot, column: str, metric: str) -> Pool:
+    """Sum the rows and hits of the newest disjoint windows that tell this rate for good."""
+    assert model.fairness is not None
+    upto = [one for one in known if one.window.end <= snapshot.window.end]
+    if upto and metric != "selection_rate" and not snapshot.mature:
+        return Pool({}, None, 0)
+    told = ((one, _rates(one, column, metric)) for one in disjoint(reversed([s for s in upto if _whole(s)])))
+    last = list(islice(((one, rates) for one, rates in told if rates), model.fairness.windows))
+    groups: dict[str, Rate] = {}
+    for _, rates in last:
+        for segment, score in rates.items():
+            before = groups.setdefault(segment, Rate(0, 0, score.reference))
+            rows = score.n if score.value is not None and score.n else 0
+            hits = round((score.value or 0.0) * rows)
+            groups[segment] = replace(before, hits=before.hits + hits, rows=before.rows + rows)
+    named = (segment for _, rates in last for segment, score in rates.items() if score.method == COMPARISON)
+    return Pool(groups, next(named, None), len(last))
+
+
+def _whole(snapshot: Snapshot) -> bool:
+    failed = (SnapshotStatus.SOURCE_FAILED, SnapshotStatus.SCHEMA_CHANGED)
+    return snapshot.status not in failed and not is_broken(snapshot)
+
+
+def _rates(snapshot: Snapshot, column: str, metric: str) -> dict[str, Score]:
+    """The scores of a column's groups that are not provisional, by segment."""
+    own = (s for s in snapshot.scores if s.metric == metric and not s.provisional)
+    return {s.segment: s for s in own if s.segment is not None and s.segment.startswith(f"{column}=")}
+
+
+def _of_column(model: ModelSection, name: str, column: str, pools: Mapping[str, Pool]) -> Iterator[Score]:
+    first = next(iter(pools.values()))
+    lack = _lack(pools)
+    for kind in KINDS:
+        empty = Score(metric=f"{name}_{kind.name}", segment=column, status=ScoreStatus.INSUFFICIENT)
+        if lack:
+            yield replace(empty, reason=lack)
+            continue
+        few = model.window.min_rows
+        judged = [s for s in first.groups if all(s in p.groups and p.groups[s].rows >= few for p in pools.values())]
+        yield _between(empty, kind, pools, judged)
+        yield from _against(model, empty, kind, pools, judged)
+
+
+def _lack(pools: Mapping[str, Pool]) -> str | None:
+    """Why nothing can be said of a column."""
+    for rate, pool in pools.items():
+        if not pool.windows:
+            late = "" if rate == "selection_rate" else ", or the labels of this one are still maturing"
+            return f"no window tells a {rate} of its groups{late}"
+        if pool.comparison is None:
+            return "there is no group to compare with"
+    return None
+
+
+def _between(empty: Score, kind: Kind, pools: Mapping[str, Pool], judged: Sequence[str]) -> Score:
+    """Fairlearn's number: the rates farthest apart of all groups that have enough rows."""
+    if len(judged) < 2:
+        return replace(empty, reason="fewer than two groups have enough rows")
+    values = [_apart(kind, [pool.groups[s].value for s in judged]) for pool in pools.values()]
+    before = [_apart(kind, [pool.groups[s].reference for s in judged]) for pool in pools.values()]
+    if None in values:
+        return replace(empty, reason="no group has any positive answer")
+    windows = max(pool.windows for pool in pools.values())
+    return replace(
+        empty,
+        value=kind.worst([v for v in values if v is not None]),
+        reference=None if None in before else kind.worst([v for v in before if v is not None]),
+        n=sum(pool.groups[s].rows for pool in pools.values() for s in judged),
+        status=ScoreStatus.OK,
+        reason=f"between {len(judged)} groups, {several(windows, 'window')} together",
+    )
+
+
+def _apart(kind: Kind, values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return kind.of(max(there), min(there)) if len(there) == len(values) else None
+
+
+def _against(
+    model: ModelSection, empty: Score, kind: Kind, pools: Mapping[str, Pool], judged: Sequence[str]
+) -> Iterator[Score]:
+    """Each group against the comparison group, with bounds that hold for all of them at once."""
+    assert model.fairness is not None
+    alpha = 1 - (1 - ALPHA / len(model.fairness.columns)) ** (1 / len(pools))     # the rates share no row
+    comparison = next(iter(pools.values())).comparison
+    others = [segment for segment in judged if segment != comparison]
+    bounds = [_bounds(kind, pool, others, alpha) if comparison in judged else {} for pool in pools.values()]
+    for segment in next(iter(pools.values())).groups:
+        if segment == comparison:
+            continue
+        score = replace(empty, segment=segment)
+        why = _too_few(model, pools, segment, judged) or _too_few(model, pools, comparison or "", judged)
+        if why:
+            yield replace(score, reason=why)
+            continue
+        yield _compared(score, kind, pools, comparison or "", [found[segment] for found in bounds])
+
+
+def _too_few(model: ModelSection, pools: Mapping[str, Pool], segment: str, judged: Sequence[str]) -> str | None:
+    if segment in judged:
+        return None
+    rows = min(pool.groups[segment].rows if segment in pool.groups else 0 for pool in pools.values())
+    if rows < _FEWEST:
+        return f"{segment}: fewer than {_FEWEST} rows"
+    windows = several(max(pool.windows for pool in pools.values()), "window")
+    return f"{segment}: {rows} rows in {windows}, expected at least {model.window.min_rows}"
+
+
+def _compared(
+    score: Score, kind: Kind, pools: Mapping[str, Pool], comparison: str, bounds: Sequence[tuple[float, float]]
+) -> Score:
+    assert score.segment is not None
+    pairs = [(pool.groups[score.segment], pool.groups[comparison]) for pool in pools.values()]
+    values = [kind.of(own.value, other.value) for own, other in pairs]
+    before = [_apart(kind, [own.reference, other.reference]) for own, other in pairs]
+    if None in values:
+        return replace(score, reason="neither group has any positive answer")
+    value = kind.worst([v for v in values if v is not None])
+    ends = [kind.worst([bound[end] for bound in bounds]) for end in (0, 1)]
+    said = [f"{rate} {number(own.value)}, of {comparison} {number(other.value)}"
+            for rate, (own, other) in zip(pools, pairs, strict=True)]
+    return replace(
+        score,
+        value=value,
+        reference=None if None in before else kind.worst([v for v in before if v is not None]),
+        low=min(value, *ends),
+        high=max(value, *ends),
+        n=sum(own.rows for own, _ in pairs),
+        status=ScoreStatus.OK,
+        reason=f"{'; '.join(said)}; {several(max(p.windows for p in pools.values()), 'window')} together",
+    )
+
+
+def _bounds(kind: Kind, pool: Pool, others: Sequence[str], alpha: float) -> dict[str, tuple[float, float]]:
+    """Low and high of each group's distance from the comparison group, simultaneous over the groups."""
+    assert pool.comparison is not None
+    shared = pool.groups[pool.comparison]
+    own = {segment: kind.variance(pool.groups[segment]) for segment in others}
+    common = kind.variance(shared)
+    z = critical([math.sqrt(common / (common + variance)) for variance in own.values()], alpha)
+    found = {}
+    for segment, variance in own.items():
+        far = abs(kind.centre(pool.groups[segment]) - kind.centre(shared))
+        reach = z * math.sqrt(common + variance)
+        found[segment] = kind.back(max(0.0, far - reach)), kind.back(far + reach)
+    return found
+
+
+def critical(loadings: Sequence[float], alpha: float) -> float:
+    """Return c with P(max |Zᵢ| ≤ c) = 1 − α, for normal Zᵢ of correlation λᵢλⱼ (0 < λ < 1), from above within 0.001.
+
+    Zᵢ = λᵢU + √(1 − λᵢ²)Eᵢ with U and Eᵢ independent, so that the probability is one integral over U (Dunnett 1955).
+    """
+    if not loadings:
+        return math.inf
+    low, high = (_NORMAL.inv_cdf(1 - alpha / (2 * k)) for k in (1, len(loadings)))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _inside(middle, loadings) >= 1 - alpha else (middle, high)
+    return high
+
+
+def _inside(c: float, loadings: Sequence[float]) -> float:
+    """P(max |Zᵢ| ≤ c) by the trapezium rule over U ≥ 0: the integrand is even."""
+    total = 0.0
+    for step in range(round(_FAR / _STEP) + 1):
+        u = step * _STEP
+        weight = _NORMAL.pdf(u) * (0.5 if step == 0 else 1.0)
+        total += weight * math.prod(_given(c, u, loading) for loading in loadings)
+    return 2 * _STEP * total
+
+
+def _given(c: float, u: float, loading: float) -> float:
+    """P(|Z| ≤ c) where U = u."""
+    spread = math.sqrt(2 * (1 - loading**2))
+    return (math.erf((c - loading * u) / spread) + math.erf((c + loading * u) / spread)) / 2
