@@ -18,7 +18,7 @@ from monitor.cli.common import (
 )
 from monitor.cli.show import moment, number, print_json, print_table, span
 from monitor.config import Loaded
-from monitor.decide import SOURCE_DOWN
+from monitor.decide import SOURCE_DOWN, standing
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Score, ScoreStatus, Snapshot, Verdict
 from monitor.store import Store
@@ -52,6 +52,7 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
     newest = next(iter(store.snapshots(name, limit=1, metrics=())), None)
     verdict = store.verdict(newest.window) if newest else None
     requests = store.dispatches(name)
+    firing = [one for one in store.firing(name) if one.firing]
     return {
         "model": name,
         "mode": loaded.config.models[name].mode,
@@ -61,9 +62,9 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
         "mature": newest and newest.mature,
         "source": newest and newest.status,
         "source_reason": newest and newest.reason,
-        "verdict": verdict and verdict.action,
+        "verdict": standing(verdict, firing),
         "guards": verdict.guards if verdict else (),
-        "firing": [one for one in store.firing(name) if one.firing],
+        "firing": firing,
         "reference": store.reference(name),
         "episode": store.open_episode(name),
         "dispatch": next((brief(one) for one in reversed(requests) if one.state not in ENDED), None),

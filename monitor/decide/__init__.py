@@ -5,7 +5,7 @@ from monitor.decide.episodes import PERSON, TRANSITIONS, person_request, superse
 from monitor.decide.explain import explain
 from monitor.decide.guards import GUARDS
 from monitor.decide.history import History, remembered
-from monitor.decide.messages import note_source
+from monitor.decide.messages import note_source, standing
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "note_source",
     "person_request",
     "remembered",
+    "standing",
     "supersede",
 ]

@@ -1,14 +1,15 @@
 """What people are told, once per event."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.config.model import ModelSection
 from monitor.decide.history import History
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN, Judgement
 from monitor.decide.words import day, listed, stretch
-from monitor.records import Episode, Firing, Message, Snapshot, Window
+from monitor.records import Action, Episode, Firing, Message, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
 
@@ -71,10 +72,15 @@ class Letter:
 
 def note_source(
     model: str, before: Firing | None, failure: str | None, now: datetime
-) -> tuple[Firing, Message] | None:
-    """What to remember and tell when a source fails or falls silent at a look, or is back; None without a change."""
+) -> tuple[Firing, Message | None] | None:
+    """What to remember and tell when a source fails or falls silent at a look, or is back; None without a change.
+
+    Of a source that stays down for another reason the new one is remembered, and nothing told again.
+    """
     failing = failure is not None
-    if failing == (before is not None and before.firing):
+    if failure is not None and before is not None and before.firing:
+        return None if before.reason == failure else (replace(before, reason=failure), None)
+    if failure is None and (before is None or not before.firing):
         return None
     words = failure or "the source answers with fresh rows again"
     title = f"{model}: the source {'is down' if failing else 'is back'}"
@@ -86,6 +92,13 @@ def note_source(
         id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now
     )
     return firing, message
+
+
+def standing(verdict: Verdict | None, firing: Iterable[Firing]) -> Action | None:
+    """What the newest verdict comes to now: a source that went down since makes an alert of a hold."""
+    if verdict is not None and verdict.action == Action.HOLD and any(one.firing for one in firing):
+        return Action.ALERT
+    return verdict and verdict.action
 
 
 def _headline(judgement: Judgement) -> str:

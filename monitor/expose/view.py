@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.config import Config, ModelSection
-from monitor.decide import BROKEN_DATA, SOURCE, SOURCE_DOWN
+from monitor.decide import BROKEN_DATA, SOURCE, SOURCE_DOWN, standing
 from monitor.records import SCHEMA_VERSION, Dispatch, Episode, Firing, Reference, Snapshot, Verdict, to_json
 from monitor.store import Pause, Store
 
@@ -93,6 +93,7 @@ def _model_json(model: ModelView) -> dict[str, Any]:
         "model": model.name,
         "mode": model.mode,
         "window": model.newest and _window_json(model.newest),
+        "action": standing(model.verdict, model.firing),
         "verdict": model.verdict and _chosen(model.verdict, "action", "at", "fired", "guards", "reasons"),
         "firing": [_chosen(one, "trigger", "since", "reason") for one in model.firing if one.firing],
         "episode": model.episode and _chosen(model.episode, "id", "trigger", "state", "reason"),

@@ -85,11 +85,12 @@ class Store(Requests, People):
                 self._end(supersede(standing), at)
             return True
 
-    def note(self, firing: Firing, message: Message) -> None:
+    def note(self, firing: Firing, message: Message | None) -> None:
         """Remember and tell what was seen without a window, such as a source that cannot be read."""
         with self._db.transaction():
             self._save_firing([firing])
-            self.add_message(message)
+            if message is not None:
+                self.add_message(message)
 
     def commit(
         self,

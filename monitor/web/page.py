@@ -4,6 +4,7 @@ import base64
 import hashlib
 from html import escape
 
+from monitor.decide import standing
 from monitor.expose.view import ModelView, View
 from monitor.times import format_moment
 
@@ -59,4 +60,5 @@ def _firing(model: ModelView) -> str:
 def _verdict(model: ModelView) -> str:
     if model.verdict is None:
         return ""
-    return "<br>".join(escape(text) for text in (model.verdict.action, *model.verdict.reasons))
+    action = standing(model.verdict, model.firing)
+    return "<br>".join(escape(str(text)) for text in (action, *model.verdict.reasons))

@@ -196,7 +196,9 @@ def test_a_source_that_cannot_be_read_is_told_once_each_way(made):
     fired, told = note_source("flights", None, "no file at log.csv", made.START)
     assert (fired.trigger, fired.firing, told.kind) == (SOURCE_DOWN, True, "source")
     assert "no file at log.csv" in told.body
-    assert note_source("flights", fired, "another reason", made.START + made.WEEK) is None
+    assert note_source("flights", fired, "no file at log.csv", made.START + made.WEEK) is None
+    other, nothing = note_source("flights", fired, "another reason", made.START + made.WEEK)
+    assert (other.reason, other.since, nothing) == ("another reason", fired.since, None)
     cleared, back = note_source("flights", fired, None, made.START + made.WEEK)
     assert not cleared.firing
     assert back.id != told.id
