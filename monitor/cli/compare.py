@@ -19,6 +19,7 @@ from monitor.config.roles import USUAL_NAMES, Facts, Roles, feature_kind
 from monitor.errors import CannotJudge, UsageError
 from monitor.records import Score, ScoreStatus
 
+DRIFT = ("drift", "drifted_share")
 MIN_ROWS = 1      # the two files are all there is: judged as they are
 YES, UNJUDGED = 3, 4
 
@@ -86,7 +87,7 @@ def compare(
 
 def examine(reference: str, current: str, section: DriftSection, categorical: Sequence[str]) -> Comparison:
     """Read both files whole and measure. Raises SourceError, CannotJudge, UsageError."""
-    from monitor.measure import METHODS, column_quality, drift_scores, schema_changes
+    from monitor.measure import METHODS, TableSide, column_scores, schema_changes
     from monitor.sources.log import facts
 
     if section.method not in ("auto", *METHODS):
@@ -98,11 +99,12 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
             f"--categorical: {reference} has no column {absent[0]!r}; it has {', '.join(columns)}"
         )
     roles = parts(columns, categorical)
-    scores = drift_scores(before, now, roles, section, MIN_ROWS)
+    sides = TableSide(before), TableSide(now)
+    scores = column_scores(*sides, roles.features, {}, section, QualitySection(), MIN_ROWS)
     drift = [score for score in scores if score.metric == "drift"]
     schema = schema_changes(before.schema, now.schema, roles)
     columns_held = (None, *now.column_names)     # of those that are gone the schema has said enough
-    quality = [schema, *column_quality(before, now, roles, QualitySection())]
+    quality = [schema, *(score for score in scores if score.metric not in DRIFT)]
     quality = [score for score in quality if score.column in columns_held]
     return Comparison(
         reference_rows=len(before),

@@ -5,6 +5,7 @@ Dictionary encoded columns are read as what they encode. Categories keep their o
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from monitor.errors import CannotJudge
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[Any]
+Arrow = Any                # pa.ChunkedArray or pa.Array, which pyarrow does not type
 Category = float | int | str
 Counts = dict[Category, int]
 
@@ -39,20 +41,21 @@ def type_word(kind: pa.DataType) -> str:
     return "nothing" if types.is_null(kind) else str(kind)
 
 
-def present(column: pa.ChunkedArray) -> Numbers:
+def present(column: Arrow) -> Numbers:
     """Return the values that are not missing, in the type pandas would hold them in.
 
     Whole numbers stay whole unless some are null; float32 stays float32: Evidently's bins depend on it.
     Raises CannotJudge where the column holds no numbers.
     """
     kind = _number_type(column)
-    if pa.types.is_integer(kind) and column.null_count == 0:
+    if column.null_count:
+        column = column.drop_null()
+        kind = pa.float64() if pa.types.is_integer(kind) else kind
+    if pa.types.is_integer(kind):
         return _array(column)
-    if pa.types.is_float32(kind):
-        values: Numbers = _array(column.drop_null())
-    else:
-        values = _array(column.drop_null().cast(pa.float64(), safe=False))
-    return values[np.isfinite(values)]
+    values = _array(column if pa.types.is_float32(kind) else column.cast(pa.float64(), safe=False))
+    finite = np.isfinite(values)
+    return values if finite.all() else values[finite]
 
 
 def numeric(column: pa.ChunkedArray) -> Floats:
@@ -63,16 +66,17 @@ def numeric(column: pa.ChunkedArray) -> Floats:
     return values
 
 
-def counts(column: pa.ChunkedArray) -> Counts:
+def counts(column: Arrow) -> Counts:
     """Return how often each category occurs, missing values left out."""
     found: Counter[Category] = Counter()
-    for pair in pc.value_counts(_decoded(column)).to_pylist():
-        if (key := category(pair["values"])) is not None:
-            found[key] += pair["counts"]
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        for value, times in _tally(chunk):
+            if (key := category(value)) is not None:
+                found[key] += times
     return dict(found)
 
 
-def categories(column: pa.ChunkedArray) -> list[Category]:
+def categories(column: Arrow) -> list[Category]:
     """Return the category of each row in order, missing values left out."""
     return [key for value in _decoded(column).to_pylist() if (key := category(value)) is not None]
 
@@ -103,16 +107,25 @@ def category(value: Any) -> Category | None:
     return int(number) if number.is_integer() else number
 
 
-def missing(column: pa.ChunkedArray) -> int:
+def missing(column: Arrow) -> int:
     """Return how many rows are null, NaN or ±inf."""
     return len(column) - int(pc.sum(held(column)).as_py() or 0)
 
 
-def held(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def held(column: Arrow) -> Arrow:
     """Return for each row whether it is not missing."""
     if not pa.types.is_floating(value_type(column.type)):
         return pc.is_valid(column)
     return pc.fill_null(pc.is_finite(_decoded(column)), False)
+
+
+def _tally(chunk: pa.Array) -> Iterator[tuple[Any, int]]:
+    """Count by code: the values themselves are looked at once each."""
+    if pa.types.is_null(chunk.type):
+        return
+    coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+    times = np.bincount(_array(coded.indices.drop_null()), minlength=len(coded.dictionary))
+    yield from ((value, count) for value, count in zip(coded.dictionary.to_pylist(), times.tolist(), strict=True) if count)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -120,14 +133,14 @@ def _is_number(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _number_type(column: pa.ChunkedArray) -> pa.DataType:
+def _number_type(column: Arrow) -> pa.DataType:
     kind = value_type(column.type)
     if not (_is_number(kind) or pa.types.is_null(kind)):
         raise CannotJudge(f"the column holds {type_word(kind)}, expected numbers")
     return kind
 
 
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _decoded(column: Arrow) -> Arrow:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 

@@ -1,22 +1,18 @@
-"""The drift methods, with Evidently 0.7.23's numbers to 1e-9. Values and counts hold no missing rows.
+"""The drift methods by name, with Evidently 0.7.23's numbers to 1e-9: what each is for, and how it is worked out."""
 
-Each numerical method takes (reference, window) as arrays, each categorical one as counts; none may be empty.
-"""
-
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
+from monitor.errors import CannotJudge
+from monitor.measure.binned import hellinger, jensenshannon, kl_div, psi, psi_quantile, same_words, tally
+from monitor.measure.counted import COUNTED
+from monitor.measure.digest import CategoryDigest, Digest, NumberDigest
+from monitor.measure.ranked import RANKED
 
-from monitor.measure.columns import Category, Counts, Floats, Numbers
-
-Kind = Literal["numerical", "categorical"]
-Values = Numbers | Counts
-Shares = tuple[Floats, Floats]
-
-DISTINCT = 20      # a reference with at most so many distinct numbers gets one bin for each
-EPSILON = 1e-4     # stands for an empty bin's share, unless the smallest share is smaller still
+Kind = Literal["numerical", "categorical", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +33,11 @@ class Method:
 _BOTH: tuple[Kind, ...] = ("numerical", "categorical")
 _NUMERICAL: tuple[Kind, ...] = ("numerical",)
 _CATEGORICAL: tuple[Kind, ...] = ("categorical",)
+_TEXT: tuple[Kind, ...] = ("text",)
 
 METHODS: dict[str, Method] = {
     "psi": Method(_BOTH, 0.1, ">="),
+    "psi_quantile": Method(_BOTH, 0.1, ">="),        # a rule of thumb
     "jensenshannon": Method(_BOTH, 0.1, ">="),
     "wasserstein": Method(_NUMERICAL, 0.1, ">="),
     "ks": Method(_NUMERICAL, 0.05, "<="),
@@ -57,7 +55,18 @@ METHODS: dict[str, Method] = {
     "g_test": Method(_CATEGORICAL, 0.1, "<"),
     "fisher_exact": Method(_CATEGORICAL, 0.1, "<"),
     "TVD": Method(_CATEGORICAL, 0.1, "<"),
+    "abs_text_content_drift": Method(_TEXT, 0.55, ">"),
+    "perc_text_content_drift": Method(_TEXT, 0.95, ">"),     # of classifiers that guess: see `text`
 }
+BINNED: dict[str, Callable[[Digest, Digest], float]] = {
+    "psi": psi,
+    "psi_quantile": psi_quantile,
+    "jensenshannon": jensenshannon,
+    "kl_div": kl_div,
+    "hellinger": hellinger,
+}
+OWN = (*BINNED, *RANKED, *COUNTED)       # the others are Evidently's own functions, called by name
+OURS_ALONE = ("psi_quantile",)           # not in Evidently
 
 
 def choose(kind: Kind, rows: int, distinct: int) -> str:
@@ -69,120 +78,34 @@ def choose(kind: Kind, rows: int, distinct: int) -> str:
     return "chisquare" if distinct > 2 else "z"
 
 
-def psi(reference: Values, window: Values) -> float:
-    """Population stability index, Σ (r − c) ln(r / c) over bins; empty bins get a small share."""
-    r, c = map(_filled, _shares(reference, window))
-    return float(np.sum((r - c) * np.log(r / c)))
+def work_out(name: str, reference: Digest, window: Digest) -> float:
+    """Return a method's number for two columns of one kind, none of them empty.
+
+    Raises CannotJudge, where the number is not finite too, and whatever the method itself raises.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")      # SciPy's remarks on p-values at the end of its tables
+        value = _value(name, reference, window)
+    if not math.isfinite(value):
+        raise CannotJudge(f"{name} has no finite value here")
+    return value
 
 
-def jensenshannon(reference: Values, window: Values) -> float:
-    """Jensen-Shannon distance, natural logarithm: the square root of the divergence, 0 to √ln 2."""
-    r, c = _shares(reference, window)
-    r, c = r / r.sum(), c / c.sum()
-    middle = (r + c) / 2
-    divergence = (_relative_entropy(r, middle) + _relative_entropy(c, middle)) / 2
-    return float(np.sqrt(max(divergence, 0.0)))
+def _value(name: str, reference: Digest, window: Digest) -> float:
+    if name in BINNED:
+        return BINNED[name](reference, window)
+    if name in COUNTED:
+        return COUNTED[name](*same_words(tally(reference), tally(window)))
+    if name in RANKED:
+        assert isinstance(reference, NumberDigest)
+        assert isinstance(window, NumberDigest)
+        return RANKED[name](reference, window)
+    from monitor.measure import evidently
+
+    kind: Kind = "numerical" if isinstance(reference, NumberDigest) else "categorical"
+    return evidently.score(name, kind, _rows(reference), _rows(window))
 
 
-def wasserstein(reference: Numbers, window: Numbers) -> float:
-    """First Wasserstein distance in standard deviations (ddof 0, at least 0.001) of the reference."""
-    r, c = (np.sort(side.astype(np.float64)) for side in (reference, window))
-    both = np.sort(np.concatenate([r, c]), kind="stable")   # which merges sorted runs
-    gaps = np.diff(both)
-    r_below, c_below = (np.searchsorted(side, both[:-1], "right") / len(side) for side in (r, c))
-    return float(np.sum(np.abs(r_below - c_below) * gaps)) / max(_spread(reference), 0.001)
-
-
-def ks(reference: Numbers, window: Numbers) -> float:
-    """Two-sided p-value of the Kolmogorov-Smirnov test; exact up to 10,000 rows, as SciPy's."""
-    from scipy.stats import ks_2samp
-
-    return float(ks_2samp(reference, window).pvalue)
-
-
-def chisquare(reference: Counts, window: Counts) -> float:
-    """p-value of Pearson's test of the window's counts against the reference's scaled to its size."""
-    from scipy.special import chdtrc
-
-    keys = list(reference.keys() | window.keys())
-    expected = _tally(reference, keys) * (sum(window.values()) / sum(reference.values()))
-    observed = _tally(window, keys)
-    if len(keys) == 1:
-        return 1.0                       # one category everywhere: nothing could differ
-    if np.any(expected == 0):
-        return 0.0                       # a category the reference never had
-    return float(chdtrc(len(keys) - 1, np.sum((observed - expected) ** 2 / expected)))
-
-
-def z(reference: Counts, window: Counts) -> float:
-    """Two-sided p-value for equal shares of "not the first category", first in sorted order."""
-    from scipy.special import ndtr
-
-    keys = ordered(reference.keys() | window.keys())
-    if len(keys) == 1:
-        return 1.0
-    n1, n2 = sum(reference.values()), sum(window.values())
-    p1, p2 = (n1 - reference.get(keys[0], 0)) / n1, (n2 - window.get(keys[0], 0)) / n2
-    pooled = (p1 * n1 + p2 * n2) / (n1 + n2)
-    score = (p1 - p2) / np.sqrt(pooled * (1 - pooled) * (1.0 / n1 + 1.0 / n2))
-    return float(2 * (1 - ndtr(np.abs(score))))
-
-
-OWN: dict[str, Callable[..., float]] = {
-    "psi": psi,
-    "jensenshannon": jensenshannon,
-    "wasserstein": wasserstein,
-    "ks": ks,
-    "chisquare": chisquare,
-    "z": z,
-}
-
-
-def ordered(keys: set[Category]) -> list[Category]:
-    """Sort categories: numbers first by size, then text."""
-    return sorted(keys, key=lambda key: (isinstance(key, str), key))
-
-
-def tallied(values: Numbers) -> Counts:
-    """Return numbers as counts, for a categorical method on a column with few distinct numbers."""
-    found, times = np.unique(values, return_counts=True)
-    return dict(zip(found.tolist(), times.tolist(), strict=True))
-
-
-def _shares(reference: Values, window: Values) -> Shares:
-    """Shares per bin: one a category or distinct number, else Sturges' equal widths over both together."""
-    if isinstance(reference, np.ndarray) and isinstance(window, np.ndarray):
-        if len(np.unique(reference)) > DISTINCT:
-            edges = np.histogram_bin_edges(np.concatenate([reference, window]), "sturges")
-            return _histogram(reference, edges), _histogram(window, edges)
-        reference, window = tallied(reference), tallied(window)
-    assert isinstance(reference, dict)
-    assert isinstance(window, dict)
-    keys = ordered(reference.keys() | window.keys())
-    return _tally(reference, keys) / sum(reference.values()), _tally(window, keys) / sum(window.values())
-
-
-def _histogram(values: Numbers, edges: Numbers) -> Floats:
-    shares: Floats = np.histogram(values, edges)[0] / len(values)
-    return shares
-
-
-def _tally(found: Counts, keys: list[Category]) -> Floats:
-    return np.array([found.get(key, 0) for key in keys], dtype=np.float64)
-
-
-def _filled(shares: Floats) -> Floats:
-    smallest = shares[shares > 0].min()
-    return np.where(shares == 0, smallest / 1e6 if smallest <= EPSILON else EPSILON, shares)
-
-
-def _relative_entropy(p: Floats, q: Floats) -> float:
-    held = p > 0
-    return float(np.sum(p[held] * np.log(p[held] / q[held])))
-
-
-def _spread(values: Numbers) -> float:
-    """Standard deviation as pandas has it: the variance in double precision, rounded to the column's type."""
-    variance = np.sum((values.astype(np.float64) - np.mean(values, dtype=np.float64)) ** 2) / len(values)
-    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
-    return float(np.sqrt(variance.astype(kind)))
+def _rows(column: Digest) -> Any:
+    assert isinstance(column, NumberDigest | CategoryDigest)
+    return column.in_order

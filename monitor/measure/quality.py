@@ -1,9 +1,9 @@
 """Data quality: shares of missing, unseen and out-of-range values, schema, row count, labels, staleness."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,6 +11,7 @@ from monitor.config.model import QualitySection
 from monitor.config.roles import Roles
 from monitor.errors import CannotJudge
 from monitor.measure import columns
+from monitor.measure.digest import CategoryDigest, Digest, Kind, NumberDigest
 from monitor.records import Score, ScoreStatus
 from monitor.times import format_moment
 
@@ -19,7 +20,6 @@ def quality_scores(
     reference: pa.Table,
     window: pa.Table,
     roles: Roles,
-    section: QualitySection,
     as_of: datetime,
     maturity: timedelta,
     newest: datetime | None = None,
@@ -27,8 +27,7 @@ def quality_scores(
     """Score the window's data beside the reference's, as seen at `as_of`; rows older than `maturity` should
     have labels. `newest` is the timestamp of the log's newest row.
 
-    Shares are of the window's rows (missing) or of its present values (unseen, out of range). Staleness is told;
-    only a window without rows is judged here, as breached.
+    Staleness is told; only a window without rows is judged here, as breached.
     """
     scores = [Score(metric="rows", value=float(window.num_rows), n=window.num_rows)]
     scores.append(_staleness(window.num_rows, newest, as_of))
@@ -36,17 +35,7 @@ def quality_scores(
         old = as_of - maturity
         scores.append(_label_coverage(reference, window, roles.label))
         scores.append(_never_labelled(reference, window, roles.label, roles.timestamp, old))
-    return [*scores, *column_quality(reference, window, roles, section)]
-
-
-def column_quality(
-    reference: pa.Table, window: pa.Table, roles: Roles, section: QualitySection
-) -> list[Score]:
-    """Score each column's missing values, and those the reference never had."""
-    held = {*reference.column_names, *window.column_names}
-    missing = [_missing(name, reference, window, section) for name in _watched(roles) if name in held]
-    kinds = {name: kind for name, kind in roles.features.items() if kind != "text"}
-    return [*missing, *(_outside(name, kind, reference, window) for name, kind in kinds.items())]
+    return scores
 
 
 def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles) -> Score:
@@ -68,7 +57,7 @@ def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles) -> Sco
     return replace(score, status=ScoreStatus.BREACHED, reason="; ".join(sentences)) if sentences else score
 
 
-def _watched(roles: Roles) -> list[str]:
+def watched(roles: Roles) -> list[str]:
     """Features and what the model said: the columns no row should lack."""
     said = [name for name in (roles.prediction, roles.probability) if name]
     return [*roles.features, *said]
@@ -76,66 +65,59 @@ def _watched(roles: Roles) -> list[str]:
 
 def _named(roles: Roles) -> list[str]:
     others = [roles.timestamp, *([roles.label] if roles.label is not None else [])]
-    return list(dict.fromkeys([*others, *_watched(roles)]))
+    return list(dict.fromkeys([*others, *watched(roles)]))
 
 
 def _word(schema: pa.Schema, name: str) -> str | None:
     return columns.type_word(schema.field(name).type) if name in schema.names else None
 
 
-def _missing(name: str, reference: pa.Table, window: pa.Table, section: QualitySection) -> Score:
-    before = _missing_share(reference, name)
-    score = Score(metric="missing_share", column=name, n=window.num_rows, reference=before)
-    if not window.num_rows:
+def missing_score(
+    name: str, reference: Digest | None, window: Digest | None, rows: int, section: QualitySection
+) -> Score:
+    """Score the missing values of one column of a window of `rows` rows; None for a side that lacks it."""
+    before = reference.missing / reference.rows if reference is not None and reference.rows else None
+    score = Score(metric="missing_share", column=name, n=rows, reference=before)
+    if not rows:
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
-    value = _missing_share(window, name) if name in window.column_names else 1.0
+    value = 1.0 if window is None else window.missing / rows
     score = replace(score, value=value, threshold=min(1.0, (before or 0.0) + section.missing))
-    if value is not None and value - (before or 0.0) > section.missing:
+    if value - (before or 0.0) > section.missing:
         held = "" if before is None else f", {before:.1%} in the reference"
         return replace(score, status=ScoreStatus.BREACHED, reason=f"{value:.1%} of {name} is missing{held}")
     return score
 
 
-def _missing_share(table: pa.Table, name: str) -> float | None:
-    if name not in table.column_names or not table.num_rows:
-        return None
-    share: float = columns.missing(table[name]) / table.num_rows
-    return share
-
-
-def _outside(name: str, kind: str, reference: pa.Table, window: pa.Table) -> Score:
-    metric, measure = _MEASURES[kind]
-    score = Score(metric=metric, column=name, n=window.num_rows, status=ScoreStatus.INSUFFICIENT)
-    for where, table in (("reference", reference), ("window", window)):
-        if name not in table.column_names:
+def outside_score(name: str, kind: Kind, reference: Digest | None, window: Digest | None, rows: int) -> Score:
+    """Score the values the reference never had: categories it has not, numbers beyond its smallest and largest."""
+    metric = "out_of_range_share" if kind == "numerical" else "unseen_share"
+    score = Score(metric=metric, column=name, n=rows, status=ScoreStatus.INSUFFICIENT)
+    for where, side in (("reference", reference), ("window", window)):
+        if side is None:
             return replace(score, status=ScoreStatus.FAILED, reason=f"the {where} has no column {name}")
+    assert reference is not None
+    assert window is not None
     try:
-        outside, held = measure(reference[name], window[name])
+        outside = _outside(reference, window)
     except CannotJudge as error:
         return replace(score, status=ScoreStatus.FAILED, reason=str(error))
-    if not held:
+    if not window.n:
         return replace(score, n=0, reason="every value in the window is missing")
-    return replace(score, value=outside / held, n=held, reference=0.0, status=ScoreStatus.OK)
+    return replace(score, value=outside / window.n, n=window.n, reference=0.0, status=ScoreStatus.OK)
 
 
-def _unseen(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> tuple[int, int]:
-    """Count the window's values of a category the reference never had, and all its values."""
-    known, now = {str(key) for key in columns.counts(reference)}, columns.counts(window)
-    return sum(times for key, times in now.items() if str(key) not in known), sum(now.values())
-
-
-def _out_of_range(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> tuple[int, int]:
-    """Count the window's values below the reference's smallest or above its largest, and all its values."""
-    known, now = columns.present(reference), columns.present(window)
-    if not len(known):
-        raise CannotJudge("every value in the reference is missing")
-    return int(((now < known.min()) | (now > known.max())).sum()), len(now)
-
-
-_MEASURES: dict[str, tuple[str, Callable[[pa.ChunkedArray, pa.ChunkedArray], tuple[int, int]]]] = {
-    "categorical": ("unseen_share", _unseen),
-    "numerical": ("out_of_range_share", _out_of_range),
-}
+def _outside(reference: Digest, window: Digest) -> int:
+    """Count the window's values that lie beyond the reference's, or are of a category it never had."""
+    if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
+        if not reference.n:
+            raise CannotJudge("every value in the reference is missing")
+        if window.low >= reference.low and window.high <= reference.high:
+            return 0
+        below, upto = window.below(np.array([reference.low, np.nextafter(reference.high, np.inf)]))
+        return int(below + window.n - upto)
+    assert isinstance(reference, CategoryDigest)
+    assert isinstance(window, CategoryDigest)
+    return sum(times for key, times in window.counts.items() if str(key) not in reference.words)
 
 
 def _label_coverage(reference: pa.Table, window: pa.Table, label: str) -> Score:

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitor.config.model import ColumnDrift, DriftSection
-from monitor.config.roles import Roles
-from monitor.measure import METHODS, column_drift, drift_scores
+from monitor.config.model import ColumnDrift, DriftSection, QualitySection
+from monitor.config.roles import FeatureKind
+from monitor.measure import METHODS, TableSide, column_drift, column_scores
 from monitor.measure.methods import OWN
+from monitor.records import Score
 
 ORACLE = Path(__file__).resolve().parents[2] / "../shared/data/oracle"
 pytestmark = pytest.mark.skipif(not ORACLE.is_dir(), reason="the oracle figures are not here")
@@ -34,9 +35,12 @@ def load(case: str) -> tuple[dict[str, Any], pa.Table, pa.Table]:
     return figures, reference, pq.read_table(ORACLE / f"evidently_{case}_current.parquet")
 
 
-def roles(figures: dict[str, Any]) -> Roles:
-    kinds = {name: kind for kind in ("numerical", "categorical") for name in figures[kind]}
-    return Roles("timestamp", None, "prediction", None, None, None, None, kinds)
+def scores_of(figures: dict[str, Any], reference: pa.Table, window: pa.Table, section: DriftSection) -> dict[Any, Score]:
+    """The score of each column, and under None the share of the drifted ones."""
+    kinds: dict[str, FeatureKind] = {name: kind for kind in ("numerical", "categorical") for name in figures[kind]}
+    sides = TableSide(reference), TableSide(window)
+    scores = column_scores(*sides, kinds, {}, section, QualitySection(), min_rows=1)
+    return {s.column: s for s in scores if s.metric in ("drift", "drifted_share")}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -46,7 +50,7 @@ def test_own_methods_give_the_recorded_numbers(case: str) -> None:
     compared = 0
     for column, methods in figures["methods"].items():
         kind = "numerical" if column in figures["numerical"] else "categorical"
-        for name in OWN.keys() & methods.keys():
+        for name in set(OWN) & methods.keys():
             _, value = column_drift(reference[column], window[column], kind, name)
             assert value == pytest.approx(methods[name]["score"], rel=1e-9, abs=1e-15), (column, name)
             assert METHODS[name].threshold == methods[name]["threshold"]
@@ -58,8 +62,7 @@ def test_own_methods_give_the_recorded_numbers(case: str) -> None:
 def test_auto_chooses_and_judges_as_evidently(case: str) -> None:
     """By default each column gets Evidently's method, threshold and number, and the drifted share agrees."""
     figures, reference, window = load(case)
-    scores = {s.column: s for s in drift_scores(reference, window, roles(figures), DriftSection(), min_rows=1)
-              if s.metric in ("drift", "drifted_share")}
+    scores = scores_of(figures, reference, window, DriftSection(threshold="evidently"))
     for default in figures["default"].values():
         config, score = default["config"], scores[default["config"]["column"]]
         if config["column"] is None:
@@ -84,7 +87,6 @@ def test_a_column_can_have_a_method_and_threshold_of_its_own() -> None:
     """What the configuration says of one column overrides what it says of all."""
     figures, reference, window = load("car_loan_drifted")
     section = DriftSection(method="psi", columns={"car_value": ColumnDrift(method="ks", threshold=1e-300)})
-    scores = {s.column: s for s in drift_scores(reference, window, roles(figures), section, min_rows=1)
-              if s.metric == "drift"}
+    scores = scores_of(figures, reference, window, section)
     assert (scores["car_value"].method, scores["car_value"].threshold) == ("ks", 1e-300)
-    assert {s.method for name, s in scores.items() if name != "car_value"} == {"psi"}
+    assert {s.method for name, s in scores.items() if name not in ("car_value", None)} == {"psi"}
