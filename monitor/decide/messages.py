@@ -96,9 +96,10 @@ def note_source(
 
 def standing(verdict: Verdict | None, firing: Iterable[Firing]) -> Action | None:
     """What the newest verdict comes to now: a source that went down since makes an alert of a hold."""
-    if verdict is not None and verdict.action == Action.HOLD and any(one.firing for one in firing):
-        return Action.ALERT
-    return verdict and verdict.action
+    if verdict is None:
+        return None
+    down = verdict.action == Action.HOLD and any(one.firing for one in firing)
+    return Action.ALERT if down else verdict.action
 
 
 def _headline(judgement: Judgement) -> str:

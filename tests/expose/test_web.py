@@ -1,15 +1,17 @@
 import http.client
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
 
 from monitor.errors import ConfigError
-from monitor.expose import Metrics, View
+from monitor.expose import Metrics, View, view_json
 from monitor.expose.view import ModelView
-from monitor.records import Firing
+from monitor.records import Action, Firing, Verdict, Window
 from monitor.web import App, WebServer
+from monitor.web.page import page
 
 EVIL = "<script>alert(1)</script>"
 
@@ -41,7 +43,7 @@ def server(reasons):
 
 
 def ask(server, path, method="GET", headers=None):
-    connection = http.client.HTTPConnection(server.address, timeout=10)
+    connection = http.client.HTTPConnection(server.address, timeout=60)
     try:
         connection.request(method, path, headers=headers or {})
         answer = connection.getresponse()
@@ -117,3 +119,15 @@ def test_listening_to_the_world_is_warned_about():
         running = WebServer("0.0.0.0:0", lambda environ, start: [])
         running.close()
     assert [entry["log_level"] for entry in logs] == ["info", "warning"]
+
+
+def test_a_source_that_went_down_since_makes_an_alert_of_a_hold():
+    """The page and the status say alert as soon as anything fires, also between windows."""
+    start, end = datetime(2025, 3, 3, tzinfo=UTC), datetime(2025, 3, 10, tzinfo=UTC)
+    verdict = Verdict(window=Window(model="m", start=start, end=end, spec="s"), revision=0, at=end,
+                      action=Action.HOLD, fired=(), guards=(), reasons=("nothing fires",))
+    down = Firing(model="m", trigger="source-down", firing=True, since=end, reason="log.csv is gone")
+    calm = replace(view().models[0], name="m", verdict=verdict, firing=(replace(down, firing=False),))
+    for model, said in ((calm, "hold"), (replace(calm, firing=(down,)), "alert")):
+        assert view_json(View(models=(model,)))["models"][0]["action"] == said
+        assert f"<td>{said}<br>nothing fires</td>" in page(View(models=(model,)))
