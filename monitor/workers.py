@@ -42,11 +42,13 @@ _ENVIRONMENT = {
 class Workers:
     """At most `size` children, started when first needed, each limited in memory and time and recycled.
 
+    Without a size one for each core, but at least two, so that a slow task never has the only place.
     `timeout` is the longest one task may take, waiting for a free child not counted. Thread safe.
     """
 
-    def __init__(self, size: int, memory_mb: int, timeout: timedelta, tasks_per_child: int = 50) -> None:
-        self._size, self._memory_mb, self._timeout = size, memory_mb, timeout
+    def __init__(self, size: int | None, memory_mb: int, timeout: timedelta, tasks_per_child: int = 50) -> None:
+        self._size = size or max(2, len(os.sched_getaffinity(0)))
+        self._memory_mb, self._timeout = memory_mb, timeout
         self._tasks_per_child = tasks_per_child
         self._changed = threading.Condition()
         self._idle: list[_Child] = []

@@ -37,7 +37,7 @@ class Section(BaseModel):
 class Daemon(Section):
     state_dir: Path | None = None            # default: $STATE_DIRECTORY, then ./state
     listen: str = "127.0.0.1:9745"           # host:port of the HTTP side
-    workers: int = Field(default=2, ge=1)    # processes that read and measure
+    workers: int | None = Field(default=None, ge=1)  # processes that read and measure; default: one a core, at least 2
     worker_memory_mb: int = Field(default=4096, ge=256)
     worker_timeout: PositiveDuration = timedelta(minutes=30)
     heartbeat: TextOrSecret | None = None    # fetched after each round of checks

@@ -180,6 +180,14 @@ def test_tasks_run_side_by_side_up_to_the_size(workers, tmp_path):
     assert len(pids) <= 2
 
 
+def test_without_a_size_there_is_a_place_for_each_core(tmp_path):
+    """Left to itself there are as many places as cores, and two at least."""
+    places = max(2, len(os.sched_getaffinity(0)))
+    with Workers(None, 1024, timedelta(seconds=60)) as workers, ThreadPoolExecutor(places) as callers:
+        met = callers.map(lambda _: workers.run(f"{TASKS}:meet", [str(tmp_path), places]), range(places))
+        assert list(met) == [places] * places
+
+
 def test_closing_abandons_what_runs_and_says_so(tmp_path):
     """Closing ends a busy child at once; its caller and later ones get Stopping, not a failed task."""
     pid_file = tmp_path / "pid"
