@@ -13,6 +13,7 @@ SECTIONS: dict[str, tuple[str, str, Callable[[int, bool], list[Row]]]] = {   # t
     "check": (f"one window, {window.ROWS:,} rows × {window.COLUMNS} columns", "CPU s", window.check),
     "help": ("driftd --help", "CPU s", processes.help),
     "memory": ("the daemon at rest", "MB", processes.memory),
+    "rest": (f"the daemon at rest, {processes.STRETCH} s of it", "% of a core", processes.rest),
     "backtest": ("ten months of flights, every window", "CPU s", processes.backtest),
 }
 

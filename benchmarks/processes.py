@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from benchmarks.rows import Row, child_cpu_seconds, rows
 
 FLIGHTS = Path(__file__).resolve().parents[1] / "../shared/data/flights_nyc13"
-MODELS = 20
+MODELS = 100
+STRETCH = 60         # seconds over which the daemon at rest is watched
 PATIENCE = 300.0    # seconds until every model must have been checked
 DRIFTD = [sys.executable, "-m", "monitor"]
 # What any service with a web server, a scheduler, metrics and a typed configuration holds.
@@ -43,6 +44,15 @@ def memory(runs: int, slow: bool) -> list[Row]:
         held = {"python with the same packages": _resident(bare), f"daemon, {MODELS} models": _resident(daemon)}
         held |= {f"its worker {index}": _resident(pid) for index, pid in enumerate(_children(daemon), 1)}
     return rows(held)
+
+
+def rest(runs: int, slow: bool) -> list[Row]:
+    """Per cent of one core that the daemon uses while nothing is due, beside the most it may."""
+    with _daemon() as daemon:
+        before = _cpu_seconds(daemon)
+        time.sleep(STRETCH)
+        share = 100 * (_cpu_seconds(daemon) - before) / STRETCH
+    return rows({"the most it may use": 1.0, f"daemon, {MODELS} models": share})
 
 
 def backtest(runs: int, slow: bool) -> list[Row]:
@@ -126,3 +136,9 @@ def _resident(pid: int) -> float:
     """Megabytes in memory now."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _cpu_seconds(pid: int) -> float:
+    """What the process has used, its children not counted."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
