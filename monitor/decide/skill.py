@@ -90,10 +90,10 @@ def _pair(snapshot: Snapshot, metric: str) -> tuple[float, float] | None:
     if not snapshot.mature or snapshot.status is not SnapshotStatus.OK or is_broken(snapshot):
         return None
     estimate, realised = _said(snapshot, ESTIMATED + metric), _said(snapshot, metric)
-    if estimate is None or realised is None or realised.reference is None:
+    if estimate is None or realised is None:
         return None
-    assert estimate.value is not None and realised.value is not None
-    return abs(estimate.value - realised.value), abs(realised.reference - realised.value)
+    said, found, before = estimate.value, realised.value, realised.reference
+    return None if said is None or found is None or before is None else (abs(said - found), abs(before - found))
 
 
 def _said(snapshot: Snapshot, metric: str) -> Score | None:

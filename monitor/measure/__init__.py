@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monitor.measure.drift import column_drift, prediction_kinds
     from monitor.measure.estimate import Estimator, cannot_estimate, estimate_scores, fit_estimator
+    from monitor.measure.evidently import wrong_option
     from monitor.measure.fairness import rate_scores
     from monitor.measure.guess import guess_task
+    from monitor.measure.maturity import delays_of, maturity_age
     from monitor.measure.methods import METHODS
     from monitor.measure.metrics import METRICS, Metric, better_by, default_metric
+    from monitor.measure.multivariate import embedding_columns, multivariate_scores, one_by_one
     from monitor.measure.performance import Beside, metric_sd, performance_scores
     from monitor.measure.quality import quality_scores, schema_changes
     from monitor.measure.rehearsal import Challenger, fit, gains, rehearse
+    from monitor.measure.report import report_scores
     from monitor.measure.segments import Segments, segment_scores
+    from monitor.measure.text import text_scores
     from monitor.measure.watch import Side, TableSide, column_scores
 
 __all__ = [
@@ -34,32 +39,45 @@ __all__ = [
     "column_drift",
     "column_scores",
     "default_metric",
+    "delays_of",
+    "embedding_columns",
     "estimate_scores",
     "fit",
     "fit_estimator",
     "gains",
     "guess_task",
+    "maturity_age",
     "metric_sd",
+    "multivariate_scores",
+    "one_by_one",
     "performance_scores",
     "prediction_kinds",
     "quality_scores",
     "rate_scores",
     "rehearse",
+    "report_scores",
     "schema_changes",
     "segment_scores",
+    "text_scores",
+    "wrong_option",
 ]
 
 _HOME = {
     "drift": ("column_drift", "prediction_kinds"),
     "estimate": ("Estimator", "cannot_estimate", "estimate_scores", "fit_estimator"),
     "fairness": ("rate_scores",),
+    "evidently": ("wrong_option",),
     "guess": ("guess_task",),
+    "maturity": ("delays_of", "maturity_age"),
     "methods": ("METHODS",),
     "metrics": ("METRICS", "Metric", "better_by", "default_metric"),
+    "multivariate": ("embedding_columns", "multivariate_scores", "one_by_one"),
     "performance": ("Beside", "metric_sd", "performance_scores"),
     "quality": ("quality_scores", "schema_changes"),
     "rehearsal": ("Challenger", "fit", "gains", "rehearse"),
     "segments": ("Segments", "segment_scores"),
+    "report": ("report_scores",),
+    "text": ("text_scores",),
     "watch": ("Side", "TableSide", "column_scores"),
 }
 

@@ -21,6 +21,22 @@ def wilson(hits: float, n: float) -> Interval | None:
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
+def shares_apart(hits: int, n: int, before: Ints, sizes: Ints) -> float:
+    """Return how far a share must be from an earlier one to differ by three standard errors.
+
+    The two-proportion test with Yates's correction, its variance times the dispersion of the earlier share from block
+    to block (Pearson's chi-square over its degrees of freedom, at least 1; Rao and Scott 1992): what comes in bursts,
+    as cancelled flights do, differs from week to week without any change. `before`, `sizes`: hits and rows by block.
+    """
+    total = int(sizes.sum())
+    share, pooled = before.sum() / total, (hits + before.sum()) / (n + total)
+    expected = sizes * share * (1 - share)
+    chi_square = float(np.sum((before - sizes * share) ** 2 / expected)) if 0 < share < 1 else 0.0
+    dispersion = max(1.0, chi_square / max(1, len(sizes) - 1))
+    spare = 1 / n + 1 / total
+    return float(3 * np.sqrt(dispersion * pooled * (1 - pooled) * spare) + spare / 2)
+
+
 def mean(values: Floats) -> Interval | None:
     """Normal interval of a mean, mean ± 1.96 sd/√n; None for fewer than two values."""
     if len(values) < 2:

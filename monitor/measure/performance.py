@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from monitor.errors import CannotJudge
 from monitor.measure import formulas
 from monitor.measure.answers import Answers, answers, classes_of
 from monitor.measure.columns import Floats
+from monitor.measure.maturity import ages_at, delays_of, known_at
 from monitor.measure.metrics import METRICS
 from monitor.records import Score, ScoreStatus
 
@@ -23,7 +25,11 @@ FEWEST_BLOCKS = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beside:
-    """The reference's own numbers, which stand beside every window's: each is computed once."""
+    """The reference's own numbers, which stand beside every window's: each is computed once.
+
+    Beside a window whose labels are still coming stands the reference as it was known at the same age: each row
+    counts by how often its label would have been there on rows as old as the window's.
+    """
 
     reference: pa.Table
     roles: Roles
@@ -36,18 +42,30 @@ class Beside:
             self._found[classes] = self._values(classes)
         return self._found[classes]
 
-    def _values(self, classes: tuple[str, ...]) -> dict[str, float | None]:
+    def early(self, classes: tuple[str, ...], window: pa.Table, as_of: datetime) -> dict[str, float | None]:
+        """The same, from the labels that were known at the age the window's rows have at `as_of`."""
+        delays = delays_of(self.reference, self.roles)
+        if delays is None:
+            return self.values(classes)
+        return self._values(classes, known_at(delays, ages_at(window, self.roles.timestamp, as_of)))
+
+    def _values(self, classes: tuple[str, ...], weight: Floats | None = None) -> dict[str, float | None]:
         try:
             given = answers(self.reference, self.roles, self.task, classes)
         except CannotJudge:
             return {}             # a reference without labels: the numbers stand alone
+        if weight is not None:
+            given = replace(given, weight=weight[given.at]).take(weight[given.at] > 0)
         return values_of(given)
 
 
-def performance_scores(beside: Beside, window: pa.Table, metric: str, provisional: bool) -> list[Score]:
+def performance_scores(
+    beside: Beside, window: pa.Table, metric: str, provisional: bool, as_of: datetime | None = None
+) -> list[Score]:
     """Score the labelled rows of the window by every metric of the task, the primary `metric` first.
 
     A metric that cannot be had (no label yet, one class only, no probability) is insufficient, with a reason.
+    Provisional ones stand beside the reference as it was known at the age of the window's rows at `as_of`.
     """
     roles, task = beside.roles, beside.task
     names = metrics_for(task, roles, metric)
@@ -56,7 +74,8 @@ def performance_scores(beside: Beside, window: pa.Table, metric: str, provisiona
         now = answers(window, roles, task, classes)
     except CannotJudge as error:
         return [_insufficient(name, str(error), 0, provisional) for name in names]
-    before = beside.values(classes)
+    early = as_of if provisional and len(now) else None
+    before = beside.early(classes, window, early) if early else beside.values(classes)
     return [score_of(name, now, before.get(name), provisional) for name in names]
 
 

@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 from monitor.config.model import QualitySection
 from monitor.config.roles import Roles
 from monitor.errors import CannotJudge
-from monitor.measure import columns
+from monitor.measure import columns, intervals
 from monitor.measure.digest import CategoryDigest, Digest, Kind, NumberDigest
 from monitor.records import Score, ScoreStatus
 from monitor.times import format_moment
+
+FEWEST_BLOCKS, MOST_BLOCKS = 5, 200      # of the reference, for the spread of the never-labelled share
 
 
 def quality_scores(
@@ -131,16 +133,29 @@ def _label_coverage(reference: pa.Table, window: pa.Table, label: str) -> Score:
 def _never_labelled(
     reference: pa.Table, window: pa.Table, label: str, timestamp: str, old: datetime
 ) -> Score:
-    rows = _until(window, timestamp, old)
-    covered = _labelled_share(rows, label)
-    before = _labelled_share(_until(reference, timestamp, old), label)
+    """Rows whose label is overdue, beside the reference's; drifted where the two shares differ by more than chance."""
+    rows, earlier = _until(window, timestamp, old), _until(reference, timestamp, old)
+    covered, before = _labelled_share(rows, label), _labelled_share(earlier, label)
     score = Score(metric="never_labelled_share", n=rows.num_rows)
     if before is not None:
         score = replace(score, reference=1 - before)
     if covered is None:
         reason = "no row is old enough for its label to be overdue"
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason=reason)
-    return replace(score, value=1 - covered)
+    score = replace(score, value=1 - covered)
+    return score if not before else _beside(score, covered, before, earlier.select([timestamp, label]).sort_by(timestamp)[label])
+
+
+def _beside(score: Score, covered: float, before: float, labels: pa.ChunkedArray) -> Score:
+    """Judge the share by the reference's, in blocks of as many rows as the window has, at least five."""
+    assert score.n
+    unknown = np.invert(columns.held(labels).to_numpy())
+    blocks = np.array_split(unknown, max(FEWEST_BLOCKS, min(MOST_BLOCKS, len(unknown) // score.n)))
+    hits, sizes = (np.array([count(block) for block in blocks]) for count in (np.sum, len))
+    far = intervals.shares_apart(round((1 - covered) * score.n), score.n, hits, sizes)
+    threshold = 1 - before + (far if covered < before else -far)
+    status = ScoreStatus.DRIFTED if abs(covered - before) > far else ScoreStatus.OK
+    return replace(score, threshold=min(1.0, max(0.0, threshold)), status=status)
 
 
 def _labelled_share(table: pa.Table, label: str) -> float | None:

@@ -10,14 +10,12 @@ import pyarrow.compute as pc
 
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles
 from monitor.errors import CannotJudge
-from monitor.measure import Beside, Segments, default_metric, guess_task, metric_sd
+from monitor.measure import Beside, Segments, default_metric, delays_of, guess_task, maturity_age, metric_sd
 from monitor.records import Reference, Score
 from monitor.sources import open_source
-from monitor.sources.log import Log, facts, label_delays, read_rows
+from monitor.sources.log import Log, facts, read_rows
 from monitor.sources.windows import closed_windows, first_stretch
 from monitor.times import format_duration, format_moment
-
-NEARLY_ALL = 0.99  # quantile of the reference's label delays at which a row counts as mature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,7 @@ def _from_source(text: str, mark: str) -> ReferenceData:
     source = open_source(model.reference.source, model.timezone)
     roles = _roles(model, facts(source.read(None)), f"reference {source.origin}")
     id = Reference.new_id(source.content_id(), model.version)
-    return _data(model, id, None, read_rows(model, source, roles), roles)
+    return _data(model, id, None, read_rows(model, source, roles), roles, known_until=None)
 
 
 def _from_log(model: ModelSection, as_of: datetime, stretch: datetime | None) -> ReferenceData:
@@ -76,7 +74,7 @@ def _from_log(model: ModelSection, as_of: datetime, stretch: datetime | None) ->
             f"nothing is judged until {until}"
         )
     table = log.rows(start, start + span - timedelta(microseconds=1))
-    return _data(model, Reference.new_id(first_stretch(span, start), model.version), start, table, log.roles)
+    return _data(model, Reference.new_id(first_stretch(span, start), model.version), start, table, log.roles, as_of)
 
 
 def log_roles(model: ModelSection) -> Roles:
@@ -105,14 +103,22 @@ def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
     )
 
 
-def _data(model: ModelSection, id: str, stretch: datetime | None, table: pa.Table, roles: Roles) -> ReferenceData:
+def _data(
+    model: ModelSection,
+    id: str,
+    stretch: datetime | None,
+    table: pa.Table,
+    roles: Roles,
+    known_until: datetime | None,
+) -> ReferenceData:
+    """`known_until`: when the labels were last looked at, None for a file that may have been written long ago."""
     return ReferenceData(
         id=id,
         stretch=stretch,
         table=table,
         roles=roles,
         performance=_performance(model, table, roles),
-        maturity=_maturity(model, table, roles),
+        maturity=_maturity(model, table, roles, known_until),
     )
 
 
@@ -126,11 +132,10 @@ def _performance(model: ModelSection, table: pa.Table, roles: Roles) -> Performa
     return Performance(task=task, metric=metric, sd=sd, beside=Beside(table, roles, task), segments=segments)
 
 
-def _maturity(model: ModelSection, table: pa.Table, roles: Roles) -> timedelta:
-    seconds = label_delays(table, roles)
-    if not len(seconds):
-        return model.label_delay
-    return timedelta(seconds=pc.quantile(seconds, NEARLY_ALL)[0].as_py())
+def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: datetime | None) -> timedelta:
+    delays = delays_of(table, roles, known_until)
+    age = None if delays is None else maturity_age(delays)
+    return model.label_delay if age is None else timedelta(seconds=age)
 
 
 def blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
