@@ -66,6 +66,7 @@ def _column(name: str) -> Callable[[F], F]:
 @click.command()
 @click.argument("data", metavar="DATA")
 @click.argument("reference", required=False)
+@click.option("--labels", metavar="FILE", help="Where the labels are, if apart: joined on the id of the log.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), default="driftd.toml", show_default=True)
 @click.option("--model", "-m", metavar="NAME", help="What to call the model; default: the file's name.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
@@ -73,8 +74,8 @@ def _column(name: str) -> Callable[[F], F]:
 @_column("prediction")
 @_column("label")
 def init(
-    data: str, reference: str | None, output: Path, model: str | None, force: bool, timestamp: str | None,
-    prediction: str | None, label: str | None,
+    data: str, reference: str | None, labels: str | None, output: Path, model: str | None, force: bool,
+    timestamp: str | None, prediction: str | None, label: str | None,
 ) -> None:
     """Look at a prediction log and write a first configuration.
 
@@ -84,28 +85,37 @@ def init(
     quiet_logs()
     if output.exists() and not force:
         raise UsageError(f"{output} exists; --force overwrites it, --output FILE writes elsewhere")
-    found = look(data, Columns(timestamp=timestamp, prediction=prediction, label=label))
+    found = look(data, Columns(timestamp=timestamp, prediction=prediction, label=label), labels)
     name = model or name_of(data)
-    text = toml(name, found, relative(data, output), relative(reference, output) if reference else None)
+    places = {"predictions": data, "labels": labels, "reference": reference}
+    text = toml(name, found, {part: relative(place, output) for part, place in places.items() if place})
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     load(output)
     _tell(name, found, output)
 
 
-def look(data: str, columns: Columns) -> Found:
-    """Read the log once. Raises SourceError, and ConfigError where a column's part cannot be told."""
+def look(data: str, columns: Columns, labels: str | None = None) -> Found:
+    """Read the log once, and the labels where they are apart.
+
+    Raises SourceError, and ConfigError where a column's part cannot be told.
+    """
     from monitor.measure import default_metric, guess_task
     from monitor.sources import open_source
     from monitor.sources.log import facts
 
-    source = open_source(SourceSection(path=os.path.abspath(data)), ZoneInfo("UTC"))
-    table = source.read(None)
-    roles = find_roles(columns, facts(table), None, data)
+    source, apart = (
+        open_source(SourceSection(path=os.path.abspath(place)), ZoneInfo("UTC")) if place else None
+        for place in (data, labels)
+    )
+    assert source is not None
+    table, answers = source.read(None), apart.read(None) if apart else None
+    roles = find_roles(columns, facts(table), facts(answers) if answers is not None else None, data)
     times = source.read([roles.timestamp], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
     if not times:
         raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
-    task = guess_task(table[roles.label or roles.prediction], table[roles.prediction])
+    known = table if answers is None or roles.label is None else answers
+    task = guess_task(known[roles.label or roles.prediction], table[roles.prediction])
     return Found(
         roles=roles, task=task, metric=default_metric(task, roles.probability is not None), rows=len(times),
         first=min(times), newest=max(times), guesses=dict(source.guesses()),
@@ -124,9 +134,10 @@ def relative(path: str, output: Path) -> str:
     return os.path.relpath(os.path.abspath(path), output.absolute().parent)
 
 
-def toml(name: str, found: Found, data: str, reference: str | None) -> str:
-    """The configuration as text; every line that was a choice says why."""
-    quoted = json.dumps(reference) if reference else f'"first {format_duration(found.stretch)}"'
+def toml(name: str, found: Found, places: dict[str, str]) -> str:
+    """The configuration as text, of predictions and perhaps labels and reference; a line that was a choice says why."""
+    quoted = {part: json.dumps(place, ensure_ascii=False) for part, place in places.items()}
+    reference = quoted.get("reference", f'"first {format_duration(found.stretch)}"')
     window = f'size = "{format_duration(found.size)}"'
     if found.usual_rows < ROWS:
         window += f", min_rows = {max(1, found.usual_rows // 2)}"
@@ -134,8 +145,9 @@ def toml(name: str, found: Found, data: str, reference: str | None) -> str:
     lines = [
         "# Written by `driftd init`. `driftd validate --show` prints every other setting with its default.",
         f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}]",
-        f"predictions = {json.dumps(data, ensure_ascii=False)}    # a file, a glob or a folder; it may grow",
-        f"reference   = {quoted}    # what windows are compared with: a file, or the beginning of the log",
+        f"predictions = {quoted['predictions']}    # a file, a glob or a folder; it may grow",
+        *([f"labels      = {quoted['labels']}    # joined on {found.roles.id}"] if "labels" in quoted else []),
+        f"reference   = {reference}    # what windows are compared with: a file, or the beginning of the log",
         f"task        = {json.dumps(found.task)}",
         metric,
         f"window      = {{ {window} }}    # about {found.usual_rows} rows each",
