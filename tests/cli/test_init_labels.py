@@ -1,0 +1,48 @@
+"""Labels that are kept apart from the log, as `init` takes them up."""
+
+import tomllib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROWS = 2000
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> Path:
+    """A log without labels, and `answers.csv`, where they came a day later."""
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    moments = [start + timedelta(hours=row) for row in range(ROWS)]
+    log = [f"r{row},{moment:%Y-%m-%dT%H:%M:%SZ},{row % 37},{row % 2}" for row, moment in enumerate(moments)]
+    answers = [
+        f"r{row},{moment + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ},{(row % 2) ^ (row % 10 == 0)}"
+        for row, moment in enumerate(moments)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["request_id,timestamp,size,prediction", *log]) + "\n")
+    (tmp_path / "answers.csv").write_text("\n".join(["request_id,labeled_at,actual", *answers]) + "\n")
+    return tmp_path
+
+
+def test_labels_apart_are_joined(driftd: Any, apart: Path) -> None:
+    """`init --labels` writes where they are and what they are called; accuracy is then measured."""
+    done = driftd("init", "log.csv", "--labels", "answers.csv")
+    assert done.code == 0, done.err
+    assert "label actual" in done.out
+    model = tomllib.loads((apart / "driftd.toml").read_text())["models"]["log"]
+    assert (model["predictions"], model["labels"], model["task"]) == ("log.csv", "answers.csv", "binary")
+    assert (model["columns"]["label"], model["columns"]["label_timestamp"]) == ("actual", "labeled_at")
+    assert driftd("validate", "-c", "driftd.toml").code == 0
+    said = driftd("check", "-c", "driftd.toml", "--at", "2024-03-20")
+    assert said.code in (0, 3), said.err
+
+
+def test_labels_apart_need_an_id_in_common(driftd: Any, apart: Path) -> None:
+    """Labels that cannot be joined are refused in a sentence, and nothing is written."""
+    text = (apart / "answers.csv").read_text()
+    (apart / "answers.csv").write_text(text.replace("request_id", "row", 1))
+    done = driftd("init", "log.csv", "--labels", "answers.csv")
+    assert done.code == 2
+    assert 'the labels have no "request_id" to be joined on' in done.err
+    assert not (apart / "driftd.toml").exists()
