@@ -3,7 +3,7 @@
 This module and `windows` are light; everything else here imports pyarrow and belongs in a worker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -49,6 +49,19 @@ class Source(Protocol):
         """Return `columns` (None: all) of the rows whose `timestamp` lies in [start, end], both included.
 
         `timestamp` and the further `moments` come as timestamp[us, UTC]; `timestamp` is always in the result.
+        """
+
+    def batches(
+        self,
+        columns: Sequence[str],
+        *,
+        timestamp: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> "Iterator[pa.Table]":
+        """Yield the same rows in the same order, a part at a time: strings perhaps as dictionaries, times as stored.
+
+        Parquet comes a row group at a time, so that a few columns of many rows take little memory.
         """
 
 

@@ -3,12 +3,12 @@
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -55,6 +55,14 @@ class Format(Protocol):
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
 
 
+@runtime_checkable
+class Columnar(Protocol):
+    """A format that reads single columns of single row groups."""
+
+    def holds_rows(self, path: Path, bounds: Bounds) -> bool: ...
+    def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]: ...
+
+
 class FileSource:
     def __init__(self, section: SourceSection, zone: ZoneInfo) -> None:
         self.origin = str(section.path)
@@ -99,13 +107,38 @@ class FileSource:
 
         pieces = {str(path): self._steadily(path, load) for path in self._files()}
         self._require([*(wanted or ()), *times], timestamp, pieces)
-        schema = _common(pieces)
+        filled = [path for path, piece in pieces.items() if piece.num_rows]
+        schema = _common({path: piece.schema for path, piece in pieces.items()}, filled)
         if wanted is not None:
             kinds = {field.name: field.type for field in schema}
             schema = pa.schema([(name, kinds.get(name, pa.null())) for name in wanted])
         schema = _with_times(schema, times)
         return pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                 or [schema.empty_table()])
+
+    def batches(
+        self,
+        columns: Sequence[str],
+        *,
+        timestamp: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Iterator[pa.Table]:
+        if isinstance(self._format, Columnar):
+            yield from self._scan(self._format, columns, Bounds(timestamp, start, end))
+        else:                                    # text is read whole
+            yield self.read(columns, timestamp=timestamp, start=start, end=end)
+
+    def _scan(self, format: Columnar, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
+        before = {path: Stamp.of(path) for path in self._files()}
+        filled = [path for path in before if format.holds_rows(path, bounds)]
+        schemas = {str(path): self._format.schema(path) for path in filled}
+        kinds = {field.name: field.type for field in _common(schemas, schemas)}
+        for path in filled:
+            for part in format.scan(path, columns, bounds):
+                yield _level(part, kinds)
+            if Stamp.of(path) != before[path]:
+                raise _written(path)
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         for name in times:                       # the timestamp first: other columns only for the rows wanted
@@ -177,6 +210,18 @@ class FileSource:
         return _finished(file) and kind is not None and (self._section.format in (None, kind))
 
 
+def _level(part: pa.Table, kinds: dict[str, pa.DataType]) -> pa.Table:
+    """The part in plain types, numbers as wide as in any file; strings may stay dictionaries."""
+    coded = [f.name for f in part.schema if pa.types.is_dictionary(f.type) and kinds[f.name] == f.type.value_type]
+    plain = tidy(part.drop_columns(coded))
+    for name in coded:
+        plain = plain.append_column(name, part[name])
+    for place, field in enumerate(plain.schema):
+        if field.name not in coded and field.type != kinds[field.name]:
+            plain = plain.set_column(place, field.name, plain[field.name].cast(kinds[field.name], safe=False))
+    return plain
+
+
 def _below(folder: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise error
@@ -207,7 +252,11 @@ def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> 
         except SourceError:
             if attempt == 2 or Stamp.of(path) == before:
                 raise
-    raise SourceError(f"{path}: was written while it was read; write to a name ending in .tmp, then rename")
+    raise _written(path)
+
+
+def _written(path: Path) -> SourceError:
+    return SourceError(f"{path}: was written while it was read; write to a name ending in .tmp, then rename")
 
 
 def _unreadable(place: str, error: OSError) -> SourceError:
@@ -220,13 +269,12 @@ def _digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _common(pieces: dict[str, pa.Table]) -> pa.Schema:
-    """Return the types of the files that hold rows, numbers as wide as in any file.
+def _common(schemas: Mapping[str, pa.Schema], filled: Iterable[str]) -> pa.Schema:
+    """Return the types of the `filled` files, which hold rows that are read, numbers as wide as in any file.
 
     A column is text because of rows that are read, not because of a bad value in another file.
     """
-    schemas = {path: piece.schema for path, piece in pieces.items()}
-    used = union((path, schemas[path]) for path, piece in pieces.items() if piece.num_rows)
+    used = union((path, schemas[path]) for path in filled)
     kinds = {field.name: field.type for field in used}
     for schema in schemas.values():
         for field in schema:

@@ -32,6 +32,10 @@ class Bounds(NamedTuple):
         """Tell whether moments from low to high can lie within."""
         return (self.start is None or high >= self.start) and (self.end is None or low <= self.end)
 
+    def holds(self, low: datetime, high: datetime) -> bool:
+        """Tell whether all moments from low to high lie within."""
+        return (self.start is None or low >= self.start) and (self.end is None or high <= self.end)
+
 
 def to_utc(
     column: pa.ChunkedArray, zone: ZoneInfo, *, where: str, day_first: bool | None = None
@@ -87,12 +91,16 @@ def guess_day_first(values: Iterable[str]) -> bool | None:
 
 def within(table: pa.Table, bounds: Bounds) -> pa.Table:
     """Return the rows inside the bounds; a row without timestamp is outside once there is a bound."""
-    if bounds.timestamp not in table.schema.names:
+    if bounds.timestamp not in table.schema.names or (bounds.start is None and bounds.end is None):
         return table
+    return table.filter(mask_of(table, bounds))
+
+
+def mask_of(table: pa.Table, bounds: Bounds) -> pa.ChunkedArray:
+    """Tell for each row whether it is inside the bounds, of which there must be one; null without a timestamp."""
     at = table[bounds.timestamp]
     limits = ((pc.greater_equal, bounds.start), (pc.less_equal, bounds.end))
-    masks = [inside(at, pa.scalar(limit, UTC_US)) for inside, limit in limits if limit is not None]
-    return table.filter(reduce(pc.and_, masks)) if masks else table
+    return reduce(pc.and_, (inside(at, pa.scalar(limit, UTC_US)) for inside, limit in limits if limit is not None))
 
 
 def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:

@@ -7,10 +7,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.moments import Bounds, to_utc
+from monitor.sources.moments import Bounds, in_utc, mask_of, to_utc
 from monitor.sources.types import tidy
 
 _SLACK = timedelta(hours=3)      # naive statistics are not monotone where clocks go back
@@ -22,6 +23,7 @@ class Parquet:
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
+        self._inside: dict[tuple[Path, int, Bounds], pa.ChunkedArray] = {}     # which rows of a row group are wanted
 
     def guesses(self) -> dict[str, str]:
         return {}
@@ -41,6 +43,46 @@ class Parquet:
             for group in range(file.num_row_groups):
                 if self._can_hold(file, group, bounds):
                     yield file.read_row_group(group, columns=wanted)
+
+    def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
+        """Yield the rows of [start, end] a row group at a time, strings as dictionaries."""
+        with _opened(path, columns) as file:
+            wanted = [c for c in columns if c in _names(file)]
+            for group, inside in self._groups(file, path, bounds):
+                table = file.read_row_group(group, columns=wanted)
+                yield table if inside is None else table.filter(inside)
+
+    def holds_rows(self, path: Path, bounds: Bounds) -> bool:
+        """Tell whether any row lies within [start, end]."""
+        with _opened(path) as file:
+            return any(True for _ in self._groups(file, path, bounds))
+
+    def _groups(
+        self, file: pq.ParquetFile, path: Path, bounds: Bounds
+    ) -> Iterator[tuple[int, pa.ChunkedArray | None]]:
+        """Yield each row group with rows of [start, end], and which they are; None where all of them are."""
+        for group in range(file.num_row_groups):
+            if not self._can_hold(file, group, bounds) or not file.metadata.row_group(group).num_rows:
+                continue
+            if bounds.timestamp is None or self._lies_within(file, group, bounds):
+                yield group, None
+                continue
+            key = (path, group, bounds)
+            if key not in self._inside:
+                times = file.read_row_group(group, columns=[bounds.timestamp])
+                self._inside[key] = mask_of(in_utc(times, [bounds.timestamp], self._zone, path), bounds)
+            if pc.any(self._inside[key]).as_py():
+                yield group, self._inside[key]
+
+    def _lies_within(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
+        """Whether the statistics say that every row is of [start, end]."""
+        if bounds.start is None and bounds.end is None:
+            return True
+        limits = _limits(file, group, bounds.timestamp)
+        if limits is None or _nulls(file, group, bounds.timestamp) != 0:
+            return False
+        low, high = to_utc(limits, self._zone, where=str(bounds.timestamp)).to_pylist()
+        return bounds.holds(low - _SLACK, high + _SLACK)
 
     def _can_hold(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
         limits = _limits(file, group, bounds.timestamp)
@@ -66,6 +108,11 @@ def _limits(file: pq.ParquetFile, group: int, timestamp: str | None) -> pa.Chunk
         return None
 
 
+def _nulls(file: pq.ParquetFile, group: int, timestamp: str | None) -> int | None:
+    statistics = file.metadata.row_group(group).column(file.schema.names.index(timestamp)).statistics
+    return statistics.null_count if statistics.has_null_count else None
+
+
 def _names(file: pq.ParquetFile) -> set[str]:
     return set(tidy(file.schema_arrow.empty_table()).schema.names)
 
@@ -77,9 +124,12 @@ def _select(table: pa.Table, columns: list[str] | None) -> pa.Table:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, dictionaries: Sequence[str] | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a file; `dictionaries` are columns whose strings come as dictionaries."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, memory_map=False) as file:
+        with pq.ParquetFile(
+            path, page_checksum_verification=True, memory_map=False, read_dictionary=dictionaries
+        ) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError | PermissionError):

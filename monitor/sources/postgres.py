@@ -95,6 +95,16 @@ class PostgresSource:
             tables = [within(in_utc(batch, times, self._zone, self.origin), bounds) for batch in batches]
         return pa.concat_tables(tables)
 
+    def batches(
+        self,
+        columns: Sequence[str],
+        *,
+        timestamp: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Iterator[pa.Table]:
+        yield self.read(columns, timestamp=timestamp, start=start, end=end)
+
     def _kinds(self, connection: "Connection[Any]") -> dict[str, str]:
         """Return PostgreSQL's type name for each column."""
         described = connection.execute(_compose("SELECT * FROM {} LIMIT 0", self._table)).description or []
