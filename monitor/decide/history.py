@@ -19,7 +19,7 @@ from monitor.records import (
     Window,
 )
 
-_ALWAYS = ("challenger_gain", "challenger_placebo", "metric_sd", "missing_share", "schema_changes")
+_ALWAYS = ("challenger_gain", "challenger_gap", "challenger_placebo", "metric_sd", "missing_share", "schema_changes")
 _SILENCE = ("staleness_seconds", "rows", "late_rows")     # breached means a bad source, not broken data
 
 
@@ -29,12 +29,14 @@ class History:
 
     `snapshots`: the newest revision of each earlier window judged against the current reference, oldest
     first, without the one being judged; its scores may be narrowed to `remembered(model)`.
+    `before`: the newest windows judged against earlier references, oldest first, with their placebos only.
     `accepted`: moments of accepted requests, failed runs and manual ones included, oldest first.
     `paid_until`: end of the newest window judged when the last accepted request was made.
     """
 
     reference: Reference
     snapshots: tuple[Snapshot, ...] = ()
+    before: tuple[Snapshot, ...] = ()
     firing: Mapping[str, Firing] = field(default_factory=dict)
     episode: Episode | None = None           # the model's newest
     accepted: tuple[datetime, ...] = ()

@@ -1,23 +1,27 @@
 """Regret: what waiting has cost since the reference or the last request, each labelled row counted once.
 
-S ← max(0, S + w · (gain / sd − σ / 2)) over mature disjoint windows, oldest first: `gain` is the score of a
-challenger that had not seen the window minus that of the model in service, turned so that positive is better;
-`sd` the metric's over reference windows; σ the winsorised RMS of the placebo gains, in sd; w the window's
-labelled rows relative to the mean. S is in reference sd × windows.
+S ← max(0, S + w · (gain / sd − ¾ σ)) over mature disjoint windows, oldest first: `gain` is the score of a challenger
+that had not seen the window minus that of the model in service, turned so that positive is better, less what a
+challenger gains by its kind alone; `sd` the metric's over reference windows; σ the winsorised RMS of the placebo
+gains, in sd; w the window's labelled rows relative to the mean. Newer windows whose labels are still to come count
+as those before them did: h of them, at most k, make S · (1 + h / k), where k windows made S since it was zero.
+It is sure when S, without them, is beyond what noise alone reaches: S ≥ 3 σ √Σw. All in reference sd × windows.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor.config.model import ModelSection, TriggerSection
 from monitor.config.values import Level
 from monitor.decide.history import History, disjoint, is_broken, usable
-from monitor.decide.words import day, number
+from monitor.decide.words import day, each, number, several
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 
+_ALLOWANCE = 0.75   # of σ, taken off every gain: chosen in the closed loop, see docs/decisions.md
+_EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
 _ENOUGH_PLACEBOS = 3
 _NO_SCALE = "the metric's spread over reference windows is not known"
 _NO_SPREAD = "the metric is the same in every reference window, so there is no scale"
@@ -31,7 +35,13 @@ class Step:
     snapshot: Snapshot
     total: float
     since: datetime
-    windows: int
+    windows: int                # that made it since it was last zero, without those ahead
+    bound: float = 0.0          # the total at which it is sure: noise alone seldom reaches it
+    ahead: int = 0              # of the total, windows whose labels are still to come
+
+    @property
+    def sure(self) -> bool:
+        return self.total >= self.bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +49,15 @@ class Regret:
     """Regret window by window, and what it was computed with; `lack` says why there is none."""
 
     steps: tuple[Step, ...] = ()
-    metric: str = "of the metric"
+    scale: Score | None = None      # `metric_sd`
     sd: float = math.nan
-    noise: float = 0.0          # σ, in sd
+    noise: float = 0.0              # σ, in sd
     pace: timedelta | None = None   # from one disjoint window to the next
     lack: str | None = None
+
+    @property
+    def metric(self) -> str:
+        return (self.scale.method if self.scale else None) or "of the metric"
 
     def price(self, level: Level) -> float | None:
         """What a retrain costs, in sd × windows; None while it cannot be told."""
@@ -57,18 +71,20 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     known = history.known(snapshot)
     pace = _pace(model, known)
     judged = [s for s in known if _gain(s) is not None]
-    scale = next((scale for s in reversed(known) if (scale := _said(s, "metric_sd"))), None)
+    scale = _newest(known, "metric_sd")
     if scale is None or not scale.value:
         return Regret(pace=pace, lack=_NO_SCALE if scale is None else _NO_SPREAD)
-    metric, sd = scale.method or model.metric or "of the metric", scale.value
+    noise = _noise([one / scale.value for one in _placebos(history, judged)])
+    told = Regret((), scale, scale.value, noise, pace)
     if not judged:
-        return Regret((), metric, sd, pace=pace, lack="no window has both mature labels and a rehearsal yet")
+        return replace(told, lack="no window has both mature labels and a rehearsal yet")
     alone = list(disjoint(judged))
-    noise = _noise([v / sd for s in alone if (v := _value(s, "challenger_placebo")) is not None])
     mean = sum(s.labelled for s in alone) / len(alone)
     unpaid = list(disjoint(s for s in judged if s.window.start >= history.since))
-    lack = None if unpaid else f"no window begun since {day(history.since, model.timezone)} is mature yet"
-    return Regret(_walk(unpaid, sd, noise, mean), metric, sd, noise, pace, lack)
+    if not unpaid:
+        return replace(told, lack=f"no window begun since {day(history.since, model.timezone)} is mature yet")
+    steps = _walk(unpaid, told, _kind(known), mean)
+    return replace(told, steps=(*steps, *_ahead(steps[-1], known)))
 
 
 def score(model: ModelSection, regret: Regret) -> Score | None:
@@ -80,7 +96,8 @@ def score(model: ModelSection, regret: Regret) -> Score | None:
     if not regret.steps:
         return Score(metric="regret", threshold=price, status=ScoreStatus.INSUFFICIENT, reason=regret.lack)
     last = regret.steps[-1]
-    labelled = sum(s.snapshot.labelled for s in regret.steps[-last.windows:]) if last.windows else 0
+    mature = regret.steps[:len(regret.steps) - last.ahead]
+    labelled = sum(s.snapshot.labelled for s in mature[-last.windows:]) if last.windows else 0
     words = cost(regret, last, price, model.timezone)
     return Score(metric="regret", value=last.total, threshold=price, n=labelled, reason=words)
 
@@ -94,25 +111,63 @@ def cost(regret: Regret, step: Step, price: float | None, zone: ZoneInfo) -> str
     priced = "what a retrain costs is not known" if price is None else f"a retrain costs {number(price)}"
     if not step.total:
         return f"up to {day(step.snapshot.window.end, zone)} waiting has cost nothing; {priced}"
-    lost = f"about {number(step.total * regret.sd / step.windows)} {regret.metric}"
-    where = "in one window" if step.windows == 1 else f"in each of {step.windows} windows"
-    sum_now = f"waiting has cost {number(step.total)} sd × windows"
-    return f"since {day(step.since, zone)} {sum_now}, {lost} {where}; {priced}"
+    rate = step.total / (step.windows + step.ahead)
+    lost = f"waiting since {day(step.since, zone)} has cost about {number(rate * regret.sd)} {regret.metric}"
+    summed = f"{number(step.total)} sd × windows in {several(step.windows + step.ahead, 'window')}"
+    hoped = f", {number(rate * step.ahead)} of it in {step.ahead} without labels yet" if step.ahead else ""
+    doubt = "" if step.sure else f"; noise alone may make {number(step.bound)}"
+    return f"{lost} {each(regret.pace)} ({summed}{hoped}); {priced}{_price_range(regret, price)}{doubt}"
 
 
-def _walk(snapshots: Sequence[Snapshot], sd: float, noise: float, mean: float) -> tuple[Step, ...]:
+def _price_range(regret: Regret, price: float | None) -> str:
+    """A price of sd × windows in the metric: as uncertain as the sd is."""
+    scale = regret.scale
+    if price is None or scale is None or scale.low is None or scale.high is None:
+        return ""
+    low, high = number(price * scale.low), number(price * scale.high)
+    return f" ({number(price * regret.sd)} {regret.metric} × windows, {low} to {high} by the sd's own uncertainty)"
+
+
+def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float) -> tuple[Step, ...]:
     steps: list[Step] = []
-    total, windows, since = 0.0, 0, None
+    total, windows, weights, since = 0.0, 0, 0.0, None
     for one in snapshots:
         gain = _gain(one)
         assert gain is not None
         weight = one.labelled / mean if mean else 1.0
         since = since or one.window.start
-        total, windows = max(0.0, total + weight * (gain / sd - noise / 2)), windows + 1
-        steps.append(Step(one, total, since, windows))
+        total = max(0.0, total + weight * ((gain - kind) / told.sd - _ALLOWANCE * told.noise))
+        windows, weights = windows + 1, weights + weight
+        steps.append(Step(one, total, since, windows, _EVIDENCE * told.noise * math.sqrt(weights)))
         if not total:
-            windows, since = 0, None
+            windows, weights, since = 0, 0.0, None
     return tuple(steps)
+
+
+def _ahead(last: Step, known: Sequence[Snapshot]) -> Iterable[Step]:
+    """Steps into the windows behind the last one counted whose labels are still to come, as those before them went."""
+    awaited = disjoint(s for s in known if s.window.start >= last.snapshot.window.end and _awaited(s))
+    for h, one in enumerate(awaited, start=1):
+        grown = 1 + min(h, last.windows) / last.windows
+        yield replace(last, snapshot=one, total=last.total * grown, bound=last.bound * grown, ahead=h)
+
+
+def _awaited(snapshot: Snapshot) -> bool:
+    return not snapshot.mature and snapshot.status is SnapshotStatus.OK and not is_broken(snapshot)
+
+
+def _kind(known: Sequence[Snapshot]) -> float:
+    """What of every gain comes from the challenger being of another kind than the model: as much as is certain."""
+    gap = _newest(known, "challenger_gap")
+    if gap is None or gap.low is None or gap.high is None:
+        return 0.0
+    return max(gap.low, 0.0) + min(gap.high, 0.0)
+
+
+def _placebos(history: History, judged: Sequence[Snapshot]) -> list[float]:
+    """Of disjoint windows, those judged against earlier references included."""
+    found = disjoint(s for s in (*history.before, *judged) if _value(s, "challenger_placebo") is not None)
+    return [value for s in found if (value := _value(s, "challenger_placebo")) is not None]
 
 
 def _gain(snapshot: Snapshot) -> float | None:
@@ -125,6 +180,10 @@ def _gain(snapshot: Snapshot) -> float | None:
 def _value(snapshot: Snapshot, metric: str) -> float | None:
     score = _said(snapshot, metric)
     return score.value if score else None
+
+
+def _newest(known: Sequence[Snapshot], metric: str) -> Score | None:
+    return next((score for s in reversed(known) if (score := _said(s, metric))), None)
 
 
 def _said(snapshot: Snapshot, metric: str) -> Score | None:

@@ -1,7 +1,7 @@
 """Days, numbers and lists as people write them."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor.records import Window
@@ -29,3 +29,9 @@ def listed(names: Sequence[str]) -> str:
 
 def several(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def each(pace: timedelta | None) -> str:
+    """a week, a day, an hour; other spans are called a window."""
+    names = {timedelta(hours=1): "an hour", timedelta(days=1): "a day", timedelta(days=7): "a week"}
+    return names.get(pace, "a window") if pace else "a window"

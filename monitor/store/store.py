@@ -13,6 +13,8 @@ from monitor.store.files import Lock, migrate, open_database, prepare
 from monitor.store.people import People
 from monitor.store.requests import Requests
 
+PLACEBOS = 60    # so many of the newest windows tell how noisy a gain is, whatever their reference
+
 
 class Store(Requests, People):
     """Thread safe. Open it with `open` or `memory`; close it, or use it in a `with`."""
@@ -148,6 +150,7 @@ class Store(Requests, People):
         accepted, pause = self._accepted(model), self.paused(model)
         return History(
             snapshots=tuple(self.snapshots(model, metrics=metrics, reference_id=reference.id, spec=spec)),
+            before=self._before(model, reference, spec),
             firing={firing.trigger: firing for firing in self.firing(model)},
             episode=self.newest_episode(model),
             accepted=tuple(at for at, _ in accepted),
@@ -157,6 +160,11 @@ class Store(Requests, People):
             paused=f"{pause.by}: {pause.reason}" if pause else None,
             reference=reference,
         )
+
+    def _before(self, model: str, reference: Reference, spec: str | None) -> tuple[Snapshot, ...]:
+        """The newest windows judged against other references, with their placebos only."""
+        found = self.snapshots(model, metrics={"challenger_placebo"}, spec=spec, limit=PLACEBOS)
+        return tuple(one for one in found if one.reference_id != reference.id)
 
     def _accepted(self, model: str) -> list[tuple[datetime, datetime]]:
         """When each accepted request was accepted, and the end of the window it was made in; oldest first."""

@@ -77,12 +77,16 @@ class Naive:
         return votes
 
     def regret_votes(self):
-        votes, total = dict.fromkeys(self.seen), 0.0
+        votes, total, made, last = dict.fromkeys(self.seen), 0.0, 0, None
         for window in sorted(self.seen):
             look = self.seen[window]
             if window >= self.paid and look.status is GOOD and look.mature and look.gain is not None:
-                total = max(0.0, total + look.gain)
+                made = made + 1 if total else 1
+                total, last = max(0.0, total + look.gain), window
                 votes[window] = total > 2.0
+        awaited = [w for w in sorted(self.seen) if last is not None and w > last and not self.seen[w].mature]
+        for ahead, window in enumerate((w for w in awaited if self.seen[w].status is GOOD), start=1):
+            votes[window] = total * (made + min(ahead, made)) / made > 2.0
         return votes
 
     def step(self, look, window, now, in_flight):

@@ -4,11 +4,12 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from monitor.config.model import WindowSection
 from monitor.decide import decide
-from monitor.records import ScoreStatus, SnapshotStatus
+from monitor.records import Score, ScoreStatus, SnapshotStatus
 
 PAYS = {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"}
 
@@ -30,12 +31,59 @@ def test_gains_add_up_and_never_fall_below_zero(made):
     assert _values(made, snapshots) == [0.5, 1.5, 0.0, 0.5, 2.0]
 
 
-def test_half_of_the_noise_is_allowed_for(made):
-    """From the third placebo on, half their winsorised root mean square is taken off every gain."""
+def test_three_quarters_of_the_noise_are_allowed_for(made):
+    """From the third placebo on, so much of their winsorised root mean square is taken off every gain."""
     snapshots = [made.snapshot(i, *made.gain(1.0, placebo=p)) for i, p in enumerate((0.4, -0.4, 0.4, 40, 0.4))]
     values = _values(made, snapshots)
-    assert values[:3] == pytest.approx([1.0, 2.0, 3 * 0.8])
-    assert values[4] == pytest.approx(5 * 0.8)     # the absurd fourth one counts as 0.4
+    assert values[:3] == pytest.approx([1.0, 2.0, 3 * 0.7])
+    assert values[4] == pytest.approx(5 * 0.7)     # the absurd fourth one counts as 0.4
+
+
+def test_placebos_from_before_the_reference_still_tell_the_noise(made):
+    """A new model does not make gains less noisy: the noise is known from its first window on."""
+    before = tuple(made.snapshot(i, Score(metric="challenger_placebo", value=0.4)) for i in range(3))
+    model, one = made.model(PAYS), made.snapshot(3, *made.gain(1.0))
+    assert _regret(made, model, made.history(before=before), one).value == pytest.approx(0.7)
+
+
+def test_a_sum_that_noise_alone_may_reach_asks_for_nothing(made):
+    """Beyond the price but below 3 σ √k the trigger stays silent and says why; windows later it is sure."""
+    before = tuple(made.snapshot(i, Score(metric="challenger_placebo", value=1.0)) for i in range(3))
+    snapshots = [made.snapshot(i, *made.gain(3.0)) for i in range(3, 6)]
+    decisions, _ = made.play(made.model(PAYS), snapshots, made.history(before=before))
+    assert [d.request for d in decisions] == [False, True, False]     # 2.25 < 3, 4.5 > 3 √2
+    assert decisions[0].scores[0].value > 2
+    assert decisions[0].scores[0].reason.endswith("a retrain costs 2; noise alone may make 3")
+
+
+def test_the_gap_in_kind_is_no_gain(made):
+    """What a challenger gains by its kind alone is taken off, as much of it as is certain."""
+    gap = Score(metric="challenger_gap", value=0.5, low=0.4, high=0.6)
+    unsure = Score(metric="challenger_gap", value=0.5, low=-0.1, high=1.1)
+    worse = Score(metric="challenger_gap", value=-0.5, low=-0.6, high=-0.4)
+    values = [_values(made, [made.snapshot(0, *made.gain(1.0), one)])[0] for one in (gap, unsure, worse)]
+    assert values == pytest.approx([0.6, 1.0, 1.4])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_regret_is_the_documented_formula(made, seed):
+    """On random streams the score equals the formula of docs/decisions.md, written down once more."""
+    draw = np.random.default_rng(seed)
+    gains, placebos = draw.normal(0.5, 1, 12), draw.normal(0, 0.5, 12)
+    rows, sd, late = draw.integers(100, 2000, 12), draw.uniform(0.5, 2), int(draw.integers(0, 4))
+    known = [
+        made.snapshot(i, *made.gain(gains[i], sd=sd, placebo=placebos[i]), labelled=int(rows[i])) for i in range(12)
+    ]
+    waiting = [made.snapshot(12 + i, mature=False) for i in range(late)]
+    *past, one = [*known, *waiting]
+    score = _regret(made, made.model(PAYS), made.history(*past), one)
+    sizes = np.abs(placebos) / sd
+    noise = np.sqrt(np.mean(np.minimum(sizes, np.sort(sizes)[9]) ** 2))
+    total, made_by = 0.0, 0
+    for gain, weight in zip(gains, rows / rows.mean(), strict=True):
+        made_by = made_by + 1 if total else 1
+        total = max(0.0, total + weight * (gain / sd - 0.75 * noise))
+    assert score.value == pytest.approx(total * (1 + min(late, made_by) / made_by))
 
 
 def test_windows_weigh_by_their_labelled_rows(made):
@@ -55,20 +103,28 @@ def test_each_labelled_row_counts_once(made):
 
 
 @pytest.mark.parametrize(
-    "given", [{"mature": False}, {"status": SnapshotStatus.SCHEMA_CHANGED}, {"status": SnapshotStatus.SOURCE_FAILED}]
+    "given", [{"status": SnapshotStatus.SCHEMA_CHANGED}, {"status": SnapshotStatus.SOURCE_FAILED}]
 )
-def test_immature_and_broken_windows_add_nothing(made, given):
+@pytest.mark.parametrize("mature", [True, False])
+def test_broken_windows_add_nothing(made, given, mature):
     """A gain on such a window is not counted, and the sum before it stands."""
-    snapshots = [made.snapshot(0, *made.gain(1.0)), made.snapshot(1, *made.gain(5.0), **given)]
+    snapshots = [made.snapshot(0, *made.gain(1.0)), made.snapshot(1, *made.gain(5.0), mature=mature, **given)]
     assert _values(made, snapshots) == [1.0, 1.0]
+
+
+def test_windows_without_labels_yet_count_as_those_before(made):
+    """Waiting costs while labels are on their way too: at the rate so far, and at most as much again."""
+    snapshots = [made.snapshot(0, *made.gain(0.5)), made.snapshot(1, *made.gain(0.9))]
+    awaited = [made.snapshot(i, *made.gain(None), mature=False) for i in range(2, 5)]
+    assert _values(made, [*snapshots, *awaited]) == pytest.approx([0.5, 1.4, 2.1, 2.8, 2.8])
 
 
 def test_labels_that_mature_late_are_counted_when_they_do(made):
     """The revision of an older window fires the trigger though newer windows are still immature."""
     early = [made.snapshot(i, *made.gain(None), mature=False) for i in range(3)]
-    late = [made.snapshot(i, *made.gain(1.5), revision=1) for i in range(2)]
+    late = [made.snapshot(i, *made.gain(0.8), revision=1) for i in range(2)]
     decisions, _ = made.play(made.model(PAYS), [*early, *late])
-    assert [d.request for d in decisions] == [False, False, False, False, True]
+    assert [d.request for d in decisions] == [False, False, False, False, True]     # 0.8 · 2, then 1.6 · 3/2
     assert decisions[0].scores[0].status is ScoreStatus.INSUFFICIENT
     assert decisions[-1].episode.window == made.window(2)
 
@@ -134,11 +190,16 @@ def test_without_trigger_and_rehearsal_there_is_no_score(made):
 
 
 def test_the_reason_is_for_people(made):
-    """It says since when, how much, in the metric too, and beside what price."""
+    """It says since when, how much a week, in the metric too, beside what price, and how surely the price is known."""
     snapshots = [made.snapshot(i, *made.gain(g, sd=0.05)) for i, g in enumerate((-0.1, 0.02, 0.03))]
-    decisions, _ = made.play(made.model(PAYS), snapshots)
-    assert decisions[2].scores[0].reason == (
-        "since 10 May 2013 waiting has cost 1 sd × windows, about 0.025 roc_auc in each of 2 windows; a retrain costs 2"
+    decisions, past = made.play(made.model(PAYS), snapshots)
+    said = "waiting since 10 May 2013 has cost about 0.025 roc_auc a week"
+    assert decisions[2].scores[0].reason == f"{said} (1 sd × windows in 2 windows); a retrain costs 2"
+    scale = Score(metric="metric_sd", method="roc_auc", value=0.05, low=0.04, high=0.07)
+    one = made.snapshot(3, *made.gain(None)[:1], scale, mature=False)
+    assert _regret(made, made.model(PAYS), past, one).reason == (
+        f"{said} (1.5 sd × windows in 3 windows, 0.5 of it in 1 without labels yet); "
+        "a retrain costs 2 (0.1 roc_auc × windows, 0.08 to 0.14 by the sd's own uncertainty)"
     )
 
 
