@@ -27,6 +27,7 @@ class Looked:
     rows: int
     first: datetime | None
     newest: datetime | None
+    extra: Sequence[str]                 # columns of the log that the reference lacks
     guesses: dict[str, str]
 
 
@@ -83,7 +84,8 @@ def look(model: ModelSection) -> Looked:
     return Looked(
         roles=roles, task=found["task"], metric=found["metric"], reference_rows=found["reference_rows"],
         maturity=timedelta(seconds=found["maturity_seconds"]), rows=len(times),
-        first=min(times, default=None), newest=max(times, default=None), guesses=source.guesses(),
+        first=min(times, default=None), newest=max(times, default=None), extra=found["extra"],
+        guesses=source.guesses(),
     )
 
 
@@ -132,6 +134,8 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
         f"  task       {judged}",
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
     ]
+    if one.extra:
+        lines.append(f"  unwatched  {', '.join(one.extra)}: the reference has no such column")
     if one.guesses:
         lines.append("  read as    " + ", ".join(f"{key} {value!r}" for key, value in one.guesses.items()))
     return lines

@@ -1,5 +1,6 @@
 """Data quality: shares of missing, unseen and out-of-range values, schema, row count, labels, staleness."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from monitor.measure.digest import CategoryDigest, Digest, Kind, NumberDigest
 from monitor.records import Score, ScoreStatus
 from monitor.times import format_moment
 
+NAMED = 5        # columns of a list that are named
 FEWEST_BLOCKS, MOST_BLOCKS = 5, 200      # of the reference, for the spread of the never-labelled share
 
 
@@ -40,13 +42,13 @@ def quality_scores(
     return scores
 
 
-def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles) -> Score:
+def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles, extra: Sequence[str] = ()) -> Score:
     """Count the columns that are missing or changed between number, text and time; breached above zero.
 
     Widths, integer or float, booleans as numbers, dictionary encoding and all-null columns are no change. The
-    label may be missing: labels come late.
+    label may be missing: labels come late. `extra` columns, which the reference lacks, are told and never judged.
     """
-    sentences = []
+    sentences, told = [], f"{listed(extra)}, which the reference lacks: not watched" if extra else None
     for name in _named(roles):
         before, now = (_word(schema, name) for schema in (reference, window))
         if now is None and before is not None and name != roles.label:
@@ -55,8 +57,15 @@ def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles) -> Sco
             continue    # moments may be stored as text, and are read as moments all the same
         elif now != before:
             sentences.append(f"column {name} holds {now}, {before} in the reference")
-    score = Score(metric="schema_changes", value=float(len(sentences)))
-    return replace(score, status=ScoreStatus.BREACHED, reason="; ".join(sentences)) if sentences else score
+    score = Score(metric="schema_changes", value=float(len(sentences)), reason=told)
+    reason = "; ".join([*sentences, told] if told else sentences)
+    return replace(score, status=ScoreStatus.BREACHED, reason=reason) if sentences else score
+
+
+def listed(names: Sequence[str]) -> str:
+    """Columns in words, a few of them by name: "column a", "columns a, b and 3 more"."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(names[:NAMED])}{more}"
 
 
 def watched(roles: Roles) -> list[str]:

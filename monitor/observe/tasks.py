@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor import __version__
-from monitor.config import ModelSection, Roles
+from monitor.config import USUAL_NAMES, ModelSection, Roles
 from monitor.errors import DriftdError
 from monitor.measure import (
     TableSide,
@@ -72,10 +72,12 @@ class Look:
 
 def resolve(task: Payload) -> Payload:
     """Find the reference, the columns' parts, task and metric of a model: what `validate` shows."""
-    reference = Look.read(task).reference()
-    judged = reference.performance
+    look = Look.read(task)
+    reference = look.reference()
+    judged, log = reference.performance, Log(look.model, reference.roles, look.as_of)
     return {
         "roles": to_json(reference.roles),
+        "extra": _extra(look.model, reference, log),
         "task": judged.task if judged else None,
         "metric": judged.metric if judged else None,
         "reference_rows": len(reference.table),
@@ -206,7 +208,7 @@ def _scores(
     """Every score of the window; a part that fails yields one failed Score, and the others go on."""
     model, roles, judged = look.model, reference.roles, reference.performance
     parts: dict[str, Callable[[], Iterable[Score]]] = {
-        "schema_changes": lambda: _schema(reference.table, log, table, reference.roles),
+        "schema_changes": lambda: _schema(model, reference, log, table),
         "quality": lambda: quality_scores(
             reference.table, table, roles, look.as_of, reference.maturity, _moment(task["newest"])
         ),
@@ -241,9 +243,17 @@ def _scores(
             yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
 
 
-def _schema(reference: pa.Table, log: Log, table: pa.Table, roles: Roles) -> list[Score]:
+def _schema(model: ModelSection, reference: ReferenceData, log: Log, table: pa.Table) -> list[Score]:
     """Types are those of the window's rows; files without a header have no schema to judge."""
-    return [schema_changes(reference.schema, table.schema, roles)] if log.schema().names else []
+    extra, roles = _extra(model, reference, log), reference.roles
+    return [schema_changes(reference.table.schema, table.schema, roles, extra)] if log.schema().names else []
+
+
+def _extra(model: ModelSection, reference: ReferenceData, log: Log) -> list[str]:
+    """Columns of the log that would be features if the reference had them; none where features are listed."""
+    parts = {field: getattr(reference.roles, field) for field in USUAL_NAMES}
+    known = {*reference.table.column_names, *parts.values(), *(model.fairness.columns if model.fairness else ())}
+    return [name for name in log.schema().names if model.columns.features is None and name not in known]
 
 
 def _performance(judged: Performance, rows: pa.Table, *, mature: bool) -> list[Score]:

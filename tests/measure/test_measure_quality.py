@@ -127,3 +127,15 @@ def test_harmless_changes_of_type_are_none(name: str, kind: pa.DataType | None) 
     window = pa.schema([*fields, pa.field(name, kind)] if kind is not None else fields)
     score = schema_changes(table().schema, window, ROLES)
     assert (score.status, score.value, score.reason) == ("ok", 0, None)
+
+
+def test_a_column_only_the_window_has_is_told_and_not_judged() -> None:
+    """What cannot be watched is said with the score, whether columns changed or not; it is no change itself."""
+    same, less = table().schema, pa.schema([pa.field("timestamp", pa.timestamp("us", "UTC"))])
+    extra = [f"new{number}" for number in range(7)]
+    calm = schema_changes(same, same, ROLES, extra[:1])
+    assert (calm.value, calm.status) == (0.0, ScoreStatus.OK)
+    assert calm.reason == "column new0, which the reference lacks: not watched"
+    broken = schema_changes(same, less, ROLES, extra)
+    assert broken.status == ScoreStatus.BREACHED
+    assert broken.reason.endswith("; columns new0, new1, new2, new3, new4 and 2 more, which the reference lacks: not watched")
