@@ -4,7 +4,8 @@ Of a column as a whole (segment "sex") the value is Fairlearn's, between groups:
 smallest over largest; of equalised odds the worse of both rates. Of one group (segment "sex=female") it is that
 group's rate against the comparison group's. There `low` and `high` hold for all groups at once (max-t): the
 differences share the comparison group, so Dunnett's (1955) correlation is theirs, and the level is 95 % over all
-protected columns. Rates enter the bounds as (hits + 1) / (rows + 2) (Agresti and Caffo 2000), logarithms for ratios.
+protected columns. At that level they join the score limits of both rates: Newcombe (1998), method 11, for the
+difference, Donner and Zou (2012), equation 10, for the ratio.
 """
 
 import math
@@ -44,23 +45,28 @@ class Rate:
         return self.hits / self.rows
 
     @property
-    def centre(self) -> float:
-        return (self.hits + 1) / (self.rows + 2)
-
-    @property
     def variance(self) -> float:
-        return self.centre * (1 - self.centre) / (self.rows + 2)
+        """Of the rate, with one hit and one miss more, so that it is never zero."""
+        centre = (self.hits + 1) / (self.rows + 2)
+        return centre * (1 - centre) / (self.rows + 2)
+
+    def limits(self, z: float) -> tuple[float, float]:
+        """Wilson's score limits with continuity correction (Newcombe 1998, method 4), z normal sd out."""
+        n, p = self.rows, self.value
+        below = z * math.sqrt(max(0.0, z * z - 2 - 1 / n + 4 * p * (n * (1 - p) + 1)))
+        above = z * math.sqrt(max(0.0, z * z + 2 - 1 / n + 4 * p * (n * (1 - p) - 1)))
+        low = (2 * self.hits + z * z - 1 - below) / (2 * (n + z * z))
+        high = (2 * self.hits + z * z + 1 + above) / (2 * (n + z * z))
+        return max(0.0, low) if self.hits else 0.0, min(1.0, high) if self.hits < n else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How two rates are compared: `of` the rates themselves, `bounded` from centre and variance of both."""
+    """How two rates are compared: `of` their values, `bounds` from both and z; `worst` of several such numbers."""
 
     name: str
     of: Callable[[float, float], float | None]
-    centre: Callable[[Rate], float]
-    variance: Callable[[Rate], float]
-    back: Callable[[float], float]      # from the scale of `centre` to that of `of`
+    bounds: Callable[[Rate, Rate, float], tuple[float, float]]
     worst: Callable[[Sequence[float]], float]
 
 
@@ -72,10 +78,31 @@ def _ratio(a: float, b: float) -> float | None:
     return min(a, b) / max(a, b) if max(a, b) else None
 
 
+def _difference_bounds(own: Rate, other: Rate, z: float) -> tuple[float, float]:
+    """Of the size of the difference: zero is its low where the limits lie on both sides of it."""
+    (low1, high1), (low0, high0) = own.limits(z), other.limits(z)
+    apart = own.value - other.value
+    low = apart - math.hypot(own.value - low1, high0 - other.value)
+    high = apart + math.hypot(high1 - own.value, other.value - low0)
+    return max(0.0, low, -high), max(high, -low)
+
+
+def _ratio_bounds(own: Rate, other: Rate, z: float) -> tuple[float, float]:
+    """Of the smaller over the larger: one is its high where the limits lie on both sides of it."""
+    (low1, high1), (low0, high0) = own.limits(z), other.limits(z)
+    both = own.value * other.value
+    least, most = low1 * (2 * own.value - low1), high1 * (2 * own.value - high1)
+    below, above = high0 * (2 * other.value - high0), low0 * (2 * other.value - low0)
+    low = least / (both + math.sqrt(both**2 - least * below)) if least else 0.0
+    high = math.inf if not above else (both + math.sqrt(both**2 - most * above)) / above
+    if low > 1:
+        return 1 / high, 1 / low
+    return min(low, 1 / high), min(1.0, high)
+
+
 KINDS = (
-    Kind("difference", _difference, lambda r: r.centre, lambda r: r.variance, lambda far: far, max),
-    Kind("ratio", _ratio, lambda r: math.log(r.centre), lambda r: r.variance / r.centre**2,
-         lambda far: math.exp(-far), min),
+    Kind("difference", _difference, _difference_bounds, max),
+    Kind("ratio", _ratio, _ratio_bounds, min),
 )
 
 
@@ -238,15 +265,8 @@ def _bounds(kind: Kind, pool: Pool, others: Sequence[str], alpha: float) -> dict
     """Low and high of each group's distance from the comparison group, simultaneous over the groups."""
     assert pool.comparison is not None
     shared = pool.groups[pool.comparison]
-    own = {segment: kind.variance(pool.groups[segment]) for segment in others}
-    common = kind.variance(shared)
-    z = critical([math.sqrt(common / (common + variance)) for variance in own.values()], alpha)
-    found = {}
-    for segment, variance in own.items():
-        far = abs(kind.centre(pool.groups[segment]) - kind.centre(shared))
-        reach = z * math.sqrt(common + variance)
-        found[segment] = kind.back(max(0.0, far - reach)), kind.back(far + reach)
-    return found
+    z = critical([math.sqrt(shared.variance / (shared.variance + pool.groups[s].variance)) for s in others], alpha)
+    return {segment: kind.bounds(pool.groups[segment], shared, z) for segment in others}
 
 
 def critical(loadings: Sequence[float], alpha: float) -> float:
