@@ -96,6 +96,7 @@ class Score:
     threshold: float | None = None
     status: ScoreStatus = ScoreStatus.OK
     provisional: bool = False            # labels are still maturing: may alert, never retrain
+    uncalibrated: bool = False           # the reference is too short for the rate asked for; a fixed threshold serves
     n: int | None = None                 # rows the number rests on
     reason: str | None = None
 

@@ -14,14 +14,11 @@ LATER_KEYS = (
     "models.*.false_alarms",
     "models.*.private",
     "models.*.columns.private",
-    "models.*.drift.false_alarms",
     "models.*.retrain.approval",
     "models.*.triggers.*.all",
     "models.*.triggers.*.any",
 )
 LATER_VALUES = {
-    "models.*.drift.threshold": ("calibrated",),
-    "models.*.drift.columns.*.threshold": ("calibrated",),
     "pipelines.*.kind": (
         "airflow", "argo", "azureml", "dagster", "databricks", "gitlab", "jenkins", "kubeflow", "kubernetes",
         "mlflow", "prefect", "sagemaker", "tekton", "vertex",

@@ -6,6 +6,7 @@ from monitor.decide.explain import explain
 from monitor.decide.guards import GUARDS
 from monitor.decide.history import History, remembered
 from monitor.decide.messages import note_source, standing
+from monitor.decide.replay import episodes, replay
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 
 __all__ = [
@@ -18,10 +19,12 @@ __all__ = [
     "Decision",
     "History",
     "decide",
+    "episodes",
     "explain",
     "note_source",
     "person_request",
     "remembered",
+    "replay",
     "standing",
     "supersede",
 ]

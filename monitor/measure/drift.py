@@ -105,10 +105,16 @@ def _measure(
         return replace(failed, reason=str(error))
     except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
         return replace(failed, n=window.n, reason=f"{method} failed: {error}")
-    score = _limited(replace(score, method=method, value=value, n=window.n, reason=note), limit, calibration)
+    return held_against(replace(score, method=method, value=value, n=window.n, reason=note), limit, calibration)
+
+
+def held_against(score: Score, limit: Threshold, calibration: Calibration) -> Score:
+    """Return a score that has its method and value with threshold and status."""
+    score = _limited(score, limit, calibration)
+    assert score.value is not None
     assert score.threshold is not None
-    status = ScoreStatus.DRIFTED if METHODS[method].drifted(value, score.threshold) else ScoreStatus.OK
-    return replace(score, status=status)
+    beyond = METHODS[str(score.method)].drifted(score.value, score.threshold)
+    return replace(score, status=ScoreStatus.DRIFTED if beyond else ScoreStatus.OK)
 
 
 def _limited(score: Score, limit: Threshold, calibration: Calibration) -> Score:

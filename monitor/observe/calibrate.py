@@ -1,0 +1,299 @@
+"""The calibrated thresholds of a model, from its reference; and how often its drift triggers would have fired there.
+
+The reference is divided as windows are cut, each part is scored against the rest of it, and votes are counted by
+`decide`'s own rule, so that a trigger "2 of 3" gets lower thresholds than "1 of 1" at the same rate.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from monitor import __version__
+from monitor.config import ModelSection
+from monitor.config.model import TriggerSection
+from monitor.config.rules import DRIFT
+from monitor.config.values import Persistence
+from monitor.decide import episodes, replay
+from monitor.measure import columns, prediction_kinds
+from monitor.measure.binned import ordered
+from monitor.measure.calibrate import FEWEST, Blocks, Calibration, factor, largest
+from monitor.measure.columns import Ints, Numbers
+from monitor.measure.digest import digest
+from monitor.measure.drift import Threshold, chosen, drifted_share, held_against, wanted
+from monitor.measure.leave_out import block_scores, is_p_value
+from monitor.measure.methods import Kind
+from monitor.measure.multivariate import one_by_one
+from monitor.observe.reference import ReferenceData
+from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window
+from monitor.sources.windows import closed_windows, spec
+from monitor.times import format_duration
+
+WEEK = timedelta(days=7)       # days and weekdays come round in every log: a reference must have seen them all
+YEAR = timedelta(days=365)
+
+_kept: OrderedDict[tuple[str, str, int], Calibration] = OrderedDict()
+_MOST_KEPT = 8
+_DRAWN = 20                    # blocks drawn at random to see what chance alone gives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """The reference in windows: those it holds whole, and every watched column's scores of them."""
+
+    windows: tuple[Window, ...]
+    span: timedelta                      # of the reference
+    pace: timedelta                      # from one window to the next when the model is watched
+    blocks: dict[str, Blocks]
+    lack: dict[str, str]                 # why a column has no blocks
+    metrics: dict[str, str]              # the drift metric of each watched column …
+    kinds: dict[str, Kind]               # … and its kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarms:
+    """What one drift trigger would have done on the reference's own windows."""
+
+    trigger: str
+    begun: int                           # how often it would have begun to fire
+    firing: int                          # in how many windows it would have fired
+    windows: int
+    per_year: float                      # to be expected at most, by what was seen
+
+
+def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
+    """Return the thresholds for a model's drift scores; kept in this process's memory."""
+    key = (model.model_dump_json(), reference.id, len(reference.table))
+    if key not in _kept:
+        _kept[key] = calibrate(model, divide(model, reference)) if _asked(model) else Calibration()
+        while len(_kept) > _MOST_KEPT:
+            _kept.popitem(last=False)
+    return _kept[key]
+
+
+def _asked(model: ModelSection) -> bool:
+    own = (column.threshold for column in model.drift.columns.values())
+    return "calibrated" in (model.drift.threshold, *own)
+
+
+def calibrate(model: ModelSection, division: Division) -> Calibration:
+    """Find each column's threshold so that all drift triggers together keep the configured rate of false alarms."""
+    asked = [name for name in division.metrics if _limit(model, division, name) == "calibrated"]
+    lack = {name: why for name in asked if (why := _lack(model, division, name))}
+    able = [name for name in asked if name not in lack]
+    found: dict[str, float] = {}
+    for rate, windows, watched in _watches(model, division, able):
+        level = factor(largest([division.blocks[name] for name in watched]), rate, partial(episodes, windows))
+        for name in watched:
+            if level is None:
+                lack[name] = _short_for(model, division, rate)
+            else:
+                found[name] = max(level, found.get(name, 0.0))
+    limits = {name: division.blocks[name].limit(level) for name, level in found.items() if name not in lack}
+    return Calibration(limits=limits, lack=lack)
+
+
+def _limit(model: ModelSection, division: Division, name: str) -> Threshold:
+    return wanted(name, division.kinds[name], model.drift)[1]
+
+
+def _lack(model: ModelSection, division: Division, name: str) -> str | None:
+    """Why a column has no calibrated threshold, whatever the rate."""
+    shortest = division.span < WEEK and (isinstance(model.window.size, int) or model.window.size < WEEK)
+    if shortest:
+        return f"the reference spans {_about(division.span)}, less than a week, and so has not seen every weekday"
+    if len(division.windows) < FEWEST:
+        return f"the reference holds {len(division.windows)} whole windows, it takes {FEWEST}"
+    return division.lack.get(name) or division.blocks[name].lack
+
+
+def _short_for(model: ModelSection, division: Division, rate: float) -> str:
+    needed = math.ceil(1 / rate - 1e-9) - 1
+    return (f"the reference holds {len(division.windows)} windows, {model.drift.false_alarms} takes {needed}")
+
+
+def _watches(
+    model: ModelSection, division: Division, able: Sequence[str]
+) -> Iterator[tuple[float, Persistence, list[str]]]:
+    """For each trigger that follows calibrated thresholds its share of the rate, persistence and columns; scores that
+    no trigger follows get the whole rate as if one did.
+    """
+    allowed = model.drift.false_alarms
+    rate = allowed.count * (division.pace / allowed.span)
+    follow = [(trigger, seen) for trigger in model.triggers if (seen := _seen(trigger, division, able))]
+    for trigger, seen in follow:
+        yield rate / len(follow), trigger.windows, seen
+    left = set(able) - {name for _, seen in follow for name in seen}
+    for metric in dict.fromkeys(division.metrics.values()):
+        if alone := [name for name in able if name in left and division.metrics[name] == metric]:
+            yield rate, Persistence(1, 1), alone
+
+
+def _seen(trigger: TriggerSection, division: Division, able: Sequence[str]) -> list[str]:
+    """The columns whose thresholds a trigger follows."""
+    if not (trigger.metric in DRIFT and (trigger.drifted or trigger.metric == "drifted_share")):
+        return []
+    metric = "drift" if trigger.metric == "drifted_share" else trigger.metric
+    return [
+        name for name in able
+        if division.metrics[name] == metric and trigger.column in (None, name)
+        and trigger.method in (None, division.blocks[name].method)
+    ]
+
+
+def alarms(model: ModelSection, division: Division, found: Calibration) -> list[Alarms]:
+    """Let every trigger on drift vote on the reference's windows, with whatever thresholds the configuration has."""
+    snapshots = [_snapshot(model, division, found, at) for at in range(len(division.windows))]
+    return [_alarms(model, trigger, snapshots, division) for trigger in model.triggers if trigger.metric in DRIFT]
+
+
+def _alarms(
+    model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Snapshot], division: Division
+) -> Alarms:
+    fired = replay(model, trigger, snapshots)
+    begun = sum(now and not before for before, now in zip([False, *fired], fired, strict=False))
+    rate = (begun + 1) / (len(fired) + 1)
+    return Alarms(trigger=trigger.name, begun=begun, firing=sum(fired), windows=len(fired),
+                  per_year=rate * (YEAR / division.pace))
+
+
+def _snapshot(model: ModelSection, division: Division, found: Calibration, at: int) -> Snapshot:
+    window = division.windows[at]
+    scores = [
+        held_against(_score(division, name, at), _limit(model, division, name), found)
+        for name, blocks in division.blocks.items() if not math.isnan(blocks.scores[at])
+    ]
+    rows = max((int(blocks.sizes[at]) for blocks in division.blocks.values()), default=0)
+    features = [score for score in scores if score.metric == "drift"]
+    return Snapshot(
+        window=window, revision=0, taken_at=window.end, reference_id="", model_version=None, config_hash="",
+        code_version=__version__, rows=rows, labelled=0, late=0, sampled=1.0, mature=True, status=SnapshotStatus.OK,
+        reason=None, scores=(*scores, drifted_share(features, model.drift, rows, found)),
+    )
+
+
+def _score(division: Division, name: str, at: int) -> Score:
+    blocks = division.blocks[name]
+    value = float(blocks.scores[at])
+    return Score(metric=division.metrics[name], method=blocks.method, column=name, status=ScoreStatus.OK,
+                 value=math.exp(-value) if is_p_value(blocks.method) else value, n=int(blocks.sizes[at]))
+
+
+def divide(model: ModelSection, reference: ReferenceData) -> Division:
+    """Divide the reference as windows are cut, and score each part against the rest."""
+    table, roles = reference.table, reference.roles
+    task = reference.performance.task if reference.performance else None
+    said = prediction_kinds(table, roles, task)
+    features = one_by_one(roles, model.drift).features
+    kinds: dict[str, Kind] = {name: kind for name, kind in features.items() if kind != "text"}
+    kinds |= said
+    moments = table[roles.timestamp].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    windows, block = _cut(model, moments)
+    span = timedelta(microseconds=int(moments.max() - moments.min())) if len(moments) else timedelta(0)
+    blocks: dict[str, Blocks] = {}
+    lack: dict[str, str] = {}
+    for name, kind in kinds.items():
+        if name in table.column_names:
+            try:
+                blocks[name] = _blocks(model, name, kind, table[name], block, len(windows))
+            except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
+                lack[name] = str(error) or type(error).__name__
+    return Division(windows=tuple(windows), span=span, pace=_pace(model, span, len(moments)), blocks=blocks,
+                    lack=lack, kinds=kinds,
+                    metrics={name: "prediction_drift" if name in said else "drift" for name in kinds})
+
+
+def _blocks(
+    model: ModelSection, name: str, kind: Kind, column: pa.ChunkedArray, block: Ints, count: int
+) -> Blocks:
+    method = wanted(name, kind, model.drift)[0]
+    if method == "auto":
+        whole = digest(column.chunks, len(column), kind)
+        method = chosen(whole, whole, kind)
+    held, values = _values(kind, column)
+    scores = block_scores(method, values, block[held], count, categorical=kind == "categorical")
+    if scores is None:
+        raise ValueError(f"{method} takes too long for {count} windows")
+    sizes = np.bincount(block[held & (block >= 0)], minlength=count)
+    scores = np.where(sizes < model.window.min_rows, np.nan, scores)
+    return Blocks.beside_the_rest(method, scores, sizes, len(values), _chance(method, values, block[held], kind))
+
+
+def _chance(method: str, values: Numbers, block: Ints, kind: Kind) -> float:
+    """The median score of blocks whose rows are drawn at random."""
+    if is_p_value(method):
+        return math.log(2)
+    drawn = np.random.default_rng(0).permutation(np.where(block < _DRAWN, block, -1))
+    scores = block_scores(method, values, drawn, _DRAWN, categorical=kind == "categorical")
+    assert scores is not None
+    return float(np.nanmedian(scores))
+
+
+def _values(kind: Kind, column: pa.ChunkedArray) -> tuple[Numbers, Numbers]:
+    """Which rows are not missing, and their values or the codes of their categories."""
+    if kind == "numerical":
+        return columns.held(column).to_numpy(), columns.present(column)
+    keys = ordered({*columns.counts(column)})
+    codes = columns.codes(column, {key: place for place, key in enumerate(keys)})
+    return codes >= 0, codes[codes >= 0]
+
+
+def _cut(model: ModelSection, moments: Ints) -> tuple[list[Window], Ints]:
+    """The windows the reference holds whole, and of each row the number of its window, −1 for none."""
+    block = np.full(len(moments), -1, dtype=np.int64)
+    size, order = model.window.size, np.argsort(moments, kind="stable")
+    if not len(moments):
+        return [], block
+    if isinstance(size, int):
+        whole = len(moments) // size * size
+        block[order[:whole]] = np.arange(whole) // size
+        cut = spec(model.window, model.timezone)
+        keys = [(_moment(moments[order[at]]), f"{at:012d}") for at in [*range(0, whole, size), whole - 1]]
+        return [
+            Window(model=model.name, start=a[0], start_id=a[1], end=b[0], end_id=b[1], spec=cut)
+            for a, b in pairwise(keys)
+        ], block
+    windows = list(_whole_windows(model, moments))
+    starts = np.array([_number(window.start) for window in windows], dtype=np.int64)
+    ends = np.array([_number(window.end) for window in windows], dtype=np.int64)
+    place = np.searchsorted(starts, moments, "right") - 1
+    inside = (place >= 0) & (moments < ends[place]) if len(ends) else np.zeros(len(moments), bool)
+    block[inside] = place[inside]
+    return windows, block
+
+
+def _whole_windows(model: ModelSection, moments: Ints) -> Iterator[Window]:
+    """Windows that lie within the reference but for the gap between two rows, or a twentieth of a window."""
+    assert isinstance(model.window.size, timedelta)
+    section = model.window.model_copy(update={"step": None, "lateness": timedelta(0)})
+    first, last = _moment(moments.min()), _moment(moments.max())
+    slack = max(model.window.size / 20, (last - first) / max(1, len(np.unique(moments)) - 1))
+    for window in closed_windows(
+        section, model.timezone, model.name, after=None, first=first, until=last + slack
+    ):
+        if window.start >= first - slack:
+            yield window
+
+
+def _pace(model: ModelSection, span: timedelta, rows: int) -> timedelta:
+    if isinstance(model.window.size, timedelta):
+        return model.window.step or model.window.size
+    return max(span * model.window.size / max(1, rows), timedelta(microseconds=1))
+
+
+def _moment(number: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(number))
+
+
+def _number(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+
+
+def _about(span: timedelta) -> str:
+    return format_duration(timedelta(hours=max(1, round(span / timedelta(hours=1)))))
