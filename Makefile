@@ -12,7 +12,7 @@ help:
 	@echo "make test       the tests (no root, under 8 minutes)"
 	@echo "make test-real  the tests against real counterparts (installs them; Debian, root)"
 	@echo "make lint       ruff, mypy, the import-layer test"
-	@echo "make bench      the benchmarks"
+	@echo "make bench      the benchmarks, beside the peers (installs them)"
 
 setup: $(READY)
 
@@ -48,4 +48,4 @@ lock:
 		--no-emit-find-links --no-annotate --no-header --extra postgres --group dev -o requirements-dev.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .demo .real
+	rm -rf $(VENV) .demo .real .bench

@@ -1,50 +1,65 @@
-"""`python -m benchmarks [SECTION …] [--slow] [--json]`."""
+"""`python -m benchmarks [SECTION …] [--slow] [--json] [--write]`."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 
-from benchmarks import processes, window
-from benchmarks.rows import Row
-from monitor.cli.show import number, print_json, print_table
+from benchmarks import check, closed_loop, page, peers, processes
+from benchmarks.rows import Absent, Asked, Row, Section
+from monitor.cli.show import print_json, print_table
 
-SECTIONS: dict[str, tuple[str, str, Callable[[int, bool], list[Row]]]] = {   # title, unit, how
-    "check": (f"one window, {window.ROWS:,} rows × {window.COLUMNS} columns", "CPU s", window.check),
-    "help": ("driftd --help", "CPU s", processes.help),
-    "memory": ("the daemon at rest", "MB", processes.memory),
-    "rest": (f"the daemon at rest, {processes.STRETCH} s of it", "% of a core", processes.rest),
-    "backtest": ("ten months of flights, every window", "CPU s", processes.backtest),
+SECTIONS = {
+    "check": Section(
+        title="one window, 100,000 rows × 50 columns", unit="CPU s", ratio="times reading", measure=check.usual
+    ),
+    "check-large": Section(
+        title="1,000,000 rows × 50 columns", unit="CPU s", ratio="times reading", measure=check.large, slow=True
+    ),
+    "peak": Section(
+        title="one pass, extra memory at its peak", unit="MB", ratio="times Arrow whole", measure=check.peak
+    ),
+    "peers": Section(
+        title="100,000 rows × 50 columns", unit="CPU s", ratio="times driftd", measure=peers.usual
+    ),
+    "peers-large": Section(
+        title="1,000,000 rows × 50 columns", unit="CPU s", ratio="times driftd", measure=peers.large, slow=True
+    ),
+    "help": Section(title="driftd --help", unit="CPU s", measure=processes.help),
+    "memory": Section(title="the daemon at rest", unit="MB", measure=processes.memory),
+    "rest": Section(
+        title=f"the daemon at rest, {processes.STRETCH} s of it", unit="% of a core", measure=processes.rest
+    ),
+    "backtest": Section(title="ten months of flights, every window", unit="CPU s", measure=processes.backtest),
+    "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
 }
-
-os.environ |= {"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1"}   # Evidently sends telemetry unless told not to
 
 
 @click.command()
 @click.argument("sections", nargs=-1, type=click.Choice(list(SECTIONS)))
 @click.option("--runs", default=3, show_default=True, help="Medians are of so many.")
-@click.option("--slow", is_flag=True, help="Evidently's whole report too; the backtest as often as the rest.")
+@click.option("--rows", type=click.IntRange(min=100), help="Rows of the window, to try it out.")
+@click.option("--slow", is_flag=True, help="The slow sections too, Evidently's whole report, 10 million rows × 50.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def main(sections: Sequence[str], runs: int, slow: bool, as_json: bool) -> None:
+@click.option("--write", is_flag=True, help="Put the tables and pictures into docs/.")
+def main(sections: Sequence[str], runs: int, rows: int | None, slow: bool, as_json: bool, write: bool) -> None:
     """Measure what driftd costs; every number stands beside another of the same run."""
-    measured = {}
-    for name in sections or SECTIONS:
-        title, unit, measure = SECTIONS[name]
+    asked = Asked(runs=runs, slow=slow, rows=rows)
+    measured: dict[str, list[Row]] = {}
+    for name in sections or [name for name, section in SECTIONS.items() if slow or not section.slow]:
         try:
-            measured[name] = measure(runs, slow)
-        except processes.Absent as reason:
+            measured[name] = SECTIONS[name].measure(asked)
+        except Absent as reason:
             click.echo(f"{name}: skipped, {reason}", err=True)
             continue
         if not as_json:
-            _print(title, unit, measured[name])
+            headings, cells = SECTIONS[name].table(measured[name])
+            print_table(headings, cells, right=headings[1:])
+            click.echo()
     if as_json:
-        print_json(sections={name: {"unit": SECTIONS[name][1], "rows": rows} for name, rows in measured.items()})
-
-
-def _print(title: str, unit: str, measured: Sequence[Row]) -> None:
-    print_table((title, unit, "ratio"), [(r.what, number(r.value), f"{r.ratio:.3g}") for r in measured],
-                right=(unit, "ratio"))
-    click.echo()
+        print_json(machine=page.machine(),
+                   sections={name: {"unit": SECTIONS[name].unit, "rows": rows} for name, rows in measured.items()})
+    if write:
+        page.write({name: (SECTIONS[name], rows) for name, rows in measured.items()})
 
 
 main()

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 
-from benchmarks.rows import Row, child_cpu_seconds, rows
+from benchmarks.rows import Absent, Asked, Row, child_cpu_seconds, rows
 
 FLIGHTS = Path(__file__).resolve().parents[1] / "../shared/data/flights_nyc13"
 MODELS = 100
@@ -24,21 +24,17 @@ DRIFTD = [sys.executable, "-m", "monitor"]
 BARE = "import apscheduler.schedulers.background, click, prometheus_client, pydantic, requests, structlog, waitress"
 
 
-class Absent(Exception):
-    """Why a section cannot be measured here."""
-
-
-def help(runs: int, slow: bool) -> list[Row]:
+def help(asked: Asked) -> list[Row]:
     """Processor seconds of `driftd --help` beside a Python that does nothing, and one that loads pandas."""
     python = [sys.executable, "-c"]
     return rows(child_cpu_seconds({
         "python, doing nothing": [*python, "pass"],
         "driftd --help": [*DRIFTD, "--help"],
         "python, importing pandas": [*python, "import pandas"],
-    }, runs))
+    }, asked.runs))
 
 
-def memory(runs: int, slow: bool) -> list[Row]:
+def memory(asked: Asked) -> list[Row]:
     """Resident megabytes of the daemon at rest beside a Python that imported the same packages."""
     with _python(BARE) as bare, _daemon() as daemon:
         held = {"python with the same packages": _resident(bare), f"daemon, {MODELS} models": _resident(daemon)}
@@ -46,7 +42,7 @@ def memory(runs: int, slow: bool) -> list[Row]:
     return rows(held)
 
 
-def rest(runs: int, slow: bool) -> list[Row]:
+def rest(asked: Asked) -> list[Row]:
     """Per cent of one core that the daemon uses while nothing is due, beside the most it may."""
     with _daemon() as daemon:
         before = _cpu_seconds(daemon)
@@ -55,7 +51,7 @@ def rest(runs: int, slow: bool) -> list[Row]:
     return rows({"the most it may use": 1.0, f"daemon, {MODELS} models": share})
 
 
-def backtest(runs: int, slow: bool) -> list[Row]:
+def backtest(asked: Asked) -> list[Row]:
     """Processor seconds of the backtest of ten months of flights, workers included, beside reading the log once."""
     log = FLIGHTS / "production.parquet"
     if not log.exists():
@@ -70,7 +66,7 @@ def backtest(runs: int, slow: bool) -> list[Row]:
                 sys.executable, "-c", "import pyarrow.parquet as p, sys; p.read_table(sys.argv[1])", str(log)
             ],
             "driftd backtest": [*DRIFTD, "backtest", "-c", str(config), "--json"],
-        }, 1 if not slow else runs))
+        }, asked.runs if asked.slow else 1))
 
 
 @contextmanager
