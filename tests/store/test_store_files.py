@@ -1,0 +1,124 @@
+"""The state folder: private, held by one, refused when damaged or newer, copied before it is migrated."""
+
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.errors import StateError, StateLocked
+from monitor.store import Store
+
+T0 = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def test_the_state_is_private(tmp_path: Path, made: Any) -> None:
+    """The folder is 0700 and every file in it 0600, whatever the umask."""
+    old = os.umask(0)
+    try:
+        with Store.open(tmp_path / "state") as store:
+            made.requested(store)
+            modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "state").iterdir()}
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    assert set(modes.values()) == {0o600}
+    assert {"driftd.db", "driftd.db-wal", "driftd.lock"} <= set(modes)
+
+
+def test_the_second_daemon_is_told_who_holds_the_state(tmp_path: Path) -> None:
+    """A second exclusive opening names the first's process; a command beside it may still write."""
+    with Store.open(tmp_path), pytest.raises(StateLocked, match=f"process {os.getpid()} on .* since 20"):
+        Store.open(tmp_path)
+    with Store.open(tmp_path) as daemon:
+        with Store.open(tmp_path, exclusive=False) as beside:
+            beside.pause("m", "ada", "x", T0)
+        assert daemon.paused("m").by == "ada"
+    Store.open(tmp_path).close()
+
+
+def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
+    """After kill -9 the state opens again, and what was committed is there."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from datetime import datetime, UTC\n"
+        "from monitor.store import Store\n"
+        "store = Store.open(Path(sys.argv[1])); store.pause('m', 'ada', 'x', datetime.now(UTC))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    with Store.open(tmp_path) as store:
+        assert store.paused("m") is not None
+
+
+def test_a_newer_state_is_refused(tmp_path: Path) -> None:
+    """A state of a later version is left alone, with both versions named."""
+    Store.open(tmp_path).close()
+    _sql(tmp_path, "UPDATE meta SET value = '99' WHERE name = 'schema_version'")
+    with pytest.raises(StateError, match=r"schema version 99, this driftd knows up to \d"):
+        Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("harm", ["garbage", "empty", "foreign", "page", "gone"])
+def test_a_damaged_state_is_refused_and_left_as_it_is(tmp_path: Path, harm: str, made: Any) -> None:
+    """Whatever the damage, one sentence and no fresh start."""
+    with Store.open(tmp_path) as store:
+        made.requested(store)
+    path = tmp_path / "driftd.db"
+    whole = path.read_bytes()
+    if harm == "foreign":
+        path.unlink()
+        _sql(tmp_path, "CREATE TABLE other (x)")
+    elif harm == "gone":
+        path.unlink()
+        (tmp_path / "driftd.db-wal").write_bytes(b"x")
+    else:
+        page = whole[:4096] + b"\xff" * 4096 + whole[8192:]
+        path.write_bytes({"garbage": b"no database at all" * 99, "empty": b"", "page": page}[harm])
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(StateError, match="driftd"):
+        Store.open(tmp_path)
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_migrating_keeps_a_copy_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any) -> None:
+    """An older state is brought up to date in place; the copy beside it is the old one, private."""
+    from monitor.store import files
+
+    with Store.open(tmp_path) as store:
+        made.requested(store)
+    later = tmp_path / "0002_more.sql"
+    later.write_text("CREATE TABLE more (x TEXT); -- a comment\nINSERT INTO more VALUES ('y');")
+    now = files._migrations()
+    monkeypatch.setattr(files, "_migrations", lambda: [*now, (2, later)])
+    with Store.open(tmp_path, exclusive=False) as store:
+        assert store.snapshots("m") == [made.snapshot()]
+    copy = tmp_path / "driftd.db.before-0002"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with sqlite3.connect(copy) as old:
+        assert old.execute("SELECT value FROM meta").fetchall() == [("1",)]
+        assert old.execute("SELECT COUNT(*) FROM snapshots").fetchone() == (1,)
+    old.close()
+
+
+def test_scores_can_be_asked_for_in_sql(tmp_path: Path, made: Any) -> None:
+    """Every number is a row of its own that other tools can read."""
+    with Store.open(tmp_path) as store:
+        made.requested(store)
+    with sqlite3.connect(tmp_path / "driftd.db") as found:
+        rows = found.execute("SELECT column_name, value FROM scores WHERE metric = 'drift'").fetchall()
+        reasons = json.loads(found.execute("SELECT reasons FROM verdicts").fetchone()[0])
+    found.close()
+    assert rows == [("x", 0.3)]
+    assert reasons == ["waiting costs: 3 > 2"]
+
+
+def _sql(folder: Path, statement: str) -> None:
+    with sqlite3.connect(folder / "driftd.db") as connection:
+        connection.execute(statement)
+    connection.close()
