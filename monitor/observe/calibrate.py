@@ -6,7 +6,7 @@ The reference is divided as windows are cut, each part is scored against the res
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,24 +21,27 @@ from monitor.config.model import TriggerSection
 from monitor.config.rules import DRIFT
 from monitor.config.values import Persistence
 from monitor.decide import episodes, replay
+from monitor.errors import CannotJudge
 from monitor.measure import columns, prediction_kinds
 from monitor.measure.binned import ordered
-from monitor.measure.calibrate import FEWEST, Blocks, Calibration, factor, largest
+from monitor.measure.calibrate import FEWEST, UNCALIBRATED, Blocks, Calibration, factor, largest
 from monitor.measure.columns import Ints, Numbers
-from monitor.measure.digest import digest
+from monitor.measure.digest import Pieces, digest
 from monitor.measure.drift import Threshold, chosen, drifted_share, held_against, wanted
 from monitor.measure.leave_out import block_scores, is_p_value
 from monitor.measure.methods import Kind
 from monitor.measure.multivariate import one_by_one
 from monitor.observe.reference import ReferenceData
-from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window
+from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window, from_json, to_json
 from monitor.sources.windows import closed_windows, spec
 from monitor.times import format_duration
 
 WEEK = timedelta(days=7)       # days and weekdays come round in every log: a reference must have seen them all
 YEAR = timedelta(days=365)
 
-_kept: OrderedDict[tuple[str, str, int], Calibration] = OrderedDict()
+FORMAT = "1"                   # of what is worked out here; another one is worked out anew
+
+_kept: OrderedDict[tuple[str, str], Calibration] = OrderedDict()
 _MOST_KEPT = 8
 _DRAWN = 20                    # blocks drawn at random to see what chance alone gives
 
@@ -68,13 +71,28 @@ class Alarms:
 
 
 def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
-    """Return the thresholds for a model's drift scores; kept in this process's memory."""
-    key = (model.model_dump_json(), reference.id, len(reference.table))
-    if key not in _kept:
-        _kept[key] = calibrate(model, divide(model, reference)) if _asked(model) else Calibration()
+    """Return the thresholds for a model's drift scores, worked out once for a reference and this configuration."""
+    if not _asked(model):
+        return UNCALIBRATED
+    window, drift = model.window.model_dump_json(), model.drift.model_dump_json()
+    triggers = "".join(trigger.model_dump_json() for trigger in model.triggers)
+    parts = str(to_json(reference.roles))
+    key = "\x1f".join(("calibration", FORMAT, window, drift, triggers, parts, str(model.task), model.timezone.key))
+    if (reference.id, key) not in _kept:
+        found = reference.profile.kept(key, lambda: to_json(calibrate(model, division(model, reference))))
+        _kept[reference.id, key] = from_json(Calibration, found)
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
-    return _kept[key]
+    return _kept[reference.id, key]
+
+
+def division(model: ModelSection, reference: ReferenceData) -> Division:
+    """Divide a reference as windows are cut, and score each part against the rest."""
+    task = reference.performance.task if reference.performance else None
+    said = prediction_kinds(reference.answers, reference.roles, task)
+    features = one_by_one(reference.roles, model.drift).features
+    kinds: dict[str, Kind] = {name: kind for name, kind in features.items() if kind != "text"}
+    return divide(model, reference.answers[reference.roles.timestamp], kinds, said, reference.profile.pieces)
 
 
 def _asked(model: ModelSection) -> bool:
@@ -185,28 +203,30 @@ def _score(division: Division, name: str, at: int) -> Score:
                  value=math.exp(-value) if is_p_value(blocks.method) else value, n=int(blocks.sizes[at]))
 
 
-def divide(model: ModelSection, reference: ReferenceData) -> Division:
-    """Divide the reference as windows are cut, and score each part against the rest."""
-    table, roles = reference.table, reference.roles
-    task = reference.performance.task if reference.performance else None
-    said = prediction_kinds(table, roles, task)
-    features = one_by_one(roles, model.drift).features
-    kinds: dict[str, Kind] = {name: kind for name, kind in features.items() if kind != "text"}
-    kinds |= said
-    moments = table[roles.timestamp].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+def divide(
+    model: ModelSection, times: pa.ChunkedArray, features: Mapping[str, Kind], predictions: Mapping[str, Kind],
+    pieces: Callable[[str], Pieces | None],
+) -> Division:
+    """Divide rows with these times as windows are cut, and score each part's columns against the rest.
+
+    `pieces` gives a column's values in the order of the times, None where there is no such column.
+    """
+    moments = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
     windows, block = _cut(model, moments)
     span = timedelta(microseconds=int(moments.max() - moments.min())) if len(moments) else timedelta(0)
     blocks: dict[str, Blocks] = {}
     lack: dict[str, str] = {}
-    for name, kind in kinds.items():
-        if name in table.column_names:
+    for name, kind in {**features, **predictions}.items():
+        if (found := pieces(name)) is not None:
             try:
-                blocks[name] = _blocks(model, name, kind, table[name], block, len(windows))
+                blocks[name] = _blocks(model, name, kind, pa.chunked_array(list(found)), block, len(windows))
             except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
                 lack[name] = str(error) or type(error).__name__
-    return Division(windows=tuple(windows), span=span, pace=_pace(model, span, len(moments)), blocks=blocks,
-                    lack=lack, kinds=kinds,
-                    metrics={name: "prediction_drift" if name in said else "drift" for name in kinds})
+    return Division(
+        windows=tuple(windows), span=span, pace=_pace(model, span, len(moments)), blocks=blocks, lack=lack,
+        kinds={**features, **predictions},
+        metrics=dict.fromkeys(features, "drift") | dict.fromkeys(predictions, "prediction_drift"),
+    )
 
 
 def _blocks(
@@ -219,7 +239,7 @@ def _blocks(
     held, values = _values(kind, column)
     scores = block_scores(method, values, block[held], count, categorical=kind == "categorical")
     if scores is None:
-        raise ValueError(f"{method} takes too long for {count} windows")
+        raise CannotJudge(f"{method} takes too long for {count} windows")
     sizes = np.bincount(block[held & (block >= 0)], minlength=count)
     scores = np.where(sizes < model.window.min_rows, np.nan, scores)
     return Blocks.beside_the_rest(method, scores, sizes, len(values), _chance(method, values, block[held], kind))
