@@ -54,8 +54,8 @@ def kaplan_meier(delays: Delays) -> tuple[Floats, Floats]:
     ages, labelled = delays.ages[known], delays.labelled[known]
     at, events = np.unique(ages[labelled], return_counts=True)
     at_risk = len(ages) - np.searchsorted(np.sort(ages), at, side="left")
-    share: Floats = 1 - np.cumprod(1 - events / at_risk)
-    return at, share
+    left = np.cumprod(1 - events / at_risk)
+    return at, np.asarray(1 - left, dtype=np.float64)
 
 
 def maturity_age(delays: Delays) -> float | None:

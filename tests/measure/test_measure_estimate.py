@@ -123,6 +123,7 @@ def test_what_is_said_of_the_reference_is_cross_fitted() -> None:
         (lambda t: t.slice(0, 150), "150 labelled rows, an estimate needs 200"),
         (lambda t: t.drop_columns(["chance"]), "needs a probability column"),
         (lambda t: t.set_column(2, "label", pa.array([1] * len(t))), "needs labels of two classes"),
+        (lambda t: t.set_column(2, "label", pa.array([0] * 3 + [1] * 397)), "10 labelled rows of each class"),
     ],
 )
 def test_a_reference_that_does_not_do_says_why(change: Any, said: str) -> None:
