@@ -1,4 +1,4 @@
-"""The performance metrics of a set of answers, by scikit-learn, and their confidence intervals."""
+"""The performance metrics of a set of answers, as scikit-learn defines them, and their confidence intervals."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -69,33 +69,50 @@ def _outside(chance: Floats) -> bool:
     return bool(chance.min() < 0 or chance.max() > 1)
 
 
-def _of_classes(name: str) -> Callable[[Answers], float]:
+def _tallies(given: Answers) -> tuple[Floats, Floats, Floats]:
+    """How many rows of each class are rightly said, labelled so, and said to be so; weighted."""
+    size, right = len(given.classes), given.truth == given.said
+    weight = np.ones(len(given)) if given.weight is None else given.weight
+    hits = np.bincount(given.truth[right], weight[right], size)
+    return hits, np.bincount(given.truth, weight, size), np.bincount(given.said, weight, size)
+
+
+def _of_classes(metric: str, share: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[Answers], float]:
     """Precision, recall or F1: of the positive class where there are two, else the mean over the classes."""
 
     def value(given: Answers) -> float:
-        binary = given.task == "binary"
-        average, undefined = ("binary", np.nan) if binary else ("macro", 0)
-        options = {"average": average, "zero_division": undefined, "sample_weight": given.weight}
-        found = getattr(_sklearn(), name)(given.truth, given.said, **options)
-        if np.isnan(found):
-            metric = name.removesuffix("_score")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = share(*_tallies(given))
+        if given.task == "multiclass":
+            return _mean_of(shares, np.union1d(given.truth, given.said))
+        if np.isnan(shares[1]):
             raise CannotJudge(f"{metric} is not defined here: there is no positive class {given.classes[1]}")
-        return float(found)
+        return float(shares[1])
 
     return value
 
 
+def _mean_of(shares: Floats, classes: Numbers) -> float:
+    """Mean over these classes; what is not defined counts as zero, as scikit-learn's."""
+    return float(np.mean(np.nan_to_num(shares[classes])))
+
+
+def _accuracy(given: Answers) -> float:
+    hits, labelled, _ = _tallies(given)
+    return float(hits.sum() / labelled.sum())
+
+
 def _balanced_accuracy(given: Answers) -> float:
-    held = np.unique(given.truth)     # classes that have labels: others have no recall
-    options = {"labels": held, "average": "macro", "sample_weight": given.weight}
-    return float(_sklearn().recall_score(given.truth, given.said, **options))
+    hits, labelled, _ = _tallies(given)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _mean_of(hits / labelled, np.unique(given.truth))    # classes without labels have no recall
 
 
 def _specificity(given: Answers) -> float:
-    if not (given.truth == 0).any():
+    hits, labelled, _ = _tallies(given)
+    if not labelled[0]:
         raise CannotJudge(f"specificity is not defined here: there is no negative class {given.classes[0]}")
-    options = {"pos_label": 0, "sample_weight": given.weight}
-    return float(_sklearn().recall_score(given.truth, given.said, **options))
+    return float(hits[0] / labelled[0])
 
 
 def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
@@ -118,11 +135,11 @@ def _sklearn() -> ModuleType:
 
 
 _VALUES: dict[str, Callable[[Answers], float]] = {
-    "accuracy": _plain("accuracy_score"),
+    "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
-    "precision": _of_classes("precision_score"),
-    "recall": _of_classes("recall_score"),
-    "f1": _of_classes("f1_score"),
+    "precision": _of_classes("precision", lambda hits, labelled, said: hits / said),
+    "recall": _of_classes("recall", lambda hits, labelled, said: hits / labelled),
+    "f1": _of_classes("f1", lambda hits, labelled, said: 2 * hits / (labelled + said)),
     "specificity": _specificity,
     "roc_auc": _of_chances("roc_auc_score"),
     "average_precision": _of_chances("average_precision_score"),
