@@ -29,6 +29,7 @@ class Looked:
     newest: datetime | None
     extra: Sequence[str]                 # columns of the log that the reference lacks
     guesses: dict[str, str]
+    false_alarms: Sequence[str]          # what is to be expected of each trigger, in words
 
 
 @click.command()
@@ -85,7 +86,7 @@ def look(model: ModelSection) -> Looked:
         roles=roles, task=found["task"], metric=found["metric"], reference_rows=found["reference_rows"],
         maturity=timedelta(seconds=found["maturity_seconds"]), rows=len(times),
         first=min(times, default=None), newest=max(times, default=None), extra=found["extra"],
-        guesses=source.guesses(),
+        guesses=source.guesses(), false_alarms=found["false_alarms"],
     )
 
 
@@ -134,6 +135,7 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
         f"  task       {judged}",
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
     ]
+    lines += [f"  {'alarms' if not at else '':9}  {text}" for at, text in enumerate(one.false_alarms)]
     if one.extra:
         lines.append(f"  unwatched  {', '.join(one.extra)}: the reference has no such column")
     if one.guesses:

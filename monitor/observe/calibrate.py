@@ -4,6 +4,7 @@ The reference is divided as windows are cut, each part is scored against the res
 `decide`'s own rule, so that a trigger "2 of 3" gets lower thresholds than "1 of 1" at the same rate.
 """
 
+import logging
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from monitor.measure import columns, prediction_kinds
 from monitor.measure.binned import ordered
 from monitor.measure.calibrate import FEWEST, UNCALIBRATED, Blocks, Calibration, factor, largest
 from monitor.measure.columns import Ints, Numbers
-from monitor.measure.digest import Pieces, digest
+from monitor.measure.digest import Pieces, digest_of
 from monitor.measure.drift import Threshold, chosen, drifted_share, held_against, wanted
 from monitor.measure.leave_out import block_scores, is_p_value
 from monitor.measure.methods import Kind
@@ -41,8 +42,11 @@ YEAR = timedelta(days=365)
 
 FORMAT = "1"                   # of what is worked out here; another one is worked out anew
 
+_log = logging.getLogger(__name__)
+
 _kept: OrderedDict[tuple[str, str], Calibration] = OrderedDict()
 _MOST_KEPT = 8
+_NAMED = 5                     # columns named in a sentence; more are counted
 _DRAWN = 20                    # blocks drawn at random to see what chance alone gives
 
 
@@ -165,6 +169,37 @@ def _seen(trigger: TriggerSection, division: Division, able: Sequence[str]) -> l
     ]
 
 
+def outlook(model: ModelSection, reference: ReferenceData) -> list[str]:
+    """What false alarms are to be expected of each trigger, in words; and where the reference is too short."""
+    divided = division(model, reference)
+    found = calibrate(model, divided) if _asked(model) else UNCALIBRATED
+    told = {one.trigger: _words(one) for one in alarms(model, divided, found)} if divided.windows else {}
+    lines = [
+        f"{trigger.name}: {told.get(trigger.name, 'not told by the reference alone')}" for trigger in model.triggers
+    ]
+    for why, names in _by_reason(found.lack).items():
+        lines.append(f"uncalibrated: {_listed(names)}; {why}. Evidently's thresholds serve, and alone retrain nothing")
+    if found.limits and divided.span < YEAR:
+        lines.append(f"the reference spans {_about(divided.span)}: seasons it has not seen will count as drift")
+    return lines
+
+
+def _words(one: Alarms) -> str:
+    seen = f"{one.begun} in the reference's {one.windows} windows" + (f", {one.firing} firing" if one.firing else "")
+    return f"at most about {one.per_year:.2g} a year ({seen})"
+
+
+def _by_reason(lack: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, why in lack.items():
+        found.setdefault(why, []).append(name)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
 def alarms(model: ModelSection, division: Division, found: Calibration) -> list[Alarms]:
     """Let every trigger on drift vote on the reference's windows, with whatever thresholds the configuration has."""
     snapshots = [_snapshot(model, division, found, at) for at in range(len(division.windows))]
@@ -220,8 +255,11 @@ def divide(
         if (found := pieces(name)) is not None:
             try:
                 blocks[name] = _blocks(model, name, kind, pa.chunked_array(list(found)), block, len(windows))
+            except CannotJudge as error:
+                lack[name] = str(error)
             except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
-                lack[name] = str(error) or type(error).__name__
+                _log.exception("%s: %s could not be calibrated", model.name, name)
+                lack[name] = f"{type(error).__name__}: {error}"
     return Division(
         windows=tuple(windows), span=span, pace=_pace(model, span, len(moments)), blocks=blocks, lack=lack,
         kinds={**features, **predictions},
@@ -234,7 +272,7 @@ def _blocks(
 ) -> Blocks:
     method = wanted(name, kind, model.drift)[0]
     if method == "auto":
-        whole = digest(column.chunks, len(column), kind)
+        whole = digest_of(column.chunks, len(column), kind)
         method = chosen(whole, whole, kind)
     held, values = _values(kind, column)
     scores = block_scores(method, values, block[held], count, categorical=kind == "categorical")
@@ -316,4 +354,5 @@ def _number(moment: datetime) -> int:
 
 
 def _about(span: timedelta) -> str:
-    return format_duration(timedelta(hours=max(1, round(span / timedelta(hours=1)))))
+    unit = timedelta(days=1) if span > 3 * timedelta(days=1) else timedelta(hours=1)
+    return format_duration(unit * max(1, round(span / unit)))
