@@ -73,8 +73,10 @@ def _tallies(given: Answers) -> tuple[Floats, Floats, Floats]:
     """How many rows of each class are rightly said, labelled so, and said to be so; weighted."""
     size, right = len(given.classes), given.truth == given.said
     weight = np.ones(len(given)) if given.weight is None else given.weight
-    hits = np.bincount(given.truth[right], weight[right], size)
-    return hits, np.bincount(given.truth, weight, size), np.bincount(given.said, weight, size)
+    hits: Floats = np.bincount(given.truth[right], weight[right], size).astype(np.float64)
+    labelled: Floats = np.bincount(given.truth, weight, size).astype(np.float64)
+    said: Floats = np.bincount(given.said, weight, size).astype(np.float64)
+    return hits, labelled, said
 
 
 def _of_classes(metric: str, share: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[Answers], float]:
