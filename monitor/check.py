@@ -181,6 +181,7 @@ class Checker:
             "model": model.model_dump(mode="json"),
             "as_of": now.isoformat(),
             "stretch": stretch.isoformat() if stretch else None,
+            "profiles": str(self._store.folder / "profiles") if self._store.folder else None,
         }
 
     def _check_window(

@@ -87,7 +87,7 @@ def compare(
 
 def examine(reference: str, current: str, section: DriftSection, categorical: Sequence[str]) -> Comparison:
     """Read both files whole and measure. Raises SourceError, CannotJudge, UsageError."""
-    from monitor.measure import METHODS, TableSide, column_scores, schema_changes
+    from monitor.measure import METHODS, TableSide, column_scores, schema_changes, text_scores
     from monitor.sources.log import facts
 
     if section.method not in ("auto", *METHODS):
@@ -100,7 +100,8 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
         )
     roles = parts(columns, categorical)
     sides = TableSide(before), TableSide(now)
-    scores = column_scores(*sides, roles.features, {}, section, QualitySection(), MIN_ROWS)
+    texts = text_scores(before, now, roles, section, MIN_ROWS)
+    scores = column_scores(*sides, roles.features, {}, section, QualitySection(), MIN_ROWS, texts=texts)
     drift = [score for score in scores if score.metric == "drift"]
     schema = schema_changes(before.schema, now.schema, roles)
     columns_held = (None, *now.column_names)     # of those that are gone the schema has said enough

@@ -6,7 +6,7 @@ A model dumped with `model_dump(mode="json")` reads back equal, and holds no sec
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -50,6 +50,7 @@ class WindowSection(Section):
     lateness: Duration = timedelta(0)        # how long after its end a window still waits for rows
     min_rows: int = Field(default=100, ge=1)
     sample: int | None = Field(default=None, ge=1)  # at most so many rows, chosen by hash of the id
+    memory_mb: int = Field(default=32, ge=1)  # a column that takes more is never held whole
 
 
 class Columns(Section):
@@ -129,6 +130,13 @@ class FairnessSection(Section):
     windows: int = Field(default=4, ge=1)    # so many are pooled, that small groups have enough rows
 
 
+class EvidentlySection(Section):
+    """One metric of Evidently's reports, measured on every window."""
+
+    metric: str
+    options: dict[str, Any] = {}             # as Evidently's class takes them
+
+
 class TriggerSection(Section):
     name: str
     metric: str
@@ -198,6 +206,7 @@ class ModelSection(Section):
     fairness: FairnessSection | None = None
     rehearsal: RehearsalSection = RehearsalSection()
     estimation: EstimationSection = EstimationSection()
+    evidently: tuple[EvidentlySection, ...] = ()
     triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
     retrain: RetrainSection | None = None
 

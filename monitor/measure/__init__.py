@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monitor.measure.digest import Digest, digest_of
     from monitor.measure.drift import column_drift, prediction_kinds
     from monitor.measure.estimate import Estimator, cannot_estimate, estimate_scores, fit_estimator
     from monitor.measure.evidently import wrong_option
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.measure.multivariate import embedding_columns, multivariate_scores, one_by_one
     from monitor.measure.performance import Beside, metric_sd, performance_scores
     from monitor.measure.quality import quality_scores, schema_changes
-    from monitor.measure.rehearsal import Challenger, fit, gains, rehearse
+    from monitor.measure.rehearsal import Challenger, fit, gains, gap, rehearse
     from monitor.measure.report import report_scores
     from monitor.measure.segments import Segments, segment_scores
     from monitor.measure.text import text_scores
@@ -29,6 +30,7 @@ __all__ = [
     "METRICS",
     "Beside",
     "Challenger",
+    "Digest",
     "Estimator",
     "Metric",
     "Segments",
@@ -40,11 +42,13 @@ __all__ = [
     "column_scores",
     "default_metric",
     "delays_of",
+    "digest_of",
     "embedding_columns",
     "estimate_scores",
     "fit",
     "fit_estimator",
     "gains",
+    "gap",
     "guess_task",
     "maturity_age",
     "metric_sd",
@@ -63,6 +67,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "digest": ("Digest", "digest_of"),
     "drift": ("column_drift", "prediction_kinds"),
     "estimate": ("Estimator", "cannot_estimate", "estimate_scores", "fit_estimator"),
     "fairness": ("rate_scores",),
@@ -74,7 +79,7 @@ _HOME = {
     "multivariate": ("embedding_columns", "multivariate_scores", "one_by_one"),
     "performance": ("Beside", "metric_sd", "performance_scores"),
     "quality": ("quality_scores", "schema_changes"),
-    "rehearsal": ("Challenger", "fit", "gains", "rehearse"),
+    "rehearsal": ("Challenger", "fit", "gains", "gap", "rehearse"),
     "segments": ("Segments", "segment_scores"),
     "report": ("report_scores",),
     "text": ("text_scores",),

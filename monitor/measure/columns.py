@@ -125,7 +125,8 @@ def _tally(chunk: pa.Array) -> Iterator[tuple[Any, int]]:
         return
     coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
     times = np.bincount(_array(coded.indices.drop_null()), minlength=len(coded.dictionary))
-    yield from ((value, count) for value, count in zip(coded.dictionary.to_pylist(), times.tolist(), strict=True) if count)
+    pairs = zip(coded.dictionary.to_pylist(), times.tolist(), strict=True)
+    yield from (pair for pair in pairs if pair[1])
 
 
 def _is_number(kind: pa.DataType) -> bool:

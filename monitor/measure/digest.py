@@ -234,15 +234,14 @@ class KeptCategories(CategoryDigest):
         return CategoryDigest(list(self._read()), self.rows).in_order
 
 
-def digest(pieces: Pieces, rows: int, kind: Kind) -> Digest:
+class KeptText(Digest):
+    """The digest of a reference's text, kept: how much of it is missing."""
+
+    def __init__(self, rows: int, missing: int) -> None:
+        super().__init__((), rows)
+        self.__dict__.update(missing=missing)
+
+
+def digest_of(pieces: Pieces, rows: int, kind: Kind) -> Digest:
     """Return the digest for a kind of column; `rows` counts what is missing too."""
     return {"numerical": NumberDigest, "categorical": CategoryDigest, "text": Digest}[kind](pieces, rows)
-
-
-def keep(column: Digest, read: Callable[[], Pieces]) -> Digest:
-    """Return the digest of a reference: worked out once, so that every window finds it ready."""
-    if isinstance(column, NumberDigest):
-        return KeptNumbers(column.ascending, column.rows, column.spread, read)
-    if isinstance(column, CategoryDigest):
-        return KeptCategories(column.counts, column.rows, read)
-    return column

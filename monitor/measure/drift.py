@@ -12,7 +12,7 @@ from monitor.errors import CannotJudge
 from monitor.measure.answers import is_score
 from monitor.measure.binned import same_words
 from monitor.measure.calibrate import Calibration
-from monitor.measure.digest import CategoryDigest, Digest, NumberDigest, digest
+from monitor.measure.digest import CategoryDigest, Digest, NumberDigest, digest_of
 from monitor.measure.guess import guess_task
 from monitor.measure.methods import METHODS, Kind, choose, work_out
 from monitor.records import Score, ScoreStatus
@@ -74,7 +74,7 @@ def column_drift(
     reference: pa.ChunkedArray, window: pa.ChunkedArray, kind: Kind, method: str = "auto"
 ) -> tuple[str, float]:
     """Return the method used and its number for one column. Raises CannotJudge, or what the method raises."""
-    before, now = (digest(side.chunks, len(side), kind) for side in (reference, window))
+    before, now = (digest_of(side.chunks, len(side), kind) for side in (reference, window))
     return _number_of(before, now, kind, method)
 
 

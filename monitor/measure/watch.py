@@ -1,6 +1,6 @@
 """Every watched column of a window, one after another: its quality and its drift from the same digest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -8,13 +8,16 @@ import pyarrow as pa
 from monitor.config.model import DriftSection, QualitySection
 from monitor.config.roles import FeatureKind
 from monitor.measure.calibrate import UNCALIBRATED, Calibration
-from monitor.measure.digest import Digest, digest
+from monitor.measure.digest import Digest, digest_of
 from monitor.measure.drift import drift_score, drifted_share
 from monitor.measure.methods import Kind
 from monitor.measure.quality import missing_score, outside_score
 from monitor.records import Score
 
-_ORDER = ("missing_share", "unseen_share", "out_of_range_share", "drift", "prediction_drift", "drifted_share")
+_ORDER = (
+    "missing_share", "unseen_share", "out_of_range_share", "drift", "text_length_drift", "unseen_words_share",
+    "prediction_drift", "drifted_share",
+)
 
 
 class Side(Protocol):
@@ -37,7 +40,7 @@ class TableSide:
     def column(self, name: str, kind: FeatureKind) -> Digest | None:
         if name not in self._table.column_names:
             return None
-        return digest(self._table[name].chunks, self.rows, kind)
+        return digest_of(self._table[name].chunks, self.rows, kind)
 
 
 def column_scores(
@@ -49,11 +52,14 @@ def column_scores(
     quality: QualitySection,
     min_rows: int,
     calibration: Calibration = UNCALIBRATED,
+    texts: Sequence[Score] = (),
 ) -> list[Score]:
     """Score missing and unusual values and the drift of each feature, missing values and drift of predictions,
     and the share of drifted features.
+
+    `texts`: Scores of the text columns, which are read as they are and not as digests.
     """
-    found = list(_features(reference, window, features, drift, quality, min_rows, calibration))
+    found = [*_features(reference, window, features, drift, quality, min_rows, calibration), *texts]
     for name, kind in predictions.items():
         before, now = reference.column(name, kind), window.column(name, kind)
         if before is not None or now is not None:

@@ -1,19 +1,23 @@
 """The reference of a model in a worker: its rows, and what follows from them for every window."""
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles
-from monitor.errors import CannotJudge
+from monitor.errors import CannotJudge, SourceError
 from monitor.measure import Beside, Segments, default_metric, delays_of, guess_task, maturity_age, metric_sd
-from monitor.records import Reference, Score
+from monitor.observe.profile import Profile, kept, profile_folder
+from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.sources import open_source
-from monitor.sources.log import Log, facts, read_rows
+from monitor.sources.log import Log, facts, reference_rows
+from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows, first_stretch
 from monitor.times import format_duration, format_moment
 
@@ -35,35 +39,66 @@ class ReferenceData:
 
     id: str
     stretch: datetime | None             # its first moment, where it is the first stretch of the log
-    table: pa.Table
+    answers: pa.Table                    # every row: which it is, and what the model said and should have said
+    schema: pa.Schema                    # of all its columns
+    profile: Profile                     # the digests of its columns
+    read: Callable[[], pa.Table]
     roles: Roles
     performance: Performance | None      # None where there are no labels
     maturity: timedelta                  # age at which nearly all labels are known
 
 
-def load_reference(model: ModelSection, as_of: datetime, stretch: datetime | None) -> ReferenceData:
+    @property
+    def rows(self) -> int:
+        return len(self.answers)
+
+    @property
+    def table(self) -> pa.Table:
+        """All its columns in memory; the last few that were asked for are kept."""
+        key = (self.id, self.rows, self.answers.num_columns)
+        if key not in _tables:
+            _tables[key] = self.read()
+            while len(_tables) > KEPT:
+                _tables.popitem(last=False)
+        return _tables[key]
+
+
+KEPT = 2  # references with all their columns in this worker's memory
+_tables: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
+
+
+def load_reference(
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None
+) -> ReferenceData:
     """Read the reference, or take it from this worker's memory when neither data nor configuration changed.
 
-    `stretch` is where a reference of the form "first 90d" begins; None means at the log's first row.
-    Raises SourceError, ConfigError, and CannotJudge while such a stretch is not over yet.
+    `stretch` is where a reference of the form "first 90d" begins; None means at the log's first row. Digests are kept
+    in the folder `profiles`. Raises SourceError, ConfigError, and CannotJudge while such a stretch is not over yet.
     """
     if model.reference.source is not None:
         mark = open_source(model.reference.source, model.timezone).fingerprint()
-        return _from_source(model.model_dump_json(), mark)
-    return _from_log(model, as_of, stretch)
+        return _from_source(model.model_dump_json(), mark, profiles)
+    return _from_log(model, as_of, stretch, profiles)
 
 
 @lru_cache(maxsize=8)
-def _from_source(text: str, mark: str) -> ReferenceData:
+def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
     model = ModelSection.model_validate_json(text)
-    assert model.reference.source is not None
-    source = open_source(model.reference.source, model.timezone)
-    roles = _roles(model, facts(source.read(None)), f"reference {source.origin}")
-    id = Reference.new_id(source.content_id(), model.version)
-    return _data(model, id, None, read_rows(model, source, roles), roles, known_until=None)
+    section = model.reference.source
+    assert section is not None
+    source = open_source(section, model.timezone)
+    content = source.content_id()
+    made_from = (content, section.model_dump_json(), model.timezone.key, model.columns.model_dump_json())
+    folder = profile_folder(profiles, *made_from)
+    found = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
+    roles = _roles(model, from_json(dict[str, Facts], found), f"reference {source.origin}")
+    rows = reference_rows(model, source, roles)
+    return _data(model, Reference.new_id(content, model.version), None, rows, folder, roles, known_until=None)
 
 
-def _from_log(model: ModelSection, as_of: datetime, stretch: datetime | None) -> ReferenceData:
+def _from_log(
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None
+) -> ReferenceData:
     log = Log(model, log_roles(model), as_of)
     start, span = stretch or log.first(), model.reference.first
     assert span is not None
@@ -73,8 +108,11 @@ def _from_log(model: ModelSection, as_of: datetime, stretch: datetime | None) ->
             f"{model.name}: the reference is the first {format_duration(span)} of the log, "
             f"nothing is judged until {until}"
         )
-    table = log.rows(start, start + span - timedelta(microseconds=1))
-    return _data(model, Reference.new_id(first_stretch(span, start), model.version), start, table, log.roles, as_of)
+    window = Window(model=model.name, start=start, end=start + span, spec="")
+    rows = log.window(window)
+    id = Reference.new_id(first_stretch(span, start), model.version)
+    folder = profile_folder(profiles, id, str(len(rows.table)), model.predictions.model_dump_json())
+    return _data(model, id, start, rows, folder, log.roles, as_of)
 
 
 def log_roles(model: ModelSection) -> Roles:
@@ -92,22 +130,32 @@ def _log_roles(text: str) -> Roles:
 
 def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
     labels = open_source(model.labels, model.timezone) if model.labels else None
-    attributes = open_source(model.attributes, model.timezone) if model.attributes else None
+    protected = model.fairness.columns if model.fairness else ()
     return find_roles(
         model.columns,
         found,
         facts(labels.read(None)) if labels else None,
         where,
-        protected=model.fairness.columns if model.fairness else (),
-        attributes=attributes.schema().names if attributes else None,
+        protected=protected,
+        attributes=_attributes(model, [*found, *protected]) if model.attributes else None,
     )
+
+
+def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
+    """Columns of the attributes; where they cannot be read now, fairness alone fails, and says so."""
+    assert model.attributes is not None
+    try:
+        return open_source(model.attributes, model.timezone).schema().names
+    except SourceError:
+        return otherwise
 
 
 def _data(
     model: ModelSection,
     id: str,
     stretch: datetime | None,
-    table: pa.Table,
+    rows: Rows,
+    folder: Path | None,
     roles: Roles,
     known_until: datetime | None,
 ) -> ReferenceData:
@@ -115,10 +163,13 @@ def _data(
     return ReferenceData(
         id=id,
         stretch=stretch,
-        table=table,
+        answers=rows.table,
+        schema=rows.schema,
+        profile=Profile(rows, folder),
+        read=rows.whole,
         roles=roles,
-        performance=_performance(model, table, roles),
-        maturity=_maturity(model, table, roles, known_until),
+        performance=_performance(model, rows.table, roles),
+        maturity=_maturity(model, rows.table, roles, known_until),
     )
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,20 +16,26 @@ import pyarrow.compute as pc
 
 from monitor import __version__
 from monitor.config import USUAL_NAMES, ModelSection, Roles
-from monitor.errors import DriftdError
+from monitor.config.roles import FeatureKind
+from monitor.errors import ConfigError, DriftdError
 from monitor.measure import (
-    TableSide,
+    Digest,
     column_scores,
+    digest_of,
+    one_by_one,
     performance_scores,
     prediction_kinds,
     quality_scores,
     rate_scores,
     schema_changes,
     segment_scores,
+    text_scores,
 )
+from monitor.observe.calibrate import calibration, outlook
 from monitor.observe.estimate import estimated_scores
 from monitor.observe.reference import Performance, ReferenceData, load_reference, log_roles
 from monitor.observe.rehearse import rehearsal_scores
+from monitor.observe.together import parts_together, problems_together
 from monitor.records import (
     Score,
     ScoreStatus,
@@ -41,7 +48,7 @@ from monitor.records import (
     to_json,
 )
 from monitor.sources.log import Log, with_attributes
-from monitor.sources.sample import sample
+from monitor.sources.rows import Rows
 from monitor.sources.trim import contains
 from monitor.sources.windows import closed_windows, row_windows, spec
 
@@ -57,6 +64,7 @@ class Look:
     model: ModelSection
     as_of: datetime
     stretch: datetime | None
+    profiles: Path | None                # where digests of references are kept
 
     @classmethod
     def read(cls, task: Payload) -> "Look":
@@ -64,23 +72,27 @@ class Look:
             model=ModelSection.model_validate(task["model"]),
             as_of=datetime.fromisoformat(task["as_of"]),
             stretch=_moment(task["stretch"]),
+            profiles=Path(task["profiles"]) if task.get("profiles") else None,
         )
 
     def reference(self) -> ReferenceData:
-        return load_reference(self.model, self.as_of, self.stretch)
+        return load_reference(self.model, self.as_of, self.stretch, self.profiles)
 
 
 def resolve(task: Payload) -> Payload:
     """Find the reference, the columns' parts, task and metric of a model: what `validate` shows."""
     look = Look.read(task)
     reference = look.reference()
+    if problems := list(problems_together(look.model, reference.roles, reference.schema.names)):
+        raise ConfigError(problems)
     judged, log = reference.performance, Log(look.model, reference.roles, look.as_of)
     return {
         "roles": to_json(reference.roles),
         "extra": _extra(look.model, reference, log),
         "task": judged.task if judged else None,
         "metric": judged.metric if judged else None,
-        "reference_rows": len(reference.table),
+        "reference_rows": reference.rows,
+        "false_alarms": outlook(look.model, reference),
         "maturity_seconds": reference.maturity.total_seconds(),
     }
 
@@ -111,7 +123,7 @@ def survey(task: Payload) -> Any:
     fresh = [window for window in _worth_checking(closed, newest) if window not in known]
     found = Survey(
         reference_id=reference.id,
-        reference_rows=len(reference.table),
+        reference_rows=reference.rows,
         stretch=reference.stretch,
         task=judged.task if judged else None,
         metric=judged.metric if judged else None,
@@ -128,10 +140,10 @@ def observe(task: Payload) -> Any:
     look = Look.read(task)
     reference, window = look.reference(), from_json(Window, task["window"])
     log = Log(look.model, reference.roles, look.as_of)
-    table = log.window(window)
-    rows, share = _sampled(look.model, log, table)
-    scores = list(_scores(look, reference, log, table, rows, task))
-    status, reason = _status(look.model, scores, len(table))
+    rows = log.window(window, look.model.window.sample, whole=_needs_rows(look.model, reference, mature=task["mature"]))
+    scores = list(_scores(look, reference, log, rows, task))
+    count = len(rows.table)
+    status, reason = _status(look.model, scores, count)
     first_rows = task["first_rows"]
     snapshot = Snapshot(
         window=window,
@@ -141,10 +153,10 @@ def observe(task: Payload) -> Any:
         model_version=look.model.version,
         config_hash=task["config_hash"],
         code_version=__version__,
-        rows=len(table),
-        labelled=_labelled(table, reference.roles),
-        late=0 if first_rows is None else max(0, len(table) - first_rows),
-        sampled=share,
+        rows=count,
+        labelled=_labelled(rows.table, reference.roles),
+        late=0 if first_rows is None else max(0, count - first_rows),
+        sampled=rows.sampled,
         mature=task["mature"],
         status=status,
         reason=reason,
@@ -196,30 +208,48 @@ def _labelled(table: pa.Table, roles: Roles) -> int:
     return _count(_known(table, roles))
 
 
-def _sampled(model: ModelSection, log: Log, table: pa.Table) -> tuple[pa.Table, float]:
-    if model.window.sample is None:
-        return table, 1.0
-    return sample(table, log.ids(table), model.window.sample)
+def _needs_rows(model: ModelSection, reference: ReferenceData, *, mature: bool) -> bool:
+    """Whether anything looks at several columns of a row at once, so that the window is read whole."""
+    judged, drift = reference.performance, model.drift
+    together = drift.multivariate or drift.embeddings or model.evidently
+    rehearsed = judged is not None and mature and model.rehearsal.enabled
+    estimated = judged is not None and judged.task == "regression" and model.estimation.enabled
+    return bool(together or rehearsed or estimated or "text" in reference.roles.features.values())
 
 
-def _scores(
-    look: Look, reference: ReferenceData, log: Log, table: pa.Table, rows: pa.Table, task: Payload
-) -> Iterator[Score]:
+class WindowSide:
+    """The rows of a window as digests of columns."""
+
+    def __init__(self, window: Rows) -> None:
+        self._window = window
+        self.rows = len(window.sample)
+
+    def column(self, name: str, kind: FeatureKind) -> Digest | None:
+        pieces = self._window.pieces(name)
+        return None if pieces is None else digest_of(pieces, self.rows, kind)
+
+
+def _scores(look: Look, reference: ReferenceData, log: Log, window: Rows, task: Payload) -> Iterator[Score]:
     """Every score of the window; a part that fails yields one failed Score, and the others go on."""
     model, roles, judged = look.model, reference.roles, reference.performance
+    table, rows = window.table, window.sample
     parts: dict[str, Callable[[], Iterable[Score]]] = {
-        "schema_changes": lambda: _schema(model, reference, log, table),
+        "schema_changes": lambda: _schema(model, reference, log, window),
         "quality": lambda: quality_scores(
-            reference.table, table, roles, look.as_of, reference.maturity, _moment(task["newest"])
+            reference.answers, table, roles, look.as_of, reference.maturity, _moment(task["newest"])
         ),
         "drift": lambda: column_scores(
-            TableSide(reference.table), TableSide(rows), roles.features,
-            prediction_kinds(reference.table, roles, judged.task if judged else None),
+            reference.profile, WindowSide(window), one_by_one(roles, model.drift).features,
+            prediction_kinds(reference.answers, roles, judged.task if judged else None),
             model.drift, model.quality, model.window.min_rows,
+            texts=text_scores(reference.table, rows, roles, model.drift, model.window.min_rows)
+            if "text" in roles.features.values() else (),
+            calibration=calibration(model, reference),
         ),
     }
+    parts |= parts_together(reference, rows, model, mature=task["mature"])
     if judged and reference.roles.label in table.column_names:
-        parts["performance"] = lambda: _performance(judged, rows, mature=task["mature"])
+        parts["performance"] = lambda: _performance(judged, rows, look.as_of, mature=task["mature"])
         if model.columns.segments:
             parts["segments"] = lambda: segment_scores(
                 judged.segments, rows, model.columns.segments, provisional=not task["mature"]
@@ -243,28 +273,28 @@ def _scores(
             yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
 
 
-def _schema(model: ModelSection, reference: ReferenceData, log: Log, table: pa.Table) -> list[Score]:
+def _schema(model: ModelSection, reference: ReferenceData, log: Log, window: Rows) -> list[Score]:
     """Types are those of the window's rows; files without a header have no schema to judge."""
     extra, roles = _extra(model, reference, log), reference.roles
-    return [schema_changes(reference.table.schema, table.schema, roles, extra)] if log.schema().names else []
+    return [schema_changes(reference.schema, window.schema, roles, extra)] if log.schema().names else []
 
 
 def _extra(model: ModelSection, reference: ReferenceData, log: Log) -> list[str]:
     """Columns of the log that would be features if the reference had them; none where features are listed."""
     parts = {field: getattr(reference.roles, field) for field in USUAL_NAMES}
-    known = {*reference.table.column_names, *parts.values(), *(model.fairness.columns if model.fairness else ())}
+    known = {*reference.schema.names, *parts.values(), *(model.fairness.columns if model.fairness else ())}
     return [name for name in log.schema().names if model.columns.features is None and name not in known]
 
 
-def _performance(judged: Performance, rows: pa.Table, *, mature: bool) -> list[Score]:
-    return [*performance_scores(judged.beside, rows, judged.metric, provisional=not mature), judged.sd]
+def _performance(judged: Performance, rows: pa.Table, as_of: datetime, *, mature: bool) -> list[Score]:
+    return [*performance_scores(judged.beside, rows, judged.metric, not mature, as_of), judged.sd]
 
 
 def _fairness(model: ModelSection, reference: ReferenceData, rows: pa.Table, *, mature: bool) -> list[Score]:
     """Protected columns that are not in the log are joined for this alone."""
     section, roles = model.fairness, reference.roles
     assert section is not None
-    before, now = (with_attributes(model, table, roles, section.columns) for table in (reference.table, rows))
+    before, now = (with_attributes(model, table, roles, section.columns) for table in (reference.answers, rows))
     return rate_scores(before, now, roles, section, model.window.min_rows, provisional=not mature)
 
 

@@ -51,17 +51,19 @@ class Source(Protocol):
         `timestamp` and the further `moments` come as timestamp[us, UTC]; `timestamp` is always in the result.
         """
 
-    def batches(
-        self,
-        columns: Sequence[str],
-        *,
-        timestamp: str | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-    ) -> "Iterator[pa.Table]":
-        """Yield the same rows in the same order, a part at a time: strings perhaps as dictionaries, times as stored.
+    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "Scan | None":
+        """Return a way to the columns of the same rows one by one; None where rows can only be read whole."""
 
-        Parquet comes a row group at a time, so that a few columns of many rows take little memory.
+
+class Scan(Protocol):
+    """The columns of some rows, a part of the rows at a time, so that a few columns of many rows take little memory."""
+
+    schema: "pa.Schema"
+
+    def parts(self, columns: Sequence[str]) -> "Iterator[pa.Table]":
+        """Yield the rows in the order of `Source.read`: strings perhaps as dictionaries, times as stored.
+
+        Raises SourceError where they cannot be read, or were written meanwhile.
         """
 
 

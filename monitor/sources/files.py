@@ -56,7 +56,7 @@ class Format(Protocol):
 
 
 @runtime_checkable
-class Columnar(Protocol):
+class Columnar(Format, Protocol):
     """A format that reads single columns of single row groups."""
 
     def holds_rows(self, path: Path, bounds: Bounds) -> bool: ...
@@ -116,29 +116,10 @@ class FileSource:
         return pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                 or [schema.empty_table()])
 
-    def batches(
-        self,
-        columns: Sequence[str],
-        *,
-        timestamp: str | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-    ) -> Iterator[pa.Table]:
-        if isinstance(self._format, Columnar):
-            yield from self._scan(self._format, columns, Bounds(timestamp, start, end))
-        else:                                    # text is read whole
-            yield self.read(columns, timestamp=timestamp, start=start, end=end)
-
-    def _scan(self, format: Columnar, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
-        before = {path: Stamp.of(path) for path in self._files()}
-        filled = [path for path in before if format.holds_rows(path, bounds)]
-        schemas = {str(path): self._format.schema(path) for path in filled}
-        kinds = {field.name: field.type for field in _common(schemas, schemas)}
-        for path in filled:
-            for part in format.scan(path, columns, bounds):
-                yield _level(part, kinds)
-            if Stamp.of(path) != before[path]:
-                raise _written(path)
+    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "FileScan | None":
+        if not isinstance(self._format, Columnar):
+            return None
+        return FileScan(self._format, self._files(), Bounds(timestamp, start, end))
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         for name in times:                       # the timestamp first: other columns only for the rows wanted
@@ -210,16 +191,37 @@ class FileSource:
         return _finished(file) and kind is not None and (self._section.format in (None, kind))
 
 
-def _level(part: pa.Table, kinds: dict[str, pa.DataType]) -> pa.Table:
-    """The part in plain types, numbers as wide as in any file; strings may stay dictionaries."""
-    coded = [f.name for f in part.schema if pa.types.is_dictionary(f.type) and kinds[f.name] == f.type.value_type]
-    plain = tidy(part.drop_columns(coded))
-    for name in coded:
-        plain = plain.append_column(name, part[name])
-    for place, field in enumerate(plain.schema):
-        if field.name not in coded and field.type != kinds[field.name]:
-            plain = plain.set_column(place, field.name, plain[field.name].cast(kinds[field.name], safe=False))
-    return plain
+class FileScan:
+    """The columns of the rows within the bounds, a row group at a time."""
+
+    def __init__(self, format: Columnar, files: list[Path], bounds: Bounds) -> None:
+        self._format, self._bounds = format, bounds
+        self._stamps = {path: Stamp.of(path) for path in files}
+        self._filled = [path for path in files if format.holds_rows(path, bounds)]
+        schemas = {str(path): format.schema(path) for path in files}
+        self.schema = _common(schemas, [str(path) for path in self._filled])
+
+    def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        for path in self._filled:
+            for part in self._format.scan(path, columns, self._bounds):
+                yield self._level(part, columns)
+            if Stamp.of(path) != self._stamps[path]:
+                raise _written(path)
+
+    def _level(self, part: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """The columns in the types they have in all files; strings may stay dictionaries."""
+        coded = [f.name for f in part.schema if f.type == pa.dictionary(pa.int32(), pa.string())]
+        plain = tidy(part.drop_columns(coded))
+
+        def column(name: str) -> pa.ChunkedArray:
+            kind = self.schema.field(name).type
+            if name in coded and pa.types.is_string(kind):
+                return part[name]
+            if name in part.column_names or name in plain.column_names:
+                return (part if name in coded else plain)[name].cast(kind, safe=False)
+            return pa.chunked_array([pa.nulls(len(part), kind)])
+
+        return pa.table({name: column(name) for name in columns})
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.config.model import ModelSection
 from monitor.config.roles import Facts, Roles
 from monitor.records import Window
-from monitor.sources import Source, open_source
+from monitor.sources import Scan, Source, open_source
 from monitor.sources.ids import row_ids
 from monitor.sources.labels import join_labels
+from monitor.sources.rows import Mask, Rows, picked
+from monitor.sources.sample import sample
 from monitor.sources.trim import RowKeys, contains
 from monitor.sources.types import is_number
 
@@ -54,10 +57,20 @@ class Log:
         table = read_rows(self._model, self._source, self.roles, start, last, columns, as_of=self._as_of)
         return mask_labels(table, self.roles, self._as_of, self._model.label_delay)
 
-    def window(self, window: Window) -> pa.Table:
-        """All columns of the rows of one window."""
-        table = self.rows(window.start, window.end)
-        return table.filter(contains(table, self.roles.timestamp, self.ids(table), window))
+    def window(self, window: Window, most: int | None = None, *, whole: bool = False) -> Rows:
+        """The rows of one window, and a sample of at most `most` of them; all columns in memory if `whole`, else
+        those that identify and judge them."""
+        last = min(window.end, self._as_of)
+        by_hash = self.roles.id is None and (window.start_id or window.end_id or most)
+        table, keep, scan = _gather(
+            self._model, self._source, self.roles, window.start, last, self._as_of, whole=bool(whole or by_hash)
+        )
+        table = mask_labels(table, self.roles, self._as_of, self._model.label_delay)
+        inside = contains(table, self.roles.timestamp, self.ids(table), window).to_numpy(zero_copy_only=False)
+        keep[keep] = inside
+        table = picked(table, inside)
+        chosen = None if most is None else sample(self.ids(table), most)
+        return Rows(table, keep, chosen, scan, self._model.window.memory_mb)
 
     def keys(self, start: datetime | None) -> pa.Table:
         """Time, label and what the id needs of every row from `start` on: enough to cut windows and to count."""
@@ -87,6 +100,31 @@ class Log:
         return table.filter(pc.less(table[self.roles.timestamp], pa.scalar(moment, utc)))
 
 
+def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:
+    """The rows of a reference that has a place of its own."""
+    table, keep, scan = _gather(model, source, roles, None, None, None, whole=False)
+    return Rows(table, keep, None, scan, model.window.memory_mb)
+
+
+def _gather(
+    model: ModelSection, source: Source, roles: Roles, start: datetime | None, end: datetime | None,
+    as_of: datetime | None, *, whole: bool,
+) -> tuple[pa.Table, Mask, Scan | None]:
+    """Read rows, each once and with its label; with a scan for the other columns where not all are read, and which of
+    the scan's rows these are."""
+    scan = None if whole else source.scan(roles.timestamp, start, end)
+    raw = _read(source, roles, start, end, _answers(model, roles) if scan else None)
+    keep = once_each(raw, roles)
+    return _with_labels(model, picked(raw, keep), roles, None, as_of), keep, scan
+
+
+def _answers(model: ModelSection, roles: Roles) -> set[str]:
+    """The columns that say which row it is, whose it is, and how the model did."""
+    said = (roles.prediction, roles.probability, roles.label, roles.label_timestamp)
+    whose = (*model.columns.segments, *(model.fairness.columns if model.fairness else ()))
+    return {name for name in (roles.id, *said, *whose) if name}
+
+
 def read_rows(
     model: ModelSection,
     source: Source,
@@ -100,17 +138,28 @@ def read_rows(
 
     Of labels that live apart the newest known at `as_of` is joined: a later correction must not hide it.
     """
+    table = _read(source, roles, start, end, columns)
+    return _with_labels(model, picked(table, once_each(table, roles)), roles, columns, as_of)
+
+
+def _read(
+    source: Source, roles: Roles, start: datetime | None, end: datetime | None, columns: set[str] | None
+) -> pa.Table:
     there = set(source.schema().names)
     wanted = None if columns is None else sorted((columns | {roles.timestamp}) & there)
     when = roles.label_timestamp
     moments = [when] if when and when in there and (wanted is None or when in wanted) else []
-    table = source.read(wanted, timestamp=roles.timestamp, start=start, end=end, moments=moments)
-    if roles.id and roles.id in table.column_names:
-        table = drop_repeated(table, roles)
+    return source.read(wanted, timestamp=roles.timestamp, start=start, end=end, moments=moments)
+
+
+def _with_labels(
+    model: ModelSection, table: pa.Table, roles: Roles, columns: set[str] | None, as_of: datetime | None
+) -> pa.Table:
     if model.labels is None or roles.label is None or roles.id is None:
         return table
     if roles.label in table.column_names or (columns is not None and roles.label not in columns):
         return table
+    when = roles.label_timestamp
     apart = open_source(model.labels, model.timezone)
     names = [roles.id, roles.label, *([when] if when else [])]
     labels = apart.read(names, moments=names[2:])
@@ -133,12 +182,17 @@ def with_attributes(model: ModelSection, table: pa.Table, roles: Roles, names: S
     return table
 
 
-def drop_repeated(table: pa.Table, roles: Roles) -> pa.Table:
-    """Keep the last of rows with the same id and time: what at-least-once logging writes twice. Order stays."""
-    places = pa.array(range(len(table)), pa.int64())
+def once_each(table: pa.Table, roles: Roles) -> Mask:
+    """Which rows to keep: of those with the same id and time, as at-least-once logging writes them, the last."""
+    keep = np.ones(len(table), np.bool_)
+    if roles.id not in table.column_names or pc.count_distinct(table[roles.id], mode="all").as_py() == len(table):
+        return keep
+    places = pa.array(np.arange(len(table)))
     numbered = pa.table({"id": table[roles.id], "at": table[roles.timestamp], "place": places})
     last = numbered.group_by(["id", "at"], use_threads=False).aggregate([("place", "max")])["place_max"]
-    return table if len(last) == len(table) else table.take(pc.take(last, pc.sort_indices(last)))
+    keep[:] = False
+    keep[last.to_numpy()] = True
+    return keep
 
 
 def mask_labels(table: pa.Table, roles: Roles, as_of: datetime, delay: timedelta) -> pa.Table:
@@ -159,14 +213,6 @@ def known_by(table: pa.Table, roles: Roles, moment: datetime, delay: timedelta) 
     else:
         in_time = pc.less_equal(table[roles.timestamp], pa.scalar(moment - delay, utc))
     return pc.fill_null(pc.and_(there, in_time), False)
-
-
-def label_delays(table: pa.Table, roles: Roles) -> pa.ChunkedArray:
-    """Seconds from each row to its label, of the rows that have both; empty where no label_timestamp is kept."""
-    if roles.label_timestamp is None or roles.label_timestamp not in table.column_names:
-        return pa.chunked_array([], pa.float64())
-    late = pc.subtract(table[roles.label_timestamp], table[roles.timestamp])
-    return pc.divide(late.cast(pa.int64()).cast(pa.float64()), 1e6).drop_null()
 
 
 def facts(table: pa.Table) -> dict[str, Facts]:

@@ -95,15 +95,8 @@ class PostgresSource:
             tables = [within(in_utc(batch, times, self._zone, self.origin), bounds) for batch in batches]
         return pa.concat_tables(tables)
 
-    def batches(
-        self,
-        columns: Sequence[str],
-        *,
-        timestamp: str | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-    ) -> Iterator[pa.Table]:
-        yield self.read(columns, timestamp=timestamp, start=start, end=end)
+    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> None:
+        """Rows are asked for once, whole."""
 
     def _kinds(self, connection: "Connection[Any]") -> dict[str, str]:
         """Return PostgreSQL's type name for each column."""

@@ -35,7 +35,9 @@ def load(case: str) -> tuple[dict[str, Any], pa.Table, pa.Table]:
     return figures, reference, pq.read_table(ORACLE / f"evidently_{case}_current.parquet")
 
 
-def scores_of(figures: dict[str, Any], reference: pa.Table, window: pa.Table, section: DriftSection) -> dict[Any, Score]:
+def scores_of(
+    figures: dict[str, Any], reference: pa.Table, window: pa.Table, section: DriftSection
+) -> dict[Any, Score]:
     """The score of each column, and under None the share of the drifted ones."""
     kinds: dict[str, FeatureKind] = {name: kind for kind in ("numerical", "categorical") for name in figures[kind]}
     sides = TableSide(reference), TableSide(window)

@@ -80,19 +80,15 @@ def test_hashes_of_many_rows_differ() -> None:
 
 def test_a_sample_keeps_the_same_rows_whatever_else_is_there() -> None:
     """A smaller sample lies within a larger one, and a sample of a part is the part of the sample."""
-    table = pa.table({"id": [f"row-{n}" for n in range(20_000)]})
-    ids = table["id"].combine_chunks()
-    large, share = sample(table, ids, 5000)
-    small, _ = sample(table, ids, 1000)
-    half, half_share = sample(table.slice(0, 10_000), ids.slice(0, 10_000), 2600)
-    assert set(small["id"].to_pylist()) < set(large["id"].to_pylist())
-    assert half_share == pytest.approx(share, rel=0.1)
-    first = {f"row-{n}" for n in range(10_000)}
-    assert set(half["id"].to_pylist()) == {name for name in large["id"].to_pylist() if name in first}
-    assert share == large.num_rows / 20_000 <= 0.25
+    ids = pa.array([f"row-{n}" for n in range(20_000)])
+    large, small = sample(ids, 5000), sample(ids, 1000)
+    half = sample(ids.slice(0, 10_000), 2600)
+    assert 0 < small.sum() <= 1000
+    assert small.sum() < large.sum() <= 5000
+    assert not (small & ~large).any()
+    assert half.tolist() == large[:10_000].tolist()
 
 
 def test_a_sample_of_few_rows_is_all_of_them() -> None:
     """No sampling where none is needed."""
-    table = pa.table({"id": ["a"]})
-    assert sample(table, table["id"].combine_chunks(), 1) == (table, 1.0)
+    assert sample(pa.array(["a"]), 1).tolist() == [True]

@@ -1,0 +1,124 @@
+"""Rows of a log or a reference: a few columns in memory, the others read when they are asked for."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from monitor.errors import SourceError
+from monitor.sources import Scan
+
+Mask = npt.NDArray[np.bool_]
+
+_VALUE = 8      # bytes
+
+
+class Rows:
+    """`table`: every row, with the columns that are in memory. Other columns come from the scan as they are asked
+    for, several at once where they fit in `memory_mb`, else a row group at a time.
+
+    `keep` says which of the scan's rows these are, `chosen` which of them are the sample.
+    """
+
+    def __init__(
+        self, table: pa.Table, keep: Mask, chosen: Mask | None, scan: Scan | None, memory_mb: int
+    ) -> None:
+        self.table = table
+        self._keep = keep
+        self._chosen = chosen
+        self._scan = scan
+        self._memory = memory_mb << 20
+        apart = [name for name in scan.schema.names if name not in table.column_names] if scan else []
+        self._apart = {name: place for place, name in enumerate(apart)}
+        self._batch: dict[str, list[pa.Array]] = {}
+
+    @cached_property
+    def sample(self) -> pa.Table:
+        """The rows that drift and performance are measured on: all of them unless only a sample is wanted."""
+        return self.table if self._chosen is None else picked(self.table, self._chosen)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Every column with the type it has in these rows."""
+        apart = [self._scan.schema.field(name) for name in self._apart] if self._scan else []
+        return pa.schema([*self.table.schema, *apart])
+
+    @property
+    def sampled(self) -> float:
+        """The share of the rows that is in the sample."""
+        return len(self.sample) / len(self.table) if len(self.table) else 1.0
+
+    def pieces(self, name: str) -> Iterable[pa.Array] | None:
+        """The sample's values of a column, to be gone through again and again; None where there is no such column.
+
+        A list is in memory; anything else is read anew each time. Raises SourceError, then or later.
+        """
+        if name in self.table.column_names:
+            return list(self.sample[name].chunks)
+        if name not in self._apart:
+            return None
+        at_once = self._memory // (_VALUE * max(1, len(self._keep)))
+        if not at_once:
+            return _Column(self, name)
+        if name not in self._batch:
+            names = list(self._apart)[self._apart[name] :][:at_once]
+            parts = list(self.parts(names))
+            self._batch = {one: [piece for part in parts for piece in part[one].chunks] for one in names}
+        return self._batch[name]
+
+    def whole(self) -> pa.Table:
+        """The sample with all its columns; takes memory for all of them."""
+        if not self._apart:
+            return self.sample
+        apart = pa.concat_tables(map(_plain, self.parts(list(self._apart))))
+        both = self.sample
+        for name in self._apart:
+            both = both.append_column(name, apart[name])
+        return both
+
+    def parts(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Read columns of the sample, part by part. Raises SourceError where the log has changed meanwhile."""
+        assert self._scan
+        keep = self._sampled_places
+        at = 0
+        for part in self._scan.parts(names):
+            inside = keep[at : at + len(part)]
+            at += len(part)
+            if len(inside) < len(part):
+                break
+            yield picked(part, inside)
+        if at != len(keep):
+            raise SourceError("the log was written while it was read; write to a name ending in .tmp, then rename")
+
+    @cached_property
+    def _sampled_places(self) -> Mask:
+        if self._chosen is None:
+            return self._keep
+        keep = self._keep.copy()
+        keep[keep] = self._chosen
+        return keep
+
+
+class _Column:
+    """A column too large for memory: read anew each time."""
+
+    def __init__(self, rows: Rows, name: str) -> None:
+        self._rows, self._name = rows, name
+
+    def __iter__(self) -> Iterator[pa.Array]:
+        for part in self._rows.parts([self._name]):
+            yield from part[self._name].chunks
+
+
+def _plain(part: pa.Table) -> pa.Table:
+    """Dictionaries, of which each part has its own, as the strings they stand for."""
+    return part.cast(pa.schema([
+        (f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in part.schema
+    ]))
+
+
+def picked(table: pa.Table, keep: Mask) -> pa.Table:
+    """Return the rows kept; the table itself where all of them are."""
+    return table if keep.all() else table.filter(pa.array(keep))
