@@ -3,7 +3,7 @@
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,18 +12,14 @@ from benchmarks.rows import Row, Section
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "benchmarks.md"
-Measured = Mapping[str, tuple[Section, Sequence[Row]]]
 
 
-def write(measured: Measured) -> None:
-    """Put the tables, the machine and the pictures of a run into docs/. Raises ValueError where a marker is missing."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, (section, rows) in measured.items():
-        text = _between(text, name, markdown(*section.table(rows)))
+def write(name: str, section: Section, rows: Sequence[Row]) -> None:
+    """Put a section's table and picture and the machine into docs/; a section without a place there is left out."""
+    text = _between(PAGE.read_text(encoding="utf-8"), name, markdown(*section.table(rows)))
     PAGE.write_text(_between(text, "machine", machine()), encoding="utf-8")
-    for name, draw in pictures.DRAWN.items():
-        if name in measured:
-            (DOCS / "pictures" / f"{name}.svg").write_text(draw(measured[name][1]), encoding="utf-8")
+    if name in pictures.DRAWN:
+        (DOCS / "pictures" / f"{name}.svg").write_text(pictures.DRAWN[name](rows), encoding="utf-8")
 
 
 def markdown(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
@@ -46,7 +42,4 @@ def _processor() -> str:
 
 
 def _between(text: str, name: str, put: str) -> str:
-    marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if not marked.search(text):
-        raise ValueError(f"{PAGE.name} has no place for {name}, expected <!-- {name} --> and, below it, <!-- end -->")
-    return marked.sub(lambda found: f"{found[1]}{put}\n{found[2]}", text)
+    return re.sub(rf"(?s)(<!-- {name} -->\n).*?(<!-- end -->)", lambda found: f"{found[1]}{put}\n{found[2]}", text)

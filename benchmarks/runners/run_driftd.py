@@ -21,16 +21,22 @@ PAIRS = {       # work -> methods of numbers, methods of strings
 }
 
 
+QUALITY = ("one pass", "seven exact")     # missing values, ranges and unseen categories too
+
+
 def prepare(spec: Spec) -> dict[str, Work]:
     kept = ours.keep(Path(spec.reference), spec.numbers, spec.words)
 
-    def work(numbers: list[str], words: list[str]) -> Work:
+    def work(name: str) -> Work:
+        numbers, words = PAIRS[name]
+        methods: ours.Methods = {"numerical": numbers, "categorical": words}
+
         def measure(file: str) -> Values:
-            return ours.measure(Path(file), kept, numbers, words)
+            return ours.measure(Path(file), kept, methods, quality=name in QUALITY)
 
         return Work(lambda file: file, measure)       # reading is part of measuring: columns come one by one
 
-    return {name: work(*methods) for name, methods in PAIRS.items()}
+    return {name: work(name) for name in PAIRS}
 
 
 serve(prepare)
