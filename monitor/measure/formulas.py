@@ -123,10 +123,16 @@ def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
     )
 
 
-def _of_chances(name: str, **options: Any) -> Callable[[Answers], float]:
-    return lambda given: float(
-        getattr(_sklearn(), name)(given.truth, given.chance, sample_weight=given.weight, **options)
-    )
+def _of_chances(name: str) -> Callable[[Answers], float]:
+    return lambda given: float(getattr(_sklearn(), name)(given.truth, given.chance, sample_weight=given.weight))
+
+
+def _of_losses(name: str) -> Callable[[Answers], float]:
+    def value(given: Answers) -> float:
+        assert given.chance is not None
+        return float(np.average(losses(name, given.truth, given.chance), weights=given.weight))
+
+    return value
 
 
 def _sklearn() -> ModuleType:
@@ -145,8 +151,8 @@ _VALUES: dict[str, Callable[[Answers], float]] = {
     "specificity": _specificity,
     "roc_auc": _of_chances("roc_auc_score"),
     "average_precision": _of_chances("average_precision_score"),
-    "log_loss": _of_chances("log_loss", labels=[0, 1]),
-    "brier": _of_chances("brier_score_loss", pos_label=1),
+    "log_loss": _of_losses("log_loss"),
+    "brier": _of_losses("brier"),
     "mae": _plain("mean_absolute_error"),
     "rmse": _plain("root_mean_squared_error"),
     "r2": _plain("r2_score"),
@@ -172,10 +178,18 @@ def _of_probabilities(metric: str, truth: Numbers, chance: Floats) -> Interval |
     if metric == "average_precision":
         area = float(_sklearn().average_precision_score(truth, chance))
         return intervals.average_precision(area, int(np.sum(truth)))
+    return intervals.mean(losses(metric, truth, chance))
+
+
+def losses(metric: str, truth: Numbers, chance: Floats) -> Floats:
+    """Return what each row adds to the mean that is the `log_loss` or `brier` score."""
+    found: Floats
     if metric == "brier":
-        return intervals.mean((chance - truth) ** 2)
-    tiny = np.finfo(np.float64).eps        # as scikit-learn clips
-    return intervals.mean(-np.log(np.clip(np.where(truth == 1, chance, 1 - chance), tiny, 1 - tiny)))
+        found = (chance - truth) ** 2
+    else:
+        tiny = np.finfo(np.float64).eps        # as scikit-learn clips
+        found = -np.log(np.clip(np.where(truth == 1, chance, 1 - chance), tiny, 1 - tiny))
+    return found
 
 
 def _matrix(given: Answers) -> Numbers:

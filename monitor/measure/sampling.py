@@ -8,7 +8,7 @@ import numpy as np
 from monitor.measure.answers import Answers
 from monitor.measure.columns import Floats
 from monitor.measure.dle import LOSSES
-from monitor.measure.formulas import value_of
+from monitor.measure.formulas import losses, value_of
 from monitor.measure.intervals import placements
 
 
@@ -52,16 +52,12 @@ def _of_balanced_accuracy(known: Answers) -> float:
     return float(np.hypot(_ERRORS["recall"](known), _ERRORS["specificity"](known))) / 2
 
 
-def _of_log_loss(known: Answers) -> float:
-    assert known.chance is not None
-    tiny = np.finfo(np.float64).eps
-    right = np.where(known.truth == 1, known.chance, 1 - known.chance)
-    return _per_row(-np.log(np.clip(right, tiny, 1 - tiny)), len(known))
+def _of_chances(name: str) -> Callable[[Answers], float]:
+    def error(known: Answers) -> float:
+        assert known.chance is not None
+        return _per_row(losses(name, known.truth, known.chance), len(known))
 
-
-def _of_brier(known: Answers) -> float:
-    assert known.chance is not None
-    return _per_row((known.chance - known.truth) ** 2, len(known))
+    return error
 
 
 def _of_loss(name: str) -> Callable[[Answers], float]:
@@ -87,8 +83,8 @@ _ERRORS: dict[str, Callable[[Answers], float]] = {
     "f1": _of_f1,
     "roc_auc": _of_roc_auc,
     "average_precision": _of_average_precision,
-    "log_loss": _of_log_loss,
-    "brier": _of_brier,
+    "log_loss": _of_chances("log_loss"),
+    "brier": _of_chances("brier"),
     "mae": _of_loss("mae"),
     "rmse": _of_rmse,
     "mape": _of_loss("mape"),
