@@ -5,6 +5,9 @@ from collections.abc import Generator
 
 import pytest
 
+# As in the workers: on a busy machine OpenMP's threads wait for each other so long that fits take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:

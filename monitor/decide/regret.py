@@ -157,11 +157,12 @@ def _awaited(snapshot: Snapshot) -> bool:
 
 
 def _kind(known: Sequence[Snapshot]) -> float:
-    """What of every gain comes from the challenger being of another kind than the model: as much as is certain."""
+    """What of every gain comes from the challenger being of another kind than the model: as much as is certain.
+
+    A challenger that is worse on the reference may only have had fewer rows to learn from: nothing is added for it.
+    """
     gap = _newest(known, "challenger_gap")
-    if gap is None or gap.low is None or gap.high is None:
-        return 0.0
-    return max(gap.low, 0.0) + min(gap.high, 0.0)
+    return 0.0 if gap is None or gap.low is None else max(gap.low, 0.0)
 
 
 def _placebos(history: History, judged: Sequence[Snapshot]) -> list[float]:

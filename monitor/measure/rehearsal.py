@@ -1,6 +1,7 @@
 """The rehearsal: would a small model fitted just before a window have done better than the one in service?"""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from monitor.records import Score, ScoreStatus
 FEWEST_ROWS = 200          # labelled rows to fit on, or ten a feature where that is more
 FEWEST_SCORED = 30         # labelled rows of the window
 MOST_CATEGORIES = 255      # of one column, the most frequent ones; the limit of scikit-learn's bins
+GAP_BLOCKS = 5             # of the reference, each scored by a challenger fitted on the others …
+GAP_ROWS = 10_000          # … the newest labelled rows of it
 MOST_CLASSES = 50          # one tree a class and round: with more a fit costs too much
 
 
@@ -67,6 +70,37 @@ def gains(
     return [
         _gain(name, mine, other, window, roles, task, metric, provisional) for name, other in against.items()
     ]
+
+
+def gap(reference: pa.Table, roles: Roles, task: Task, metric: str) -> Score:
+    """Score a challenger against the model in service on the reference, where both are out of sample: `challenger_gap`.
+
+    What is left between them there is no gain of a retrain but of another kind of model. Blocks in order of time, each
+    scored by a challenger fitted on the others; low and high are Student's 95 % interval of their mean.
+    """
+    score = Score(metric="challenger_gap", method=metric)
+    try:
+        values, rows = _gaps(reference, roles, task, metric)
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=f"on the reference: {error}")
+    from scipy import stats
+
+    middle, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    margin = float(stats.t.ppf(0.975, len(values) - 1)) * spread / len(values) ** 0.5
+    return replace(score, value=middle, low=middle - margin, high=middle + margin, n=rows)
+
+
+def _gaps(reference: pa.Table, roles: Roles, task: Task, metric: str) -> tuple[list[float], int]:
+    """The gap on each block, and how many labelled rows they have together."""
+    if roles.label is None or roles.label not in reference.column_names:
+        raise CannotJudge("there are no labels to fit on")
+    rows = _newest_labelled(reference, roles.label, roles.timestamp, GAP_ROWS).sort_by(roles.timestamp)
+    edges = [len(rows) * at // GAP_BLOCKS for at in range(GAP_BLOCKS + 1)]
+    values = []
+    for low, high in pairwise(edges):
+        others = fit(pa.concat_tables([rows.slice(0, low), rows.slice(high)]), roles, task, metric, GAP_ROWS)
+        values.append(_compared(others, None, rows.slice(low, high - low), roles, task, metric)[0])
+    return values, len(rows)
 
 
 def rehearse(
@@ -162,15 +196,22 @@ def _gain(
     metric: str,
     provisional: bool,
 ) -> Score:
-    """Compare the challenger with `other`, or with the model in service where that is None."""
     score = Score(metric=name, method=metric, provisional=provisional)
     try:
-        served = _served(window, roles, task, metric, challenger)
-        ours = value_of(metric, _said(challenger, window, served))
-        theirs = value_of(metric, served if other is None else _said(other, window, served))
+        value, rows = _compared(challenger, other, window, roles, task, metric)
     except CannotJudge as error:
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
-    return replace(score, value=better_by(metric, ours, theirs), n=len(served))
+    return replace(score, value=value, n=rows)
+
+
+def _compared(
+    challenger: Challenger, other: Challenger | None, window: pa.Table, roles: Roles, task: Task, metric: str
+) -> tuple[float, int]:
+    """Compare the challenger with `other`, or with the model in service where that is None; on how many rows."""
+    served = _served(window, roles, task, metric, challenger)
+    ours = value_of(metric, _said(challenger, window, served))
+    theirs = value_of(metric, served if other is None else _said(other, window, served))
+    return better_by(metric, ours, theirs), len(served)
 
 
 def _served(window: pa.Table, roles: Roles, task: Task, metric: str, fitted: Challenger) -> Answers:

@@ -7,13 +7,14 @@ import pyarrow as pa
 
 from monitor.config import ModelSection
 from monitor.errors import CannotJudge
-from monitor.measure import Challenger, fit, gains
+from monitor.measure import Challenger, fit, gains, gap
 from monitor.observe.reference import Performance, ReferenceData
 from monitor.records import Score, Window
 from monitor.sources.log import Log, known_by
 
 KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
 _fitted: OrderedDict[tuple[str, str, datetime], Challenger] = OrderedDict()
+_gaps: OrderedDict[tuple[str, str], Score] = OrderedDict()
 
 
 def rehearsal_scores(
@@ -25,10 +26,24 @@ def rehearsal_scores(
     window: Window,
     earlier: datetime | None,
 ) -> list[Score]:
-    """Score the challengers fitted at the window's start, and at `earlier`, on the window's labelled rows."""
+    """Score the challengers fitted at the window's start, and at `earlier`, on the window's labelled rows.
+
+    With them comes what a challenger gains by its kind alone, on the reference.
+    """
     challenger = _challenger(model, reference, judged, log, window.start)
     placebo = _challenger(model, reference, judged, log, earlier) if earlier else None
-    return gains(challenger, placebo, rows, reference.roles, judged.task, judged.metric)
+    found = gains(challenger, placebo, rows, reference.roles, judged.task, judged.metric)
+    return [*found, _gap(model, reference, judged)]
+
+
+def _gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> Score:
+    """Once per reference."""
+    key = (model.model_dump_json(), reference.id)
+    if key not in _gaps:
+        _gaps[key] = gap(reference.table, reference.roles, judged.task, judged.metric)
+        while len(_gaps) > KEPT:
+            _gaps.popitem(last=False)
+    return _gaps[key]
 
 
 def _challenger(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from monitor.config.roles import Roles
-from monitor.measure import fit, gains, rehearse
+from monitor.measure import fit, gains, gap, rehearse
 from monitor.records import Score
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -133,3 +133,31 @@ def test_the_first_window_has_no_placebo() -> None:
     found = by_metric(rehearse(table(500), None, table(100, seed=1), ROLES, "regression", "rmse", 5000))
     assert found["challenger_gain"].status == "ok"
     assert found["challenger_placebo"].reason == "there is no challenger of the window before yet"
+
+
+def test_the_gap_in_kind_is_what_the_challenger_gains_on_the_reference() -> None:
+    """The model in service knows no words and never will: what a challenger gains by them there is certain."""
+    found = gap(table(3000), ROLES, "regression", "rmse")
+    offset = np.sqrt(0.3**2 + 0.5**2)                  # the model says 2·x + 0.5, the word adds 0 or 1
+    assert found.value == pytest.approx(offset - 0.31, abs=0.05)
+    assert 0 < (found.low or 0) < (found.value or 0) < (found.high or 0)
+    assert (found.metric, found.method, found.n) == ("challenger_gap", "rmse", 3000)
+
+
+def test_models_of_one_kind_have_no_certain_gap() -> None:
+    """Where the model in service is a challenger fitted on other rows, the interval holds nothing of note."""
+    rows, twin = table(2000), fit(table(2000, seed=1), ROLES, "regression", "rmse", 5000)
+    matrix = np.column_stack([rows["x"].to_numpy(), np.zeros(2000)])
+    places = (twin.categories or {})["word"]
+    matrix[:, twin.features.index("word")] = [places[word] for word in rows["word"].to_pylist()]
+    served = rows.set_column(rows.column_names.index("prediction"), "prediction", pa.array(twin.model.predict(matrix)))
+    found = gap(served, ROLES, "regression", "rmse")
+    assert abs(found.value or 9) < 0.03
+    assert (found.low or 0) < 0.02
+
+
+def test_a_reference_with_few_labels_has_no_gap_and_says_why() -> None:
+    """The score is insufficient, with its reason."""
+    found = gap(table(150), ROLES, "regression", "rmse")
+    assert found.value is None
+    assert "on the reference: 120 labelled rows before the window, a challenger needs 200" in (found.reason or "")
