@@ -218,7 +218,7 @@ def test_every_metric_is_documented_with_its_type(metrics):
 def test_promtool_finds_nothing_to_mend(metrics):
     """`promtool check metrics` is silent about names, types and help texts of ours."""
     ours = metrics.render()[0]
-    done = subprocess.run(["promtool", "check", "metrics"], input=ours, capture_output=True, timeout=30)
+    done = subprocess.run(["promtool", "check", "metrics"], input=ours, capture_output=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 

