@@ -41,7 +41,7 @@ def _row(name: str, policy: Policy, draws: int) -> Row:
     low, high = interval(made)
     leads = [lead({key: one for key, one in made.items() if key[0] is stream}) for stream in streams()]
     bare = policy in REGRETS
-    also = {
+    also: dict[str, float | str] = {
         "95 %": f"{low:.2f} to {high:.2f}",
         "lead": f"{np.mean(leads):+.2f}",
         "lowest": f"{min(leads):+.2f}",
