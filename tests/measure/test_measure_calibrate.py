@@ -118,12 +118,12 @@ def test_fresh_windows_keep_the_rate(method: str, size: int, count: int) -> None
     """Of windows drawn like the reference no more than the stated share alarms, over all columns together."""
     chance = np.random.default_rng(3)
     alarms = []
-    for _ in range(60):
+    for _ in range(30):
         references = [chance.normal(size=size * count), chance.lognormal(size=size * count)]
         blocks = [column(reference, size, method) for reference in references]
         level = factor(largest(blocks), RATE, partial(episodes, Persistence(1, 1)))
         assert level is not None
-        for _ in range(5):
+        for _ in range(10):
             window = [chance.normal(size=size), chance.lognormal(size=size)]
             sides = [
                 [NumberDigest([pa.array(side)], len(side)) for side in pair]
