@@ -22,7 +22,7 @@ from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 
 _ALLOWANCE = 0.75   # of σ, taken off every gain: chosen in the closed loop, see docs/decisions.md
 _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
-_ENOUGH_PLACEBOS = 3
+FALSE_RETRAINS = 0.2  # about so many in 52 windows with placebos at the most, were every gain noise, of whatever size
 _NO_SCALE = "the metric's spread over reference windows is not known"
 _NO_SPREAD = "the metric is the same in every reference window, so there is no scale"
 _KEPT = 0.8     # a tenth of each tail is winsorised: sizes above the 80 % quantile count as that
@@ -193,8 +193,8 @@ def _said(snapshot: Snapshot, metric: str) -> Score | None:
 
 
 def _noise(placebos: Sequence[float]) -> float:
-    """Winsorised root mean square; 0 until three placebos are known."""
-    if len(placebos) < _ENOUGH_PLACEBOS:
+    """Winsorised root mean square; 0 while there are none."""
+    if not placebos:
         return 0.0
     sizes = sorted(map(abs, placebos))
     cap = sizes[math.ceil(_KEPT * len(sizes)) - 1]

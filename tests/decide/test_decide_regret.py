@@ -32,10 +32,10 @@ def test_gains_add_up_and_never_fall_below_zero(made):
 
 
 def test_three_quarters_of_the_noise_are_allowed_for(made):
-    """From the third placebo on, so much of their winsorised root mean square is taken off every gain."""
+    """So much of the placebos' winsorised root mean square is taken off every gain."""
     snapshots = [made.snapshot(i, *made.gain(1.0, placebo=p)) for i, p in enumerate((0.4, -0.4, 0.4, 40, 0.4))]
     values = _values(made, snapshots)
-    assert values[:3] == pytest.approx([1.0, 2.0, 3 * 0.7])
+    assert values[:3] == pytest.approx([0.7, 1.4, 2.1])
     assert values[4] == pytest.approx(5 * 0.7)     # the absurd fourth one counts as 0.4
 
 
