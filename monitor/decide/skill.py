@@ -2,7 +2,8 @@
 
 1 − MAE(estimate − realised) / MAE(reference value − realised), over mature disjoint windows: 1 is perfect, 0 is no
 better than always saying the reference's own value, below 0 is worse. The skill score of forecasting (Murphy 1988)
-with the reference's value as the forecast to beat; its interval by the delta method for a ratio of means.
+with the reference's value as the forecast to beat; its interval by the delta method for a ratio of means. A skill
+above 0 alone proves little: on elec2, where it ends at −0.4, it was above 0 for the first 36 weeks.
 """
 
 import math
@@ -17,7 +18,6 @@ from monitor.decide.words import number, several
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 
 FEWEST_WINDOWS = 5
-_Z = 1.959963984540054     # 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Skill:
         """Half the width of the 95 % interval."""
         ratio = fmean(self.missed) / fmean(self.constant)
         apart = [one - ratio * other for one, other in zip(self.missed, self.constant, strict=True)]
-        return _Z * stdev(apart) / (fmean(self.constant) * math.sqrt(len(apart)))
+        return student(len(apart) - 1) * stdev(apart) / (fmean(self.constant) * math.sqrt(len(apart)))
 
     @property
     def proven(self) -> bool:
@@ -55,6 +55,17 @@ class Skill:
         off = f"it was off by {number(fmean(self.missed))}, the reference's own value by {number(fmean(self.constant))}"
         found = f"skill {number(self.value)} ± {number(self.half)} over {windows}: {off}"
         return found if self.proven else f"unvalidated: {found}"
+
+
+def student(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t, to 0.3 % from four degrees of freedom on (Abramowitz and Stegun, 26.7.5)."""
+    z = 1.959963984540054
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / degrees**power for power, term in enumerate(terms, 1))
 
 
 def fold(model: ModelSection, known: Sequence[Snapshot]) -> dict[str, Skill]:

@@ -1,7 +1,9 @@
 """Estimates before the labels: how much they are believed, by what the labels said later."""
 
 import pytest
+from scipy.stats import t
 
+from monitor.decide.skill import student
 from monitor.records import Score
 
 ALERT = {"name": "worse", "metric": "estimated_roc_auc", "below": 0.75}
@@ -40,7 +42,7 @@ def test_fewer_than_five_mature_windows_prove_nothing(made):
 
 
 def test_an_estimate_worse_than_a_constant_is_unvalidated_and_only_alerts(made):
-    """It misses more than the reference's own value would: skill is negative, and the alert says what to think of it."""
+    """It misses more than the reference's own value would: skill is negative, and the alert says so."""
     windows = [estimated(made, at, 0.7, 0.8 + 0.01 * (-1) ** at) for at in range(8)]
     decisions, _ = made.play(made.model(ALERT), windows)
     assert skill(decisions[-1]).value < 0
@@ -77,6 +79,12 @@ def test_only_whole_mature_windows_are_counted(made, given):
     windows = [estimated(made, at, 0.7, 0.7) for at in range(5)] + [estimated(made, 5, 0.9, 0.7, **given)]
     decisions, _ = made.play(made.model(ALERT), windows)
     assert skill(decisions[-1]).n == 5
+
+
+@pytest.mark.parametrize("degrees", [4, 7, 20, 200])
+def test_students_quantile_is_scipys(degrees):
+    """Few windows make a wide interval, as wide as SciPy's quantile says."""
+    assert student(degrees) == pytest.approx(t.ppf(0.975, degrees), rel=3e-3)
 
 
 def test_models_without_estimates_hear_nothing_of_skill(made):
