@@ -31,7 +31,7 @@ _STUBS: dict[Step, Any] = {
     "workflow": "?", "command": ["true"], "pipeline": "", "above": 0, "below": 0, "rise": "1%", "drop": "1%",
     "windows": "1 of 1",
 }
-_WHOLE = (("predictions",), ("labels",), ("attributes",), ("reference",), ("triggers",))
+_WHOLE = (("predictions",), ("labels",), ("attributes",), ("reference",), ("evidently",), ("triggers",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,8 @@ def _drop(data: dict[str, Any], key: Key) -> None:
             _replace(data["models"][name]["triggers"][index], part)
         case ("models", name, "triggers", int(index), *_):
             data["models"][name]["triggers"][index] = {"name": f"?{index}", "metric": "rows", "below": 0}
+        case ("models", name, "evidently", int(index), *_):
+            data["models"][name]["evidently"][index] = {"metric": "RowCount"}
         case ("models", name, "predictions" | "reference" as section, *_):
             data["models"][name][section] = _MODEL[section]
         case ("models", name, "labels" | "attributes" | "fairness" as section, _, *_):

@@ -8,12 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from monitor.config.document import Document
+from monitor.config.evidently import METRICS as EVIDENTLY
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.model import (
     Columns,
     CommandPipeline,
     Config,
     DriftSection,
+    EvidentlySection,
     GithubPipeline,
     ModelSection,
     SourceSection,
@@ -53,9 +55,9 @@ DRIFT = (
 NEVER_LABELLED = "never_labelled_share"
 JUDGED = (*DRIFT, NEVER_LABELLED, *ALL_ESTIMATED)     # have a status of their own: `drifted` goes with them
 METRICS = (
-    *DRIFT, "unseen_words_share", "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
-    "staleness_seconds", "label_coverage", NEVER_LABELLED, *ALL_PERFORMANCE, *RATES, *FAIRNESS, "metric_sd",
-    "challenger_gain", "challenger_placebo", "regret", *ALL_ESTIMATED, "estimate_skill",
+    *DRIFT, "missing_share", "unseen_share", "unseen_words_share", "out_of_range_share", "schema_changes", "rows",
+    "late_rows", "staleness_seconds", "label_coverage", NEVER_LABELLED, *ALL_PERFORMANCE, *RATES, *FAIRNESS,
+    "metric_sd", "challenger_gain", "challenger_gap", "challenger_placebo", "regret", *ALL_ESTIMATED, "estimate_skill",
 )
 METHODS = (
     "psi", "psi_quantile", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
@@ -142,9 +144,10 @@ def _model(model: ModelSection) -> Problems:
     yield from _fairness(model)
     if model.metric is not None:
         yield from _performance(("metric",), model.metric, model.task)
+    yield from _evidently(model.evidently)
     names: dict[str, int] = {}
     for index, trigger in enumerate(model.triggers):
-        yield from _trigger(("triggers", index), trigger, model.task)
+        yield from _trigger(("triggers", index), trigger, model)
         yield from _segment(("triggers", index, "segment"), trigger, model)
         if names.setdefault(trigger.name, index) != index:
             yield ("triggers", index, "name"), f'"{trigger.name}" is there already, expected each name once'
@@ -252,6 +255,8 @@ def _may_come(path: Path) -> bool:
 def _drift(drift: DriftSection) -> Problems:
     yield from _method(("drift", "method"), drift.method, (*METHODS, "auto"))
     yield from _threshold(("drift", "threshold"), drift.threshold)
+    if not drift.false_alarms.count or not drift.false_alarms.span:
+        yield ("drift", "false_alarms"), f'"{drift.false_alarms}" is no rate to keep, expected such as "1 per 90d"'
     for name, column in drift.columns.items():
         yield from _method(("drift", "columns", name, "method"), column.method, (*METHODS, "auto"))
         yield from _threshold(("drift", "columns", name, "threshold"), column.threshold)
@@ -265,7 +270,7 @@ def _method(key: Key, method: str | None, known: tuple[str, ...]) -> Problems:
 
 def _threshold(key: Key, threshold: float | str | None) -> Problems:
     if isinstance(threshold, float) and not 0 < threshold < float("inf"):
-        yield key, f'expected a number > 0 or "evidently", got {threshold:g}'
+        yield key, f'expected a number > 0, "calibrated" or "evidently", got {threshold:g}'
 
 
 def _performance(key: Key, metric: str, task: Task | None) -> Problems:
@@ -276,11 +281,26 @@ def _performance(key: Key, metric: str, task: Task | None) -> Problems:
         yield key, f'"{metric}" is no metric {of}{near}'
 
 
-def _trigger(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
+def _evidently(sections: tuple[EvidentlySection, ...]) -> Problems:
+    for index, one in enumerate(sections):
+        if one.metric not in EVIDENTLY:
+            near = did_you_mean(one.metric, EVIDENTLY) or ", expected one of " + ", ".join(EVIDENTLY)
+            yield ("evidently", index, "metric"), f'Evidently has no metric "{one.metric}"{near}'
+        elif one in sections[:index]:
+            yield ("evidently", index, "metric"), f'"{one.metric}" with these options is there already'
+
+
+def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
+    task = model.task
     if trigger.name in BUILT_IN:
         yield (*key, "name"), f'"{trigger.name}" is the name of a built-in trigger, expected another'
-    yield from _method((*key, "method"), trigger.method, METHODS)
-    if trigger.metric in METHODS:
+    if trigger.metric not in EVIDENTLY:
+        yield from _method((*key, "method"), trigger.method, METHODS)
+    if trigger.metric in EVIDENTLY:
+        if trigger.metric not in {one.metric for one in model.evidently}:
+            wanted = f"a table [[models.{model.name}.evidently]] that measures it"
+            yield (*key, "metric"), f'"{trigger.metric}" is a metric of Evidently, expected {wanted}'
+    elif trigger.metric in METHODS:
         wanted = f'metric = "drift" and method = "{trigger.metric}"'
         yield (*key, "metric"), f'"{trigger.metric}" is a drift method, expected {wanted}'
     elif trigger.metric not in METRICS:
@@ -290,7 +310,7 @@ def _trigger(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
         yield from _performance((*key, "metric"), trigger.metric, task)
     elif trigger.metric in ALL_ESTIMATED:
         yield from _estimated(key, trigger, task)
-    if trigger.drifted and trigger.metric in METRICS and trigger.metric not in JUDGED:
+    if trigger.drifted and trigger.metric in (*METRICS, *EVIDENTLY) and trigger.metric not in JUDGED:
         shown = ", ".join((*DRIFT, NEVER_LABELLED, f"{ESTIMATED}…"))
         yield (*key, "drifted"), f"goes with {shown}, expected above, below, rise or drop"
     for name in ("above", "below"):
