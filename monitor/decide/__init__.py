@@ -6,11 +6,13 @@ from monitor.decide.explain import explain
 from monitor.decide.guards import GUARDS
 from monitor.decide.history import History, remembered
 from monitor.decide.messages import note_source, standing
+from monitor.decide.regret import FALSE_RETRAINS
 from monitor.decide.replay import episodes, replay
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 
 __all__ = [
     "BROKEN_DATA",
+    "FALSE_RETRAINS",
     "GUARDS",
     "PERSON",
     "SOURCE",

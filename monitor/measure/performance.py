@@ -101,7 +101,8 @@ def metric_sd(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str)
     """Return the standard deviation (ddof 1) of the metric from block to block of the reference.
 
     A block counts when the metric is defined on it and it has at least half the median block's labelled rows.
-    With fewer than three such blocks it is the spread over 200 resamples of a block's size instead.
+    With fewer than three such blocks it is the spread over 200 resamples of a block's size instead. Low and high are
+    the 95 % interval of a normal metric's sd (chi-square); None for resamples, which are no windows.
     """
     score = Score(metric="metric_sd", method=metric)
     try:
@@ -116,7 +117,16 @@ def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
     if not blocks:
         raise CannotJudge("the reference has no labelled rows")
     values, reason = block_values(blocks, metric)
-    return replace(score, n=sum(map(len, blocks)), value=float(np.std(values, ddof=1)), reason=reason)
+    sd = float(np.std(values, ddof=1))
+    low, high = (None, None) if reason else _sd_interval(sd, len(values))
+    return replace(score, n=sum(map(len, blocks)), value=sd, low=low, high=high, reason=reason)
+
+
+def _sd_interval(sd: float, count: int) -> tuple[float, float]:
+    from scipy import stats
+
+    least, most = stats.chi2.ppf((0.025, 0.975), count - 1)
+    return float(sd * np.sqrt((count - 1) / most)), float(sd * np.sqrt((count - 1) / least))
 
 
 def block_values(blocks: Sequence[Answers], metric: str) -> tuple[Floats, str | None]:

@@ -21,7 +21,7 @@ from monitor.config import ModelSection
 from monitor.config.model import TriggerSection
 from monitor.config.rules import DRIFT
 from monitor.config.values import Persistence
-from monitor.decide import episodes, replay
+from monitor.decide import FALSE_RETRAINS, episodes, replay
 from monitor.errors import CannotJudge
 from monitor.measure import columns, prediction_kinds
 from monitor.measure.binned import ordered
@@ -174,6 +174,8 @@ def outlook(model: ModelSection, reference: ReferenceData) -> list[str]:
     divided = division(model, reference)
     found = calibrate(model, divided) if _asked(model) else UNCALIBRATED
     told = {one.trigger: _words(one) for one in alarms(model, divided, found)} if divided.windows else {}
+    noise = f"at most about {FALSE_RETRAINS * (YEAR / divided.pace) / 52:.2g} a year, were every gain noise"
+    told |= {trigger.name: noise for trigger in model.triggers if trigger.metric == "regret"}
     lines = [
         f"{trigger.name}: {told.get(trigger.name, 'not told by the reference alone')}" for trigger in model.triggers
     ]

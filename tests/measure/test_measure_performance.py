@@ -208,6 +208,17 @@ def test_the_spread_of_the_metric_over_blocks() -> None:
     assert (score.metric, score.method, score.n) == ("metric_sd", "roc_auc", 1520)
 
 
+def test_the_interval_of_the_spread_holds_the_true_one() -> None:
+    """Of many references of six blocks, about 95 % have an interval that holds the spread of all blocks."""
+    every = metric_sd([binary(200, seed) for seed in range(600)], CLASSES, "binary", "accuracy").value
+    scores = [
+        metric_sd([binary(200, seed) for seed in range(first, first + 6)], CLASSES, "binary", "accuracy")
+        for first in range(0, 600, 6)
+    ]
+    held = [(score.low or 0) < (every or 0) < (score.high or 0) for score in scores]
+    assert 0.88 <= np.mean(held) <= 1
+
+
 def test_the_spread_from_too_few_blocks_is_resampled() -> None:
     """One block alone is resampled, which gives about the same spread, and says so."""
     many = metric_sd([binary(500, seed) for seed in range(60)], CLASSES, "binary", "accuracy")
