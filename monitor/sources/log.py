@@ -66,7 +66,8 @@ class Log:
             self._model, self._source, self.roles, window.start, last, self._as_of, whole=bool(whole or by_hash)
         )
         table = mask_labels(table, self.roles, self._as_of, self._model.label_delay)
-        inside = contains(table, self.roles.timestamp, self.ids(table), window).to_numpy(zero_copy_only=False)
+        ids = self.ids(table) if window.start_id or window.end_id else None
+        inside = contains(table, self.roles.timestamp, ids, window).to_numpy(zero_copy_only=False)
         keep[keep] = inside
         table = picked(table, inside)
         chosen = None if most is None else sample(self.ids(table), most)

@@ -33,8 +33,8 @@ class RowKeys(Sequence[Key]):
         return self._keys["at"][place].as_py(), self._keys["id"][place].as_py()
 
 
-def contains(table: pa.Table, timestamp: str, ids: pa.Array, window: Window) -> pa.Array:
-    """Tell for each row whether (start, start_id) ≤ (timestamp, id) < (end, end_id)."""
+def contains(table: pa.Table, timestamp: str, ids: pa.Array | None, window: Window) -> pa.Array:
+    """Tell for each row whether (start, start_id) ≤ (timestamp, id) < (end, end_id). Windows of time need no ids."""
     at = table[timestamp]
     not_early = pc.invert(_before(at, ids, window.start, window.start_id))
     mask = pc.and_(not_early, _before(at, ids, window.end, window.end_id)).fill_null(False)
@@ -46,7 +46,7 @@ def trim(table: pa.Table, timestamp: str, ids: pa.Array, window: Window) -> pa.T
     return table.filter(contains(table, timestamp, ids, window))
 
 
-def _before(at: pa.ChunkedArray, ids: pa.Array, moment: datetime, id: str) -> pa.ChunkedArray:
+def _before(at: pa.ChunkedArray, ids: pa.Array | None, moment: datetime, id: str) -> pa.ChunkedArray:
     limit = pa.scalar(moment, UTC_US)
     earlier = pc.less(at, limit)
     return pc.or_(earlier, pc.and_(pc.equal(at, limit), pc.less(ids, id))) if id else earlier
