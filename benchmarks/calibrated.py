@@ -16,8 +16,9 @@ from monitor.config.model import DriftSection, ModelSection, QualitySection
 from monitor.config.roles import FeatureKind
 from monitor.config.values import Budget
 from monitor.measure import column_scores
-from monitor.measure.calibrate import FEWEST, UNCALIBRATED
+from monitor.measure.calibrate import FEWEST
 from monitor.measure.digest import Digest, NumberDigest, digest_of
+from monitor.measure.drift import drifted_share, held_against
 from monitor.measure.methods import Kind
 from monitor.observe.calibrate import calibrate, divide
 from monitor.records import Score, ScoreStatus
@@ -28,10 +29,10 @@ NO_FEATURES = {"timestamp", "prediction_id", "prediction", "prediction_proba", "
 SIZES = (50, 200, 1000, 5000)
 RATE = 0.1              # false alarms a window
 FOLDS = 5               # every fifth window of a stream is held out in turn
-MOST = 25               # windows of one fold that are judged
+MOST = 12               # windows of one fold that are judged
 SHIFTS = (0.25, 0.5)    # standard deviations, of one column among
 COLUMNS = 20
-TRIES = 100             # windows with and without the shift
+TRIES = 60             # windows with and without the shift
 REFERENCE = 100_000
 
 
@@ -63,14 +64,13 @@ class Judge:
         drift = model.drift.model_copy(update={"false_alarms": Budget(1, divided.pace / RATE)})
         self.calibration = calibrate(model.model_copy(update={"drift": drift}), divided)
 
-    def scores(self, window: pa.Table, *, usual: bool) -> list[Score]:
-        """Drift of each column and the share; by Evidently's thresholds where `usual`."""
-        drift = DriftSection(threshold="evidently" if usual else "calibrated")
-        found = column_scores(
-            self.side, Side(window), self.kinds, {}, drift, QualitySection(), 1,
-            calibration=UNCALIBRATED if usual else self.calibration,
-        )
-        return [score for score in found if score.metric in ("drift", "drifted_share")]
+    def scores(self, window: pa.Table) -> tuple[list[Score], Score, Score]:
+        """Drift of each column and of the data by Evidently's thresholds, and of the data by the calibrated ones."""
+        side, usual = Side(window), DriftSection(threshold="evidently")
+        found = column_scores(self.side, side, self.kinds, {}, usual, QualitySection(), 1)
+        each = [score for score in found if score.metric == "drift"]
+        held = [held_against(score, "calibrated", self.calibration) for score in each if score.value is not None]
+        return each, found[-1], drifted_share(held, DriftSection(), side.rows, self.calibration)
 
 
 def kinds(table: pa.Table) -> dict[str, Kind]:
@@ -128,8 +128,7 @@ def _rate(what: str, stream: pa.Table, size: int) -> Row:
         held = np.arange(fold, count, FOLDS)
         for at in held[np.linspace(0, len(held) - 1, min(MOST, len(held))).astype(int)]:
             table = stream.slice(at * size, size)
-            *_, share = judge.scores(table, usual=False)
-            *each, usual = judge.scores(table, usual=True)
+            each, usual, share = judge.scores(table)
             alarms += share.status is ScoreStatus.DRIFTED and not share.uncalibrated
             columns += np.mean([score.status is ScoreStatus.DRIFTED for score in each])
             half += usual.status is ScoreStatus.DRIFTED
@@ -190,8 +189,7 @@ class Said:
 
 
 def _said(judge: Judge, window: pa.Table) -> Said:
-    *_, share = judge.scores(window, usual=False)
-    *each, usual = judge.scores(window, usual=True)
+    each, usual, share = judge.scores(window)
     n = judge.side.rows * len(window) / (judge.side.rows + len(window))
     gaps = [_gap(judge.side.column(name, "numerical"), window[name].to_numpy()) for name in judge.kinds]
     p = kstwo.sf(gaps, round(n))

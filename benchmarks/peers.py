@@ -37,13 +37,13 @@ class Peer:
 
 
 PEERS = (
-    Peer(name="Evidently's tests", script="evidently", versions=OWN, works={
-        "tests, psi": ("psi", "≥ 10"),
-        "tests, wasserstein + jensenshannon": ("wasserstein + jensenshannon", "≥ 8"),
-        "tests, ks + chisquare": ("ks + chisquare", "≥ 2.5"),
+    Peer(name="Evidently", script="evidently", versions=OWN, works={
+        "psi": ("psi", "≥ 10"),
+        "wasserstein + jensenshannon": ("wasserstein + jensenshannon", "≥ 8"),
+        "ks + chisquare": ("ks + chisquare", "≥ 2.5"),
     }),
-    Peer(name="Evidently's preset", script="evidently", versions=OWN, slow=True, works={
-        "DataDriftPreset, wasserstein + jensenshannon": ("wasserstein + jensenshannon", "≥ 60"),
+    Peer(name="Evidently", script="evidently", versions=OWN, slow=True, works={
+        "DataDriftPreset": ("wasserstein + jensenshannon", "≥ 60"),
     }),
     Peer(name="NannyML", script="nannyml", versions="nannyml", works={
         "jensen_shannon": ("jensenshannon", AHEAD),
@@ -94,7 +94,7 @@ def _beside(peer: Peer, ours: Runner, files: Made, runs: int) -> list[Row]:
         turns = [turn for work, own in pairs for turn in ((theirs, work), (ours, own))]
         costs = in_turns(turns, files, runs, report)
     return [
-        _row(f"{peer.name.split(chr(39))[0]} {work}", goal, *costs[2 * place : 2 * place + 2])
+        _row(f"{peer.name}, {work}", goal, *costs[2 * place : 2 * place + 2])
         for place, (work, (_, goal)) in enumerate(peer.works.items())
     ]
 
@@ -102,8 +102,8 @@ def _beside(peer: Peer, ours: Runner, files: Made, runs: int) -> list[Row]:
 def _row(what: str, goal: str, theirs: Cost, ours: Cost) -> Row:
     return Row(
         what=what, value=theirs.seconds, ratio=theirs.seconds / ours.seconds, goal=goal,
-        also={"of it reading": theirs.reading, "driftd": ours.seconds, "MB": theirs.extra_mb,
-              "driftd, MB": ours.extra_mb, "difference": difference(theirs.values, ours.values)},
+        also={"reading": theirs.reading, "driftd": ours.seconds, "MB": theirs.extra_mb,
+              "differs": difference(theirs.values, ours.values)},
     )
 
 

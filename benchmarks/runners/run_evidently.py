@@ -23,9 +23,9 @@ def prepare(spec: Spec) -> dict[str, Work]:
         return pd.read_parquet(file, columns=spec.columns)
 
     reference = read(spec.reference)
-    works = {f"tests, {name}": Work(read, _tests(spec, reference, *pair)) for name, pair in TESTS.items()}
+    works = {name: Work(read, _tests(spec, reference, *pair)) for name, pair in TESTS.items()}
     preset = Work(read, _preset(spec, reference, *TESTS[PRESET]))
-    return works | {f"DataDriftPreset, {PRESET}": preset}
+    return works | {"DataDriftPreset": preset}
 
 
 def _tests(spec: Spec, reference: pd.DataFrame, numbers: str, words: str) -> Any:
