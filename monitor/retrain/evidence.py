@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.config.model import ModelSection
+from monitor.config.rules import ALL_PERFORMANCE
 from monitor.records import SCHEMA_VERSION, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
@@ -15,10 +16,6 @@ LIMIT = 20_000                               # bytes of the whole event
 SHORT_LIMIT = 2_000                          # bytes of the form that fits one workflow input
 COLUMNS = 40                                 # drifted columns named at most
 REASON_LENGTH = 600
-PERFORMANCE = (
-    "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier",
-    "mae", "rmse", "r2", "mape", "bias",
-)
 
 
 def event(
@@ -103,7 +100,7 @@ def _window(window: Window) -> dict[str, str]:
 
 def _accuracy(scores: Sequence[Score], metric: str | None) -> dict[str, Any] | None:
     """The primary metric now and on the reference; without a name the first performance score."""
-    names = PERFORMANCE if metric is None else (metric,)
+    names = ALL_PERFORMANCE if metric is None else (metric,)
     whole = [s for s in scores if s.metric in names and s.column is None and s.segment is None]
     if not whole:
         return None
