@@ -17,7 +17,7 @@ from typing import IO, Any
 
 ALREADY = 3
 OUTPUT_LIMIT = 10_000_000                    # bytes of output that are kept
-GRACE_SECONDS = 10.0                         # between asking a command to end and killing it
+GRACE_SECONDS = 10.0                         # between asking a command to end and killing it; for its last output
 
 
 def main(folder: Path) -> int:
@@ -61,7 +61,7 @@ def _run(folder: Path, lock: int) -> dict[str, Any]:
     reader = threading.Thread(target=_keep_output, args=(process.stdout, folder / "output.log"), daemon=True)
     reader.start()
     overdue = _wait(process, plan["timeout"])
-    reader.join(2.0)                         # a grandchild may hold the pipe open for ever
+    reader.join(GRACE_SECONDS)               # not longer: a grandchild may hold the pipe open for ever
     return {"code": process.returncode, "reason": _words(process.returncode, overdue, plan["timeout"])}
 
 
