@@ -7,7 +7,7 @@ from monitor.decide.guards import GUARDS
 from monitor.decide.history import History, remembered
 from monitor.decide.messages import note_source, standing
 from monitor.decide.regret import FALSE_RETRAINS
-from monitor.decide.replay import episodes, replay
+from monitor.decide.replay import fires, replay
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "Decision",
     "History",
     "decide",
-    "episodes",
+    "fires",
     "explain",
     "note_source",
     "person_request",

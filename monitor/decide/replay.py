@@ -11,16 +11,16 @@ from monitor.decide.triggers import Case, enough, judge
 from monitor.records import Firing, Snapshot
 
 
-def episodes(windows: Persistence, votes: Sequence[bool | None]) -> int:
-    """Return how often a trigger begins to fire on the votes of disjoint windows, oldest first; None is no vote."""
+def fires(windows: Persistence, votes: Sequence[bool | None]) -> list[bool]:
+    """Return whether a trigger fires at each of these disjoint windows, oldest first, by their votes; None is none."""
     newest: deque[bool] = deque(maxlen=windows.n)
-    firing, begun = False, 0
+    firing, found = False, []
     for vote in votes:
         if vote is not None:
             newest.append(vote)
-            fires = enough(windows, newest)
-            begun, firing = begun + (fires and not firing), fires
-    return begun
+            firing = enough(windows, newest)
+        found.append(firing)
+    return found
 
 
 def replay(model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Snapshot]) -> list[bool]:

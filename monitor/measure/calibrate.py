@@ -28,7 +28,7 @@ _ABOVE = 11                    # blocks at and beyond the usual score, where the
 _RARE = 5
 
 Rows = int | Ints
-Episodes = Callable[[Sequence[bool | None]], int]
+Fires = Callable[[Sequence[bool | None]], Sequence[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +169,25 @@ def largest(columns: Sequence[Blocks]) -> Floats:
     return found
 
 
-def expected(episodes: int, blocks: int) -> float:
-    """False alarms a window, when `episodes` began in so many blocks: conformal, one standard error to the safe side.
+def expected(alarms: int, blocks: int) -> float:
+    """False alarms a window, when it fired in so many of the blocks: conformal, one standard error to the safe side.
 
-    With no episode at all it is 1 in blocks + 1.
+    With none at all it is 1 in blocks + 1.
     """
-    return (episodes + 1 + math.sqrt(episodes)) / (blocks + 1)
+    return (alarms + 1 + math.sqrt(alarms)) / (blocks + 1)
 
 
-def factor(numbers: Floats, rate: float, episodes: Episodes) -> float | None:
+def factor(numbers: Floats, rate: float, fires: Fires) -> float | None:
     """Return the lowest of the blocks' numbers beyond which no more than `rate` alarms a window are to be expected.
 
-    `episodes` counts the alarms that votes in time order give. None where the blocks are too few for the rate.
+    `fires` says where votes in time order make the trigger fire. Every such window counts, not only the first of a row:
+    so neither the alarms people get nor the windows in alarm are more than the rate. None where the blocks are too few.
     """
     known = numbers[np.isfinite(numbers)]
 
     def holds(level: float) -> bool:
         votes = [None if math.isnan(one) else bool(one > level) for one in numbers.tolist()]
-        return expected(episodes(votes), len(known)) <= rate
+        return expected(sum(fires(votes)), len(known)) <= rate
 
     levels = np.unique(known[known >= np.median(known)])[::-1] if len(known) else known
     if not len(levels) or not holds(levels[0]):

@@ -21,7 +21,7 @@ from monitor.config import ModelSection
 from monitor.config.model import TriggerSection
 from monitor.config.rules import DRIFT
 from monitor.config.values import Persistence
-from monitor.decide import FALSE_RETRAINS, episodes, replay
+from monitor.decide import FALSE_RETRAINS, fires, replay
 from monitor.errors import CannotJudge
 from monitor.measure import columns, prediction_kinds
 from monitor.measure.binned import ordered
@@ -111,7 +111,7 @@ def calibrate(model: ModelSection, division: Division) -> Calibration:
     able = [name for name in asked if name not in lack]
     found: dict[str, float] = {}
     for rate, windows, watched in _watches(model, division, able):
-        level = factor(largest([division.blocks[name] for name in watched]), rate, partial(episodes, windows))
+        level = factor(largest([division.blocks[name] for name in watched]), rate, partial(fires, windows))
         for name in watched:
             if level is None:
                 lack[name] = _short_for(model, division, rate)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.config.values import Persistence
-from monitor.decide import episodes, replay
+from monitor.decide import fires, replay
 from monitor.records import Action, Score, ScoreStatus
 
 
@@ -67,16 +67,16 @@ def test_a_no_of_an_uncalibrated_score_clears(made):
     (1, 1, "", 0),
 ])
 def test_episodes_are_counted_as_decided(made, m, n, votes, begun):
-    """The rule alone, and the whole decision over windows with these votes, begin to fire equally often."""
+    """The rule alone, one trigger, and the whole decision fire at the same windows."""
     windows = Persistence(m, n)
     cast = [{"y": True, "n": False, "-": None}[vote] for vote in votes]
-    assert episodes(windows, cast) == begun
     snapshots = [
         made.snapshot(at, *(() if vote is None else (share(float(vote), uncalibrated=False),)))
         for at, vote in enumerate(cast)
     ]
     model = made.model(asks("alert", windows=f"{m} of {n}"))
     fired = replay(model, model.triggers[0], snapshots)
+    assert fired == fires(windows, cast)
     assert sum(now and not before for before, now in zip([False, *fired], fired, strict=False)) == begun
     decisions, _ = made.play(model, snapshots)
     assert fired == ["drift" in decision.verdict.fired for decision in decisions]

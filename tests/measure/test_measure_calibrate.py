@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from monitor.config.values import Persistence
-from monitor.decide import episodes
+from monitor.decide import fires
 from monitor.measure.calibrate import FEWEST, Blocks, Limit, expected, factor, largest
 from monitor.measure.digest import NumberDigest, digest_of
 from monitor.measure.leave_out import block_scores
@@ -121,7 +121,7 @@ def test_fresh_windows_keep_the_rate(method: str, size: int, count: int) -> None
     for _ in range(30):
         references = [chance.normal(size=size * count), chance.lognormal(size=size * count)]
         blocks = [column(reference, size, method) for reference in references]
-        level = factor(largest(blocks), RATE, partial(episodes, Persistence(1, 1)))
+        level = factor(largest(blocks), RATE, partial(fires, Persistence(1, 1)))
         assert level is not None
         for _ in range(10):
             window = [chance.normal(size=size), chance.lognormal(size=size)]
@@ -148,8 +148,8 @@ def test_waves_do_not_alarm_where_single_rows_say_they_should() -> None:
 def test_too_few_blocks_hold_no_rate() -> None:
     """Below 1/rate blocks not even the farthest one is far enough."""
     numbers = np.arange(1.0, 9.0)
-    assert factor(numbers, 1 / 10, partial(episodes, Persistence(1, 1))) is None
-    assert factor(np.arange(1.0, 10.0), 1 / 10, partial(episodes, Persistence(1, 1))) == pytest.approx(9)
+    assert factor(numbers, 1 / 10, partial(fires, Persistence(1, 1))) is None
+    assert factor(np.arange(1.0, 10.0), 1 / 10, partial(fires, Persistence(1, 1))) == pytest.approx(9)
 
 
 def test_alarms_to_be_expected_are_counted_to_the_safe_side() -> None:
@@ -162,7 +162,7 @@ def test_persistence_lowers_the_threshold() -> None:
     """Two of three windows are beyond a lower level no more often than one is beyond a higher one."""
     numbers = np.random.default_rng(0).exponential(size=200)
     alone, together = (
-        factor(numbers, 0.05, partial(episodes, windows))
+        factor(numbers, 0.05, partial(fires, windows))
         for windows in (Persistence(1, 1), Persistence(2, 3))
     )
     assert alone is not None
