@@ -152,7 +152,10 @@ def _never_labelled(
         reason = "no row is old enough for its label to be overdue"
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason=reason)
     score = replace(score, value=1 - covered)
-    return score if not before else _beside(score, covered, before, earlier.select([timestamp, label]).sort_by(timestamp)[label])
+    if not before:
+        return score
+    ordered = earlier.select([timestamp, label]).sort_by(timestamp)
+    return _beside(score, covered, before, ordered[label])
 
 
 def _beside(score: Score, covered: float, before: float, labels: pa.ChunkedArray) -> Score:

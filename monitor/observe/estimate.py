@@ -45,10 +45,11 @@ def _estimator(
     model: ModelSection, reference: ReferenceData, judged: Performance, metrics: Sequence[str]
 ) -> Estimator:
     """A reference that is a stretch of the log gets labels later: then it is fitted anew."""
-    table, roles = reference.table, reference.roles
-    labelled = len(table) - table[roles.label].null_count
+    answers, roles = reference.answers, reference.roles
+    labelled = len(answers) - answers[roles.label].null_count
     key = (model.model_dump_json(), reference.id, labelled)
     if key not in _fitted:
+        table = reference.table
         cut = list(blocks(model, table, roles))
         _fitted[key] = fit_estimator(table, roles, judged.task, metrics, cut)
         while len(_fitted) > KEPT:
