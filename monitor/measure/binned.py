@@ -141,7 +141,10 @@ def _between(edges: Numbers, column: NumberDigest) -> Floats:
 
 def _distinct(reference: NumberDigest, window: NumberDigest) -> int:
     """How many different numbers both have together."""
-    return len(np.union1d(reference.ascending, window.ascending))
+    before, now = reference.ascending, window.ascending
+    now = now[np.concatenate([[True], now[1:] != now[:-1]])]
+    places = np.minimum(np.searchsorted(before, now), len(before) - 1)
+    return 1 + int(np.count_nonzero(before[1:] != before[:-1])) + int(np.count_nonzero(before[places] != now))
 
 
 def _stability(reference: Floats, window: Floats) -> float:

@@ -145,7 +145,7 @@ def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
     """Columns of the attributes; where they cannot be read now, fairness alone fails, and says so."""
     assert model.attributes is not None
     try:
-        return open_source(model.attributes, model.timezone).schema().names
+        return list(open_source(model.attributes, model.timezone).schema().names)
     except SourceError:
         return otherwise
 

@@ -68,6 +68,7 @@ class FileSource:
         self.origin = str(section.path)
         self._section = section
         self._zone = zone
+        self._schemas: dict[Stamp, pa.Schema] = {}
         if "://" in self.origin:
             raise NotInThisVersion(f"{self.origin}: object stores are not in this version, expected a file, "
                                    "a glob or a folder")
@@ -86,7 +87,14 @@ class FileSource:
         return self._format.guesses()
 
     def schema(self) -> pa.Schema:
-        return union((str(path), self._steadily(path, self._format.schema)) for path in self._files())
+        return union((str(path), self._schema_of(path)) for path in self._files())
+
+    def _schema_of(self, path: Path) -> pa.Schema:
+        """The schema of one file, read again once the file has changed."""
+        stamp = Stamp.of(path)
+        if stamp not in self._schemas:
+            self._schemas[stamp] = self._steadily(path, self._format.schema)
+        return self._schemas[stamp]
 
     def read(
         self,

@@ -38,7 +38,8 @@ class Parquet:
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield row groups that can hold rows of [start, end]; at least an empty table, for its schema."""
         with _opened(path) as file:
-            wanted = None if columns is None else [c for c in columns if c in _names(file)]
+            there = _names(file)
+            wanted = None if columns is None else [c for c in columns if c in there]
             yield _select(file.schema_arrow.empty_table(), wanted)
             for group in range(file.num_row_groups):
                 if self._can_hold(file, group, bounds):
@@ -47,7 +48,8 @@ class Parquet:
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the rows of [start, end] a row group at a time, strings as dictionaries."""
         with _opened(path, columns) as file:
-            wanted = [c for c in columns if c in _names(file)]
+            there = _names(file)
+            wanted = [c for c in columns if c in there]
             for group, inside in self._groups(file, path, bounds):
                 table = file.read_row_group(group, columns=wanted)
                 yield table if inside is None else table.filter(inside)
