@@ -13,6 +13,7 @@ from monitor.sources import Scan
 Mask = npt.NDArray[np.bool_]
 
 _VALUE = 8      # bytes
+_READING = 4    # times its own size that a column takes while it is read
 
 
 class Rows:
@@ -59,11 +60,11 @@ class Rows:
             return list(self.sample[name].chunks)
         if name not in self._apart:
             return None
-        at_once = self._memory // (_VALUE * max(1, len(self._keep)))
-        if not at_once:
+        fitting = self._memory // (_VALUE * max(1, len(self._keep)))
+        if not fitting:
             return _Column(self, name)
         if name not in self._batch:
-            names = list(self._apart)[self._apart[name] :][:at_once]
+            names = list(self._apart)[self._apart[name] :][: max(1, fitting // _READING)]
             parts = list(self.parts(names))
             self._batch = {one: [piece for part in parts for piece in part[one].chunks] for one in names}
         return self._batch[name]
