@@ -102,8 +102,7 @@ def _beside(peer: Peer, ours: Runner, files: Made, runs: int) -> list[Row]:
 def _row(what: str, goal: str, theirs: Cost, ours: Cost) -> Row:
     return Row(
         what=what, value=theirs.seconds, ratio=theirs.seconds / ours.seconds, goal=goal,
-        also={"reading": theirs.reading, "driftd": ours.seconds, "MB": theirs.extra_mb,
-              "differs": difference(theirs.values, ours.values)},
+        also={"reading": theirs.reading, "driftd": ours.seconds, "differs": difference(theirs.values, ours.values)},
     )
 
 
