@@ -6,11 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from monitor.config.model import QualitySection
+from monitor.config.model import DriftSection, QualitySection
 from monitor.config.roles import Roles
-from monitor.measure import quality_scores, schema_changes
+from monitor.measure import TableSide, column_scores, quality_scores, schema_changes
 from monitor.records import Score
 
+DRIFT = ("drift", "prediction_drift", "drifted_share")
 NOW = datetime(2024, 5, 10, tzinfo=UTC)
 KINDS: Any = {"x": "numerical", "word": "categorical", "t": "text"}
 ROLES = Roles("timestamp", None, "prediction", None, "label", None, None, KINDS)
@@ -31,8 +32,10 @@ def table(**more: Any) -> pa.Table:
 def scores(window: pa.Table, reference: pa.Table | None = None, **section: Any) -> dict[Any, Score]:
     before = table() if reference is None else reference
     day = timedelta(days=1)
-    found = quality_scores(before, window, ROLES, QualitySection(**section), NOW, 2 * day, NOW - day)
-    return {(s.metric, s.column): s for s in found}
+    found = quality_scores(before, window, ROLES, NOW, 2 * day, NOW - day)
+    sides, said = (TableSide(before), TableSide(window)), {"prediction": "categorical"}
+    columns = column_scores(*sides, KINDS, said, DriftSection(), QualitySection(**section), min_rows=1)
+    return {(s.metric, s.column): s for s in [*found, *columns] if s.metric not in DRIFT}
 
 
 def test_a_clean_window_breaches_nothing() -> None:
