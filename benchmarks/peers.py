@@ -94,7 +94,7 @@ def _beside(peer: Peer, ours: Runner, files: Made, runs: int) -> list[Row]:
         turns = [turn for work, own in pairs for turn in ((theirs, work), (ours, own))]
         costs = in_turns(turns, files, runs, report)
     return [
-        _row(f"{peer.name}, {work}", goal, *costs[2 * place : 2 * place + 2])
+        _row(f"{peer.name}, {work}", goal if files.size.rows in (USUAL, LARGE) else "", *costs[2 * place : 2 * place + 2])
         for place, (work, (_, goal)) in enumerate(peer.works.items())
     ]
 
