@@ -93,8 +93,9 @@ def _beside(peer: Peer, ours: Runner, files: Made, runs: int) -> list[Row]:
         pairs = [(work, own) for work, (own, _) in peer.works.items()]
         turns = [turn for work, own in pairs for turn in ((theirs, work), (ours, own))]
         costs = in_turns(turns, files, runs, report)
+    held = files.size.rows in (USUAL, LARGE)      # the goals are for these
     return [
-        _row(f"{peer.name}, {work}", goal if files.size.rows in (USUAL, LARGE) else "", *costs[2 * place : 2 * place + 2])
+        _row(f"{peer.name}, {work}", goal if held else "", *costs[2 * place : 2 * place + 2])
         for place, (work, (_, goal)) in enumerate(peer.works.items())
     ]
 
