@@ -30,6 +30,7 @@ class Digest:
     def __init__(self, pieces: Pieces, rows: int) -> None:
         self._pieces = pieces
         self.rows = rows
+        self._asked: tuple[Numbers, Ints] | None = None
 
     @property
     def held(self) -> bool:
@@ -136,12 +137,17 @@ class NumberDigest(Digest):
         return np.sort(self.in_order)
 
     def below(self, edges: Numbers) -> Ints:
-        """Count the values smaller than each edge."""
+        """Count the values smaller than each edge; what was asked last, as methods with the same bins do, is kept."""
+        if self._asked is None or not np.array_equal(self._asked[0], edges):
+            self._asked = (edges, self._below(edges))
+        return self._asked[1]
+
+    def _below(self, edges: Numbers) -> Ints:
         if self.held and ("ascending" in self.__dict__ or len(edges) > _MANY):
             return np.searchsorted(self.ascending, edges, "left").astype(np.int64)
         found = np.zeros(len(edges), np.int64)
         for block in self._blocks():
-            found += [np.count_nonzero(block < edge) for edge in edges]
+            found += np.array([np.count_nonzero(block < edge) for edge in edges], np.int64)
         return found
 
     def binned(self, edges: Floats) -> tuple[Ints, Floats]:
