@@ -2,9 +2,10 @@
 
 Each takes the digests of reference and window, none of them empty. ks and wasserstein are exact while the window's
 column is in memory; of one too large for that they are had from 1,024 bins with equal shares of the reference, which
-keep count and sum: on a million rows within 6e-5 (ks's distance) and 3e-4.
+keep count and sum: on a million rows within 7e-5 (ks's distance) and 3e-4, on 200,000 within 1.5e-4 and 3e-4.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -23,8 +24,10 @@ def ks(reference: NumberDigest, window: NumberDigest) -> float:
 
     if window.held and max(reference.n, window.n) <= EXACT:
         return float(ks_2samp(reference.ascending, window.ascending).pvalue)
-    rows = round(reference.n / (reference.n + window.n) * window.n)
-    return float(np.clip(kstwo.sf(_largest_gap(reference, window), rows), 0, 1))
+    rows, gap = round(reference.n / (reference.n + window.n) * window.n), _largest_gap(reference, window)
+    if 2.2 <= rows * gap**2 < 370 and gap < 0.5 and rows > 140:     # where SciPy takes twice the one-sided one, slowly
+        return min(1.0, 2 * _one_sided(rows, gap))
+    return float(np.clip(kstwo.sf(gap, rows), 0, 1))
 
 
 def wasserstein(reference: NumberDigest, window: NumberDigest) -> float:
@@ -47,7 +50,8 @@ def cramer_von_mises(reference: NumberDigest, window: NumberDigest) -> float:
     """p-value of the two-sample Cramér-von Mises test."""
     from scipy.stats import cramervonmises_2samp
 
-    return float(cramervonmises_2samp(reference.ascending, window.in_order).pvalue)
+    sides = (side.astype(np.float64) for side in (reference.ascending, window.in_order))   # ranks need the digits
+    return float(cramervonmises_2samp(*sides).pvalue)
 
 
 def anderson(reference: NumberDigest, window: NumberDigest) -> float:
@@ -105,6 +109,32 @@ def _largest_gap(reference: NumberDigest, window: NumberDigest) -> float:
     below[tied] = np.searchsorted(before, now[tied], "left")
     above = np.arange(1, len(now) + 1) / len(now) - upto / len(before)
     return float(max(above.max(), np.max(below / len(before) - np.arange(len(now)) / len(now))))
+
+
+def _one_sided(rows: int, gap: float) -> float:
+    """P(D⁺ ≥ gap) of the one-sample Kolmogorov-Smirnov statistic, by Birnbaum and Tingey's sum (1951).
+
+    Its terms are binomial probabilities, worked out as by Loader (2000), which keeps their digits for many rows.
+    """
+    shift = rows * gap
+    found = (1 - gap) ** rows
+    j = np.arange(1, math.ceil(rows - shift))
+    rest = rows - j
+    deviance = (shift - j * np.log1p(shift / j)) - (shift + rest * np.log1p(-shift / rest))
+    lost = _stirling(np.array([rows])) - _stirling(j) - _stirling(rest)
+    chance = np.sqrt(rows / (2 * np.pi * j * rest)) * np.exp(lost - deviance)
+    return float(found + gap * np.sum(chance / (gap + j / rows)))
+
+
+def _stirling(n: Numbers) -> Floats:
+    """What Stirling's formula lacks of ln n!."""
+    from scipy.special import gammaln
+
+    n = n.astype(np.float64)
+    found: Floats = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * n**2)) / n**2) / n**2) / n
+    few = n < 16
+    found[few] = gammaln(n[few] + 1) - (n[few] + 0.5) * np.log(n[few]) + n[few] - 0.5 * np.log(2 * np.pi)
+    return found
 
 
 def _area(before: Floats, now: Floats) -> float:

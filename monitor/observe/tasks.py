@@ -188,7 +188,8 @@ def _worth_checking(windows: list[Window], newest: datetime | None) -> list[Wind
 
 def _tallies(log: Log, keys: pa.Table, windows: list[Window]) -> Iterator[Tally]:
     """Count the rows and labels of each window."""
-    ids, known = log.ids(keys), _known(keys, log.roles)
+    by_id = any(window.start_id or window.end_id for window in windows)
+    ids, known = log.ids(keys) if by_id else None, _known(keys, log.roles)
     for window in windows:
         inside = contains(keys, log.roles.timestamp, ids, window)
         yield Tally(window=window, rows=_count(inside), labelled=_count(pc.and_(inside, known)))

@@ -59,6 +59,7 @@ class Scan(Protocol):
     """The columns of some rows, a part of the rows at a time, so that a few columns of many rows take little memory."""
 
     schema: "pa.Schema"
+    rows: int
 
     def parts(self, columns: Sequence[str]) -> "Iterator[pa.Table]":
         """Yield the rows in the order of `Source.read`: strings perhaps as dictionaries, times as stored.

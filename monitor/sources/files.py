@@ -59,7 +59,7 @@ class Format(Protocol):
 class Columnar(Format, Protocol):
     """A format that reads single columns of single row groups."""
 
-    def holds_rows(self, path: Path, bounds: Bounds) -> bool: ...
+    def count(self, path: Path, bounds: Bounds) -> int: ...
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]: ...
 
 
@@ -205,7 +205,9 @@ class FileScan:
     def __init__(self, format: Columnar, files: list[Path], bounds: Bounds) -> None:
         self._format, self._bounds = format, bounds
         self._stamps = {path: Stamp.of(path) for path in files}
-        self._filled = [path for path in files if format.holds_rows(path, bounds)]
+        counts = {path: format.count(path, bounds) for path in files}
+        self.rows = sum(counts.values())
+        self._filled = [path for path, count in counts.items() if count]
         schemas = {str(path): format.schema(path) for path in files}
         self.schema = _common(schemas, [str(path) for path in self._filled])
 

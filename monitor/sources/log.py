@@ -60,10 +60,15 @@ class Log:
     def window(self, window: Window, most: int | None = None, *, whole: bool = False) -> Rows:
         """The rows of one window, and a sample of at most `most` of them; all columns in memory if `whole`, else
         those that identify and judge them."""
+        by_id = bool(window.start_id or window.end_id or most)
+        if not whole and not by_id and self.roles.id is None and self.roles.label is None:
+            last = min(window.end - timedelta(microseconds=1), self._as_of)
+            if scan := self._source.scan(self.roles.timestamp, window.start, last):
+                return Rows.unread(scan, self.roles.timestamp, self._model.window.memory_mb)
         last = min(window.end, self._as_of)
-        by_hash = self.roles.id is None and (window.start_id or window.end_id or most)
+        by_hash = self.roles.id is None and by_id
         table, keep, scan = _gather(
-            self._model, self._source, self.roles, window.start, last, self._as_of, whole=bool(whole or by_hash)
+            self._model, self._source, self.roles, window.start, last, self._as_of, whole=whole or by_hash
         )
         table = mask_labels(table, self.roles, self._as_of, self._model.label_delay)
         ids = self.ids(table) if window.start_id or window.end_id else None

@@ -54,10 +54,13 @@ class Parquet:
                 table = file.read_row_group(group, columns=wanted)
                 yield table if inside is None else table.filter(inside)
 
-    def holds_rows(self, path: Path, bounds: Bounds) -> bool:
-        """Tell whether any row lies within [start, end]."""
+    def count(self, path: Path, bounds: Bounds) -> int:
+        """Count the rows of [start, end]."""
         with _opened(path) as file:
-            return any(True for _ in self._groups(file, path, bounds))
+            return sum(
+                file.metadata.row_group(group).num_rows if inside is None else pc.sum(inside).as_py()
+                for group, inside in self._groups(file, path, bounds)
+            )
 
     def _groups(
         self, file: pq.ParquetFile, path: Path, bounds: Bounds

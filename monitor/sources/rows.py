@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +21,11 @@ class Rows:
     """`table`: every row, with the columns that are in memory. Other columns come from the scan as they are asked
     for, several at once where they fit in `memory_mb`, else a row group at a time.
 
-    `keep` says which of the scan's rows these are, `chosen` which of them are the sample.
+    `keep` says which of the scan's rows these are (None: all), `chosen` which of them are the sample.
     """
 
     def __init__(
-        self, table: pa.Table, keep: Mask, chosen: Mask | None, scan: Scan | None, memory_mb: int
+        self, table: pa.Table, keep: Mask | None, chosen: Mask | None, scan: Scan | None, memory_mb: int
     ) -> None:
         self.table = table
         self._keep = keep
@@ -34,6 +35,11 @@ class Rows:
         apart = [name for name in scan.schema.names if name not in table.column_names] if scan else []
         self._apart = {name: place for place, name in enumerate(apart)}
         self._batch: dict[str, list[pa.Array]] = {}
+
+    @classmethod
+    def unread(cls, scan: Scan, timestamp: str, memory_mb: int) -> Self:
+        """All rows of a scan, none of their columns in memory: where no id, label or sample asks for them."""
+        return cls(pa.table({timestamp: pa.nulls(scan.rows)}), None, None, scan, memory_mb)
 
     @cached_property
     def sample(self) -> pa.Table:
@@ -60,7 +66,7 @@ class Rows:
             return list(self.sample[name].chunks)
         if name not in self._apart:
             return None
-        fitting = self._memory // (_VALUE * max(1, len(self._keep)))
+        fitting = self._memory // (_VALUE * max(1, len(self.table)))
         if not fitting:
             return _Column(self, name)
         if name not in self._batch:
@@ -83,6 +89,9 @@ class Rows:
         """Read columns of the sample, part by part. Raises SourceError where the log has changed meanwhile."""
         assert self._scan
         keep = self._sampled_places
+        if keep is None:
+            yield from self._scan.parts(names)
+            return
         at = 0
         for part in self._scan.parts(names):
             inside = keep[at : at + len(part)]
@@ -94,8 +103,8 @@ class Rows:
             raise SourceError("the log was written while it was read; write to a name ending in .tmp, then rename")
 
     @cached_property
-    def _sampled_places(self) -> Mask:
-        if self._chosen is None:
+    def _sampled_places(self) -> Mask | None:
+        if self._chosen is None or self._keep is None:
             return self._keep
         keep = self._keep.copy()
         keep[keep] = self._chosen
