@@ -119,7 +119,7 @@ def _load(place: Path, kind: FeatureKind, read: Callable[[], Pieces]) -> Digest 
         if kind == "categorical":
             return KeptCategories(dict(facts["counts"]), facts["rows"], read)
         return KeptText(facts["rows"], facts["missing"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -142,9 +142,13 @@ def _save(place: Path, made: Digest) -> None:
 def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Put a file in place whole, readable by its owner alone."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-        write(file)
-    draft.replace(path)
+    try:
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            write(file)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)     # a full disk stays no fuller than it was
+        raise
 
 
 def _tidy(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Again:
 def cut(column: pa.Array, *places: int) -> Again:
     """The column in pieces, each with a dictionary of its own where it is coded; some are empty."""
     edges = [0, 0, *(min(place, len(column)) for place in places), len(column), len(column)]
-    pieces = [column.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [column.slice(a, b - a) for a, b in pairwise(edges)]
     coded = pa.types.is_string(column.type)
     return Again(*(piece.dictionary_encode() if coded and i % 2 else piece for i, piece in enumerate(pieces)))
 
