@@ -150,7 +150,8 @@ def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired:
     limit = _limit(trigger, score, fired, case.regret)
     if limit is None:
         return Vote(None, "what a retrain costs cannot be told yet")
-    return Vote(step.sure and _passes(trigger, score, limit), cost(case.regret, step, limit, case.model.timezone))
+    enough, words = step.sure and _passes(trigger, score, limit), cost(case.regret, step, limit, case.model.timezone)
+    return Vote(None if step.ahead and not enough else enough, words)    # labels to come may fire it, never clear it
 
 
 def _step(regret: Regret, snapshot: Snapshot) -> Step | None:

@@ -93,7 +93,7 @@ def test_the_same_file_is_fine(driftd: Any, tables: tuple[Path, Path]) -> None:
     assert not done.json["drifted"]
     assert set(done.json["scores"][0]) == {
         "metric", "method", "column", "segment", "value", "reference", "low", "high", "threshold", "status",
-        "provisional", "n", "reason",
+        "provisional", "n", "reason", "uncalibrated",
     }
 
 

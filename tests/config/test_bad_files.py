@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_any_mistake_is_a_sentence(tmp_path_factory: pytest.TempPathFactory, dat
     tables = tomllib.loads(GOOD)
     for _ in range(data.draw(st.integers(1, 3))):
         key = data.draw(st.sampled_from([key for key, _ in walk(tables)]))
-        at(tables, key[:-1])[key[-1]] = data.draw(JUNK)
+        at(tables, key[:-1])[key[-1]] = deepcopy(data.draw(JUNK))
     path = tmp_path_factory.mktemp("junk") / "driftd.toml"
     path.write_text("\n".join(f"{name} = {toml(table)}" for name, table in tables.items()), encoding="utf-8")
     assert read(path).parsed
