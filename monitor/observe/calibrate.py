@@ -37,6 +37,7 @@ from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window
 from monitor.sources.windows import closed_windows, spec
 from monitor.times import format_duration
 
+MOST = 0.1                     # share of windows in alarm by chance, however long they are
 WEEK = timedelta(days=7)       # days and weekdays come round in every log: a reference must have seen them all
 YEAR = timedelta(days=365)
 
@@ -144,10 +145,11 @@ def _watches(
     model: ModelSection, division: Division, able: Sequence[str]
 ) -> Iterator[tuple[float, Persistence, list[str]]]:
     """For each trigger that follows calibrated thresholds its share of the rate, persistence and columns; scores that
-    no trigger follows get the whole rate as if one did.
+    no trigger follows get the whole rate as if one did. "1 per 90d" says little of windows of a month: at most one
+    window in ten.
     """
     allowed = model.drift.false_alarms
-    rate = allowed.count * (division.pace / allowed.span)
+    rate = min(allowed.count * (division.pace / allowed.span), MOST)
     follow = [(trigger, seen) for trigger in model.triggers if (seen := _seen(trigger, division, able))]
     for trigger, seen in follow:
         yield rate / len(follow), trigger.windows, seen
