@@ -208,15 +208,27 @@ class FileScan:
         counts = {path: format.count(path, bounds) for path in files}
         self.rows = sum(counts.values())
         self._filled = [path for path, count in counts.items() if count]
-        schemas = {str(path): format.schema(path) for path in files}
-        self.schema = _common(schemas, [str(path) for path in self._filled])
+        self._schemas = {str(path): format.schema(path) for path in files}
+        self.schema = _common(self._schemas, [str(path) for path in self._filled])
 
     def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         for path in self._filled:
-            for part in self._format.scan(path, columns, self._bounds):
-                yield self._level(part, columns)
-            if Stamp.of(path) != self._stamps[path]:
-                raise _written(path)
+            there = set(self._schemas[str(path)].names)
+            try:
+                for part in self._format.scan(path, [name for name in columns if name in there], self._bounds):
+                    yield self._level(part, columns)
+            except Exception:                  # of half another file anything may go wrong
+                self._require_unchanged(path)
+                raise
+            self._require_unchanged(path)
+
+    def _require_unchanged(self, path: Path) -> None:
+        try:
+            changed = Stamp.of(path) != self._stamps[path]
+        except OSError as error:
+            raise _unreadable(str(path), error) from None
+        if changed:
+            raise _written(path)
 
     def _level(self, part: pa.Table, columns: Sequence[str]) -> pa.Table:
         """The columns in the types they have in all files; strings may stay dictionaries."""

@@ -77,9 +77,11 @@ class Rows:
 
     def whole(self) -> pa.Table:
         """The sample with all its columns; takes memory for all of them."""
-        if not self._apart:
+        if not self._scan or not self._apart:
             return self.sample
-        apart = pa.concat_tables(map(_plain, self.parts(list(self._apart))))
+        names = list(self._apart)
+        none = self._scan.schema.empty_table().select(names)
+        apart = pa.concat_tables([none, *map(_plain, self.parts(names))])
         both = self.sample
         for name in self._apart:
             both = both.append_column(name, apart[name])
