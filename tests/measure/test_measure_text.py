@@ -1,13 +1,17 @@
 """Text columns: Evidently's content drift, the length, words the reference never had."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from monitor.config.model import DriftSection
 from monitor.config.roles import Roles
+from monitor.errors import CannotJudge
 from monitor.measure import text_scores
-from monitor.measure.text import limit
+from monitor.measure.text import content_drift, limit
 from monitor.records import ScoreStatus
 
 ROLES = Roles(
@@ -36,6 +40,30 @@ def test_content_drift_is_evidentlys(rows: int, method: str, first: int) -> None
     assert found.method == method
     assert found.value == pytest.approx(theirs.drift_score, rel=1e-12)
     assert (found.status is ScoreStatus.DRIFTED) == theirs.drifted
+
+
+def test_words_that_tell_nothing_are_said() -> None:
+    """Texts of stop words, of one word, and single rows: one sentence, no library's error."""
+    for said, why in (("this is the", "no word that some"), ("same same", "no word that some"), ("", "no word that")):
+        column = pa.chunked_array([[said] * 50])
+        with pytest.raises(CannotJudge, match=why):
+            content_drift(column, column)
+    with pytest.raises(CannotJudge, match="too few texts"):
+        content_drift(pa.chunked_array([["one text"]]), pa.chunked_array([["another text"]]))
+
+
+def test_evidently_is_not_imported_for_texts() -> None:
+    """It costs seconds and 300 MB in every worker whose model has a text column."""
+    program = """
+import sys, pyarrow as pa
+from monitor.measure.text import content_drift, limit
+sides = [pa.chunked_array([[f"{word} word {n % 7}{word}" for n in range(60)]]) for word in ("old", "new")]
+print(content_drift(*sides), limit("perc_text_content_drift", 0.95, *sides))
+assert "evidently" not in sys.modules
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_limit_of_guessing_is_evidentlys() -> None:
