@@ -45,6 +45,8 @@ class EpisodeState(StrEnum):
     SUPPRESSED = "suppressed"
     AWAITING_APPROVAL = "awaiting_approval"
     REQUESTED = "requested"
+    REJECTED = "rejected"            # by a person; silent until the need has cleared
+    LAPSED = "lapsed"                # nobody approved it in time; silent likewise
     CLEARED = "cleared"
     SUPERSEDED = "superseded"
 
@@ -151,6 +153,30 @@ class Firing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A person's word on a retrain that needs one; the decision is the state it came to."""
+
+    asked_at: datetime
+    asked_by: str | None                 # None: a trigger
+    decision: EpisodeState | None = None     # requested (approved), rejected or lapsed; None while it waits
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    reason: str | None = None            # of the decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """People are not told of a model, or of one of its triggers; maintenance holds back requests too."""
+
+    model: str
+    until: datetime
+    reason: str
+    trigger: str | None = None
+    maintenance: bool = False
+    by: str | None = None                # None: the configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
     """One need to retrain, from its first window until it has cleared; it asks at most once."""
 
@@ -161,6 +187,7 @@ class Episode:
     window: Window                       # the one that opened it
     state: EpisodeState
     reason: str
+    approval: Approval | None = None     # where a person's word was asked for
 
     @staticmethod
     def new_id(model: str, reference_id: str, trigger: str, window: Window) -> str:
@@ -220,7 +247,7 @@ class Message:
 
     id: str                              # the same for the same event
     model: str
-    kind: str                            # firing | cleared | requested | suppressed | outcome | source | held
+    kind: str                            # firing, cleared, requested, suppressed, approval, outcome, source, held
     title: str
     body: str
     created_at: datetime
@@ -228,6 +255,7 @@ class Message:
     next_try_at: datetime | None = None
     sent_at: datetime | None = None
     reason: str | None = None            # why the last try failed
+    trigger: str | None = None           # the one it is about, if any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -265,6 +265,7 @@ def _inherit(document: Document) -> None:
         if isinstance(model, dict):
             _merge(model, defaults, ("models", name), (), document)
             _settle(name, model, document)
+    _settle_silences(document.data)
 
 
 def _merge(table: Table, defaults: Table, base: Key, below: Key, document: Document) -> None:
@@ -294,9 +295,24 @@ def _settle(name: str, model: Table, document: Document) -> None:
             document.problem(("models", name, "reference", "source", "path"),
                              "names {version}, but the model has none, expected version beside it")
             model["reference"] = {"first": "1d"}     # so that the rest is still checked
-    if isinstance(since := model.get("since"), datetime):
+    _in_utc(model, model, "since")
+
+
+def _settle_silences(data: Table) -> None:
+    """Read the naive moments of silences in the time zone of their model, UTC without one."""
+    for silence in data["silences"] if isinstance(data.get("silences"), list) else ():
+        model = at(data, ("models", silence.get("model"))) if isinstance(silence, dict) else None
+        for name in ("since", "until") if isinstance(silence, dict) else ():
+            if isinstance(silence.get(name), date | str):
+                silence[name] = _moment(silence[name])
+            _in_utc(silence, model if isinstance(model, dict) else {}, name)
+
+
+def _in_utc(table: Table, model: Table, name: str) -> None:
+    """Write a moment in UTC; a naive one is in the model's time zone."""
+    if isinstance(moment := table.get(name), datetime):
         try:
             zone = ZoneInfo(model.get("timezone", "UTC"))
         except (OSError, ValueError, TypeError, KeyError):
             zone = ZoneInfo("UTC")           # the time zone itself is reported by its own type
-        model["since"] = (since if since.tzinfo else since.replace(tzinfo=zone)).astimezone(UTC).isoformat()
+        table[name] = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC).isoformat()

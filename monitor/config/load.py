@@ -132,6 +132,8 @@ def _drop(data: dict[str, Any], key: Key) -> None:
             _replace(data["models"][name]["triggers"][index], part)
         case ("models", name, "triggers", int(index), *_):
             data["models"][name]["triggers"][index] = {"name": f"?{index}", "metric": "rows", "below": 0}
+        case ("silences", int(index), *_):
+            data["silences"][index] = {"cron": "0 0 * * *", "duration": "1h", "reason": "?"}
         case ("models", name, "evidently", int(index), *_):
             data["models"][name]["evidently"][index] = {"metric": "RowCount"}
         case ("models", name, "predictions" | "reference" as section, *_):

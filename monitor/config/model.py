@@ -138,8 +138,10 @@ class EvidentlySection(Section):
 
 
 class TriggerSection(Section):
+    """One condition: a metric beside a number, a date, or what other triggers of the model do."""
+
     name: str
-    metric: str
+    metric: str = ""                         # of above, below, rise, drop, drifted
     column: str | None = None
     segment: str | None = None               # a column's name, or one of its values: "origin=JFK"
     method: str | None = None
@@ -148,23 +150,42 @@ class TriggerSection(Section):
     rise: ChangeText | None = None
     drop: ChangeText | None = None
     drifted: Literal[True] | None = None
+    every: PositiveDuration | None = None    # so long after the model's data ended
+    cron: str | None = None                  # a date since the model's data ended
+    all: tuple[str, ...] | None = Field(default=None, min_length=1)    # all of these triggers fire
+    any: tuple[str, ...] | None = Field(default=None, min_length=1)    # one of these triggers fires
+    unless: tuple[str, ...] = ()             # nothing changes while one of these triggers fires
     windows: PersistenceText = Persistence(1, 1)
     clear: float | None = None               # the level at which it clears again; default: the threshold
     action: Literal["alert", "retrain"] = "alert"
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The triggers it is composed of."""
+        return self.all or self.any or ()
+
     @model_validator(mode="after")
     def _one_condition(self) -> "TriggerSection":
-        given = [k for k in ("above", "below", "rise", "drop", "drifted") if getattr(self, k) is not None]
+        given = [k for k in CONDITIONS if getattr(self, k) is not None]
         if len(given) != 1:
             got = " and ".join(given) or "none"
-            raise ValueError(f"expected exactly one of above, below, rise, drop, drifted, got {got}")
+            raise ValueError(f"expected exactly one of {', '.join(CONDITIONS)}, got {got}")
         return self
 
 
+MEASURED = ("above", "below", "rise", "drop", "drifted")     # conditions that go with a metric
+CONDITIONS = (*MEASURED, "every", "cron", "all", "any")
 DEFAULT_TRIGGERS = (
     TriggerSection(name="drift", metric="drifted_share", drifted=True),
     TriggerSection(name="retraining-pays", metric="regret", above=Level(2.0), action="retrain"),
 )
+
+
+class ApprovalSection(Section):
+    """Whose word a retrain needs."""
+
+    request: Literal["automatic", "person"] = "automatic"
+    lapse: PositiveDuration = timedelta(days=7)      # without an answer for so long, it is not asked for
 
 
 class RetrainSection(Section):
@@ -173,6 +194,7 @@ class RetrainSection(Section):
     budget: BudgetText = Budget(4, timedelta(days=365))
     min_labels: int = Field(default=100, ge=0)   # labelled rows since the reference or the last request
     run_timeout: PositiveDuration = timedelta(days=1)  # then a run that cannot be followed is over
+    approval: ApprovalSection = ApprovalSection()
 
 
 class RehearsalSection(Section):
@@ -245,8 +267,30 @@ class NotifySection(Section):
     urls: tuple[SecretRef, ...] = ()         # Apprise addresses
 
 
+class SilenceSection(Section):
+    """When people are not told: once (until), or again and again (cron, duration)."""
+
+    model: str | None = None                 # default: every model
+    trigger: str | None = None               # default: every message about the model
+    since: datetime | None = None            # default: from now on
+    until: datetime | None = None
+    cron: str | None = None
+    duration: PositiveDuration | None = None
+    maintenance: bool = False                # holds back requests too
+    reason: str
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "SilenceSection":
+        once, again = self.until is not None, self.cron is not None and self.duration is not None
+        rest = (self.cron or self.duration) if once else (self.since or self.until)
+        if once == again or rest:
+            raise ValueError("expected either until (and since), or cron with duration")
+        return self
+
+
 class Config(Section):
     daemon: Daemon = Daemon()
     models: dict[str, ModelSection]
     pipelines: dict[str, Pipeline] = {}
+    silences: tuple[SilenceSection, ...] = ()
     notify: NotifySection = NotifySection()

@@ -8,15 +8,12 @@ from monitor.config.keys import Key, matches, walk
 LATER_KEYS = (
     "about",
     "mlflow",
-    "silences",
     "daemon.database",
     "models.*.about",
     "models.*.false_alarms",
     "models.*.private",
     "models.*.columns.private",
-    "models.*.retrain.approval",
-    "models.*.triggers.*.all",
-    "models.*.triggers.*.any",
+    "models.*.retrain.approval.promotion",
 )
 LATER_VALUES = {
     "pipelines.*.kind": (

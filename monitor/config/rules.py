@@ -7,10 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from monitor.config import compose, cron
+from monitor.config.compose import BUILT_IN
 from monitor.config.document import Document
 from monitor.config.evidently import METRICS as EVIDENTLY
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.model import (
+    MEASURED,
     Columns,
     CommandPipeline,
     Config,
@@ -18,6 +21,7 @@ from monitor.config.model import (
     EvidentlySection,
     GithubPipeline,
     ModelSection,
+    SilenceSection,
     SourceSection,
     Task,
     TriggerSection,
@@ -43,7 +47,7 @@ FAIRNESS = (
 MOST_COLUMNS = 10     # with segments of their own: each has up to twenty, and each of these every metric
 ALL_PERFORMANCE = tuple(dict.fromkeys(name for names in PERFORMANCE.values() for name in names))
 # What can be said of a model before its labels come; each is a metric of its own with this prefix.
-ESTIMATED = "estimated_"
+ESTIMATED = compose.ESTIMATED
 ESTIMABLE: dict[Task, tuple[str, ...]] = {
     "binary": PERFORMANCE["binary"], "multiclass": (), "regression": ("mae", "rmse", "mape"),
 }
@@ -53,24 +57,18 @@ DRIFT = (
     "pca_reconstruction_error",
 )
 NEVER_LABELLED = "never_labelled_share"
+NEW_ROWS = "new_rows"     # mature labelled rows since the model's data ended
 JUDGED = (*DRIFT, NEVER_LABELLED, *ALL_ESTIMATED)     # have a status of their own: `drifted` goes with them
 METRICS = (
     *DRIFT, "missing_share", "unseen_share", "unseen_words_share", "out_of_range_share", "schema_changes", "rows",
     "late_rows", "staleness_seconds", "label_coverage", NEVER_LABELLED, *ALL_PERFORMANCE, *RATES, *FAIRNESS,
     "metric_sd", "challenger_gain", "challenger_gap", "challenger_placebo", "regret", *ALL_ESTIMATED, "estimate_skill",
+    NEW_ROWS,
 )
 METHODS = (
     "psi", "psi_quantile", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
     "cramer_von_mises", "anderson", "es", "mannw", "t_test", "g_test", "fisher_exact", "TVD", "empirical_mmd",
     "abs_text_content_drift", "perc_text_content_drift",
-)
-BUILT_IN = ("broken-data", "source")
-_CRON = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day", 1, 31, ()),
-    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
-    ("weekday", 0, 6, ("mon", "tue", "wed", "thu", "fri", "sat", "sun")),
 )
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$", re.IGNORECASE)
 
@@ -78,7 +76,7 @@ _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$", re.IGNORE
 def check(config: Config, document: Document) -> None:
     """Note every problem of a configuration whose types are right, and warn of data that is not there yet."""
     written = document.data.get("pipelines", {})
-    for key, text in (*_daemon(config), *_pipelines(config)):
+    for key, text in (*_daemon(config), *_pipelines(config), *_silences(config)):
         document.problem(key, text)
     if not config.models:
         document.problem(("models",), "there is no model, expected at least one table [models.NAME]")
@@ -148,6 +146,7 @@ def _model(model: ModelSection) -> Problems:
     names: dict[str, int] = {}
     for index, trigger in enumerate(model.triggers):
         yield from _trigger(("triggers", index), trigger, model)
+        yield from compose.check(("triggers", index), trigger, model)
         yield from _segment(("triggers", index, "segment"), trigger, model)
         if names.setdefault(trigger.name, index) != index:
             yield ("triggers", index, "name"), f'"{trigger.name}" is there already, expected each name once'
@@ -156,31 +155,8 @@ def _model(model: ModelSection) -> Problems:
 def _schedule(model: ModelSection) -> Problems:
     if model.every is not None and model.cron is not None:
         yield ("cron",), "every is given too, expected one of them"
-    if model.cron is not None and (text := _cron(model.cron)):
+    if model.cron is not None and (text := cron.wrong(model.cron)):
         yield ("cron",), f'"{model.cron}" {text}, expected such as "15 * * * *"'
-
-
-def _cron(expression: str) -> str | None:
-    """What is wrong with a cron expression of five fields, None where nothing is."""
-    fields = expression.split()
-    if len(fields) != 5:
-        return f"has {len(fields)} fields, not 5 (minute hour day month weekday)"
-    for text, (name, low, high, names) in zip(fields, _CRON, strict=True):
-        if name == "weekday" and re.search(r"\d", text.split("/")[0]):
-            return "numbers its weekdays, which programs count differently: write mon to sun"
-        if not all(_cron_part(part, low, high, names) for part in text.lower().split(",")):
-            return f"has a wrong {name}"
-    return None
-
-
-def _cron_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
-    match = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/0*([1-9]\d*))?", part)
-    if match is None:
-        return False
-    ends = [low + names.index(end) if end in names else int(end) if end.isdecimal() else -1
-            for end in match.groups()[:2] if end is not None]
-    step = int(match[3] or 1)
-    return all(low <= end <= high for end in ends) and ends == sorted(ends) and step <= high - low + 1
 
 
 def _window(window: WindowSection) -> Problems:
@@ -291,9 +267,25 @@ def _evidently(sections: tuple[EvidentlySection, ...]) -> Problems:
 
 
 def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
-    task = model.task
     if trigger.name in BUILT_IN:
         yield (*key, "name"), f'"{trigger.name}" is the name of a built-in trigger, expected another'
+    if any(getattr(trigger, name) is not None for name in MEASURED):
+        yield from _measured(key, trigger, model)
+        return
+    if trigger.cron is not None and (text := cron.wrong(trigger.cron)):
+        yield (*key, "cron"), f'"{trigger.cron}" {text}, expected such as "0 6 1 * *"'
+    for name in ("metric", "column", "segment", "method", "clear", *(("windows",) if trigger.members else ())):
+        if name in trigger.model_fields_set:
+            yield (*key, name), f"goes with {', '.join(MEASURED)}, expected no {name}"
+
+
+def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
+    task = model.task
+    if not trigger.metric:
+        yield (*key, "metric"), 'is missing, expected what the trigger watches, such as "regret"'
+        return
+    if trigger.metric == NEW_ROWS and trigger.above is None:
+        yield (*key, "metric"), f'"{NEW_ROWS}" goes with above, expected such as above = 10000'
     if trigger.metric not in EVIDENTLY:
         yield from _method((*key, "method"), trigger.method, METHODS)
     if trigger.metric in EVIDENTLY:
@@ -358,6 +350,30 @@ def _segment(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems
     if segment is not None and not any(segment == name or segment.startswith(f"{name}=") for name in known):
         there = " or ".join(f'"{name}", "{name}=VALUE"' for name in known) or "none: the metric has no segments here"
         yield key, f'"{segment}" is not measured, expected {there}'
+
+
+def _silences(config: Config) -> Problems:
+    for index, silence in enumerate(config.silences):
+        key = ("silences", index)
+        if silence.cron is not None and (text := cron.wrong(silence.cron)):
+            yield (*key, "cron"), f'"{silence.cron}" {text}, expected such as "0 22 * * *"'
+        if silence.since and silence.until and silence.since >= silence.until:
+            yield (*key, "until"), "is not after since, expected a later moment"
+        if silence.model is not None and silence.model not in config.models:
+            near = did_you_mean(silence.model, config.models) or f", expected one of {', '.join(config.models)}"
+            yield (*key, "model"), f'there is no model "{silence.model}"{near}'
+        elif silence.trigger is not None:
+            yield from _silenced(key, silence, config)
+
+
+def _silenced(key: Key, silence: SilenceSection, config: Config) -> Problems:
+    models = [config.models[silence.model]] if silence.model else list(config.models.values())
+    known = (*BUILT_IN, *(trigger.name for model in models for trigger in model.triggers))
+    if silence.trigger not in known:
+        near = did_you_mean(str(silence.trigger), known) or f", expected one of {', '.join(dict.fromkeys(known))}"
+        yield (*key, "trigger"), f'there is no trigger "{silence.trigger}"{near}'
+    if silence.maintenance:
+        yield (*key, "trigger"), "a maintenance window is of a whole model, expected no trigger"
 
 
 def _retrain(model: ModelSection, pipelines: dict[str, object]) -> Problems:

@@ -1,11 +1,22 @@
 """Decide: history + snapshot + now → triggers, episode, verdict. Pure: no I/O, no clock, no log."""
 
 from monitor.decide.decision import Decision, decide
-from monitor.decide.episodes import PERSON, TRANSITIONS, person_request, supersede
+from monitor.decide.episodes import (
+    PERSON,
+    STANDING,
+    TRANSITIONS,
+    approve,
+    give_way,
+    lapse,
+    lapses_at,
+    person_request,
+    reject,
+    supersede,
+)
 from monitor.decide.explain import explain
 from monitor.decide.guards import GUARDS
 from monitor.decide.history import History, remembered
-from monitor.decide.messages import note_source, standing
+from monitor.decide.messages import note_approval, note_source, standing
 from monitor.decide.regret import FALSE_RETRAINS
 from monitor.decide.replay import fires, replay
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
@@ -17,14 +28,21 @@ __all__ = [
     "PERSON",
     "SOURCE",
     "SOURCE_DOWN",
+    "STANDING",
     "TRANSITIONS",
     "Decision",
     "History",
+    "approve",
     "decide",
-    "fires",
     "explain",
+    "fires",
+    "give_way",
+    "lapse",
+    "lapses_at",
+    "note_approval",
     "note_source",
     "person_request",
+    "reject",
     "remembered",
     "replay",
     "standing",

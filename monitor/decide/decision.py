@@ -7,13 +7,15 @@ from datetime import datetime
 from monitor.config.model import ModelSection
 from monitor.decide import regret as waiting
 from monitor.decide import skill as estimates
-from monitor.decide.episodes import PERSON, Event, advance, begin, is_open
+from monitor.decide.composed import judge_all
+from monitor.decide.dates import data_ended, rows_score
+from monitor.decide.episodes import PERSON, Event, advance, awaiting, begin, is_open, needed
 from monitor.decide.explain import Outcome, reasons
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.guards import Moment, speak
 from monitor.decide.history import History
 from monitor.decide.messages import Letter
-from monitor.decide.triggers import SOURCE_DOWN, Case, Judgement, judge_all
+from monitor.decide.triggers import SOURCE_DOWN, Case, Judgement
 from monitor.records import Action, Episode, EpisodeState, Firing, Message, Score, Snapshot, Verdict, Window
 
 
@@ -40,19 +42,21 @@ def decide(
     known = history.known(snapshot)
     regret = waiting.fold(model, history, snapshot)
     skills = estimates.fold(model, known)
-    case = Case(model, known, snapshot, regret, skills, history.firing, newest)
+    since = data_ended(history, known)
+    case = Case(model, known, snapshot, regret, skills, history.firing, newest, since, history.declined)
     judged = judge_all(case)
     firing = {one.name: one.words for one in judged if one.firing}
     said = speak(Moment(model, history, snapshot, now, newest, firing))
     ended = _answered(model, history, now)
-    episode = _episode(history, ended or history.episode, judged, said, known[-1].window)
-    changed = None if episode in (ended, history.episode) else episode
+    wanted = Event.GUARDED if said else needed(model)
+    episode = _episode(history, ended or history.episode, judged, wanted, known[-1].window)
+    changed = None if episode in (ended, history.episode) or episode is None else awaiting(episode, None, now)
     asked = changed is not None and changed.state is EpisodeState.REQUESTED
     outcome = Outcome(model, judged, said, episode, asked)
-    score = waiting.score(model, regret)
+    told = (waiting.score(model, regret), rows_score(model, known, since, history.declined))
     return Decision(
         verdict=_verdict(snapshot, now, outcome),
-        scores=(*gaps, *((score,) if score else ()), *estimates.scores(skills, snapshot)),
+        scores=(*gaps, *(score for score in told if score), *estimates.scores(skills, snapshot)),
         firing=(*_changed(model, history, judged), *_gone(history, judged)),
         episode=changed,
         ended=ended,
@@ -73,27 +77,27 @@ def _answered(model: ModelSection, history: History, now: datetime) -> Episode |
 
 
 def _episode(
-    history: History, standing: Episode | None, judged: Sequence[Judgement], said: dict[str, str], newest: Window
+    history: History, standing: Episode | None, judged: Sequence[Judgement], wanted: Event, newest: Window
 ) -> Episode | None:
     """The model's newest episode after this check; `standing` itself where nothing changed."""
     if standing is not None and is_open(standing):
-        event, why = _event(history, standing, judged, said)
+        event, why = _event(history, standing, judged, wanted)
         return standing if event is None else advance(standing, event, why)
-    needed = next((one for one in judged if one.action == "retrain" and one.stands), None)
-    if needed is None or not _later(newest, standing, history):
+    need = next((one for one in judged if one.action == "retrain" and one.stands), None)
+    if need is None or not _later(newest, standing, history):
         return standing
-    event = Event.GUARDED if said else Event.NEEDED
-    return begin(history.reference, needed.name, newest, event, needed.words)
+    return begin(history.reference, need.name, newest, wanted, need.words)
 
 
 def _event(
-    history: History, episode: Episode, judged: Sequence[Judgement], said: dict[str, str]
+    history: History, episode: Episode, judged: Sequence[Judgement], wanted: Event
 ) -> tuple[Event | None, str]:
-    """What has happened to an open episode, and why."""
+    """What has happened to an open episode, and why; `wanted` where its need stands."""
     if episode.reference_id != history.reference.id:
         return Event.NEW_REFERENCE, "a new reference has come"
     if episode.trigger == PERSON:
-        return (None, "") if history.in_flight else (Event.CLEARS, "the request has run its course")
+        waits = history.in_flight or episode.state is EpisodeState.AWAITING_APPROVAL
+        return (None, "") if waits else (Event.CLEARS, "the request has run its course")
     own = next((one for one in judged if one.name == episode.trigger and one.action == "retrain"), None)
     if own is None:
         return Event.CLEARS, f"{episode.trigger} no longer asks for retrains in the configuration"
@@ -101,7 +105,7 @@ def _event(
         return Event.CLEARS, own.sentence
     if not own.stands:
         return None, ""
-    return Event.GUARDED if said else Event.NEEDED, own.words
+    return wanted, own.words
 
 
 def _later(newest: Window, episode: Episode | None, history: History) -> bool:
@@ -152,6 +156,8 @@ def _messages(
     found = [letter.of_trigger(one) for one in judged if one.changed]
     if changed is not None and changed.state is EpisodeState.REQUESTED:
         found.append(letter.requested(changed, changed.reason))
+    if changed is not None and changed.state is EpisodeState.AWAITING_APPROVAL:
+        found.append(letter.awaiting(changed))
     # A need held back only until the round's newest window is told of then, if it still stands.
     if changed is not None and changed.state is EpisodeState.SUPPRESSED and list(said) != ["catching-up"]:
         found.append(letter.suppressed(changed, changed.reason, said))

@@ -58,6 +58,13 @@ def _guards(outcome: Outcome) -> list[str]:
     return [*spoke, *([f"These guards have nothing against it: {listed(silent)}."] if silent else [])]
 
 
+_ANSWERS = {
+    EpisodeState.AWAITING_APPROVAL: "waits for a person's word: `driftd approve` asks for the retrain",
+    EpisodeState.REJECTED: "was rejected, and is silent until it has cleared",
+    EpisodeState.LAPSED: "lapsed, nobody approved it in time, and is silent until it has cleared",
+}
+
+
 def _conclusion(outcome: Outcome) -> str:
     section = outcome.model.retrain
     pipeline = section.pipeline if section else "a pipeline"
@@ -67,6 +74,8 @@ def _conclusion(outcome: Outcome) -> str:
     if outcome.episode is not None and outcome.suppressed and outcome.said:
         because = f"because of {outcome.episode.trigger}"
         return f"{pipeline} would have been asked to retrain {because}, but for {listed(list(outcome.said))}."
+    if outcome.episode is not None and outcome.episode.state in _ANSWERS:
+        return f"{outcome.episode.trigger} {_ANSWERS[outcome.episode.state]}."
     if outcome.episode is not None and outcome.episode.state is EpisodeState.REQUESTED:
         return (
             f"{outcome.episode.trigger} has asked already; it asks again once its run has ended well and the "

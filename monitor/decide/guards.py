@@ -52,6 +52,14 @@ def _paused(moment: Moment) -> str | None:
     return moment.history.paused
 
 
+def _maintenance(moment: Moment) -> str | None:
+    windows = [one for one in moment.history.silences if one.maintenance]
+    if not windows:
+        return None
+    last = max(windows, key=lambda one: one.until)
+    return f"maintenance until {day(last.until, moment.model.timezone)}: {last.reason}"
+
+
 def _catching_up(moment: Moment) -> str | None:
     return None if moment.newest else "newer windows are still to be checked"
 
@@ -115,6 +123,7 @@ GUARDS: dict[str, Callable[[Moment], str | None]] = {
     "observing": _observing,
     "no-pipeline": _no_pipeline,
     "paused": _paused,
+    "maintenance": _maintenance,
     "catching-up": _catching_up,
     "broken-data": _broken_data,
     "stale-source": _stale_source,

@@ -14,6 +14,7 @@ from monitor.records import (
     Reference,
     Score,
     ScoreStatus,
+    Silence,
     Snapshot,
     SnapshotStatus,
     Window,
@@ -32,6 +33,7 @@ class History:
     `before`: the newest windows judged against earlier references, oldest first, with their placebos only.
     `accepted`: moments of accepted requests, failed runs and manual ones included, oldest first.
     `paid_until`: end of the newest window judged when the last accepted request was made.
+    `declined`: by trigger the end of the newest window whose need was rejected, or not approved in time.
     """
 
     reference: Reference
@@ -41,9 +43,11 @@ class History:
     episode: Episode | None = None           # the model's newest
     accepted: tuple[datetime, ...] = ()
     paid_until: datetime | None = None
+    declined: Mapping[str, datetime] = field(default_factory=dict)
     in_flight: Dispatch | None = None
     answered: bool = False                   # the newest episode's request has come to a good end
     paused: str | None = None                # by whom and why
+    silences: tuple[Silence, ...] = ()       # in force now
 
     @property
     def since(self) -> datetime:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.config.model import ModelSection
+from monitor.decide.episodes import lapses_at
 from monitor.decide.history import History
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN, Judgement
 from monitor.decide.words import day, listed, stretch
-from monitor.records import Action, Episode, Firing, Message, Snapshot, Verdict, Window
+from monitor.records import Action, Episode, EpisodeState, Firing, Message, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
 
@@ -36,6 +37,12 @@ class Letter:
         about = (episode.trigger, "requested", episode.window)
         return self._message(about, "requested", "a retrain is asked for", lines)
 
+    def awaiting(self, episode: Episode) -> Message:
+        """A retrain is needed, and a person's word on it."""
+        lines = [f"{episode.trigger} fires: {episode.reason}.", *how_to_answer(self.model, episode)]
+        about = (episode.trigger, "approval", episode.window)
+        return self._message(about, "approval", "a retrain awaits approval", lines)
+
     def suppressed(self, episode: Episode, why: str, said: dict[str, str]) -> Message:
         """A retrain is needed, but guards speak."""
         headline = f"a retrain is needed, but held back by {listed(list(said))}"
@@ -61,6 +68,7 @@ class Letter:
             body="\n".join([*lines, self._where()]),
             created_at=self.now,
             next_try_at=self.now,
+            trigger=trigger,
         )
 
     def _where(self) -> str:
@@ -68,6 +76,26 @@ class Letter:
         rows = f"{one.rows:,} rows, {one.labelled:,} of them labelled"
         beside = f"reference {self.history.reference.origin}{f', model {version}' if version else ''}"
         return f"Window {stretch(one.window, self.model.timezone)}, {rows}; {beside}."
+
+
+def how_to_answer(model: ModelSection, episode: Episode) -> list[str]:
+    """The commands that approve and reject, and until when."""
+    until = lapses_at(model, episode)
+    say = [f'`driftd {word} --model {model.name} --reason "…"`' for word in ("approve", "reject")]
+    lapses = [f"It lapses on {day(until, model.timezone)}."] if until else []
+    return [f"{say[0]} asks for it, {say[1]} does not.", *lapses]
+
+
+def note_approval(model: ModelSection, episode: Episode, now: datetime) -> Message:
+    """What people are told of a person's request that waits for another's word, or of one that has lapsed."""
+    waits = episode.state is EpisodeState.AWAITING_APPROVAL
+    headline = "a retrain awaits approval" if waits else "a retrain has lapsed, nobody approved it"
+    then = how_to_answer(model, episode) if waits else ["It is silent until it has cleared."]
+    key = _hash(episode.id, episode.state, format_moment(now))
+    return Message(
+        id=key, model=model.name, kind="approval", title=f"{model.name}: {headline}", body="\n".join([f"{episode.reason}.", *then]),
+        created_at=now, next_try_at=now, trigger=episode.trigger,
+    )
 
 
 def note_source(
@@ -89,7 +117,7 @@ def note_source(
     body = words if failing else f"{words}; it had been down since {format_moment(began)}."
     key = _hash(model, SOURCE_DOWN, str(failing), format_moment(began))
     message = Message(
-        id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now
+        id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now, trigger=SOURCE_DOWN
     )
     return firing, message
 

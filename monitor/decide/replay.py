@@ -32,7 +32,7 @@ def replay(model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Sna
     fired = []
     for at, snapshot in enumerate(snapshots):
         case = Case(model=model, known=snapshots[: at + 1], snapshot=snapshot, regret=Regret(), skills={}, was=was,
-                    newest=True)
+                    newest=True, since=snapshots[0].window.start)
         judged = judge(case, trigger)
         was[trigger.name] = _firing(model, trigger, judged.firing, judged.since)
         fired.append(judged.firing)

@@ -1,18 +1,19 @@
 """Votes of windows, and what they make of each trigger."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Literal
 
-from monitor.config.model import ModelSection, TriggerSection
-from monitor.config.rules import FAIRNESS, RATES
+from monitor.config.model import MEASURED, ModelSection, TriggerSection
+from monitor.config.rules import ALL_ESTIMATED, FAIRNESS, NEW_ROWS, RATES
 from monitor.config.values import Change, Persistence
+from monitor.decide import dates
 from monitor.decide.history import disjoint, is_broken, usable
 from monitor.decide.regret import Regret, Step, cost
 from monitor.decide.skill import Skill
-from monitor.decide.words import day, listed, number
+from monitor.decide.words import day, listed, number, several
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 
 Action = Literal["alert", "retrain"]
@@ -48,6 +49,8 @@ class Judgement:
     since: datetime             # end of the window in which it last changed
     words: str                  # what the window at hand, or the newest with a vote, showed
     tally: str                  # how the windows voted, and since when it fires
+    sound: bool = True          # its votes may carry a retrain: neither estimated, provisional nor uncalibrated
+    lacks: str = ""             # what would make it fire, in words
 
     @property
     def sentence(self) -> str:
@@ -65,15 +68,16 @@ class Case:
     skills: Mapping[str, Skill]         # by the name of the estimate
     was: Mapping[str, Firing]
     newest: bool                        # no newer window is still to be checked
+    since: datetime                     # the model's data ended: rows and dates count from here …
+    declined: Mapping[str, datetime] = field(default_factory=dict)     # … or, by trigger, from a need declined since
 
     @property
     def at_newest(self) -> bool:
         return self.known[-1] is self.snapshot
 
-
-def judge_all(case: Case) -> tuple[Judgement, ...]:
-    """The built-in triggers, then the configured ones in the order of the file."""
-    return (_broken_data(case), _source(case), *(judge(case, trigger) for trigger in case.model.triggers))
+    def begun(self, trigger: TriggerSection) -> datetime:
+        """Where dates and new rows count from."""
+        return max(self.since, self.declined.get(trigger.name, self.since))
 
 
 def judge(case: Case, trigger: TriggerSection) -> Judgement:
@@ -82,12 +86,22 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     fired = was is not None and was.firing
     own = vote(case, trigger, case.snapshot, fired)
     judged = _newest_votes(case, trigger, fired)
-    stands = enough(trigger.windows, [bool(one.yes) for one in judged])
+    votes = [bool(one.yes) for one in judged]
+    stands = enough(trigger.windows, votes)
     firing = fired if own.yes is None else stands
     words = own.words if own.yes is not None or not judged else f"{own.words}; before that {judged[0].words}"
     cast = ", ".join("yes" if one.yes else "no" for one in judged)
     tally = f"Votes, newest first: {cast or 'none yet'} ({trigger.windows} needed). "
-    return _judgement(case, trigger.name, trigger.action, firing, words, tally, firing and stands)
+    found = judgement(case, trigger.name, trigger.action, firing, words, tally, firing and stands)
+    return replace(found, sound=firing and _sound(case, trigger, fired), lacks=_lacks(case, trigger, votes))
+
+
+def _sound(case: Case, trigger: TriggerSection, fired: bool) -> bool:
+    """Whether it would fire as a trigger of its own for retrains."""
+    if trigger.metric in ALL_ESTIMATED:
+        return False
+    asking = trigger.model_copy(update={"action": "retrain"})
+    return enough(trigger.windows, [bool(one.yes) for one in _newest_votes(case, asking, fired)])
 
 
 def enough(windows: Persistence, newest: Iterable[bool]) -> bool:
@@ -114,6 +128,10 @@ def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -
         return Vote(None, silent)
     if trigger.metric == "regret":
         return _regret_vote(case, trigger, snapshot, fired)
+    if trigger.metric == NEW_ROWS:
+        return _rows_vote(case, trigger, snapshot, fired)
+    if trigger.every is not None or trigger.cron is not None:
+        return Vote(*dates.due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
     scores = [s for s in snapshot.scores if _matches(trigger, s)]
     heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
     held = [s for s in heard if _held(trigger, s) is not None]
@@ -152,6 +170,52 @@ def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired:
         return Vote(None, "what a retrain costs cannot be told yet")
     enough, words = step.sure and _passes(trigger, score, limit), cost(case.regret, step, limit, case.model.timezone)
     return Vote(None if step.ahead and not enough else enough, words)    # labels to come may fire it, never clear it
+
+
+def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
+    since = case.begun(trigger)
+    count = dates.new_rows(case.known, since, snapshot)
+    if count is None:
+        return Vote(None, "the window adds no new rows (not mature, or there when the model was last fitted)")
+    score = Score(metric=NEW_ROWS, value=count)
+    limit = _limit(trigger, score, fired)
+    assert limit is not None
+    words = f"{dates.rows_words(count, since, case.model.timezone)} (limit {number(limit)})"
+    return Vote(_passes(trigger, score, limit), words)
+
+
+def _lacks(case: Case, trigger: TriggerSection, votes: Sequence[bool]) -> str:
+    """What would make it fire, in words; nothing where the votes do already."""
+    if enough(trigger.windows, votes):
+        return ""
+    if trigger.every is not None or trigger.cron is not None:
+        return dates.wanted(trigger, case.begun(trigger), case.model.timezone)
+    if trigger.metric == "regret":
+        return _regret_lacks(case, trigger)
+    n = trigger.windows.n
+    more = next(k for k in range(1, n + 1) if enough(trigger.windows, [True] * k + list(votes[: n - k])))
+    return f"{several(more, 'more window')} {_condition(trigger)}"
+
+
+def _regret_lacks(case: Case, trigger: TriggerSection) -> str:
+    limit = None if trigger.above is None else case.regret.price(trigger.above)
+    if not case.regret.steps or limit is None:
+        return "regret that can be told and passes its price"
+    last = case.regret.steps[-1]
+    short = limit - last.total
+    price = f"{number(short)} sd × windows more of regret (its price is {number(limit)})" if short >= 0 else ""
+    doubt = "" if last.sure else f"{number(last.bound - last.total)} more to be beyond noise"
+    return listed([text for text in (price, doubt) if text])
+
+
+def _condition(trigger: TriggerSection) -> str:
+    """The condition of a vote, in words."""
+    if trigger.drifted:
+        return "that drifted"
+    name = next(name for name in MEASURED if getattr(trigger, name) is not None)
+    joint = "with a" if name in ("rise", "drop") else "with"
+    of = " of" if name in ("rise", "drop") else ""
+    return f"{joint} {trigger.metric + ' ' if not of else ''}{name}{of} {getattr(trigger, name)}"
 
 
 def _step(regret: Regret, snapshot: Snapshot) -> Step | None:
@@ -258,7 +322,7 @@ def _unheard(trigger: TriggerSection, scores: Sequence[Score]) -> str:
     return f"{subject} could not be judged{f' ({reason})' if reason else ''}"
 
 
-def _broken_data(case: Case) -> Judgement:
+def broken_data(case: Case) -> Judgement:
     """Built in: fires on any window whose data are broken, clears on a newest window whose data are whole."""
     if is_broken(case.snapshot):
         trouble = case.snapshot.reason or _breaches(case.snapshot) or "the schema changed"
@@ -274,7 +338,7 @@ def _breaches(snapshot: Snapshot) -> str:
     return listed(shown[:_WORST] + ([f"{len(shown) - _WORST} more"] if len(shown) > _WORST else []))
 
 
-def _source(case: Case) -> Judgement:
+def source(case: Case) -> Judgement:
     """Built in: fires when the source fails, is empty or stale; clears when a newest window can be read."""
     trouble = _trouble(case)
     down = case.was.get(SOURCE_DOWN)
@@ -308,10 +372,10 @@ def _built_in(case: Case, name: str, vote: bool | None, words: str) -> Judgement
     firing = fired if vote is None else vote
     if vote is None and was is not None and fired:
         words = was.reason
-    return _judgement(case, name, "alert", firing, words, "", firing)
+    return judgement(case, name, "alert", firing, words, "", firing)
 
 
-def _judgement(
+def judgement(
     case: Case, name: str, action: Action, firing: bool, words: str, tally: str, stands: bool
 ) -> Judgement:
     was = case.was.get(name)

@@ -29,9 +29,11 @@ CHAPTERS: dict[str, type[models.Section]] = {
     "[[models.NAME.evidently]]": models.EvidentlySection,
     "[[models.NAME.triggers]]": models.TriggerSection,
     "[models.NAME.retrain]": models.RetrainSection,
+    "[models.NAME.retrain.approval]": models.ApprovalSection,
     '[pipelines.NAME] kind = "webhook"': models.WebhookPipeline,
     '[pipelines.NAME] kind = "github"': models.GithubPipeline,
     '[pipelines.NAME] kind = "command"': models.CommandPipeline,
+    "[[silences]]": models.SilenceSection,
     "[notify]": models.NotifySection,
 }
 

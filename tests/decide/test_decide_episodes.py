@@ -15,13 +15,20 @@ from monitor.records import Action, Dispatch, Episode, EpisodeState, Score
 S = EpisodeState
 NEED = {"name": "low", "metric": "roc_auc", "below": 0.5, "action": "retrain"}
 BAD, GOOD = Score(metric="roc_auc", value=0.4), Score(metric="roc_auc", value=0.6)
-OPEN = (S.OPEN, S.SUPPRESSED, S.AWAITING_APPROVAL, S.REQUESTED)
+OPEN = (S.OPEN, S.SUPPRESSED, S.AWAITING_APPROVAL, S.REQUESTED, S.REJECTED, S.LAPSED)
 TABLE = {
     (None, Event.NEEDED): S.REQUESTED,
+    (None, Event.UNAPPROVED): S.AWAITING_APPROVAL,
     (None, Event.GUARDED): S.SUPPRESSED,
     (S.SUPPRESSED, Event.NEEDED): S.REQUESTED,
-    **{(state, Event.CLEARS): S.CLEARED for state in OPEN},
+    (S.SUPPRESSED, Event.UNAPPROVED): S.AWAITING_APPROVAL,
+    (S.AWAITING_APPROVAL, Event.NEEDED): S.REQUESTED,
+    (S.AWAITING_APPROVAL, Event.APPROVED): S.REQUESTED,
+    (S.AWAITING_APPROVAL, Event.REJECTED): S.REJECTED,
+    (S.AWAITING_APPROVAL, Event.LAPSES): S.LAPSED,
     (S.REQUESTED, Event.ANSWERED): S.CLEARED,
+    **{(state, Event.CLEARS): S.CLEARED for state in OPEN},
+    **{(state, Event.PERSON): S.SUPERSEDED for state in OPEN},
     **{(state, Event.NEW_REFERENCE): S.SUPERSEDED for state in OPEN},
 }
 

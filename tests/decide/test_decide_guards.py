@@ -96,7 +96,7 @@ def test_guards_are_silent_at_their_limit(made, given):
 def test_every_guard_is_in_one_table(made):
     """Guards have their names in the order in which they are told."""
     assert list(GUARDS) == [
-        "observing", "no-pipeline", "paused", "catching-up", "broken-data", "stale-source", "few-rows",
+        "observing", "no-pipeline", "paused", "maintenance", "catching-up", "broken-data", "stale-source", "few-rows",
         "run-in-flight", "cooldown", "budget", "few-labels",
     ]
 
