@@ -12,7 +12,7 @@ from typing import Any
 
 from monitor.check import BEGINNING, Checker, Runner
 from monitor.config import Loaded, ModelSection
-from monitor.config.model import RetrainSection
+from monitor.config.model import ApprovalSection, RetrainSection
 from monitor.errors import CannotJudge, SourceError, UsageError
 from monitor.records import SCHEMA_VERSION, Action, DispatchState, Survey, Verdict, Window, from_json, to_json
 from monitor.store import Store
@@ -78,8 +78,12 @@ def backtest(loaded: Loaded, name: str, workers: Runner, progress: Progress | No
 
 
 def _as_if_acting(model: ModelSection) -> ModelSection:
-    """Ask as `mode = "act"` would, from the first row on, with default limits where nothing is configured."""
-    asked = {"mode": "act", "since": model.since or BEGINNING, "retrain": model.retrain or RetrainSection(pipeline="-")}
+    """Ask as `mode = "act"` would, from the first row on, as if every need were approved at once.
+
+    With default limits where nothing is configured.
+    """
+    limits = (model.retrain or RetrainSection(pipeline="-")).model_copy(update={"approval": ApprovalSection()})
+    asked = {"mode": "act", "since": model.since or BEGINNING, "retrain": limits}
     return model.model_copy(update=asked)
 
 

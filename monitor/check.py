@@ -11,10 +11,27 @@ from typing import Any, Protocol
 from monitor import __version__
 from monitor.config import Loaded, ModelSection
 from monitor.config.model import ReferenceSection, SourceSection
-from monitor.decide import SOURCE_DOWN, History, decide, note_source, person_request, remembered
+from monitor.decide import (
+    BROKEN_DATA,
+    PERSON,
+    SOURCE,
+    SOURCE_DOWN,
+    History,
+    approve,
+    decide,
+    lapse,
+    lapses_at,
+    note_approval,
+    note_source,
+    person_request,
+    reject,
+    remembered,
+)
 from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
 from monitor.records import (
     Dispatch,
+    Episode,
+    EpisodeState,
     Reference,
     Snapshot,
     SnapshotStatus,
@@ -78,6 +95,7 @@ class Checker:
         TaskFailed); CannotJudge while there is no reference yet.
         """
         model, now = self._model(name), self._clock()
+        self._lapse(model, now)
         try:
             reference, survey = self._look(model, now)
         except Stopping:
@@ -93,8 +111,11 @@ class Checker:
         verdicts = [self._check_window(model, reference, one, now, newest=one is due[-1]) for one in due]
         return [verdict for verdict in verdicts if verdict is not None]
 
-    def request(self, name: str, by: str, reason: str) -> Dispatch:
-        """Ask for a retrain on a person's word. Raises UsageError where there is nothing to ask or nobody."""
+    def request(self, name: str, by: str, reason: str) -> Dispatch | Episode:
+        """Ask for a retrain on a person's word; the episode alone where it waits for another person's.
+
+        Raises UsageError where there is nothing to ask or nobody.
+        """
         model, now = self._model(name), self._clock()
         reference, snapshots = self._store.reference(name), self._store.snapshots(name, limit=1)
         if model.retrain is None:
@@ -102,9 +123,62 @@ class Checker:
         if reference is None or not snapshots:
             raise UsageError(f"{name} has not been checked yet, run driftd check --model {name} first")
         episode = person_request(model, reference, snapshots[-1].window, by, reason, now)
+        if episode.state is EpisodeState.AWAITING_APPROVAL:
+            with self._store.transaction():
+                self._store.add_need(episode, now)
+                self._store.add_message(note_approval(model, episode, now))
+            return episode
         dispatch = new_dispatch(model, episode, snapshots[-1], None, reference, now)
         self._store.add_dispatch(dispatch, episode)
         return dispatch
+
+    def approve(self, name: str, by: str, reason: str) -> Dispatch:
+        """Ask for the retrain that awaits approval; episode and request are written together.
+
+        Raises UsageError where none waits, where `by` asked for it themselves, or where the data are broken now.
+        """
+        model, now = self._model(name), self._clock()
+        with self._store.transaction():
+            episode = approve(self._awaiting(model, now), by, reason, now)
+            reference, snapshots = self._store.reference(name), self._store.snapshots(name, limit=1)
+            self._whole(name)
+            assert reference is not None
+            verdict = None if episode.trigger == PERSON else self._store.verdict(snapshots[-1].window)
+            dispatch = new_dispatch(model, episode, snapshots[-1], verdict, reference, now)
+            self._store.add_dispatch(dispatch, episode)
+            self._store.audit(now, by, "approve", dispatch.id, reason)
+        return dispatch
+
+    def reject(self, name: str, by: str, reason: str) -> Episode:
+        """Turn down the retrain that awaits approval. Raises UsageError where none waits."""
+        model, now = self._model(name), self._clock()
+        with self._store.transaction():
+            episode = reject(self._awaiting(model, now), by, reason, now)
+            self._store.settle(episode)
+            self._store.audit(now, by, "reject", episode.id, reason)
+        return episode
+
+    def _awaiting(self, model: ModelSection, now: datetime) -> Episode:
+        episode = self._store.open_episode(model.name)
+        until = lapses_at(model, episode)
+        if episode is None or until is None or now >= until:
+            stands = f"; its need is {episode.state}" if episode else ""
+            raise UsageError(f"{model.name}: no retrain awaits approval{stands}")
+        return episode
+
+    def _whole(self, name: str) -> None:
+        """Broken data never cause a retrain, whoever says so."""
+        against = {BROKEN_DATA, SOURCE, SOURCE_DOWN}
+        found = next((one for one in self._store.firing(name) if one.firing and one.trigger in against), None)
+        if found is not None:
+            raise UsageError(f"{name}: {found.trigger} fires, {found.reason}; approve once it has cleared")
+
+    def _lapse(self, model: ModelSection, now: datetime) -> None:
+        with self._store.transaction():
+            lapsed = lapse(model, self._store.open_episode(model.name), now)
+            if lapsed is not None:
+                self._store.settle(lapsed)
+                self._store.add_message(note_approval(model, lapsed, now))
 
     def _model(self, name: str) -> ModelSection:
         if name not in self._loaded.config.models:
@@ -249,7 +323,8 @@ class Checker:
     def _history(self, model: ModelSection, reference: Reference, window: Window, now: datetime) -> History:
         timeout = model.retrain.run_timeout if model.retrain else NO_TIMEOUT
         return self._store.history(
-            model.name, reference, remembered(model), now=now, run_timeout=timeout, spec=window.spec
+            model.name, reference, remembered(model), now=now, run_timeout=timeout, spec=window.spec,
+            silences=self._store.silences(self._loaded.config, model.name, now),
         )
 
     def _note_source(self, model: ModelSection, now: datetime, failure: str | None) -> None:

@@ -74,7 +74,7 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
     return Parts(
         checker=Checker(loaded, store, workers, clock),
         outbox=Outbox.of(loaded.config, store, clock),
-        notifier=Notifier(store, loaded.config.notify, clock),
+        notifier=Notifier(store, loaded.config.notify, clock, partial(store.silences, loaded.config)),
     )
 
 
@@ -283,10 +283,12 @@ class Daemon:
     def _publish(self) -> None:
         """Show what the store knows now, to scrapes, page and systemd."""
         with self._publishing:
-            source = (self._store.version(), self._loaded)
+            config, now = self._loaded.config, self._clock()
+            silences = [self._store.silences(config, name, now) for name in config.models]
+            source = (self._store.version(), self._loaded, silences)
             if source == self._published:
                 return
-            view = read_view(self._store, self._loaded.config, self._clock())
+            view = read_view(self._store, config, now)
             self._published = source
             if view == self._view:
                 return

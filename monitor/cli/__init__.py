@@ -34,9 +34,12 @@ COMMANDS = {   # name: where it is, what it does
     "resolve": ("monitor.cli.hand:resolve", "Say what became of a request nobody could follow."),
     "pause": ("monitor.cli.hand:pause", "Ask for no retrain of a model until it is resumed."),
     "resume": ("monitor.cli.hand:resume", "End a pause."),
+    "approve": ("monitor.cli.hand:approve", "Ask for the retrain that awaits approval."),
+    "reject": ("monitor.cli.hand:reject", "Turn down the retrain that awaits approval."),
+    "silence": ("monitor.cli.hand:silence", "Tell people nothing about a model for a while."),
     "notify": ("monitor.cli.hand:notify", "Try the places that people are told at."),
 }
-LATER = ("gate", "report", "window", "approve", "reject", "silence", "rollback", "audit", "forget")
+LATER = ("gate", "report", "window", "rollback", "audit", "forget")
 INTERRUPTED, BROKEN_PIPE = 130, 141   # as a shell reports SIGINT and SIGPIPE
 
 

@@ -5,7 +5,7 @@ import getpass
 import logging
 import warnings
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import click
 from monitor.config import Loaded, find_config, load, state_dir
 from monitor.errors import ConfigError, UsageError
 from monitor.store import Store
-from monitor.times import parse_moment
+from monitor.times import parse_duration, parse_moment
 from monitor.workers import Workers
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -88,4 +88,18 @@ def quiet_logs() -> None:
     warnings.simplefilter("ignore")      # of libraries, about their own insides
 
 
+class Span(click.ParamType[timedelta]):
+    """A duration, more than none."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            span = value if isinstance(value, timedelta) else parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error))
+        return span if span else self.fail(f"{value!r} is no time at all, expected such as 2h")
+
+
 MOMENT = Moment()
+SPAN = Span()

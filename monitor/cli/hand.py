@@ -1,13 +1,16 @@
 """A person's hand on it, with a name and a reason, audited; and trying the places people are told at."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
 import click
 
 from monitor.cli.common import (
+    SPAN,
     by_option,
     config_option,
+    known,
     load_config,
     model_option,
     open_state,
@@ -16,7 +19,9 @@ from monitor.cli.common import (
     reason_option,
 )
 from monitor.cli.look import the_model
+from monitor.decide import BROKEN_DATA, SOURCE, SOURCE_DOWN, silence_words
 from monitor.errors import UsageError
+from monitor.records import Dispatch, Silence
 from monitor.store import Store
 from monitor.times import utcnow
 
@@ -70,7 +75,76 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
     with open_state(loaded) as store, open_workers(loaded) as workers, store.transaction():
         written = Checker(loaded, store, workers).request(name, by, reason)
         store.audit(utcnow(), by, "retrain", written.id, reason)
-    click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
+    if isinstance(written, Dispatch):
+        click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
+    else:
+        click.echo(f"{name}: it is asked for once somebody else says `driftd approve --model {name}`")
+
+
+@click.command()
+@config_option
+@model_option
+@by_option
+@reason_option
+def approve(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
+    """Ask for the retrain that awaits approval; who asked for it by hand cannot approve it."""
+    from monitor.check import Checker
+
+    quiet_logs()
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    with open_state(loaded) as store, open_workers(loaded) as workers:
+        written = Checker(loaded, store, workers).approve(name, by, reason)
+    click.echo(f"{name}: approved; request {written.id} for {written.pipeline} is written; {SENDS}")
+
+
+@click.command()
+@config_option
+@model_option
+@by_option
+@reason_option
+def reject(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
+    """Turn down the retrain that awaits approval; its need is silent until it has cleared."""
+    from monitor.check import Checker
+
+    quiet_logs()
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    with open_state(loaded) as store, open_workers(loaded) as workers:
+        Checker(loaded, store, workers).reject(name, by, reason)
+    click.echo(f"{name}: rejected; silent until the need has cleared")
+
+
+@click.command()
+@config_option
+@model_option
+@click.option("--trigger", "-t", metavar="T", help="Only messages about this trigger.")
+@click.option("--for", "span", type=SPAN, metavar="2h", help="For how long.")
+@click.option("--maintenance", is_flag=True, help="Ask for no retrain meanwhile either.")
+@click.option("--end", is_flag=True, help="End what was silenced by hand.")
+@by_option
+@reason_option
+def silence(
+    config_file: Path | None, model: str | None, trigger: str | None, span: timedelta | None, maintenance: bool,
+    end: bool, by: str, reason: str,
+) -> None:
+    """Tell people nothing about a model for a while; what there is to say is told afterwards."""
+    loaded = load_config(config_file)
+    name, now = the_model(loaded, model), utcnow()
+    if end == (span is not None) or (trigger is not None and maintenance):
+        raise UsageError("expected --for 2h, or --end; and --trigger or --maintenance, not both")
+    if trigger is not None:
+        configured = (one.name for one in loaded.config.models[name].triggers)
+        known(trigger, (BROKEN_DATA, SOURCE, SOURCE_DOWN, *configured), "trigger")
+    with open_state(loaded) as store:
+        if span is None:
+            if not store.end_silences(name, by, reason, now):
+                raise UsageError(f"{name} is not silenced by hand")
+            click.echo(f"{name}: people are told again")
+            return
+        one = Silence(model=name, until=now + span, reason=reason, trigger=trigger, maintenance=maintenance, by=by)
+        store.silence(one, now)
+    click.echo(f"{name}: {silence_words(one, loaded.config.models[name].timezone)}")
 
 
 @click.command()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -18,11 +19,11 @@ from monitor.cli.common import (
 )
 from monitor.cli.show import moment, number, print_json, print_table, span
 from monitor.config import Loaded
-from monitor.decide import SOURCE_DOWN, standing
+from monitor.decide import SOURCE_DOWN, silence_words, standing
 from monitor.errors import UsageError
-from monitor.records import Dispatch, DispatchState, Score, ScoreStatus, Snapshot, Verdict
+from monitor.records import Dispatch, DispatchState, Episode, EpisodeState, Score, ScoreStatus, Snapshot, Verdict
 from monitor.store import Store
-from monitor.times import parse_moment
+from monitor.times import parse_moment, utcnow
 
 ENDED = (DispatchState.SUCCEEDED, DispatchState.FAILED, DispatchState.CANCELLED, DispatchState.ABANDONED,
          DispatchState.WITHDRAWN, DispatchState.DELIVERED)
@@ -70,6 +71,7 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
         "dispatch": next((brief(one) for one in reversed(requests) if one.state not in ENDED), None),
         "last_dispatch": brief(requests[-1]) if requests else None,
         "paused": store.paused(name),
+        "silences": store.silences(loaded.config, name, utcnow()),
     }
 
 
@@ -92,7 +94,7 @@ def _status_row(one: dict[str, Any], zone: tzinfo) -> list[str]:
     ]
 
 
-def _print_notes(one: dict[str, Any], zone: tzinfo) -> None:
+def _print_notes(one: dict[str, Any], zone: ZoneInfo) -> None:
     """What does not fit a row: pauses, a need that stands, a request, a source in trouble."""
     notes = []
     if one["source"] not in (None, "ok"):
@@ -100,8 +102,10 @@ def _print_notes(one: dict[str, Any], zone: tzinfo) -> None:
     notes += [str(firing.reason) for firing in one["firing"] if firing.trigger == SOURCE_DOWN]
     if pause := one["paused"]:
         notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
+    notes += [silence_words(silence, zone) for silence in one["silences"]]
     if episode := one["episode"]:
         notes.append(f"need {episode.state}: {episode.reason}")
+        notes += ["`driftd approve` or `driftd reject` answers it"] if episode.state == "awaiting_approval" else []
     if request := one["dispatch"] or one["last_dispatch"]:
         unsaid = "no answer yet" if one["dispatch"] else "no more is known"
         notes.append(f"request {request['id']} {request['state']}: {request['reason'] or unsaid}")
@@ -126,12 +130,27 @@ def history(
         if explain is not None:
             _explain(store, _find(store, name, explain, zone), zone, as_json)
             return
+        approvals = [one for one in store.episodes(name) if one.approval]
         found = [(one, store.verdict(one.window)) for one in store.snapshots(name, limit=limit, metrics=())]
     if as_json:
-        print_json(model=name, windows=[_window_json(*pair) for pair in found])
+        print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals)
         return
     rows = [_row(*pair, zone) for pair in found]
     print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
+    for one in approvals:
+        click.echo(_approval(one, zone))
+
+
+def _approval(episode: Episode, zone: tzinfo) -> str:
+    """Who asked for a retrain that needed a person's word, and what was said."""
+    asked = episode.approval
+    assert asked is not None
+    head = f"{span(episode.window, zone)}: {asked.asked_by or episode.trigger} asked on {moment(asked.asked_at, zone)}"
+    if asked.decision is None:
+        return f"{head}, {'waits for an answer' if episode.state == 'awaiting_approval' else episode.state}"
+    words = {EpisodeState.REQUESTED: "approved"}.get(asked.decision, asked.decision.value)
+    by = f" by {asked.decided_by}" if asked.decided_by else ""
+    return f"{head}, {words}{by} on {moment(asked.decided_at, zone)}: {asked.reason}"
 
 
 def the_model(loaded: Loaded, model: str | None) -> str:
@@ -208,15 +227,25 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
     verdict = store.verdict(snapshot.window)
     if as_json:
         revisions = [one.revision for one in store.revisions(snapshot.window.model, snapshot.window)]
-        document = _window_json(snapshot, verdict) | {"revisions": revisions, "scores": snapshot.scores}
+        needs = _needs(store, snapshot)
+        document = _window_json(snapshot, verdict) | {"revisions": revisions, "scores": snapshot.scores, "needs": needs}
         print_json(model=snapshot.window.model, **document)
         return
     _print_head(snapshot, verdict, zone)
+    for need in _needs(store, snapshot):
+        click.echo(f"  the need of {need.trigger} that began here is {need.state}: {need.reason}")
+        if need.approval is not None:
+            click.echo(f"  {_approval(need, zone)}")
     whole = [score for score in snapshot.scores if score.column is None]
     bad = [score for score in snapshot.scores if score.column is not None and score.status in _BAD]
     _print_scores(("metric",), [((one.metric,), one) for one in whole])
     _print_scores(("metric", "column", "method"),
                   [((one.metric, one.column, one.method), one) for one in bad[:_WORST]])
+
+
+def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:
+    """The needs to retrain that began with this window, and what became of them."""
+    return [one for one in store.episodes(snapshot.window.model) if one.window == snapshot.window]
 
 
 def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:

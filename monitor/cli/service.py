@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
     before = {one.id for one in store.dispatches(states=UNENDED)}
     outbox.send_due()
     outbox.follow()
-    Notifier(store, loaded.config.notify, utcnow).send_due()
+    Notifier(store, loaded.config.notify, utcnow, partial(store.silences, loaded.config)).send_due()
     if loaded.config.daemon.heartbeat is not None:
         heartbeat(loaded.config.daemon.heartbeat)
     return [brief(one) for one in store.dispatches() if one.id in before]

@@ -301,7 +301,7 @@ def _settle(name: str, model: Table, document: Document) -> None:
 def _settle_silences(data: Table) -> None:
     """Read the naive moments of silences in the time zone of their model, UTC without one."""
     for silence in data["silences"] if isinstance(data.get("silences"), list) else ():
-        model = at(data, ("models", silence.get("model"))) if isinstance(silence, dict) else None
+        model = at(data, ("models", str(silence.get("model")))) if isinstance(silence, dict) else None
         for name in ("since", "until") if isinstance(silence, dict) else ():
             if isinstance(silence.get(name), date | str):
                 silence[name] = _moment(silence[name])

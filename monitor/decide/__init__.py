@@ -19,6 +19,7 @@ from monitor.decide.history import History, remembered
 from monitor.decide.messages import note_approval, note_source, standing
 from monitor.decide.regret import FALSE_RETRAINS
 from monitor.decide.replay import fires, replay
+from monitor.decide.silences import in_force, silence_words
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "explain",
     "fires",
     "give_way",
+    "in_force",
     "lapse",
     "lapses_at",
     "note_approval",
@@ -45,6 +47,7 @@ __all__ = [
     "reject",
     "remembered",
     "replay",
+    "silence_words",
     "standing",
     "supersede",
 ]

@@ -92,9 +92,10 @@ def note_approval(model: ModelSection, episode: Episode, now: datetime) -> Messa
     headline = "a retrain awaits approval" if waits else "a retrain has lapsed, nobody approved it"
     then = how_to_answer(model, episode) if waits else ["It is silent until it has cleared."]
     key = _hash(episode.id, episode.state, format_moment(now))
+    body = "\n".join([f"{episode.reason}.", *then])
     return Message(
-        id=key, model=model.name, kind="approval", title=f"{model.name}: {headline}", body="\n".join([f"{episode.reason}.", *then]),
-        created_at=now, next_try_at=now, trigger=episode.trigger,
+        id=key, model=model.name, kind="approval", title=f"{model.name}: {headline}", body=body, created_at=now,
+        next_try_at=now, trigger=episode.trigger,
     )
 
 

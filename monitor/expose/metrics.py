@@ -22,9 +22,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from monitor.decide import SOURCE, SOURCE_DOWN
+from monitor.decide import SOURCE, SOURCE_DOWN, STANDING
 from monitor.expose.view import BUILT_IN, ModelView, View
-from monitor.records import DispatchState, EpisodeState, Score, ScoreStatus, Snapshot
+from monitor.records import DispatchState, Score, ScoreStatus, Snapshot
 
 MAX_COLUMNS = 200  # of a model, as series of their own
 
@@ -54,16 +54,15 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
         "End of the window in which the trigger last began or ceased to fire.", ("model", "trigger")),
     "driftd_episode_state": ("1 for the state of the need to retrain that stands.", ("model", "state")),
     "driftd_paused": ("1 while retrain requests of the model are paused by a person.", _MODEL),
+    "driftd_silenced": (
+        "1 while messages about the model (trigger empty), or about the trigger, are silenced.", ("model", "trigger")),
+    "driftd_maintenance": ("1 while a maintenance window holds back retrain requests.", _MODEL),
     "driftd_acting": ("1 when the model may ask for retrains, 0 when it only observes.", _MODEL),
     "driftd_dispatches": ("Retrain requests by state.", ("model", "pipeline", "state")),
     "driftd_dispatch_requests_total": ("Retrain requests ever written.", ("model", "pipeline")),
     "driftd_dispatch_tries_total": ("Tries to hand retrain requests over.", ("model", "pipeline")),
     "driftd_messages_pending": ("Messages to people not delivered yet.", ()),
 }
-_STANDING = (
-    EpisodeState.OPEN, EpisodeState.SUPPRESSED, EpisodeState.AWAITING_APPROVAL, EpisodeState.REQUESTED
-)
-
 _BUCKETS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 
 Sample = tuple[str, tuple[str, ...], float]  # family, label values, value
@@ -171,6 +170,10 @@ def _samples(view: View) -> Iterator[Sample]:
     for model in view.models:
         yield "driftd_paused", (model.name,), model.paused is not None
         yield "driftd_acting", (model.name,), model.mode == "act"
+        yield "driftd_maintenance", (model.name,), any(one.maintenance for one in model.silences)
+        for trigger in (None, *model.triggers, *BUILT_IN):
+            silent = any(one.trigger == trigger for one in model.silences)
+            yield "driftd_silenced", (model.name, trigger or ""), silent
         yield from _firing(model)
         yield from _requests(model)
         if model.newest:
@@ -248,7 +251,7 @@ def _firing(model: ModelView) -> Iterator[Sample]:
 
 def _requests(model: ModelView) -> Iterator[Sample]:
     state = model.episode.state if model.episode else None
-    for standing in _STANDING:
+    for standing in STANDING:
         yield "driftd_episode_state", (model.name, standing), state == standing
     for pipeline in {dispatch.pipeline for dispatch in model.dispatches}:
         own = [dispatch for dispatch in model.dispatches if dispatch.pipeline == pipeline]

@@ -7,7 +7,7 @@ from typing import Any
 
 from monitor.config import Config, ModelSection
 from monitor.decide import BROKEN_DATA, SOURCE, SOURCE_DOWN, standing
-from monitor.records import SCHEMA_VERSION, Dispatch, Episode, Firing, Reference, Snapshot, Verdict, to_json
+from monitor.records import SCHEMA_VERSION, Dispatch, Episode, Firing, Reference, Silence, Snapshot, Verdict, to_json
 from monitor.store import Pause, Store
 
 BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN)  # triggers that need no configuration
@@ -29,6 +29,7 @@ class ModelView:
     dispatches: tuple[Dispatch, ...]
     reference: Reference | None
     paused: Pause | None
+    silences: tuple[Silence, ...] = ()   # in force now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class View:
 def read_view(store: Store, config: Config, now: datetime) -> View:
     """Read the state of every configured model; nothing is known of others."""
     return View(
-        models=tuple(_model(store, model) for model in config.models.values()),
+        models=tuple(_model(store, model, store.silences(config, name, now)) for name, model in config.models.items()),
         messages_pending=len(store.due_messages(now + _EVER)),
     )
 
@@ -54,7 +55,7 @@ def view_json(view: View) -> dict[str, Any]:
     }
 
 
-def _model(store: Store, model: ModelSection) -> ModelView:
+def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...]) -> ModelView:
     newest = next(iter(store.snapshots(model.name, limit=1)), None)
     return ModelView(
         name=model.name,
@@ -68,6 +69,7 @@ def _model(store: Store, model: ModelSection) -> ModelView:
         dispatches=tuple(store.dispatches(model.name)),
         reference=store.reference(model.name),
         paused=store.paused(model.name),
+        silences=silences,
     )
 
 
@@ -96,13 +98,14 @@ def _model_json(model: ModelView) -> dict[str, Any]:
         "action": standing(model.verdict, model.firing),
         "verdict": model.verdict and _chosen(model.verdict, "action", "at", "fired", "guards", "reasons"),
         "firing": [_chosen(one, "trigger", "since", "reason") for one in model.firing if one.firing],
-        "episode": model.episode and _chosen(model.episode, "id", "trigger", "state", "reason"),
+        "episode": model.episode and _chosen(model.episode, "id", "trigger", "state", "reason", "approval"),
         "dispatches": [
             _chosen(one, "id", "pipeline", "state", "created_at", "accepted_at", "ended_at", "url", "reason")
             for one in model.dispatches
         ],
         "reference": model.reference and _chosen(model.reference, "id", "model_version", "origin", "since"),
         "paused": model.paused and _chosen(model.paused, "by", "reason", "at"),
+        "silences": [_chosen(one, "trigger", "until", "maintenance", "reason", "by") for one in model.silences],
     }
 
 

@@ -1,6 +1,6 @@
 """The outbox of messages: each goes to every address once, and again for days where one does not answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -10,7 +10,7 @@ import structlog
 from monitor.config.model import NotifySection
 from monitor.config.values import Secret
 from monitor.notify.deliver import Delivery, deliver
-from monitor.records import Message
+from monitor.records import Message, Silence
 from monitor.times import Clock
 
 log = structlog.get_logger(__name__)
@@ -19,6 +19,9 @@ WAITS = (
     timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2),
     *[timedelta(hours=6)] * 12,     # three days more, then it is given up
 )
+
+
+Silences = Callable[[str, datetime], Sequence[Silence]]     # those of a model that are in force at a moment
 
 
 class Messages(Protocol):
@@ -31,8 +34,11 @@ class Messages(Protocol):
 class Notifier:
     """Sends due messages. One thread at a time; addresses are revealed only while sending."""
 
-    def __init__(self, store: Messages, section: NotifySection, clock: Clock) -> None:
+    def __init__(
+        self, store: Messages, section: NotifySection, clock: Clock, silences: Silences = lambda model, now: ()
+    ) -> None:
         self._store = store
+        self._silences = silences
         self._urls = section.urls
         self._clock = clock
         self._reached: dict[str, set[Secret]] = {}   # message id → addresses that have it already
@@ -46,10 +52,18 @@ class Notifier:
         """
         sent = 0
         for message in self._store.due_messages(self._clock()):
-            done = self._try(message)
+            done = self._held(message) or self._try(message)
             self._store.record_message(done)
             sent += done.sent_at is not None
         return sent
+
+    def _held(self, message: Message) -> Message | None:
+        """The message put off to the end of a silence; None where nothing silences it."""
+        found = [one for one in self._silences(message.model, self._clock()) if one.trigger in (None, message.trigger)]
+        if not found:
+            return None
+        last = max(found, key=lambda one: one.until)
+        return replace(message, next_try_at=last.until, reason=f"silenced: {last.reason}")
 
     def test(self, title: str, body: str) -> list[Delivery]:
         """Send one message to every address now; nothing is recorded."""

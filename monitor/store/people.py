@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from monitor.records import Message
+from monitor.config import Config
+from monitor.decide import in_force
+from monitor.records import Message, Silence
 from monitor.store import rows
 from monitor.store.database import Database, stamp, sure
 from monitor.store.rows import Accepted, AuditEntry, Pause
@@ -70,6 +72,31 @@ class People:
         if row is None:
             return None
         return Pause(model=model, by=row["by_whom"], reason=row["reason"], at=sure(row["paused_at"]))
+
+    def silence(self, silence: Silence, at: datetime) -> None:
+        """No message about it until then, by a person's hand; audited."""
+        by = silence.by or ""
+        with self._db.transaction():
+            self._db.insert("silences", {
+                "model": silence.model, "trigger_name": silence.trigger, "maintenance": int(silence.maintenance),
+                "by_whom": by, "reason": silence.reason, "since": stamp(at), "until": stamp(silence.until),
+            })
+            self.audit(at, by, "maintenance" if silence.maintenance else "silence", silence.model, silence.reason)
+
+    def end_silences(self, model: str, by: str, reason: str, at: datetime) -> bool:
+        """End every silence of the model set by hand; False when there was none. Audited."""
+        with self._db.transaction():
+            end = "UPDATE silences SET until = ? WHERE model = ? AND until > ?"
+            if not self._db.run(end, stamp(at), model, stamp(at)):
+                return False
+            self.audit(at, by, "end silence", model, reason)
+            return True
+
+    def silences(self, config: Config, model: str, now: datetime) -> tuple[Silence, ...]:
+        """The silences of a model that hold now: of the configuration, then those set by hand."""
+        section = config.models.get(model)
+        found = self._db.all("SELECT * FROM silences WHERE model = ? AND until > ? ORDER BY id", model, stamp(now))
+        return (*(in_force(config, section, now) if section else ()), *map(rows.silence_of, found))
 
     def audit(self, at: datetime, actor: str, action: str, subject: str, reason: str) -> None:
         """Note what somebody did by hand; nothing ever changes or removes a line."""

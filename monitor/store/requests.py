@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from monitor.decide import STANDING, give_way
 from monitor.errors import UsageError
-from monitor.records import Dispatch, DispatchState, Episode, EpisodeState
+from monitor.records import Dispatch, DispatchState, Episode
 from monitor.store import rows
 from monitor.store.database import marks, stamp, sure
 from monitor.store.measured import Measured
 
-OPEN = (EpisodeState.OPEN, EpisodeState.SUPPRESSED, EpisodeState.AWAITING_APPROVAL, EpisodeState.REQUESTED)
 UNENDED = (
     DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
     DispatchState.RUNNING, DispatchState.BLOCKED,
@@ -30,7 +30,7 @@ class Requests(Measured):
 
     def open_episode(self, model: str) -> Episode | None:
         """The one need that stands now, requested or not."""
-        found = self._episodes(f"e.model = ? AND e.state IN ({marks(OPEN)})", model, *OPEN)
+        found = self._episodes(f"e.model = ? AND e.state IN ({marks(STANDING)})", model, *STANDING)
         return found[0] if found else None
 
     def newest_episode(self, model: str) -> Episode | None:
@@ -86,17 +86,39 @@ class Requests(Measured):
         Raises UsageError when a request of the model is under way, or this one exists already.
         """
         with self._db.transaction():
-            under_way = self.in_flight(dispatch.model, dispatch.created_at, timedelta(0))
-            if under_way is not None:
-                raise UsageError(
-                    f"{dispatch.model} has a request under way, {under_way.id} ({under_way.state}); "
-                    "wait for its end, or driftd resolve it"
-                )
+            self._nothing_under_way(dispatch.model, dispatch.created_at)
             if self.dispatch(dispatch.id) is not None:
                 raise UsageError(f"the request {dispatch.id} exists already; expected a new attempt")
             if episode is not None:
                 self._replace_need(episode, dispatch.created_at)
             self._save_dispatch(dispatch, self._newest_window(dispatch))
+
+    def add_need(self, episode: Episode, at: datetime) -> None:
+        """Write a person's request that waits for another's word; it takes the place of a standing need.
+
+        Raises UsageError when a request of the model is under way, or this one was made already.
+        """
+        with self._db.transaction():
+            self._nothing_under_way(episode.model, at)
+            if self.episode(episode.id) is not None:
+                raise UsageError(f"{episode.model}: the same was asked for already, see driftd status")
+            self._replace_need(episode, at)
+
+    def settle(self, episode: Episode) -> None:
+        """Write what became of an episode between windows."""
+        with self._db.transaction():
+            self._save_episode(episode)
+
+    def declined(self, model: str, reference_id: str) -> dict[str, datetime]:
+        """By trigger the end of the newest window whose need was rejected, or not approved in time."""
+        found = self._db.all(
+            """SELECT e.trigger_name, MAX(w.end_at) AS until FROM approvals a JOIN episodes e ON e.id = a.episode_id
+               JOIN windows w ON w.id = e.window_id
+               WHERE e.model = ? AND e.reference_id = ? AND a.decision IN ('rejected', 'lapsed')
+               GROUP BY e.trigger_name""",
+            model, reference_id,
+        )
+        return {row["trigger_name"]: sure(row["until"]) for row in found}
 
     def next_attempt(self, episode_id: str) -> int:
         row = self._db.one("SELECT MAX(attempt) AS top FROM dispatches WHERE episode_id = ?", episode_id)
@@ -151,13 +173,24 @@ class Requests(Measured):
 
     def _episodes(self, where: str, *values: Any) -> list[Episode]:
         found = self._db.all(
-            f"""SELECT e.*, {rows.WINDOW} FROM episodes e JOIN windows w ON w.id = e.window_id
+            f"""SELECT e.*, {rows.WINDOW}, {rows.APPROVAL} FROM episodes e JOIN windows w ON w.id = e.window_id
+                LEFT JOIN approvals a ON a.episode_id = e.id
                 WHERE {where} ORDER BY e.model, e.seq""",
             *values,
         )
         return [rows.episode_of(row) for row in found]
 
     def _save_episode(self, episode: Episode) -> None:
+        self._save_state(episode)
+        if episode.approval is not None:
+            self._db.insert(
+                "approvals", rows.approval_row(episode.id, episode.approval),
+                """ON CONFLICT (episode_id) DO UPDATE SET asked_at = excluded.asked_at, asked_by = excluded.asked_by,
+                   decision = excluded.decision, decided_at = excluded.decided_at, decided_by = excluded.decided_by,
+                   reason = excluded.reason""",
+            )
+
+    def _save_state(self, episode: Episode) -> None:
         changed = self._db.run(
             "UPDATE episodes SET state = ?, reason = ? WHERE id = ?",
             episode.state, episode.reason, episode.id,
@@ -193,8 +226,16 @@ class Requests(Measured):
     def _replace_need(self, episode: Episode, at: datetime) -> None:
         standing = self.open_episode(episode.model)
         if standing is not None and standing.id != episode.id:
-            self._end(replace(standing, state=EpisodeState.SUPERSEDED, reason=episode.reason), at)
+            self._end(give_way(standing, episode.reason), at)
         self._save_episode(episode)
+
+    def _nothing_under_way(self, model: str, at: datetime) -> None:
+        under_way = self.in_flight(model, at, timedelta(0))
+        if under_way is not None:
+            raise UsageError(
+                f"{model} has a request under way, {under_way.id} ({under_way.state}); "
+                "wait for its end, or driftd resolve it"
+            )
 
     def _end(self, episode: Episode, at: datetime) -> None:
         """Write an episode that has ended, and take back what was never sent of it."""

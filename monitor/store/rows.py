@@ -7,6 +7,7 @@ from typing import Any
 
 from monitor.records import (
     Action,
+    Approval,
     Dispatch,
     DispatchState,
     Episode,
@@ -16,6 +17,7 @@ from monitor.records import (
     Reference,
     Score,
     ScoreStatus,
+    Silence,
     Snapshot,
     SnapshotStatus,
     Verdict,
@@ -25,8 +27,9 @@ from monitor.store.database import Row, moment, stamp, sure
 
 SCORE_COLUMNS = (
     "snapshot_id", "position", "metric", "method", "column_name", "segment", "value", "reference", "low",
-    "high", "threshold", "status", "provisional", "n", "reason",
+    "high", "threshold", "status", "provisional", "n", "reason", "uncalibrated",
 )
+APPROVAL = "a.asked_at, a.asked_by, a.decision, a.decided_at, a.decided_by, a.reason AS answer"
 WINDOW = "w.model, w.spec, w.start_at, w.start_id, w.end_at, w.end_id"
 
 
@@ -119,7 +122,7 @@ def snapshot_of(row: Row, scores: tuple[Score, ...]) -> Snapshot:
 def score_row(snapshot_id: int, position: int, s: Score) -> tuple[Any, ...]:
     return (
         snapshot_id, position, s.metric, s.method, s.column, s.segment, s.value, s.reference, s.low, s.high,
-        s.threshold, s.status, int(s.provisional), s.n, s.reason,
+        s.threshold, s.status, int(s.provisional), s.n, s.reason, int(s.uncalibrated),
     )
 
 
@@ -128,7 +131,7 @@ def score_of(row: Row) -> Score:
         metric=row["metric"], method=row["method"], column=row["column_name"], segment=row["segment"],
         value=row["value"], reference=row["reference"], low=row["low"], high=row["high"],
         threshold=row["threshold"], status=ScoreStatus(row["status"]), provisional=bool(row["provisional"]),
-        n=row["n"], reason=row["reason"],
+        n=row["n"], reason=row["reason"], uncalibrated=bool(row["uncalibrated"]),
     )
 
 
@@ -166,6 +169,30 @@ def episode_of(row: Row) -> Episode:
     return Episode(
         id=row["id"], model=row["model"], reference_id=row["reference_id"], trigger=row["trigger_name"],
         window=window_of(row), state=EpisodeState(row["state"]), reason=row["reason"],
+        approval=None if row["asked_at"] is None else _approval_of(row),
+    )
+
+
+def approval_row(episode_id: str, a: Approval) -> dict[str, Any]:
+    return {
+        "episode_id": episode_id, "asked_at": stamp(a.asked_at), "asked_by": a.asked_by, "decision": a.decision,
+        "decided_at": stamp(a.decided_at), "decided_by": a.decided_by, "reason": a.reason,
+    }
+
+
+def _approval_of(row: Row) -> Approval:
+    decision = row["decision"]
+    return Approval(
+        asked_at=sure(row["asked_at"]), asked_by=row["asked_by"], decided_at=moment(row["decided_at"]),
+        decision=None if decision is None else EpisodeState(decision), decided_by=row["decided_by"],
+        reason=row["answer"],
+    )
+
+
+def silence_of(row: Row) -> Silence:
+    return Silence(
+        model=row["model"], until=sure(row["until"]), reason=row["reason"], trigger=row["trigger_name"],
+        maintenance=bool(row["maintenance"]), by=row["by_whom"],
     )
 
 
@@ -195,7 +222,7 @@ def message_row(m: Message) -> dict[str, Any]:
     return {
         "id": m.id, "model": m.model, "kind": m.kind, "title": m.title, "body": m.body,
         "created_at": stamp(m.created_at), "tries": m.tries, "next_try_at": stamp(m.next_try_at),
-        "sent_at": stamp(m.sent_at), "reason": m.reason,
+        "sent_at": stamp(m.sent_at), "reason": m.reason, "trigger_name": m.trigger,
     }
 
 
@@ -204,6 +231,7 @@ def message_of(row: Row) -> Message:
         id=row["id"], model=row["model"], kind=row["kind"], title=row["title"], body=row["body"],
         created_at=sure(row["created_at"]), tries=row["tries"], next_try_at=moment(row["next_try_at"]),
         sent_at=moment(row["sent_at"]), reason=row["reason"],
+        trigger=row["trigger_name"],
     )
 
 

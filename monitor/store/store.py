@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor.decide import History, supersede
-from monitor.records import Dispatch, Episode, Firing, Message, Reference, Snapshot, Verdict
+from monitor.records import Dispatch, Episode, Firing, Message, Reference, Silence, Snapshot, Verdict
 from monitor.store import rows
 from monitor.store.database import Database, stamp, sure
 from monitor.store.files import Lock, migrate, open_database, prepare
@@ -145,6 +145,7 @@ class Store(Requests, People):
         now: datetime,
         run_timeout: timedelta,
         spec: str | None = None,
+        silences: tuple[Silence, ...] = (),
     ) -> History:
         """What `decide` looks back on: newest revisions since the reference, with only the scores named."""
         accepted, pause = self._accepted(model), self.paused(model)
@@ -158,6 +159,8 @@ class Store(Requests, People):
             in_flight=self.in_flight(model, now, run_timeout),
             answered=self.answered(model, now, run_timeout),
             paused=f"{pause.by}: {pause.reason}" if pause else None,
+            silences=silences,
+            declined=self.declined(model, reference.id),
             reference=reference,
         )
 

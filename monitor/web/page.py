@@ -3,8 +3,9 @@
 import base64
 import hashlib
 from html import escape
+from zoneinfo import ZoneInfo
 
-from monitor.decide import standing
+from monitor.decide import silence_words, standing
 from monitor.expose.view import ModelView, View
 from monitor.times import format_moment
 
@@ -16,6 +17,7 @@ th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; bo
 """
 STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
+_UTC = ZoneInfo("UTC")
 _COLUMNS = ("Model", "Newest window (UTC)", "Rows", "Firing", "Verdict", "Need to retrain")
 
 
@@ -34,13 +36,19 @@ def page(view: View) -> str:
 
 def _row(model: ModelView) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in (
-        escape(f"{model.name} ({model.mode}{', paused' if model.paused else ''})"),
+        _model(model),
         _window(model),
         escape(str(model.newest.rows)) if model.newest else "",
         _firing(model),
         _verdict(model),
         escape(f"{model.episode.state}: {model.episode.reason}") if model.episode else "",
     )) + "</tr>"
+
+
+def _model(model: ModelView) -> str:
+    head = f"{model.name} ({model.mode}{', paused' if model.paused else ''})"
+    silent = [silence_words(one, _UTC) for one in model.silences]
+    return "<br>".join(escape(text) for text in (head, *silent))
 
 
 def _window(model: ModelView) -> str:
