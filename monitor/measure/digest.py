@@ -20,7 +20,7 @@ Kind = Literal["numerical", "categorical", "text"]
 Pieces = Iterable[pa.Array]
 
 FEW = 20         # distinct numbers up to which they are worth naming one by one
-_BLOCK = 32768   # rows compared at once: they stay in the processor's cache
+_BLOCK = 1 << 17 # rows compared at once: they stay in the processor's cache
 _MANY = 64       # edges up to which comparing is quicker than sorting
 
 

@@ -232,6 +232,10 @@ class FileScan:
 
     def _level(self, part: pa.Table, columns: Sequence[str]) -> pa.Table:
         """The columns in the types they have in all files; strings may stay dictionaries."""
+        wanted = [self.schema.field(name) for name in columns]
+        if all(part.schema.field(f.name).type in (f.type, pa.dictionary(pa.int32(), f.type))
+               if f.name in part.schema.names else False for f in wanted):
+            return part.select(columns)
         coded = [f.name for f in part.schema if f.type == pa.dictionary(pa.int32(), pa.string())]
         plain = tidy(part.drop_columns(coded))
 

@@ -38,8 +38,7 @@ class Parquet:
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield row groups that can hold rows of [start, end]; at least an empty table, for its schema."""
         with _opened(path) as file:
-            there = _names(file)
-            wanted = None if columns is None else [c for c in columns if c in there]
+            wanted = None if columns is None else _there(file, columns)
             yield _select(file.schema_arrow.empty_table(), wanted)
             for group in range(file.num_row_groups):
                 if self._can_hold(file, group, bounds):
@@ -48,8 +47,7 @@ class Parquet:
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the rows of [start, end] a row group at a time, strings as dictionaries."""
         with _opened(path, columns) as file:
-            there = _names(file)
-            wanted = [c for c in columns if c in there]
+            wanted = _there(file, columns)
             for group, inside in self._groups(file, path, bounds):
                 table = file.read_row_group(group, columns=wanted)
                 yield table if inside is None else table.filter(inside)
@@ -118,8 +116,12 @@ def _nulls(file: pq.ParquetFile, group: int, timestamp: str | None) -> int | Non
     return statistics.null_count if statistics.has_null_count else None
 
 
-def _names(file: pq.ParquetFile) -> set[str]:
-    return set(tidy(file.schema_arrow.empty_table()).schema.names)
+def _there(file: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
+    """Those of the columns that the file has, parts of structs included."""
+    names = set(file.schema_arrow.names)
+    if not names.issuperset(columns):
+        names = set(tidy(file.schema_arrow.empty_table()).schema.names)
+    return [name for name in columns if name in names]
 
 
 def _select(table: pa.Table, columns: list[str] | None) -> pa.Table:
