@@ -87,4 +87,6 @@ def _conclusion(outcome: Outcome) -> str:
     if not asking:
         return 'No trigger has action = "retrain", so nothing can ask for a retrain.'
     names = [one.name for one in asking]
-    return f"No retrain is needed: {listed(names)} {'does' if len(names) == 1 else 'do'} not fire."
+    would = [f"{one.name} would with {one.lacks}" for one in asking if one.lacks]
+    none = f"No retrain is needed: {listed(names)} {'does' if len(names) == 1 else 'do'} not fire"
+    return f"{none}; {listed(would)}." if would else f"{none}."

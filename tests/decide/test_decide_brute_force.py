@@ -7,19 +7,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.config.model import RetrainSection
-from monitor.decide import decide, supersede
+from monitor.config.model import ApprovalSection, RetrainSection
+from monitor.decide import approve, decide, lapse, reject, supersede
 from monitor.decide.episodes import is_open
-from monitor.records import Reference, Score, ScoreStatus, SnapshotStatus
+from monitor.records import EpisodeState, Reference, Score, ScoreStatus, Silence, SnapshotStatus
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 COOLDOWN, BUDGET, SPAN = 30 * HOUR, 2, 10 * DAY
+LAPSE = 50 * HOUR
 LIMITS = RetrainSection(pipeline="ci", cooldown="30h", budget="2 per 10d", min_labels=0)
+ASKING = LIMITS.model_copy(update={"approval": ApprovalSection(request="person", lapse="50h")})
+DATE, FRESH = 9, 45     # windows, and labelled rows, after which these two ask
 TRIGGERS = (
     {"name": "acc", "metric": "accuracy", "below": 0.5, "clear": 0.6, "windows": "2 of 3", "action": "retrain"},
     {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"},
     {"name": "low", "metric": "accuracy", "below": 0.5},
+    {"name": "date", "every": f"{DATE}d", "action": "retrain"},
+    {"name": "fresh", "metric": "new_rows", "above": FRESH, "unless": ["low"], "action": "retrain"},
+    {"name": "both", "all": ["low", "date"]},
 )
+NAMES = ("broken-data", "source", "acc", "pays", "low", "date", "fresh", "both")
+ASKERS = ("acc", "pays", "date", "fresh")
+
 GOOD, BROKEN, FAILED, THIN = (
     SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED, SnapshotStatus.SOURCE_FAILED, SnapshotStatus.INSUFFICIENT_DATA,
 )
@@ -37,6 +46,8 @@ class Look:
     newest: bool
     acting: bool
     paused: bool
+    maintained: bool
+    person: bool            # a retrain takes a person's word
     hours: int
     world: str
 
@@ -51,8 +62,12 @@ looks = st.builds(
     newest=st.sampled_from([True, True, True, False]),
     acting=st.sampled_from([True, True, True, False]),
     paused=st.sampled_from([False, False, False, True]),
+    maintained=st.sampled_from([False, False, False, True]),
+    person=st.sampled_from([False, False, True]),
     hours=st.integers(1, 60),
-    world=st.sampled_from(["nothing", "accepted", "accepted", "ended", "ended", "failed", "new reference"]),
+    world=st.sampled_from(
+        ["nothing", "accepted", "accepted", "ended", "ended", "failed", "new reference", "yes", "yes", "no"]
+    ),
 )
 
 
@@ -62,8 +77,10 @@ class Naive:
     def __init__(self):
         self.seen = {}              # window -> Look, the newest revision only
         self.first = 0              # first window of the current reference
-        self.fires = dict.fromkeys(("broken-data", "source", "acc", "pays", "low"), False)
+        self.fires = dict.fromkeys(NAMES, False)
         self.need = None            # [trigger, window, state]
+        self.waits_since = None     # when a person was asked
+        self.declined = {}          # trigger -> windows below it no longer count for its date or rows
         self.accepted = []
         self.answered = False       # the last request's run ended well
         self.paid = 0               # windows below it are paid for
@@ -86,7 +103,24 @@ class Naive:
                 votes[window] = total > 2.0
         awaited = [w for w in sorted(self.seen) if last is not None and w > last and not self.seen[w].mature]
         for ahead, window in enumerate((w for w in awaited if self.seen[w].status is GOOD), start=1):
-            votes[window] = total * (made + min(ahead, made)) / made > 2.0
+            votes[window] = total * (made + min(ahead, made)) / made > 2.0 or None     # never clears
+        return votes
+
+    def begun(self, name):
+        """The window from which dates and rows count."""
+        return max(self.first, self.paid, min(self.seen), self.declined.get(name, 0))
+
+    def date_votes(self):
+        silent = {w: look.status in (BROKEN, FAILED) for w, look in self.seen.items()}
+        return {w: None if silent[w] else w + 1 >= self.begun("date") + DATE for w in self.seen}
+
+    def fresh_votes(self):
+        votes, total = dict.fromkeys(self.seen), 0
+        for window in sorted(self.seen):
+            look = self.seen[window]
+            if window >= self.begun("fresh") and look.status is GOOD and look.mature:
+                total += 10
+                votes[window] = total > FRESH
         return votes
 
     def step(self, look, window, now, in_flight):
@@ -104,17 +138,24 @@ class Naive:
             ("acc", self.accuracy_votes(True), 2, 3),
             ("pays", self.regret_votes(), 1, 1),
             ("low", self.accuracy_votes(False), 1, 1),
+            ("date", self.date_votes(), 1, 1),
+            ("fresh", self.fresh_votes(), 1, 1),
         ):
+            if name == "fresh" and self.fires["low"]:
+                stands[name] = False
+                continue
             newest = [votes[w] for w in sorted(votes, reverse=True) if votes[w] is not None][:n]
             if votes[window] is not None:
                 self.fires[name] = newest.count(True) >= m
             stands[name] = self.fires[name] and newest.count(True) >= m
+        self.fires["both"] = self.fires["low"] and self.fires["date"]
         return self.settle(look, stands, now, in_flight)
 
     def settle(self, look, stands, now, in_flight):
         guards = {
             "observing": not look.acting,
             "paused": look.paused,
+            "maintenance": look.maintained,
             "catching-up": not look.newest,
             "broken-data": self.fires["broken-data"],
             "stale-source": self.fires["source"],
@@ -126,24 +167,38 @@ class Naive:
         against = [name for name, speaks in guards.items() if speaks]
         if self.need and self.need[2] == "requested" and self.answered and now - self.accepted[-1] >= COOLDOWN:
             self.need[2] = "cleared"
-        if self.need and self.need[2] in ("suppressed", "requested"):
+        asks = "awaiting_approval" if look.person else "requested"
+        if self.need and self.need[2] not in ("cleared", "superseded"):
             name, _, state = self.need
             if not self.fires[name]:
                 self.need[2] = "cleared"
-            elif state == "suppressed" and stands[name] and not against:
-                self.need[2] = "requested"
-                return True, against
+            elif stands[name] and not against and (state, asks) in (
+                ("suppressed", "requested"), ("suppressed", "awaiting_approval"), ("awaiting_approval", "requested"),
+            ):
+                return self.ask(asks, now), against
             return False, against
-        wanting = [name for name in ("acc", "pays") if stands[name]]
+        wanting = [name for name in ASKERS if stands[name]]
         if wanting and (self.need is None or max(self.seen) > self.need[1]):
-            self.need = [wanting[0], max(self.seen), "suppressed" if against else "requested"]
-            return not against, against
+            self.need = [wanting[0], max(self.seen), "suppressed"]
+            return not against and self.ask(asks, now), against
         return False, against
+
+    def ask(self, state, now):
+        self.need[2], self.waits_since = state, now
+        return state == "requested"
+
+    def waits(self):
+        return self.need is not None and self.need[2] == "awaiting_approval"
+
+    def decline(self, state):
+        self.need[2] = state
+        self.declined[self.need[0]] = self.need[1] + 1
 
     def new_reference(self):
         self.first = max(self.seen, default=-1) + 1
         self.seen = {}
         self.need = None
+        self.declined = {}
 
 
 class World:
@@ -166,6 +221,8 @@ class World:
             well = self.past.answered or (what == "ended" and self.past.in_flight is not None)
             self.past = replace(self.past, in_flight=None, answered=well)
             self.naive.answered = well
+        elif what in ("yes", "no") and self.naive.waits():
+            self.word(what == "yes")
         elif what == "new reference" and self.next:
             self.naive.new_reference()
             since = self.made.START + self.next * DAY
@@ -174,10 +231,40 @@ class World:
             )
             standing = self.past.episode
             ended = supersede(standing) if is_open(standing) else standing
-            self.past = replace(self.past, snapshots=(), reference=reference, episode=ended)
+            self.past = replace(self.past, snapshots=(), reference=reference, episode=ended, declined={})
+
+    def word(self, yes):
+        """A person's answer, written as the store would."""
+        standing = self.past.episode
+        if yes:
+            self.past = replace(self.past, episode=approve(standing, "ann", "fine", self.now))
+            self.naive.need[2] = "requested"
+            self.sent()
+        else:
+            self.declined(reject(standing, "ann", "no", self.now))
+
+    def declined(self, episode):
+        self.naive.decline(episode.state)
+        assert episode.approval.decision is episode.state
+        known = {**self.past.declined, episode.trigger: episode.window.end}
+        self.past = replace(self.past, episode=episode, declined=known)
+
+    def lapse(self):
+        overdue = self.naive.waits() and self.now - self.naive.waits_since >= LAPSE
+        lapsed = lapse(self.made.model(retrain=ASKING), self.past.episode, self.now)
+        assert (lapsed is not None) == overdue
+        if lapsed is not None:
+            self.declined(lapsed)
+
+    def sent(self):
+        """A request is on its way."""
+        self.asked_at, self.next_paid = self.made.START + self.next * DAY, self.next
+        self.past = replace(self.past, in_flight=self.made.run(), answered=False)
+        self.naive.answered = False
 
     def look(self, look):
         self.now += look.hours * HOUR
+        self.lapse()
         self.answer(look.world)
         window = self.next - look.back
         if look.back == 0 or window < max(self.naive.first, 0):
@@ -186,8 +273,11 @@ class World:
             self.made.window(window, DAY), *_scores(look), status=look.status, mature=look.mature, rows=10,
             labelled=10, reference_id=self.past.reference.id,
         )
-        model = self.made.model(*TRIGGERS, retrain=LIMITS, mode="act" if look.acting else "observe")
-        self.past = replace(self.past, paused="ann paused it" if look.paused else None)
+        limits = ASKING if look.person else LIMITS
+        model = self.made.model(*TRIGGERS, retrain=limits, mode="act" if look.acting else "observe")
+        silent = Silence(model="flights", until=self.now + DAY, reason="moving", maintenance=True)
+        silences = (silent,) if look.maintained else ()
+        self.past = replace(self.past, paused="ann paused it" if look.paused else None, silences=silences)
         in_flight = self.past.in_flight is not None
         expected = self.naive.step(look, window, self.now, in_flight)
         decision = decide(model, self.past, one, self.now, newest=look.newest)
@@ -200,9 +290,7 @@ class World:
         if decision.withdraw and self.asked_at is not None:
             self.past, self.asked_at = replace(self.past, in_flight=None), None
         if decision.request:
-            self.asked_at, self.next_paid = self.made.START + self.next * DAY, self.next
-            self.past = replace(self.past, in_flight=self.made.run(), answered=False)
-            self.naive.answered = False
+            self.sent()
 
 
 def _scores(look):
@@ -252,12 +340,16 @@ def test_limits_hold_whatever_comes(made, stream):
         assert look.acting
         assert look.newest
         assert not look.paused
+        assert not look.maintained
+        assert not look.person
         assert look.status is GOOD
         assert past.in_flight is None
         assert all(now - at >= COOLDOWN for at in past.accepted)
         assert sum(now - at < SPAN for at in past.accepted) < BUDGET
         assert not {"broken-data", "source"} & set(decision.verdict.fired)
-    for _, decision, past, _ in world.decisions:
+    for look, decision, past, _ in world.decisions:
+        awaits = decision.episode is not None and decision.episode.state is EpisodeState.AWAITING_APPROVAL
+        assert not awaits or (look.person and not decision.request and decision.episode.approval.asked_at)
         standing = decision.ended or decision.episode
         if standing is not None and is_open(past.episode):
             assert standing.id == past.episode.id
@@ -305,5 +397,5 @@ def test_scores_that_say_nothing_never_ask(made, status):
     """However low a failed or insufficient value stands, nothing fires."""
     for value in (0.0, None):
         score = Score(metric="accuracy", value=value, status=status)
-        decisions, _ = made.play(made.model(*TRIGGERS), [made.snapshot(i, score) for i in range(4)])
+        decisions, _ = made.play(made.model(*TRIGGERS[:3]), [made.snapshot(i, score) for i in range(4)])
         assert not any(d.request or d.verdict.fired for d in decisions)

@@ -228,4 +228,5 @@ def test_every_verdict_explains_itself(made):
         "ci would have been asked to retrain because of low, but for observing.",
     ):
         assert words in page
-    assert "No retrain is needed: low does not fire." in explain(decisions[0].verdict, model)
+    lacks = "low would with 1 more window with roc_auc below 0.5"
+    assert f"No retrain is needed: low does not fire; {lacks}." in explain(decisions[0].verdict, model)
