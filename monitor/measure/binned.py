@@ -142,9 +142,9 @@ def _between(edges: Numbers, column: NumberDigest) -> Floats:
 def _distinct(reference: NumberDigest, window: NumberDigest) -> int:
     """How many different numbers both have together."""
     before, now = reference.ascending, window.ascending
-    now = now[np.concatenate([[True], now[1:] != now[:-1]])]
-    places = np.minimum(np.searchsorted(before, now), len(before) - 1)
-    return 1 + int(np.count_nonzero(before[1:] != before[:-1])) + int(np.count_nonzero(before[places] != now))
+    new = before[window.ranks_in(reference) - 1] != now        # below the smallest: compared with the largest
+    new[1:] &= now[1:] != now[:-1]
+    return 1 + int(np.count_nonzero(before[1:] != before[:-1])) + int(np.count_nonzero(new))
 
 
 def _stability(reference: Floats, window: Floats) -> float:

@@ -30,7 +30,6 @@ class Digest:
     def __init__(self, pieces: Pieces, rows: int) -> None:
         self._pieces = pieces
         self.rows = rows
-        self._asked: tuple[Numbers, Ints] | None = None
 
     @property
     def held(self) -> bool:
@@ -53,6 +52,11 @@ class NumberDigest(Digest):
 
     All but `rows` and `missing` raise CannotJudge where the column does not hold numbers.
     """
+
+    def __init__(self, pieces: Pieces, rows: int) -> None:
+        super().__init__(pieces, rows)
+        self._asked: tuple[Numbers, Ints] | None = None
+        self._ranked: tuple[NumberDigest, Ints] | None = None
 
     def chunks(self) -> Iterator[Numbers]:
         """Present values, piece by piece, in the order of the rows."""
@@ -149,6 +153,13 @@ class NumberDigest(Digest):
         for block in self._blocks():
             found += np.array([np.count_nonzero(block < edge) for edge in edges], np.int64)
         return found
+
+    def ranks_in(self, other: "NumberDigest") -> Ints:
+        """How many values of the other column are at most as large as each of these, in ascending order; what was
+        asked last is kept."""
+        if self._ranked is None or self._ranked[0] is not other:
+            self._ranked = (other, np.searchsorted(other.ascending, self.ascending, "right"))
+        return self._ranked[1]
 
     def binned(self, edges: Floats) -> tuple[Ints, Floats]:
         """Count and add up the values of each bin between sorted inner edges, the outer bins open; a value on an

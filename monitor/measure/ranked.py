@@ -103,7 +103,7 @@ def _largest_gap(reference: NumberDigest, window: NumberDigest) -> float:
         (r, _), (c, _) = _bins(reference, window)
         return float(np.max(np.abs(np.cumsum(r) / reference.n - np.cumsum(c) / window.n)))
     before, now = reference.ascending, window.ascending
-    upto = np.searchsorted(before, now, "right")
+    upto = window.ranks_in(reference)
     tied = np.flatnonzero(before[upto - 1] == now)
     below: Ints = upto.copy()
     below[tied] = np.searchsorted(before, now[tied], "left")
