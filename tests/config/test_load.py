@@ -238,3 +238,26 @@ def test_names_agree_with_what_is_measured() -> None:
     for task, names in PERFORMANCE.items():
         assert set(names) == {name for name, metric in METRICS.items() if task in metric.tasks}
     assert set(METHODS) == set(MEASURED_METHODS)
+
+
+def test_silences_are_read_in_their_models_time_zone(tmp_path: Path) -> None:
+    """A date or a moment without an offset is local; without a model it is UTC."""
+    path = tmp_path / "driftd.toml"
+    path.write_text("""
+        [models.m]
+        predictions = "."
+        reference = "first 30d"
+        timezone = "Europe/Paris"
+        [[silences]]
+        model = "m"
+        since = 2026-03-01
+        until = 2026-03-02T12:00:00
+        reason = "a holiday"
+        [[silences]]
+        until = 2026-03-02T12:00:00
+        maintenance = true
+        reason = "the pipeline moves"
+    """)
+    local, every = load(path).config.silences
+    assert (local.since, local.until) == (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 2, 11, tzinfo=UTC))
+    assert (every.until, every.maintenance) == (datetime(2026, 3, 2, 12, tzinfo=UTC), True)

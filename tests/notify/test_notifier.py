@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +22,7 @@ from monitor.config.model import NotifySection
 from monitor.config.values import Secret
 from monitor.notify import Notifier, heartbeat
 from monitor.notify.notifier import WAITS
-from monitor.records import Message
+from monitor.records import Message, Silence
 from monitor.store import Store
 
 MakeSecret = Callable[..., Secret]
@@ -328,3 +328,22 @@ def test_a_heartbeat_is_fetched_and_its_failure_only_logged(receiver: Receiver, 
     assert [line["event"] for line in lines] == ["heartbeat failed"] * 5
     assert PASSWORD not in str(lines)
     assert "500" in lines[0]["reason"]
+
+
+def test_a_silence_keeps_messages_back_until_it_is_over(
+    store: Store, clock: HandClock, mailbox: Mailbox, secret: MakeSecret
+) -> None:
+    """What is about the silenced trigger waits, with the reason; all else goes out; afterwards nothing is lost."""
+    until = NOW + timedelta(hours=2)
+    silent = Silence(model="flights", until=until, reason="a known holiday", trigger="drift")
+    store.add_message(replace(message(1), trigger="drift"))
+    store.add_message(message(2))
+    section = NotifySection(urls=(secret(mail_to(mailbox, "ops")),))
+    people = Notifier(store, section, clock, lambda model, now: [silent] if now < until else [])
+    clock.forward(timedelta(minutes=1))
+    assert people.send_due() == 1
+    held, _ = store.messages("flights")
+    assert (held.next_try_at, held.reason, held.tries) == (until, "silenced: a known holiday", 0)
+    clock.forward(timedelta(hours=2))
+    assert people.send_due() == 1
+    assert len(mailbox.mails) == 2

@@ -38,7 +38,10 @@ def snapshot(n: int = 0, revision: int = 0, reference: str = "r1", **changes: ob
         config_hash="c", code_version="0", rows=1000 + revision, labelled=900, late=revision, sampled=1.0, mature=True,
         status=SnapshotStatus.OK, reason=None,
         scores=(
-            Score(metric="drift", method="psi", column="x", value=0.3, threshold=0.2, status=ScoreStatus.DRIFTED, n=9),
+            Score(
+                metric="drift", method="psi", column="x", value=0.3, threshold=0.2, status=ScoreStatus.DRIFTED, n=9,
+                uncalibrated=True,
+            ),
             Score(metric="accuracy", value=0.81, reference=0.9, low=0.79, high=0.83, provisional=True),
             Score(metric="roc_auc", status=ScoreStatus.FAILED, reason="only one class"),
         ),

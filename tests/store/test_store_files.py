@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from monitor.config import Config
 from monitor.errors import StateError, StateLocked
 from monitor.store import Store
 
@@ -104,6 +105,23 @@ def test_migrating_keeps_a_copy_of_before(tmp_path: Path, monkeypatch: pytest.Mo
         assert old.execute("SELECT value FROM meta").fetchall() == [("2",)]
         assert old.execute("SELECT COUNT(*) FROM snapshots").fetchone() == (1,)
     old.close()
+
+
+def test_a_state_of_the_first_version_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any) -> None:
+    """Scores and messages of before read as they did; what people say can be kept from now on."""
+    from monitor.store import files
+
+    prepare = files._migrations()
+    monkeypatch.setattr(files, "_migrations", lambda: prepare[:1])
+    Store.open(tmp_path).close()
+    _sql(tmp_path, "INSERT INTO messages (id, model, kind, title, body, created_at, tries) "
+                   "VALUES ('1', 'm', 'firing', 't', 'b', '2026-01-05T00:00:00.000000+00:00', 0)")
+    monkeypatch.setattr(files, "_migrations", lambda: prepare)
+    with Store.open(tmp_path) as store:
+        (message,) = store.messages("m")
+        assert (message.title, message.trigger) == ("t", None)
+        made.requested(store)
+        assert store.silences(Config(models={}), "m", made.snapshot().taken_at) == ()
 
 
 def test_scores_can_be_asked_for_in_sql(tmp_path: Path, made: Any) -> None:

@@ -1,0 +1,92 @@
+"""A retrain that takes a person's word: asked, answered, remembered; and needs that dates and rows make."""
+
+import pytest
+
+from monitor.errors import UsageError
+
+BY_PERSON = {"pipeline": "p", "cooldown": "0s", "budget": "9 per 1d", "min_labels": 0,
+             "approval": {"request": "person", "lapse": "2d"}}
+
+
+@pytest.fixture
+def asked(world, made):
+    """A world in which many rows have come on the third day, and a person's word is awaited."""
+    world.write("log.parquet", made.rows(0, 2), made.rows(2, 8, per_day=48))
+    world.model(made.MANY | {"above": 30, "action": "retrain"}, retrain=BY_PERSON)
+    world.check(3)
+    return world
+
+
+def test_an_approved_need_is_sent_with_its_evidence(asked):
+    """Nothing is written for the pipeline before the yes; both names and the reason are kept."""
+    assert asked.store.dispatches("m") == []
+    assert "approval" in asked.said()
+    sent = asked.checker(3.5).approve("m", "ann", "the holidays are over")
+    episode = asked.store.open_episode("m")
+    assert (episode.state, sent.episode_id, sent.state) == ("requested", episode.id, "pending")
+    answer = episode.approval
+    assert (answer.asked_by, answer.decision, answer.decided_by, answer.reason) == (
+        None, "requested", "ann", "the holidays are over")
+    assert [(one.actor, one.action, one.subject) for one in asked.store.audit_log()] == [("ann", "approve", sent.id)]
+    with pytest.raises(UsageError, match="no retrain awaits approval"):
+        asked.checker(3.6).approve("m", "ann", "again")
+
+
+def test_a_rejected_need_is_silent_until_it_has_cleared(asked, made):
+    """While many rows come nobody hears of it; when they came, stayed away and came again, people are asked again."""
+    asked.checker(3.5).reject("m", "ann", "not now")
+    asked.check(6)
+    assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("rejected", 1)
+    asked.write("log.parquet", made.rows(0, 2), made.rows(2, 4, per_day=48), made.rows(6, 1),
+                made.rows(7, 2, per_day=48))
+    asked.check(7)
+    assert asked.store.open_episode("m") is None
+    asked.check(8)
+    assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("awaiting_approval", 2)
+
+
+def test_an_approval_lapses_between_windows(asked):
+    """At the first look after its time it lapses, people hear of it once, and it can no longer be approved."""
+    with pytest.raises(UsageError, match="no retrain awaits approval"):
+        asked.checker(5.1).approve("m", "ann", "late")
+    asked.check(5.1)
+    asked.check(5.2)
+    assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("lapsed", 2)
+    assert asked.store.dispatches("m") == []
+
+
+def test_who_asked_cannot_approve(asked):
+    """A person's own request takes the place of the standing need, and another person's word."""
+    before = asked.store.open_episode("m")
+    asked.checker(3.5).request("m", "ann", "new prices")
+    assert asked.store.episode(before.id).state == "superseded"
+    with pytest.raises(UsageError, match="expected somebody else"):
+        asked.checker(3.6).approve("m", "ann", "I am sure")
+    with pytest.raises(UsageError, match="asked for already"):
+        asked.checker(3.6).request("m", "ann", "new prices")
+    sent = asked.checker(3.7).approve("m", "bob", "so am I")
+    assert "new prices" in sent.body
+    assert asked.store.open_episode("m").approval.asked_by == "ann"
+
+
+def test_broken_data_cannot_be_approved(asked, made):
+    """When the log breaks while a person thinks, the yes is refused."""
+    broken = made.rows(3, 1, per_day=48).drop_columns(["x"])
+    asked.write("log.parquet", made.rows(0, 2).drop_columns(["x"]), made.rows(2, 1, per_day=48).drop_columns(["x"]),
+                broken)
+    asked.check(4)
+    with pytest.raises(UsageError, match="broken-data fires"):
+        asked.checker(4.1).approve("m", "ann", "fine")
+    assert asked.store.dispatches("m") == []
+
+
+def test_new_rows_ask_once(world, made):
+    """Enough new mature rows make one request, however often one looks."""
+    world.write("log.parquet", made.rows(0, 8, label_after=made.HOUR))
+    world.write("reference.parquet", made.rows(-20, 20, label_after=made.HOUR))
+    world.with_retrain({"name": "fresh", "metric": "new_rows", "above": 60, "action": "retrain"})
+    for day in (3, 3.5, 4, 4.5, 5):
+        world.check(day)
+    (sent,) = world.store.dispatches("m")
+    assert "new mature rows" in sent.body
+    assert world.store.open_episode("m").trigger == "fresh"
