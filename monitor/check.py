@@ -11,22 +11,7 @@ from typing import Any, Protocol
 from monitor import __version__
 from monitor.config import Loaded, ModelSection
 from monitor.config.model import ReferenceSection, SourceSection
-from monitor.decide import (
-    BROKEN_DATA,
-    PERSON,
-    SOURCE,
-    SOURCE_DOWN,
-    History,
-    approve,
-    decide,
-    lapse,
-    lapses_at,
-    note_approval,
-    note_source,
-    person_request,
-    reject,
-    remembered,
-)
+from monitor.decide import SOURCE_DOWN, History, decide, note_approval, note_source, person_request, remembered
 from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
 from monitor.records import (
     Dispatch,
@@ -42,7 +27,7 @@ from monitor.records import (
     from_json,
     to_json,
 )
-from monitor.retrain import new_dispatch
+from monitor.retrain import lapse, new_dispatch
 from monitor.sources.windows import first_stretch, newest_closed, spec
 from monitor.store import Known, Store
 from monitor.times import Clock, format_duration, format_moment, utcnow
@@ -95,7 +80,7 @@ class Checker:
         TaskFailed); CannotJudge while there is no reference yet.
         """
         model, now = self._model(name), self._clock()
-        self._lapse(model, now)
+        lapse(self._store, model, now)
         try:
             reference, survey = self._look(model, now)
         except Stopping:
@@ -131,54 +116,6 @@ class Checker:
         dispatch = new_dispatch(model, episode, snapshots[-1], None, reference, now)
         self._store.add_dispatch(dispatch, episode)
         return dispatch
-
-    def approve(self, name: str, by: str, reason: str) -> Dispatch:
-        """Ask for the retrain that awaits approval; episode and request are written together.
-
-        Raises UsageError where none waits, where `by` asked for it themselves, or where the data are broken now.
-        """
-        model, now = self._model(name), self._clock()
-        with self._store.transaction():
-            episode = approve(self._awaiting(model, now), by, reason, now)
-            reference, snapshots = self._store.reference(name), self._store.snapshots(name, limit=1)
-            self._whole(name)
-            assert reference is not None
-            verdict = None if episode.trigger == PERSON else self._store.verdict(snapshots[-1].window)
-            dispatch = new_dispatch(model, episode, snapshots[-1], verdict, reference, now)
-            self._store.add_dispatch(dispatch, episode)
-            self._store.audit(now, by, "approve", dispatch.id, reason)
-        return dispatch
-
-    def reject(self, name: str, by: str, reason: str) -> Episode:
-        """Turn down the retrain that awaits approval. Raises UsageError where none waits."""
-        model, now = self._model(name), self._clock()
-        with self._store.transaction():
-            episode = reject(self._awaiting(model, now), by, reason, now)
-            self._store.settle(episode)
-            self._store.audit(now, by, "reject", episode.id, reason)
-        return episode
-
-    def _awaiting(self, model: ModelSection, now: datetime) -> Episode:
-        episode = self._store.open_episode(model.name)
-        until = lapses_at(model, episode)
-        if episode is None or until is None or now >= until:
-            stands = f"; its need is {episode.state}" if episode else ""
-            raise UsageError(f"{model.name}: no retrain awaits approval{stands}")
-        return episode
-
-    def _whole(self, name: str) -> None:
-        """Broken data never cause a retrain, whoever says so."""
-        against = {BROKEN_DATA, SOURCE, SOURCE_DOWN}
-        found = next((one for one in self._store.firing(name) if one.firing and one.trigger in against), None)
-        if found is not None:
-            raise UsageError(f"{name}: {found.trigger} fires, {found.reason}; approve once it has cleared")
-
-    def _lapse(self, model: ModelSection, now: datetime) -> None:
-        with self._store.transaction():
-            lapsed = lapse(model, self._store.open_episode(model.name), now)
-            if lapsed is not None:
-                self._store.settle(lapsed)
-                self._store.add_message(note_approval(model, lapsed, now))
 
     def _model(self, name: str) -> ModelSection:
         if name not in self._loaded.config.models:

@@ -88,13 +88,12 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
 @reason_option
 def approve(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
     """Ask for the retrain that awaits approval; who asked for it by hand cannot approve it."""
-    from monitor.check import Checker
+    from monitor.retrain import approve as settle
 
-    quiet_logs()
     loaded = load_config(config_file)
     name = the_model(loaded, model)
-    with open_state(loaded) as store, open_workers(loaded) as workers:
-        written = Checker(loaded, store, workers).approve(name, by, reason)
+    with open_state(loaded) as store:
+        written = settle(store, loaded.config.models[name], by, reason, utcnow())
     click.echo(f"{name}: approved; request {written.id} for {written.pipeline} is written; {SENDS}")
 
 
@@ -105,13 +104,12 @@ def approve(config_file: Path | None, model: str | None, by: str, reason: str) -
 @reason_option
 def reject(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
     """Turn down the retrain that awaits approval; its need is silent until it has cleared."""
-    from monitor.check import Checker
+    from monitor.retrain import reject as settle
 
-    quiet_logs()
     loaded = load_config(config_file)
     name = the_model(loaded, model)
-    with open_state(loaded) as store, open_workers(loaded) as workers:
-        Checker(loaded, store, workers).reject(name, by, reason)
+    with open_state(loaded) as store:
+        settle(store, loaded.config.models[name], by, reason, utcnow())
     click.echo(f"{name}: rejected; silent until the need has cleared")
 
 

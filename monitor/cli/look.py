@@ -130,8 +130,9 @@ def history(
         if explain is not None:
             _explain(store, _find(store, name, explain, zone), zone, as_json)
             return
-        approvals = [one for one in store.episodes(name) if one.approval]
         found = [(one, store.verdict(one.window)) for one in store.snapshots(name, limit=limit, metrics=())]
+        shown = {one.window for one, _ in found}
+        approvals = [one for one in store.episodes(name) if one.approval and one.window in shown]
     if as_json:
         print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals)
         return

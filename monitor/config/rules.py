@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from monitor.config import compose, cron
+from monitor.config import compose, cron, silences
 from monitor.config.compose import BUILT_IN
 from monitor.config.document import Document
 from monitor.config.evidently import METRICS as EVIDENTLY
@@ -21,7 +21,6 @@ from monitor.config.model import (
     EvidentlySection,
     GithubPipeline,
     ModelSection,
-    SilenceSection,
     SourceSection,
     Task,
     TriggerSection,
@@ -76,7 +75,7 @@ _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$", re.IGNORE
 def check(config: Config, document: Document) -> None:
     """Note every problem of a configuration whose types are right, and warn of data that is not there yet."""
     written = document.data.get("pipelines", {})
-    for key, text in (*_daemon(config), *_pipelines(config), *_silences(config)):
+    for key, text in (*_daemon(config), *_pipelines(config), *silences.check(config)):
         document.problem(key, text)
     if not config.models:
         document.problem(("models",), "there is no model, expected at least one table [models.NAME]")
@@ -350,30 +349,6 @@ def _segment(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems
     if segment is not None and not any(segment == name or segment.startswith(f"{name}=") for name in known):
         there = " or ".join(f'"{name}", "{name}=VALUE"' for name in known) or "none: the metric has no segments here"
         yield key, f'"{segment}" is not measured, expected {there}'
-
-
-def _silences(config: Config) -> Problems:
-    for index, silence in enumerate(config.silences):
-        key = ("silences", index)
-        if silence.cron is not None and (text := cron.wrong(silence.cron)):
-            yield (*key, "cron"), f'"{silence.cron}" {text}, expected such as "0 22 * * *"'
-        if silence.since and silence.until and silence.since >= silence.until:
-            yield (*key, "until"), "is not after since, expected a later moment"
-        if silence.model is not None and silence.model not in config.models:
-            near = did_you_mean(silence.model, config.models) or f", expected one of {', '.join(config.models)}"
-            yield (*key, "model"), f'there is no model "{silence.model}"{near}'
-        elif silence.trigger is not None:
-            yield from _silenced(key, silence, config)
-
-
-def _silenced(key: Key, silence: SilenceSection, config: Config) -> Problems:
-    models = [config.models[silence.model]] if silence.model else list(config.models.values())
-    known = (*BUILT_IN, *(trigger.name for model in models for trigger in model.triggers))
-    if silence.trigger not in known:
-        near = did_you_mean(str(silence.trigger), known) or f", expected one of {', '.join(dict.fromkeys(known))}"
-        yield (*key, "trigger"), f'there is no trigger "{silence.trigger}"{near}'
-    if silence.maintenance:
-        yield (*key, "trigger"), "a maintenance window is of a whole model, expected no trigger"
 
 
 def _retrain(model: ModelSection, pipelines: dict[str, object]) -> Problems:

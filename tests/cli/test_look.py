@@ -243,3 +243,38 @@ def test_a_damaged_state_is_refused(driftd: Any, config: Path, tmp_path: Path) -
     done = driftd("status", "-c", config)
     assert done.code == 5
     assert database.read_bytes().startswith(b"not a database")
+
+
+def test_a_persons_word_is_asked_given_and_shown(driftd: Any, tmp_path: Path) -> None:
+    """A retrain by hand waits for somebody else's yes; status says how, history who said what."""
+    text = CONFIG.replace('pipeline = "local"', 'pipeline = "local"\napproval = { request = "person" }', 1)
+    (tmp_path / "driftd.toml").write_text(text)
+    (tmp_path / "rides.csv").touch()
+    with Store.open(tmp_path / "state") as store:
+        store.install_reference(REFERENCE, None, MIDNIGHT)
+        store.commit(_snapshot(0), expected_reference="ref")
+    by_hand = ("-c", "driftd.toml", "--model", "rides")
+    assert "somebody else" in driftd("retrain", *by_hand, "--by", "ann", "--reason", "new prices").out
+    assert "`driftd approve` or `driftd reject` answers it" in driftd("status", "-c", "driftd.toml").out
+    assert driftd("approve", *by_hand, "--by", "ann", "--reason", "I am sure").code == 2
+    assert "approved; request driftd-" in driftd("approve", *by_hand, "--by", "bob", "--reason", "so am I").out
+    shown = driftd("history", "-c", "driftd.toml").out
+    assert "ann asked on" in shown
+    assert "approved by bob" in shown
+    (kept,) = driftd("history", "-c", "driftd.toml", "--json").json["approvals"]
+    assert (kept["approval"]["asked_by"], kept["approval"]["decided_by"]) == ("ann", "bob")
+
+
+def test_a_silence_is_shown_until_it_ends(driftd: Any, tmp_path: Path) -> None:
+    """By hand, with a reason; status shows it, and a trigger that is not there is refused."""
+    (tmp_path / "driftd.toml").write_text(CONFIG)
+    (tmp_path / "rides.csv").touch()
+    by_hand = ("-c", "driftd.toml", "--model", "rides", "--by", "ann", "--reason", "a known holiday")
+    assert driftd("silence", *by_hand, "--trigger", "drfit", "--for", "2h").code == 2
+    assert driftd("silence", *by_hand).code == 2
+    assert driftd("silence", *by_hand, "--for", "2h", "--maintenance").code == 0
+    assert "a known holiday, says ann" in " ".join(driftd("status", "-c", "driftd.toml").out.split())
+    (silence,) = driftd("status", "-c", "driftd.toml", "--json").json["models"][0]["silences"]
+    assert (silence["maintenance"], silence["trigger"], silence["by"]) == (True, None, "ann")
+    assert driftd("silence", *by_hand, "--end").code == 0
+    assert driftd("status", "-c", "driftd.toml", "--json").json["models"][0]["silences"] == []

@@ -1,11 +1,19 @@
 """A retrain that takes a person's word: asked, answered, remembered; and needs that dates and rows make."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from monitor.errors import UsageError
+from monitor.retrain import approve, reject
 
 BY_PERSON = {"pipeline": "p", "cooldown": "0s", "budget": "9 per 1d", "min_labels": 0,
              "approval": {"request": "person", "lapse": "2d"}}
+
+
+def at(day):
+    """The moment, so many days after the beginning."""
+    return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=day)
 
 
 @pytest.fixture
@@ -21,7 +29,7 @@ def test_an_approved_need_is_sent_with_its_evidence(asked):
     """Nothing is written for the pipeline before the yes; both names and the reason are kept."""
     assert asked.store.dispatches("m") == []
     assert "approval" in asked.said()
-    sent = asked.checker(3.5).approve("m", "ann", "the holidays are over")
+    sent = approve(asked.store, asked.section, "ann", "the holidays are over", at(3.5))
     episode = asked.store.open_episode("m")
     assert (episode.state, sent.episode_id, sent.state) == ("requested", episode.id, "pending")
     answer = episode.approval
@@ -29,12 +37,12 @@ def test_an_approved_need_is_sent_with_its_evidence(asked):
         None, "requested", "ann", "the holidays are over")
     assert [(one.actor, one.action, one.subject) for one in asked.store.audit_log()] == [("ann", "approve", sent.id)]
     with pytest.raises(UsageError, match="no retrain awaits approval"):
-        asked.checker(3.6).approve("m", "ann", "again")
+        approve(asked.store, asked.section, "ann", "again", at(3.6))
 
 
 def test_a_rejected_need_is_silent_until_it_has_cleared(asked, made):
     """While many rows come nobody hears of it; when they came, stayed away and came again, people are asked again."""
-    asked.checker(3.5).reject("m", "ann", "not now")
+    reject(asked.store, asked.section, "ann", "not now", at(3.5))
     asked.check(6)
     assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("rejected", 1)
     asked.write("log.parquet", made.rows(0, 2), made.rows(2, 4, per_day=48), made.rows(6, 1),
@@ -48,7 +56,7 @@ def test_a_rejected_need_is_silent_until_it_has_cleared(asked, made):
 def test_an_approval_lapses_between_windows(asked):
     """At the first look after its time it lapses, people hear of it once, and it can no longer be approved."""
     with pytest.raises(UsageError, match="no retrain awaits approval"):
-        asked.checker(5.1).approve("m", "ann", "late")
+        approve(asked.store, asked.section, "ann", "late", at(5.1))
     asked.check(5.1)
     asked.check(5.2)
     assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("lapsed", 2)
@@ -61,10 +69,10 @@ def test_who_asked_cannot_approve(asked):
     asked.checker(3.5).request("m", "ann", "new prices")
     assert asked.store.episode(before.id).state == "superseded"
     with pytest.raises(UsageError, match="expected somebody else"):
-        asked.checker(3.6).approve("m", "ann", "I am sure")
+        approve(asked.store, asked.section, "ann", "I am sure", at(3.6))
     with pytest.raises(UsageError, match="asked for already"):
         asked.checker(3.6).request("m", "ann", "new prices")
-    sent = asked.checker(3.7).approve("m", "bob", "so am I")
+    sent = approve(asked.store, asked.section, "bob", "so am I", at(3.7))
     assert "new prices" in sent.body
     assert asked.store.open_episode("m").approval.asked_by == "ann"
 
@@ -76,7 +84,7 @@ def test_broken_data_cannot_be_approved(asked, made):
                 broken)
     asked.check(4)
     with pytest.raises(UsageError, match="broken-data fires"):
-        asked.checker(4.1).approve("m", "ann", "fine")
+        approve(asked.store, asked.section, "ann", "fine", at(4.1))
     assert asked.store.dispatches("m") == []
 
 

@@ -1,0 +1,63 @@
+"""A person's word on a retrain that needs one: yes, no, or none in time. Episode and request are written together."""
+
+from datetime import datetime
+
+from monitor import decide
+from monitor.config.model import ModelSection
+from monitor.decide import BROKEN_DATA, PERSON, SOURCE, SOURCE_DOWN, lapses_at, note_approval
+from monitor.errors import UsageError
+from monitor.records import Dispatch, Episode
+from monitor.retrain.outbox import new_dispatch
+from monitor.store import Store
+
+
+def approve(store: Store, model: ModelSection, by: str, reason: str, now: datetime) -> Dispatch:
+    """Ask for the retrain that awaits approval; audited.
+
+    Raises UsageError where none waits, where `by` asked for it themselves, or where the data are broken now.
+    """
+    with store.transaction():
+        episode = decide.approve(_awaiting(store, model, now), by, reason, now)
+        _whole(store, model.name)
+        reference, newest = store.reference(model.name), store.snapshots(model.name, limit=1)[0]
+        assert reference is not None
+        verdict = None if episode.trigger == PERSON else store.verdict(newest.window)
+        dispatch = new_dispatch(model, episode, newest, verdict, reference, now)
+        store.add_dispatch(dispatch, episode)
+        store.audit(now, by, "approve", dispatch.id, reason)
+    return dispatch
+
+
+def reject(store: Store, model: ModelSection, by: str, reason: str, now: datetime) -> Episode:
+    """Turn down the retrain that awaits approval; audited. Raises UsageError where none waits."""
+    with store.transaction():
+        episode = decide.reject(_awaiting(store, model, now), by, reason, now)
+        store.settle(episode)
+        store.audit(now, by, "reject", episode.id, reason)
+    return episode
+
+
+def lapse(store: Store, model: ModelSection, now: datetime) -> None:
+    """End the waiting for an answer that has not come in time, and tell people."""
+    with store.transaction():
+        lapsed = decide.lapse(model, store.open_episode(model.name), now)
+        if lapsed is not None:
+            store.settle(lapsed)
+            store.add_message(note_approval(model, lapsed, now))
+
+
+def _awaiting(store: Store, model: ModelSection, now: datetime) -> Episode:
+    episode = store.open_episode(model.name)
+    until = lapses_at(model, episode)
+    if episode is None or until is None or now >= until:
+        stands = f"; its need is {episode.state}" if episode else ""
+        raise UsageError(f"{model.name}: no retrain awaits approval{stands}")
+    return episode
+
+
+def _whole(store: Store, name: str) -> None:
+    """Broken data never cause a retrain, whoever says so."""
+    against = {BROKEN_DATA, SOURCE, SOURCE_DOWN}
+    found = next((one for one in store.firing(name) if one.firing and one.trigger in against), None)
+    if found is not None:
+        raise UsageError(f"{name}: {found.trigger} fires, {found.reason}; approve once it has cleared")
