@@ -23,12 +23,14 @@ from monitor.records import (
     Reference,
     Score,
     ScoreStatus,
+    Silence,
     Snapshot,
     SnapshotStatus,
     Verdict,
     Window,
 )
 from monitor.store import Store
+from monitor.web.page import page
 
 DAY = timedelta(days=1)
 START = datetime(2025, 3, 3, tzinfo=UTC)
@@ -246,3 +248,20 @@ def test_nothing_known_yet_is_no_error():
     metrics = Metrics("1.2.3")
     metrics.show(View())
     assert values(metrics)['driftd_build_info{version="1.2.3"}'] == 1
+
+
+def test_silences_are_seen_while_they_last(store):
+    """Metrics, page and status show what is silent until when, and nothing of it afterwards."""
+    until = NOW + timedelta(hours=2)
+    store.silence(Silence(model="flights", until=until, reason="moving", maintenance=True, by="ann"), NOW)
+    store.silence(Silence(model="flights", until=until, reason="<noisy>", trigger="drift", by="ann"), NOW)
+    made, now = Metrics("1"), read_view(store, CONFIG, NOW)
+    made.show(now)
+    seen = values(made)
+    assert seen['driftd_maintenance{model="flights"}'] == 1
+    assert seen['driftd_silenced{model="flights"}'] == seen['driftd_silenced{model="flights",trigger="drift"}'] == 1
+    assert "drift silenced until" in page(now)
+    assert "&lt;noisy&gt;, says ann" in page(now)
+    assert [one["trigger"] for one in view_json(now)["models"][0]["silences"]] == [None, "drift"]
+    made.show(read_view(store, CONFIG, until))
+    assert values(made)['driftd_maintenance{model="flights"}'] == 0
