@@ -22,8 +22,8 @@ def due(trigger: TriggerSection, since: datetime, until: datetime, zone: ZoneInf
     """Whether a date of the trigger lies in (since, until], and what that says in words."""
     if trigger.every is not None:
         date = since + trigger.every
-        words = f"{format_duration(trigger.every)} since {day(since, zone)} {'are over' if date <= until else 'last'}"
-        return date <= until, f"{words} (until {day(date, zone)})"
+        over = "were over on" if date <= until else "last until"
+        return date <= until, f"{format_duration(trigger.every)} since {day(since, zone)} {over} {day(date, zone)}"
     last = cron.last_time(trigger.cron or "", zone, since, until)
     if last is None:
         return False, f'no date of "{trigger.cron}" since {day(since, zone)}'

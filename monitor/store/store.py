@@ -131,7 +131,7 @@ class Store(Requests, People):
                 if withdraw:
                     self._withdraw(episode.id, episode.reason, snapshot.taken_at)
             if dispatch is not None and episode is not None:
-                self._save_dispatch(dispatch, self._window_id(episode.window))
+                self._save_dispatch(dispatch, self._newest_window(dispatch))
             for message in messages:
                 self.add_message(message)
             return True

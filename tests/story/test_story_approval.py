@@ -1,5 +1,6 @@
 """A retrain that takes a person's word: asked, answered, remembered; and needs that dates and rows make."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -98,3 +99,18 @@ def test_new_rows_ask_once(world, made):
     (sent,) = world.store.dispatches("m")
     assert "new mature rows" in sent.body
     assert world.store.open_episode("m").trigger == "fresh"
+
+
+def test_a_need_that_was_held_back_pays_for_all_windows_since(world, made):
+    """Rows that came while it was held back are not new once more after the request."""
+    world.write("log.parquet", made.rows(0, 9, label_after=made.HOUR))
+    world.write("reference.parquet", made.rows(-20, 20, label_after=made.HOUR))
+    world.with_retrain({"name": "fresh", "metric": "new_rows", "above": 60, "action": "retrain"}, mode="observe")
+    world.check(6.5)
+    assert world.store.open_episode("m").state == "suppressed"
+    world.change(mode="act")
+    world.check(7.5)
+    sent = world.store.claim(at(7.6))
+    world.store.record(replace(sent, state="succeeded", accepted_at=at(7.6), ended_at=at(7.6)), was=sent.state)
+    world.check(8.5)
+    assert len(world.store.dispatches("m")) == 1
