@@ -99,7 +99,9 @@ def _comparison(groups: Groups, section: FairnessSection) -> int:
     return groups.names.index(named)
 
 
-def _of_metric(metric: str, groups: Groups, now: _Rows, before: _Rows | None, min_rows: int, alpha: float) -> Iterator[Score]:
+def _of_metric(
+    metric: str, groups: Groups, now: _Rows, before: _Rows | None, min_rows: int, alpha: float
+) -> Iterator[Score]:
     count = len(groups.names)
     rows, hits = now.tally(groups.now, count)
     old_rows, old_hits = before.tally(groups.before, count) if before else (np.zeros_like(rows), np.zeros_like(hits))
