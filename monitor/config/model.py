@@ -28,6 +28,7 @@ from monitor.config.values import (
 )
 
 Task = Literal["binary", "multiclass", "regression"]
+ChallengerKind = Literal["gradient_boosting", "linear", "forest"]
 
 
 class Section(BaseModel):
@@ -199,6 +200,7 @@ class RetrainSection(Section):
 
 class RehearsalSection(Section):
     enabled: bool = True                     # false where the data may not be used for fitting
+    challenger: ChallengerKind = "gradient_boosting"   # the kind nearest to the model in service
     max_rows: int = Field(default=60_000, ge=1000)
 
 

@@ -1,6 +1,6 @@
 """The rehearsal: would a small model fitted just before a window have done better than the one in service?"""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,19 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.config.model import Task
+from monitor.config.model import ChallengerKind, Task
 from monitor.config.roles import Roles
 from monitor.errors import CannotJudge
 from monitor.measure import columns
 from monitor.measure.answers import Answers, answers, classes_of, word
-from monitor.measure.columns import Category, Floats, Ints
+from monitor.measure.columns import Floats, Ints
+from monitor.measure.features import Features, features_of
 from monitor.measure.formulas import usable, value_of
+from monitor.measure.learners import learn
 from monitor.measure.metrics import better_by
 from monitor.records import Score, ScoreStatus
 
 FEWEST_ROWS = 200          # labelled rows to fit on, or ten a feature where that is more
 FEWEST_SCORED = 30         # labelled rows of the window
-MOST_CATEGORIES = 255      # of one column, the most frequent ones; the limit of scikit-learn's bins
 GAP_BLOCKS = 5             # of the reference, each scored by a challenger fitted on the others …
 GAP_ROWS = 10_000          # … the newest labelled rows of it
 MOST_CLASSES = 50          # one tree a class and round: with more a fit costs too much
@@ -32,20 +33,21 @@ class Challenger:
 
     model: Any = None
     classes: tuple[str, ...] = ()
-    categories: dict[str, dict[Category, int]] | None = None   # per categorical feature
-    features: tuple[str, ...] = ()
+    features: Features = field(default_factory=Features)
     rows: int = 0
     reason: str | None = None
 
 
-def fit(past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int) -> Challenger:
-    """Fit gradient boosting (fixed seed) on the newest `max_rows` labelled rows of `past`.
+def fit(
+    past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int, kind: ChallengerKind = "gradient_boosting"
+) -> Challenger:
+    """Fit a challenger of the kind (fixed seed) on the newest `max_rows` labelled rows of `past`.
 
     `past` holds only labels that were known before the window to be scored began. Too little to fit on is a
     Challenger without a model and its reason.
     """
     try:
-        return _fit(past, roles, task, metric, max_rows)
+        return _fit(past, roles, task, metric, max_rows, kind)
     except CannotJudge as error:
         return Challenger(reason=str(error))
 
@@ -72,7 +74,9 @@ def gains(
     ]
 
 
-def gap(reference: pa.Table, roles: Roles, task: Task, metric: str) -> Score:
+def gap(
+    reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind = "gradient_boosting"
+) -> Score:
     """Score a challenger against the model in service on the reference, where both are out of sample: `challenger_gap`.
 
     What is left between them there is no gain of a retrain but of another kind of model. Blocks in order of time, each
@@ -80,7 +84,7 @@ def gap(reference: pa.Table, roles: Roles, task: Task, metric: str) -> Score:
     """
     score = Score(metric="challenger_gap", method=metric)
     try:
-        values, rows = _gaps(reference, roles, task, metric)
+        values, rows = _gaps(reference, roles, task, metric, kind)
     except CannotJudge as error:
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason=f"on the reference: {error}")
     from scipy import stats
@@ -90,7 +94,9 @@ def gap(reference: pa.Table, roles: Roles, task: Task, metric: str) -> Score:
     return replace(score, value=middle, low=middle - margin, high=middle + margin, n=rows)
 
 
-def _gaps(reference: pa.Table, roles: Roles, task: Task, metric: str) -> tuple[list[float], int]:
+def _gaps(
+    reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind
+) -> tuple[list[float], int]:
     """The gap on each block, and how many labelled rows they have together."""
     if roles.label is None or roles.label not in reference.column_names:
         raise CannotJudge("there are no labels to fit on")
@@ -98,7 +104,7 @@ def _gaps(reference: pa.Table, roles: Roles, task: Task, metric: str) -> tuple[l
     edges = [len(rows) * at // GAP_BLOCKS for at in range(GAP_BLOCKS + 1)]
     values = []
     for low, high in pairwise(edges):
-        others = fit(pa.concat_tables([rows.slice(0, low), rows.slice(high)]), roles, task, metric, GAP_ROWS)
+        others = fit(pa.concat_tables([rows.slice(0, low), rows.slice(high)]), roles, task, metric, GAP_ROWS, kind)
         values.append(_compared(others, None, rows.slice(low, high - low), roles, task, metric)[0])
     return values, len(rows)
 
@@ -111,28 +117,28 @@ def rehearse(
     task: Task,
     metric: str,
     max_rows: int,
+    kind: ChallengerKind = "gradient_boosting",
 ) -> list[Score]:
     """Fit on `past` and on `earlier_past`, and return the gains on the window."""
-    earlier = None if earlier_past is None else fit(earlier_past, roles, task, metric, max_rows)
-    return gains(fit(past, roles, task, metric, max_rows), earlier, window, roles, task, metric)
+    earlier = None if earlier_past is None else fit(earlier_past, roles, task, metric, max_rows, kind)
+    return gains(fit(past, roles, task, metric, max_rows, kind), earlier, window, roles, task, metric)
 
 
-def _fit(past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int) -> Challenger:
-    held = {name: kind for name, kind in roles.features.items() if name in past.column_names}
-    kinds = {name: kind for name, kind in held.items() if kind != "text"}
-    names = tuple(kinds)
-    if not names or roles.label is None or roles.label not in past.column_names:
-        raise CannotJudge("there are no features to fit on" if not names else "there are no labels to fit on")
+def _fit(
+    past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int, kind: ChallengerKind
+) -> Challenger:
+    if roles.label is None or roles.label not in past.column_names:
+        raise CannotJudge("there are no labels to fit on")
     rows = _newest_labelled(past, roles.label, roles.timestamp, max_rows)
-    wanted = max(FEWEST_ROWS, 10 * len(names))
+    features = features_of(rows, roles)
+    if not features.names:
+        raise CannotJudge("there are no features to fit on")
+    wanted = max(FEWEST_ROWS, 10 * len(features.names))
     if rows.num_rows < wanted:
         raise CannotJudge(f"{rows.num_rows} labelled rows before the window, a challenger needs {wanted}")
     classes, truth = _labels(rows[roles.label], task)
-    categories = {name: _categories(rows[name]) for name, kind in kinds.items() if kind == "categorical"}
-    blank = Challenger(None, classes, categories, names, rows.num_rows)
-    model = _booster(task, metric, [name in categories for name in names])
-    model.fit(_matrix(blank, rows), truth)
-    return Challenger(model, classes, categories, names, rows.num_rows)
+    model = learn(kind, task, metric, features.categorical, features.matrix(rows), truth)
+    return Challenger(model, classes, features, rows.num_rows)
 
 
 def _newest_labelled(past: pa.Table, label: str, timestamp: str, max_rows: int) -> pa.Table:
@@ -150,40 +156,6 @@ def _labels(label: pa.ChunkedArray, task: Task) -> tuple[tuple[str, ...], Floats
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise CannotJudge(f"{len(classes)} classes of labels before the window, expected 2 to {MOST_CLASSES}")
     return classes, columns.codes(label, {key: classes.index(word(key)) for key in found})
-
-
-def _booster(task: Task, metric: str, categorical: list[bool]) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    options: dict[str, Any] = {
-        "random_state": 0, "early_stopping": False, "categorical_features": categorical,
-    }
-    if task == "regression":
-        return HistGradientBoostingRegressor(loss=_LOSSES.get(metric, "squared_error"), **options)
-    return HistGradientBoostingClassifier(**options)
-
-
-_LOSSES = {"mae": "absolute_error"}
-
-
-def _categories(column: pa.ChunkedArray) -> dict[Category, int]:
-    found = sorted(columns.counts(column).items(), key=lambda pair: (-pair[1], str(pair[0])))
-    return {key: place for place, (key, _) in enumerate(found[:MOST_CATEGORIES])}
-
-
-def _matrix(challenger: Challenger, table: pa.Table) -> Floats:
-    """Rows × features: numbers, or places among the known categories; NaN for the missing and the unknown."""
-    places = challenger.categories or {}
-    matrix = np.full((table.num_rows, len(challenger.features)), np.nan)
-    for at, name in enumerate(challenger.features):
-        if name not in table.column_names:
-            continue
-        if name in places:
-            codes = columns.codes(table[name], places[name])
-            matrix[:, at] = np.where(codes < 0, np.nan, codes)
-        else:
-            matrix[:, at] = columns.numeric(table[name])
-    return matrix
 
 
 def _gain(
@@ -229,7 +201,7 @@ def _said(fitted: Challenger, window: pa.Table, served: Answers) -> Answers:
     """What a challenger says on the rows that were served."""
     if fitted.model is None:
         raise CannotJudge(fitted.reason or "there is no challenger")
-    matrix = _matrix(fitted, window.take(served.at))
+    matrix = fitted.features.matrix(window.take(served.at))
     if served.task == "regression":
         return replace(served, said=fitted.model.predict(matrix))
     places = np.array([served.classes.index(name) for name in fitted.classes])

@@ -40,7 +40,8 @@ def _gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> 
     """Once per reference."""
     key = (model.model_dump_json(), reference.id)
     if key not in _gaps:
-        _gaps[key] = gap(reference.table, reference.roles, judged.task, judged.metric)
+        kind = model.rehearsal.challenger
+        _gaps[key] = gap(reference.table, reference.roles, judged.task, judged.metric, kind)
         while len(_gaps) > KEPT:
             _gaps.popitem(last=False)
     return _gaps[key]
@@ -51,8 +52,10 @@ def _challenger(
 ) -> Challenger:
     key = (model.model_dump_json(), reference.id, moment)
     if key not in _fitted:
-        past = _past(model, reference, log, moment)
-        _fitted[key] = fit(past, reference.roles, judged.task, judged.metric, model.rehearsal.max_rows)
+        past, section = _past(model, reference, log, moment), model.rehearsal
+        _fitted[key] = fit(
+            past, reference.roles, judged.task, judged.metric, section.max_rows, section.challenger
+        )
         while len(_fitted) > KEPT:
             _fitted.popitem(last=False)
     return _fitted[key]

@@ -148,8 +148,8 @@ def test_models_of_one_kind_have_no_certain_gap() -> None:
     """Where the model in service is a challenger fitted on other rows, the interval holds nothing of note."""
     rows, twin = table(2000), fit(table(2000, seed=1), ROLES, "regression", "rmse", 5000)
     matrix = np.column_stack([rows["x"].to_numpy(), np.zeros(2000)])
-    places = (twin.categories or {})["word"]
-    matrix[:, twin.features.index("word")] = [places[word] for word in rows["word"].to_pylist()]
+    places = (twin.features.places or {})["word"]
+    matrix[:, twin.features.names.index("word")] = [places[word] for word in rows["word"].to_pylist()]
     served = rows.set_column(rows.column_names.index("prediction"), "prediction", pa.array(twin.model.predict(matrix)))
     found = gap(served, ROLES, "regression", "rmse")
     assert abs(found.value or 9) < 0.03
@@ -161,3 +161,25 @@ def test_a_reference_with_few_labels_has_no_gap_and_says_why() -> None:
     found = gap(table(150), ROLES, "regression", "rmse")
     assert found.value is None
     assert "on the reference: 120 labelled rows before the window, a challenger needs 200" in (found.reason or "")
+
+
+@pytest.mark.parametrize("kind", ["linear", "forest"])
+def test_the_challenger_may_be_of_another_kind(kind: Any) -> None:
+    """It learns a changed rule, in numbers and in classes, with values missing and categories never seen."""
+    holes = np.where(np.arange(300) % 50 == 0, np.nan, table(300, -2, 1)["x"].to_numpy())
+    window = table(300, -2, 1).set_column(1, "x", pa.array(holes)).set_column(2, "word", pa.array(["new"] * 300))
+    numbers = by_metric(rehearse(table(2000, -2), None, window, ROLES, "regression", "rmse", 5000, kind))
+    assert (numbers["challenger_gain"].value or 0) > 1
+    roles = Roles("timestamp", None, "prediction", "chance", "label", None, None, {"x": "numerical"})
+    found = rehearse(classes(1000, True), None, classes(300, True, 1), roles, "binary", "roc_auc", 5000, kind)
+    assert by_metric(found)["challenger_gain"].value == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_gap_is_of_the_challengers_own_kind() -> None:
+    """A linear model in service has no certain gap to a linear challenger where it has one to a forest."""
+    rows = table(2000)
+    served = rows["label"].to_numpy() - np.random.default_rng(0).normal(0, 0.3, 2000)
+    rows = rows.set_column(rows.column_names.index("prediction"), "prediction", pa.array(served))
+    linear, forest = (gap(rows, ROLES, "regression", "rmse", kind) for kind in ("linear", "forest"))
+    assert abs(linear.value or 9) < 0.03
+    assert (forest.value or 0) < (linear.value or 9) - 0.02
