@@ -80,7 +80,8 @@ def _named(roles: Roles) -> list[str]:
 
 
 def _word(schema: pa.Schema, name: str) -> str | None:
-    return columns.type_word(schema.field(name).type) if name in schema.names else None
+    place = schema.get_field_index(name)
+    return columns.type_word(schema.field(place).type) if place >= 0 else None
 
 
 def missing_score(

@@ -32,7 +32,8 @@ class Rows:
         self._chosen = chosen
         self._scan = scan
         self._memory = memory_mb << 20
-        apart = [name for name in scan.schema.names if name not in table.column_names] if scan else []
+        self._held = set(table.column_names)
+        apart = [name for name in scan.schema.names if name not in self._held] if scan else []
         self._apart = {name: place for place, name in enumerate(apart)}
         self._batch: dict[str, list[pa.Array]] = {}
 
@@ -62,7 +63,7 @@ class Rows:
 
         A list is in memory; anything else is read anew each time. Raises SourceError, then or later.
         """
-        if name in self.table.column_names:
+        if name in self._held:
             return list(self.sample[name].chunks)
         if name not in self._apart:
             return None
