@@ -26,7 +26,7 @@ def ks(reference: NumberDigest, window: NumberDigest) -> float:
         return float(ks_2samp(reference.ascending, window.ascending).pvalue)
     rows, gap = round(reference.n / (reference.n + window.n) * window.n), _largest_gap(reference, window)
     if 2.2 <= rows * gap**2 < 370 and gap < 0.5 and rows > 140:     # where SciPy takes twice the one-sided one, slowly
-        return min(1.0, 2 * _one_sided(rows, gap))
+        return min(1.0, 2 * one_sided(rows, gap))
     return float(np.clip(kstwo.sf(gap, rows), 0, 1))
 
 
@@ -111,7 +111,7 @@ def _largest_gap(reference: NumberDigest, window: NumberDigest) -> float:
     return float(max(above.max(), np.max(below / len(before) - np.arange(len(now)) / len(now))))
 
 
-def _one_sided(rows: int, gap: float) -> float:
+def one_sided(rows: int, gap: float) -> float:
     """P(D⁺ ≥ gap) of the one-sample Kolmogorov-Smirnov statistic, by Birnbaum and Tingey's sum (1951).
 
     Its terms are binomial probabilities, worked out as by Loader (2000), which keeps their digits for many rows.
