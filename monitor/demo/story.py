@@ -42,6 +42,9 @@ window  = "14d"
 predictions = "log/*.parquet"
 reference   = "versions/{{version}}/reference.parquet"
 
+[models.bikes.drift]
+threshold = "evidently"                # the usual rule, to be seen beside regret
+
 [[models.bikes.triggers]]
 name    = "drift"
 metric  = "drifted_share"
