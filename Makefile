@@ -26,7 +26,7 @@ demo: $(READY)
 	$(BIN)/driftd demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not real"
+	$(BIN)/pytest -m "not real" -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -43,9 +43,9 @@ bench: $(READY)
 # Needs uv; writes hashes only, never where packages come from.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-annotate --no-header --extra postgres -o requirements.lock pyproject.toml
+		--no-emit-find-links --no-annotate --no-header --extra postgres --extra github-app -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-annotate --no-header --extra postgres --group dev -o requirements-dev.lock pyproject.toml
+		--no-emit-find-links --no-annotate --no-header --all-extras --group dev -o requirements-dev.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .demo .real .bench

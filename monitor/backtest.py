@@ -5,7 +5,8 @@ are known when the log says they became known. An accepted request changes nothi
 in service stays, so the rows after it are those it really answered.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,8 +14,11 @@ from typing import Any
 from monitor.check import BEGINNING, Checker, Runner
 from monitor.config import Loaded, ModelSection
 from monitor.config.model import ApprovalSection, RetrainSection
+from monitor.decide import Expected
 from monitor.errors import CannotJudge, SourceError, UsageError
-from monitor.records import SCHEMA_VERSION, Action, DispatchState, Survey, Verdict, Window, from_json, to_json
+from monitor.hindsight import World, disjoint_windows, rehearse
+from monitor.observe import Outlook
+from monitor.records import SCHEMA_VERSION, Action, DispatchState, Snapshot, Survey, Verdict, Window, from_json, to_json
 from monitor.store import Store
 from monitor.times import utcnow
 
@@ -32,18 +36,35 @@ class Retrain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """In how many windows a trigger fired; of one that retrains how often it asked, and how often each guard spoke."""
+
+    trigger: str
+    action: str
+    fired: int
+    asked: int
+    suppressed_by: dict[str, int]
+    false_alarms: Expected | None            # to be expected in a year in which nothing changes; None: it is built in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
     """Verdicts in the order they were reached, and the needs to retrain among them."""
 
     model: str
     verdicts: tuple[Verdict, ...]
     retrains: tuple[Retrain, ...]
+    triggers: tuple[Summary, ...]
+    snapshots: tuple[Snapshot, ...]          # every revision of every window, as measured
+    world: World | None = None               # what other models would have had, where retrains were rehearsed
+    played: ModelSection                     # the model as it was played
 
     def to_json(self) -> dict[str, Any]:
         """The document of `driftd backtest --json`."""
         return {
             "schema_version": SCHEMA_VERSION,
             "model": self.model,
+            "triggers": [to_json(one) for one in self.triggers],
             "windows": [_row(verdict) for verdict in self.verdicts],
             "retrains": [
                 _interval(one.window) | {
@@ -56,25 +77,75 @@ class Backtest:
         }
 
 
-def backtest(loaded: Loaded, name: str, workers: Runner, progress: Progress | None = None) -> Backtest:
-    """Replay the whole log of one model. Raises SourceError, and CannotJudge when nothing in it can be judged."""
+def backtest(
+    loaded: Loaded, name: str, workers: Runner, progress: Progress | None = None, *, rehearsed: bool = False
+) -> Backtest:
+    """Replay the whole log of one model; `rehearsed`: and fit what its retrains would have put into service.
+
+    Raises SourceError, UsageError, and CannotJudge when nothing in it can be judged.
+    """
     if name not in loaded.config.models:
         raise UsageError(f"there is no model {name}, expected one of: {', '.join(loaded.config.models)}")
     model = _as_if_acting(loaded.config.models[name])
-    played = replace(loaded, config=loaded.config.model_copy(update={"models": {name: model}}))
-    moments = _moments(model, workers)
+    if rehearsed and not model.rehearsal.enabled:
+        raise UsageError(f"models.{name}.rehearsal.enabled is false, so nothing may be fitted, and nothing rehearsed")
+    watched = _Watched(workers)
+    span = _span(model, watched)
+    if rehearsed:
+        windows = disjoint_windows(span.windows)
+        world = rehearse(model, watched, windows, span.moments[-1], span.stretch, progress)
+        watched.world = world if windows == span.windows else None
+    verdicts = _replay(loaded, model, watched, span.moments, progress)
+    expected = {one.trigger: one for one in _outlook(model, watched, span).triggers}
+    return Backtest(
+        model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model, verdicts)),
+        triggers=tuple(_summaries(model, verdicts, expected)), snapshots=tuple(watched.snapshots),
+        world=world if rehearsed else None, played=model,
+    )
+
+
+class _Watched:
+    """The workers, which hold the log in memory; every snapshot is kept.
+
+    Where retrains were rehearsed a check takes its own rehearsal from there instead of fitting again.
+    """
+
+    def __init__(self, workers: Runner) -> None:
+        self._workers = workers
+        self.world: World | None = None
+        self.snapshots: list[Snapshot] = []
+
+    def run(self, task: str, payload: Any) -> Any:
+        if self.world is not None:
+            off = {**payload["model"]["rehearsal"], "enabled": False}
+            payload = payload | {"model": payload["model"] | {"rehearsal": off}}
+        answer = self._workers.run(task, payload | {"hold": True})
+        if task != "monitor.observe:observe":
+            return answer
+        snapshot = from_json(Snapshot, answer)
+        if self.world is not None and snapshot.mature and snapshot.window in self.world.windows:
+            found = self.world.rehearsal(self.world.windows.index(snapshot.window))
+            snapshot = replace(snapshot, scores=(*snapshot.scores, *found))
+        self.snapshots.append(snapshot)
+        return to_json(snapshot)
+
+
+def _replay(
+    loaded: Loaded, model: ModelSection, workers: Runner, moments: Sequence[datetime], progress: Progress | None
+) -> list[Verdict]:
+    played = replace(loaded, config=loaded.config.model_copy(update={"models": {model.name: model}}))
     now = BEGINNING
     verdicts: list[Verdict] = []
     with Store.memory() as store:
         checker = Checker(played, store, workers, lambda: now)
         for done, now in enumerate(moments, 1):
-            verdicts += _round(checker, name)
+            verdicts += _round(checker, model.name)
             _deliver(store, now)
             if progress:
                 progress(done, len(moments))
     if not verdicts:
-        raise CannotJudge(f"{name}: no window of the log could be judged; is the log longer than the reference?")
-    return Backtest(model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model, verdicts)))
+        raise CannotJudge(f"{model.name}: no window of the log could be judged; is the log longer than the reference?")
+    return verdicts
 
 
 def _as_if_acting(model: ModelSection) -> ModelSection:
@@ -87,8 +158,17 @@ def _as_if_acting(model: ModelSection) -> ModelSection:
     return model.model_copy(update=asked)
 
 
-def _moments(model: ModelSection, workers: Runner) -> list[datetime]:
-    """When something is due: each window's closing, and the maturity of its labels."""
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """When something is due, the windows there will be, and where a reference of the form "first 90d" begins."""
+
+    moments: Sequence[datetime]
+    windows: Sequence[Window]
+    stretch: datetime | None
+
+
+def _span(model: ModelSection, workers: Runner) -> _Span:
+    """Look over the log: each window's closing, and the maturity of its labels."""
     look: dict[str, Any] = {"model": model.model_dump(mode="json"), "stretch": None, "recount": [], "last": None}
     extent = workers.run("monitor.observe:extent", look | {"as_of": utcnow().isoformat()})
     if extent["newest"] is None:
@@ -98,9 +178,11 @@ def _moments(model: ModelSection, workers: Runner) -> list[datetime]:
     end = (newest + size + section.lateness).isoformat()
     since = (model.since or datetime.fromisoformat(extent["first"])).isoformat()
     survey = from_json(Survey, workers.run("monitor.observe:survey", look | {"as_of": end, "since": since}))
-    ends = {tally.window.end for tally in survey.tallies if tally.window.start <= newest}
+    windows = [tally.window for tally in survey.tallies if tally.window.start <= newest]
     ages = {section.lateness, max(survey.maturity, section.lateness)}
-    return sorted({end + age for end in ends for age in ages})
+    first = survey.stretch + model.reference.first if survey.stretch and model.reference.first else BEGINNING
+    judged = sorted((w for w in windows if w.start >= first), key=lambda w: (w.start, w.start_id))
+    return _Span(sorted({w.end + age for w in windows for age in ages}), judged, survey.stretch)
 
 
 def _round(checker: Checker, name: str) -> list[Verdict]:
@@ -133,6 +215,31 @@ def _retrains(model: ModelSection, verdicts: list[Verdict]) -> Iterator[Retrain]
         if before is None or not guards or (before.trigger, before.suppressed_by) != (one.trigger, guards):
             yield one
         before = one
+
+
+def _outlook(model: ModelSection, workers: Runner, span: "_Span") -> Outlook:
+    """What false alarms the reference lets expect."""
+    model_json, as_of = model.model_dump(mode="json"), span.moments[-1].isoformat()
+    look = {"model": model_json, "as_of": as_of, "stretch": to_json(span.stretch)}
+    return from_json(Outlook, workers.run("monitor.observe:resolve", look)["outlook"])
+
+
+def _summaries(
+    model: ModelSection, verdicts: list[Verdict], expected: Mapping[str, Expected]
+) -> Iterator[Summary]:
+    """Of every trigger that fired or is configured; a window counts once, whatever its revisions."""
+    actions = {trigger.name: str(trigger.action) for trigger in model.triggers}
+    names = [*actions, *dict.fromkeys(name for one in verdicts for name in one.fired if name not in actions)]
+    told = list(_retrains(model, verdicts))
+    for name in names:
+        mine = [one for one in told if one.trigger == name]
+        guards = Counter(guard for one in mine for guard in one.suppressed_by)
+        yield Summary(
+            trigger=name, action=actions.get(name, "alert"),
+            fired=len({one.window for one in verdicts if name in one.fired}),
+            asked=sum(not one.suppressed_by for one in mine), suppressed_by=dict(guards),
+            false_alarms=expected.get(name),
+        )
 
 
 def _row(verdict: Verdict) -> dict[str, Any]:

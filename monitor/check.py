@@ -1,19 +1,27 @@
 """The story of a check, top to bottom: survey, due windows, observe, decide, commit."""
 
-import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
 from monitor import __version__
 from monitor.config import Loaded, ModelSection
-from monitor.config.model import ReferenceSection, SourceSection
-from monitor.decide import SOURCE_DOWN, History, decide, note_approval, note_source, person_request, remembered
+from monitor.decide import (
+    SOURCE_DOWN,
+    History,
+    decide,
+    measurable,
+    note_approval,
+    note_source,
+    person_request,
+    remembered,
+)
 from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
 from monitor.records import (
+    Content,
+    Counted,
     Dispatch,
     Episode,
     EpisodeState,
@@ -27,7 +35,7 @@ from monitor.records import (
     from_json,
     to_json,
 )
-from monitor.retrain import lapse, new_dispatch
+from monitor.retrain import as_in_service, collect, lapse, new_dispatch
 from monitor.sources.windows import first_stretch, newest_closed, spec
 from monitor.store import Known, Store
 from monitor.times import Clock, format_duration, format_moment, utcnow
@@ -58,6 +66,7 @@ class Due:
     first_rows: int | None               # what revision 0 counted: what is more now came late
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     last_row: datetime | None            # timestamp of the log's newest row
+    corrected: bool = False              # labels that were known before are others now
 
 
 class Checker:
@@ -94,6 +103,8 @@ class Checker:
         first = self._store.last_window(name, spec(model.window, model.timezone)) is None
         due = due_windows(model, reference, survey, known, now, first=first)
         verdicts = [self._check_window(model, reference, one, now, newest=one is due[-1]) for one in due]
+        if due:
+            self._note_data(model, reference, now)
         return [verdict for verdict in verdicts if verdict is not None]
 
     def request(self, name: str, by: str, reason: str) -> Dispatch | Episode:
@@ -117,6 +128,10 @@ class Checker:
         self._store.add_dispatch(dispatch, episode)
         return dispatch
 
+    def in_service(self, name: str) -> ModelSection:
+        """The model's configuration with the version and reference that are in service. Raises UsageError."""
+        return self._model(name)
+
     def _model(self, name: str) -> ModelSection:
         if name not in self._loaded.config.models:
             known = ", ".join(self._loaded.config.models)
@@ -124,11 +139,9 @@ class Checker:
         return self._in_service(self._loaded.config.models[name])
 
     def _in_service(self, model: ModelSection) -> ModelSection:
-        """The model as configured, or as later runs left it: each replaces the version it was asked for."""
-        for run in self._store.promotions(model.name):
-            if json.loads(run.body)["data"]["model_version"] == model.version:
-                model = _promoted(model, run, self._loaded.path.parent)
-        return model
+        """The model as configured, or as later runs, the registry or a person left it."""
+        collect(self._store, model, self._clock())
+        return as_in_service(self._store, model, self._loaded.path.parent)
 
     def _look(self, model: ModelSection, now: datetime) -> tuple[Reference, Survey]:
         """Find the reference, and count the rows of every window that may be due."""
@@ -136,7 +149,7 @@ class Checker:
         known = self._known(model, current, now)
         last = self._last(model)
         payload = self._payload(model, now, current) | {
-            "recount": [to_json(one.window) for one in known],
+            "recount": [to_json(_counted(one)) for one in known],
             "last": to_json(last) if last else None,
             "since": _first_start(model, now).isoformat(),
         }
@@ -167,7 +180,10 @@ class Checker:
         source, span = model.reference.source, model.reference.first
         origin = f"first {format_duration(span)}" if span else str(source.path or source.table if source else "")
         reference = Reference(model=model.name, id=id, model_version=model.version, origin=origin, since=since)
-        self._store.install_reference(reference, current.id if current else None, now)
+        self._store.install_reference(
+            reference, current.id if current else None, now, needs=measurable(model),
+            configured=self._loaded.config.models[model.name].version,
+        )
         _log.info("%s: new reference %s from %s, for windows from %s on", model.name, id, origin, format_moment(since))
         return reference
 
@@ -216,6 +232,7 @@ class Checker:
             dispatch=dispatch,
             withdraw=decision.withdraw,
             messages=decision.messages,
+            recovery=decision.recovery,
         )
         return decision.verdict if taken else None
 
@@ -225,6 +242,7 @@ class Checker:
             "revision": due.revision,
             "mature": due.mature,
             "first_rows": due.first_rows,
+            "corrected": due.corrected,
             "earlier": due.earlier.isoformat() if due.earlier else None,
             "newest": due.last_row.isoformat() if due.last_row else None,
             "config_hash": self._loaded.hash,
@@ -263,6 +281,21 @@ class Checker:
             model.name, reference, remembered(model), now=now, run_timeout=timeout, spec=window.spec,
             silences=self._store.silences(self._loaded.config, model.name, now),
         )
+
+    def _note_data(self, model: ModelSection, reference: Reference, now: datetime) -> None:
+        """Keep the content hashes of the data the windows came from; no lineage where nothing is kept at all."""
+        if self._store.folder is None:
+            return
+        seen = [one.content for one in self._store.data_seen(model.name) if one.reference_id == reference.id]
+        payload = {"model": model.model_dump(mode="json"), "known": [(c.place, c.name, c.stamp) for c in seen]}
+        try:
+            found = self._workers.run("monitor.observe:contents", payload)
+        except Stopping:
+            raise
+        except DriftdError as error:
+            _log.warning("%s: the data's content could not be noted: %s", model.name, error)
+            return
+        self._store.note_data(model.name, reference.id, [from_json(Content, one) for one in found], now)
 
     def _note_source(self, model: ModelSection, now: datetime, failure: str | None) -> None:
         before = {one.trigger: one for one in self._store.firing(model.name)}.get(SOURCE_DOWN)
@@ -312,21 +345,23 @@ def _due(
         first_rows=known.first_rows if known else None,
         earlier=earlier,
         last_row=last_row,
+        corrected=known is not None and _corrected(tally, known),
     )
 
 
+def _counted(known: Known) -> Counted:
+    return Counted(window=known.window, at=known.taken_at, labelled=known.labelled, labels=known.labels)
+
+
 def _grew(tally: Tally, known: Known, mature: bool) -> bool:
-    """Rows that vanish (old files are tidied away) are no news; rows and labels that come are."""
-    if tally.rows > known.rows or (mature and not known.mature):
+    """Rows that vanish (old files are tidied away) are no news; rows and labels that come or are corrected are."""
+    if tally.rows > known.rows or (mature and not known.mature) or _corrected(tally, known):
         return True
     return not known.mature and tally.labelled >= known.labelled + COVERAGE_STEP * tally.rows > known.labelled
 
 
-def _promoted(model: ModelSection, run: Dispatch, folder: Path) -> ModelSection:
-    changed: dict[str, Any] = {"version": run.new_version}
-    if run.new_reference is not None:
-        changed["reference"] = ReferenceSection(source=SourceSection(path=str(folder / run.new_reference)))
-    return model.model_copy(update=changed)
+def _corrected(tally: Tally, known: Known) -> bool:
+    return tally.corrected and tally.rows == known.rows
 
 
 def stale(model: ModelSection, survey: Survey, now: datetime) -> str | None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,14 @@ from monitor import __version__
 from monitor.config import Loaded, load, missing_secrets, state_dir
 from monitor.errors import CannotJudge, DriftdError, Stopping
 from monitor.expose import Metrics, View, logs, read_view, systemd
+from monitor.govern import tidy
 from monitor.notify import heartbeat
 from monitor.records import Verdict
 from monitor.schedule import Schedule
 from monitor.signals import Signals, Watch
 from monitor.store import Store
 from monitor.times import Clock, format_moment, utcnow
-from monitor.web import App, WebServer
+from monitor.web import App, Posts, WebServer
 from monitor.workers import Workers
 
 _log = structlog.get_logger("driftd")
@@ -36,6 +37,7 @@ _PATIENCE = timedelta(seconds=7)  # for what is under way when told to stop; the
 _STUCK = 120.0                    # seconds without a turn of the main loop
 _REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
 _SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
+_TIDY_EVERY = 6 * 3600.0          # seconds between looks at what has grown old
 _NEED_RESTART = ("state_dir", "listen", "workers", "worker_memory_mb", "worker_timeout", "log_format")
 
 
@@ -49,6 +51,12 @@ class Requests(Protocol):
     def follow(self) -> Any: ...
 
 
+class Registered(Protocol):
+    def move(self) -> list[str]: ...
+    def look(self) -> list[str]: ...
+    def track(self) -> Any: ...
+
+
 class People(Protocol):
     def send_due(self) -> Any: ...
 
@@ -59,6 +67,7 @@ class Parts:
 
     checker: Checks
     outbox: Requests
+    registries: Registered
     notifier: People
 
 
@@ -69,11 +78,12 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
     """Put together what a configuration asks for. Raises DriftdError before anything has an effect."""
     from monitor.check import Checker
     from monitor.notify import Notifier
-    from monitor.retrain import Outbox
+    from monitor.retrain import Outbox, Registries
 
     return Parts(
         checker=Checker(loaded, store, workers, clock),
         outbox=Outbox.of(loaded.config, store, clock),
+        registries=Registries(loaded.config, store, clock),
         notifier=Notifier(store, loaded.config.notify, clock, partial(store.silences, loaded.config)),
     )
 
@@ -140,7 +150,8 @@ class Daemon:
         self._parts.outbox.recover()
         self._accept(self._loaded)
         self._publish()
-        app = App(self._metrics, lambda: self._view, self._sick, lambda: self._unready)
+        posts = Posts(self._store, lambda: self._loaded.config, self._clock, self._told)
+        app = App(self._metrics, lambda: self._view, self._sick, lambda: self._unready, posts)
         self._web = WebServer(settings.listen, app)
         self._opened.callback(self._web.close)
         self._opened.callback(self._wind_down)
@@ -227,10 +238,32 @@ class Daemon:
                 self._schedule.every(_task(name), (model.every or _HOUR).total_seconds(), look)
         self._schedule.every("requests", 5, lambda: self._publish_if(self._parts.outbox.send_due()))
         self._schedule.every("follow", 15, lambda: self._publish_if(self._parts.outbox.follow()))
+        self._schedule.every("moves", 5, lambda: self._new_versions(self._parts.registries.move()))
+        self._schedule.every("registry", 60, lambda: self._new_versions(self._parts.registries.look()))
+        self._schedule.every("track", 60, lambda: self._parts.registries.track())
         self._schedule.every("messages", 5, lambda: self._publish_if(self._parts.notifier.send_due()))
         self._schedule.every("publish", 30, self._publish)  # what commands changed in the store meanwhile
         self._schedule.every("heartbeat", _SIGN_EVERY, self._sign_of_life)
         self._schedule.every("rest", 30, partial(self._workers.rest, _REST))
+        self._schedule.every("retention", _TIDY_EVERY, self._tidy)
+
+    def _new_versions(self, models: list[str]) -> None:
+        """A version that has come is looked at now, and not when its model's turn comes."""
+        for name in models:
+            self._schedule.soon(_task(name))
+        self._publish_if(models)
+
+    def _told(self, what: str, model: str | None) -> None:
+        """Somebody told us that a run has ended, or that an alias moved."""
+        if model is not None:
+            self._schedule.soon(_task(model))
+        self._schedule.soon("messages" if what == "run" else what)
+
+    def _tidy(self) -> None:
+        """Remove what is older than the configuration keeps."""
+        removed = tidy(self._store, self._loaded.config.daemon.retention, self._clock())
+        if removed:
+            _log.info("What is older than daemon.retention was removed.", **asdict(removed))
 
     def _check(self, name: str) -> None:
         """One check of a model, its outcome told everywhere."""
@@ -246,7 +279,7 @@ class Daemon:
             actions = [verdict.action for verdict in verdicts]
             self._metrics.checked(name, outcome, time.monotonic() - began, self._clock(), actions)
         self._publish()
-        for task in ("requests", "messages", *(() if self._under_way else ("heartbeat",))):
+        for task in ("requests", "messages", "track", *(() if self._under_way else ("heartbeat",))):
             self._schedule.soon(task)
 
     def _sign_of_life(self) -> None:

@@ -56,7 +56,10 @@ class Reply:
 
     def json(self) -> Any:
         """Read the body as JSON. Raises ValueError."""
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
 
 def send(

@@ -64,7 +64,7 @@ class DispatchState(StrEnum):
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"      # rejected, or given up by a person
     WITHDRAWN = "withdrawn"      # the need cleared before anything was sent
-    UNKNOWN = "unknown"          # accepted once, can no longer be found
+    UNKNOWN = "unknown"          # accepted once; its end was not seen in time, or it is gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +122,7 @@ class Snapshot:
     status: SnapshotStatus
     reason: str | None
     scores: tuple[Score, ...]
+    labels: str | None = None            # a digest of the labels, to see whether one is corrected later
 
     @property
     def label_coverage(self) -> float | None:
@@ -211,6 +212,7 @@ class Dispatch:
     tries: int = 0
     next_try_at: datetime | None = None
     accepted_at: datetime | None = None  # cooldown and budget count from here
+    running_at: datetime | None = None   # when its run was first seen at work
     ended_at: datetime | None = None
     handle: str | None = None            # what the pipeline calls the run
     url: str | None = None               # where a person can look at the run
@@ -241,6 +243,95 @@ class Reference:
         return hashlib.sha256(f"{content}\x1f{model_version}".encode()).hexdigest()[:16]
 
 
+class PromotionState(StrEnum):
+    WAITING = "waiting"              # for a person's word
+    TAKEN = "taken"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"        # another version came first
+
+
+class Recovery(StrEnum):
+    AWAITED = "awaited"
+    RECOVERED = "recovered"
+    MISSING = "missing"              # the first mature windows still show the need
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """A version that came into service, or is to, and what became of the need it answers."""
+
+    model: str
+    version: str
+    replaces: str | None                 # the version in service when it came
+    configured: str | None               # … and in the configuration: another one there since then wins
+    origin: str                          # run, registry, rollback or configuration
+    state: PromotionState
+    at: datetime
+    seq: int = 0                         # 1, 2, …, given by the store
+    dispatch_id: str | None = None       # the request whose run made it
+    reference: str | None = None         # the file to compare with from then on, where one was named
+    asked_by: str | None = None          # who asked for the retrain, where a person did
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    reason: str | None = None            # of the decision
+    reference_id: str | None = None      # of the reference that was installed with it
+    need: str | None = None              # the trigger that had asked for it
+    recovery: Recovery | None = None     # None where there was no need that can be measured
+    recovery_at: datetime | None = None  # end of the window that showed it
+    recovery_reason: str | None = None
+
+
+class MoveState(StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"              # after a crash, or without a clear answer: the alias is read first
+    DONE = "done"
+    REFUSED = "refused"              # the alias stands elsewhere, or the registry will not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasMove:
+    """A person's wish that the registry's alias names another version; written before it is sent."""
+
+    id: str
+    model: str
+    from_version: str
+    to_version: str
+    by_whom: str
+    reason: str
+    state: MoveState
+    created_at: datetime
+    tries: int = 0
+    next_try_at: datetime | None = None
+    answer: str | None = None
+
+    @staticmethod
+    def new_id(model: str, from_version: str, to_version: str, at: datetime) -> str:
+        key = "\x1f".join((model, from_version, to_version, at.isoformat()))
+        return "move-" + hashlib.sha256(key.encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasSeen:
+    """What the registry said of a model's alias when it was last asked."""
+
+    model: str
+    version: str | None = None
+    read_at: datetime | None = None
+    down_since: datetime | None = None   # None while it can be read
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Data as they were when driftd looked: which file, or which table."""
+
+    place: str                           # predictions, labels, attributes, reference
+    name: str                            # the file's path, or the table in words
+    stamp: str                           # another one whenever the content may be another
+    hash: str | None                     # SHA-256 of the file; None of a database's table
+    bytes: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """Something to tell people; goes out through the same kind of outbox as a dispatch."""
@@ -265,6 +356,17 @@ class Tally:
     window: Window
     rows: int
     labelled: int
+    corrected: bool = False              # labels that were known before are others now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What the newest revision of a window saw of its labels: whether they still are as they were."""
+
+    window: Window
+    at: datetime
+    labelled: int
+    labels: str | None                   # a digest of them; None: was not taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

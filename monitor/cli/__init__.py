@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from monitor import __version__
-from monitor.errors import DriftdError, NotInThisVersion
+from monitor.errors import DriftdError
 
 COMMANDS = {   # name: where it is, what it does
     "demo": ("monitor.cli.service:demo", "The whole story on bundled real data."),
@@ -27,7 +27,12 @@ COMMANDS = {   # name: where it is, what it does
     "check": ("monitor.cli.service:check", "Once: the checks that are due, the outbox, then stop."),
     "status": ("monitor.cli.look:status", "What is going on."),
     "history": ("monitor.cli.look:history", "What was decided for each window, and why."),
+    "report": ("monitor.cli.govern:report", "The governance report of a model, as HTML, Markdown or JSON."),
+    "audit": ("monitor.cli.govern:audit", "Whether the audit is whole; an archive of it."),
+    "forget": ("monitor.cli.govern:forget", "Remove what the state holds about people."),
     "compare": ("monitor.cli.compare:compare", "Two files, no configuration: what drifted, what broke."),
+    "gate": ("monitor.cli.gate:gate", "May this candidate replace the champion?"),
+    "window": ("monitor.cli.window:window", "Rows of windows, with what the model said of them."),
     "backtest": ("monitor.cli.backtest:backtest", "What would have fired on the log, when and why."),
     "retrain": ("monitor.cli.hand:retrain", "Ask for a retrain by hand."),
     "retry": ("monitor.cli.hand:retry", "Send a request again."),
@@ -36,10 +41,10 @@ COMMANDS = {   # name: where it is, what it does
     "resume": ("monitor.cli.hand:resume", "End a pause."),
     "approve": ("monitor.cli.hand:approve", "Ask for the retrain that awaits approval."),
     "reject": ("monitor.cli.hand:reject", "Turn down the retrain that awaits approval."),
+    "rollback": ("monitor.cli.promotion:rollback", "Let the registry's alias name an earlier version again."),
     "silence": ("monitor.cli.hand:silence", "Tell people nothing about a model for a while."),
     "notify": ("monitor.cli.hand:notify", "Try the places that people are told at."),
 }
-LATER = ("gate", "report", "window", "rollback", "audit", "forget")
 INTERRUPTED, BROKEN_PIPE = 130, 141   # as a shell reports SIGINT and SIGPIPE
 
 
@@ -50,8 +55,6 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in LATER:
-            raise NotInThisVersion(f"driftd {name}: not in this version")
         if name not in COMMANDS:
             return None
         module, attribute = COMMANDS[name][0].split(":")

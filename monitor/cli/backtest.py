@@ -1,53 +1,101 @@
-"""The log through the same code as the service: what would have fired, when and why."""
+"""The log through the same code as the service: what would have fired, when and why, and what would have paid."""
 
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.cli.common import config_option, json_option, load_config, model_option, open_workers, quiet_logs
 from monitor.cli.look import the_model
-from monitor.cli.show import print_json, print_table, progress, span
-from monitor.errors import NotInThisVersion
+from monitor.cli.show import moment, number, print_json, print_table, progress, span
+from monitor.config.values import Budget
+from monitor.errors import UsageError
 from monitor.records import Action, Verdict, Window
 
 if TYPE_CHECKING:
     from monitor.backtest import Backtest
+    from monitor.hindsight import Rehearsal
+    from monitor.suggest import Suggestion
 
 YES = 3
+STAND_IN = 2.0      # sd × windows: the price of a trigger that has none yet, until one is proposed
 _WEIGHT = (Action.HOLD, Action.ALERT, Action.SUPPRESS, Action.RETRAIN)
+_PAIRS = tuple[float, float] | None
+
+
+class Rate(click.ParamType[Budget]):
+    """So many in so long."""
+
+    name = "RATE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Budget:
+        try:
+            return value if isinstance(value, Budget) else Budget.parse(value)
+        except ValueError:
+            self.fail(f'{value!r} is no rate, expected such as "4 per year"')
 
 
 @click.command()
 @config_option
 @model_option
 @json_option
-@click.option("--rehearse", is_flag=True, hidden=True)
-@click.option("--suggest", is_flag=True, hidden=True)
+@click.option("--rehearse", is_flag=True, help="Fit what each retrain would have made, and compare policies.")
+@click.option("--suggest", is_flag=True, help="Propose the price of a retrain from how often you want one.")
+@click.option("--about", type=Rate(), help='How often, for --suggest: "4 per year"; default: `about` of the trigger.')
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw the rehearsal: FILE.html, FILE.svg, FILE.png.")
 def backtest(
-    config_file: Path | None, model: str | None, as_json: bool, rehearse: bool, suggest: bool
+    config_file: Path | None, model: str | None, as_json: bool, rehearse: bool, suggest: bool, about: Budget | None,
+    picture: Path | None,
 ) -> int:
     """Run the log through the configuration: what would have fired, when and why.
 
     Nothing is recorded or sent. Labels count from when they were known. A retrain that would have been asked
-    for changes nothing but cooldown and budget. Ends with 3 when there is one.
+    for changes nothing but cooldown and budget, unless it is rehearsed. Ends with 3 when there is one.
     """
-    for name, given in (("--rehearse", rehearse), ("--suggest", suggest)):
-        if given:
-            raise NotInThisVersion(f"driftd backtest {name}: not in this version")
     from monitor.backtest import backtest as play
 
     quiet_logs()
-    loaded = load_config(config_file)
+    _require_fit(about, suggest, picture)
+    suggest, rehearse = suggest or about is not None, rehearse or suggest or picture is not None or about is not None
+    loaded = load_config(config_file, stand_in=STAND_IN if suggest else None)
     name = the_model(loaded, model)
     with open_workers(loaded) as workers, progress(f"backtest of {name}") as report:
-        result = play(loaded, name, workers, report)
+        result = play(loaded, name, workers, report, rehearsed=rehearse)
+    told, proposed = _rehearsed(result), None
+    if told and suggest:
+        from monitor.suggest import suggest as propose
+
+        proposed = propose(result, told, about)
+    if told and picture:
+        from monitor.picture import draw
+
+        draw(told, loaded.config.models[name], picture)
     if as_json:
-        print_json(**result.to_json())
+        print_json(**_document(result, told, proposed))
     else:
-        _print(result, loaded.config.models[name].timezone)
+        _print(result, told, proposed, loaded.config.models[name].timezone)
     return YES if any(not one.suppressed_by for one in result.retrains) else 0
+
+
+def _require_fit(about: Budget | None, suggest: bool, picture: Path | None) -> None:
+    if about is not None and not suggest:
+        raise UsageError("--about goes with --suggest")
+    if picture is not None and picture.suffix not in (".html", ".svg", ".png"):
+        raise UsageError(f"--picture {picture}: expected a name that ends in .html, .svg or .png")
+
+
+def _rehearsed(result: "Backtest") -> "Rehearsal | None":
+    from monitor.hindsight import rehearsal
+
+    return rehearsal(result.played, result.world, result.snapshots) if result.world else None
+
+
+def _document(result: "Backtest", told: "Rehearsal | None", proposed: "Suggestion | None") -> dict[str, Any]:
+    document = result.to_json()
+    if told:
+        document |= told.to_json()
+    return document | {"suggestion": proposed.to_json()} if proposed else document
 
 
 def weightiest(result: "Backtest") -> dict[Window, Verdict]:
@@ -60,15 +108,72 @@ def weightiest(result: "Backtest") -> dict[Window, Verdict]:
     return dict(sorted(chosen.items(), key=lambda pair: (pair[0].start, pair[0].start_id)))
 
 
-def _print(result: "Backtest", zone: tzinfo) -> None:
+def _print(
+    result: "Backtest", told: "Rehearsal | None", proposed: "Suggestion | None", zone: tzinfo
+) -> None:
     verdicts = weightiest(result)
     rows = [
         (span(window, zone), verdict.action, ", ".join(verdict.fired), ", ".join(verdict.guards))
         for window, verdict in verdicts.items()
     ]
     print_table(("window", "verdict", "fired", "suppressed by"), rows)
+    click.echo()
+    _print_triggers(result, len(verdicts))
     asked = [one for one in result.retrains if not one.suppressed_by]
     fired = sum(bool(verdict.fired) for verdict in verdicts.values())
     times = "once" if len(asked) == 1 else f"{len(asked)} times" if asked else "never"
     click.echo(f"\n{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
                f"suppressed {len(result.retrains) - len(asked)} times")
+    if told:
+        _print_policies(told, zone)
+    if proposed:
+        _print_suggestion(proposed, told.metric if told else "")
+
+
+def _print_triggers(result: "Backtest", windows: int) -> None:
+    rows = [
+        (one.trigger, one.action, f"{one.fired} of {windows}", one.false_alarms.rate if one.false_alarms else "–",
+         str(one.asked) if one.action == "retrain" else "",
+         ", ".join(f"{guard} {count}" for guard, count in one.suppressed_by.items()))
+        for one in result.triggers
+    ]
+    headings = ("trigger", "action", "fired in", "by chance", "asked", "suppressed by")
+    print_table(headings, rows, right=headings[2:5])
+
+
+def _print_policies(told: "Rehearsal", zone: tzinfo) -> None:
+    rows = [
+        (one.name, str(one.retrains), number(told.mean(one)), _with(one.net, one.net_interval),
+         _with(one.lead, one.lead_interval, "+"))
+        for one in told.policies
+    ]
+    click.echo("\nHad each retrain put the challenger of its moment into service:\n")
+    headings = ("retrain when", "retrains", f"mean {told.metric}", "net", "lead")
+    print_table(headings, rows, right=headings[1:])
+    for name, one in told.played.items():
+        when = ", ".join(moment(told.rounds[at].now, zone) for at in one.schedule) or "never"
+        click.echo(f"{name}: {when}")
+    click.echo(f"\nnet: the share of the gain of the best schedule in hindsight, at {number(told.price)} sd × windows\n"
+               "a retrain; lead: over a calendar with as many; 95 % intervals from blocks of windows.")
+    click.echo(_assumes())
+
+
+def _assumes() -> str:
+    from monitor.hindsight import ASSUMES
+
+    return ASSUMES
+
+
+def _print_suggestion(proposed: "Suggestion", metric: str) -> None:
+    from monitor.suggest import words
+
+    click.echo("\n" + "\n".join(words(proposed, metric)))
+    click.echo("\nFor the file:\n\n" + "\n".join(proposed.lines))
+
+
+def _with(value: float | None, interval: _PAIRS, sign: str = "") -> str:
+    """A share to two digits with its interval; a dash where there is none."""
+    if value is None:
+        return "–"
+    between = "" if interval is None else f" ({interval[0]:{sign}.2f}…{interval[1]:{sign}.2f})"
+    return f"{value:{sign}.2f}{between}"

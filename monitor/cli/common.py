@@ -41,9 +41,9 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is not a moment, expected ISO 8601 such as 2013-05-01 or 2013-05-01T06:00Z")
 
 
-def load_config(option: Path | None, *, whole: bool = False) -> Loaded:
+def load_config(option: Path | None, *, whole: bool = False, stand_in: float | None = None) -> Loaded:
     """Read the configuration; its warnings go to stderr. Raises ConfigError, if `whole` for absent data too."""
-    loaded = load(find_config(option))
+    loaded = load(find_config(option), stand_in=stand_in)
     if whole and loaded.absent:
         raise ConfigError(list(loaded.absent))
     for warning in (*loaded.warnings, *loaded.absent):

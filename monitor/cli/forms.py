@@ -1,6 +1,6 @@
 """A comparison in the forms that other tools read: JUnit for a CI server, Markdown for a pull request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
 
 from monitor.cli.show import number
@@ -14,15 +14,19 @@ _OUTCOMES = {
 }
 
 
-def junit(scores: Sequence[Score]) -> str:
-    """One test case a column: drifted or broken is a failure, failed an error, too little skipped."""
-    columns: dict[str, list[Score]] = {}
+def column_of(score: Score) -> str:
+    return score.column or TABLE
+
+
+def junit(scores: Sequence[Score], command: str = "compare", name: Callable[[Score], str] = column_of) -> str:
+    """One test case a `name`: drifted or broken is a failure, failed an error, too little skipped."""
+    groups: dict[str, list[Score]] = {}
     for score in scores:
-        columns.setdefault(score.column or TABLE, []).append(score)
-    cases = [_case(column, group) for column, group in columns.items()]
+        groups.setdefault(name(score), []).append(score)
+    cases = [_case(command, case, group) for case, group in groups.items()]
     counts = {kind: str(sum(case.find(kind) is not None for case in cases)) for kind in _OUTCOMES}
     suite = ElementTree.Element(
-        "testsuite", name="driftd compare", tests=str(len(cases)), failures=counts["failure"],
+        "testsuite", name=f"driftd {command}", tests=str(len(cases)), failures=counts["failure"],
         errors=counts["error"], skipped=counts["skipped"],
     )
     suite.extend(cases)
@@ -32,8 +36,8 @@ def junit(scores: Sequence[Score]) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(column: str, scores: Sequence[Score]) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname="driftd.compare", name=_printable(column))
+def _case(command: str, name: str, scores: Sequence[Score]) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname=f"driftd.{command}", name=_printable(name))
     for kind, statuses in _OUTCOMES.items():
         if found := [sentence(score) for score in scores if score.status in statuses]:
             ElementTree.SubElement(case, kind, message=_printable("; ".join(found)))
@@ -48,24 +52,42 @@ def _printable(text: str) -> str:
 
 def markdown(breaks: Sequence[Score], drift: Sequence[Score], summary: str) -> str:
     """A comment for a pull request: the answer, what broke, one line per column."""
-    lines = [f"**driftd compare**: {_cell(summary)}", ""]
-    lines += [f"- contract: {_name(score.column)}: {_cell(sentence(score))}" for score in breaks]
-    lines += [""] * bool(breaks)
-    lines += ["| column | method | value | threshold | status |", "|---|---|---:|---:|---|"]
-    for score in drift:
-        status = f"**{score.status}**" if score.status == ScoreStatus.DRIFTED else str(score.status)
-        numbers = number(score.value), number(score.threshold)
-        cells = (_name(score.column), score.method or "", *numbers, status)
-        lines.append(f"| {' | '.join(cells)} |")
+    lines = [f"**driftd compare**: {cell(summary)}", "", *contract_lines(breaks)]
+    rows = [
+        (_name(score.column), score.method or "", number(score.value), number(score.threshold), _bold(score))
+        for score in drift
+    ]
+    lines += table_lines(("column", "method", "value", "threshold", "status"), rows, ("value", "threshold"))
     return "\n".join(lines) + "\n"
 
 
+def contract_lines(breaks: Sequence[Score]) -> list[str]:
+    """What broke, a line each, and an empty line behind them."""
+    lines = [f"- contract: {_name(score.column)}: {cell(sentence(score))}" for score in breaks]
+    return [*lines, *[""] * bool(breaks)]
+
+
+def table_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> list[str]:
+    """A Markdown table of cells that are Markdown already; columns named in `right` hold numbers."""
+    rule = "|".join("---:" if heading in right else "---" for heading in headings)
+    return [f"| {' | '.join(headings)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _bold(score: Score) -> str:
+    return f"**{score.status}**" if score.status == ScoreStatus.DRIFTED else str(score.status)
+
+
+def code(text: str) -> str:
+    """A text as code; its backticks would end the code."""
+    return f"`{cell(text.replace('`', chr(39)))}`"
+
+
 def _name(column: str | None) -> str:
-    """A column's name as code; its backticks would end the code."""
-    return f"`{_cell(column.replace('`', chr(39)))}`" if column else TABLE
+    return code(column) if column else TABLE
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text on one line, its bars escaped."""
     return " ".join(text.split()).replace("|", "\\|")
 
 

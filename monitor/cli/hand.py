@@ -19,7 +19,8 @@ from monitor.cli.common import (
     reason_option,
 )
 from monitor.cli.look import the_model
-from monitor.decide import BROKEN_DATA, SOURCE, SOURCE_DOWN, silence_words
+from monitor.cli.promotion import approve_promotion, promotion_option, reject_promotion
+from monitor.decide import BROKEN_DATA, NO_RECOVERY, SOURCE, SOURCE_DOWN, silence_words
 from monitor.errors import UsageError
 from monitor.records import Dispatch, Silence
 from monitor.store import Store
@@ -84,14 +85,18 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
 @click.command()
 @config_option
 @model_option
+@promotion_option
 @by_option
 @reason_option
-def approve(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
+def approve(config_file: Path | None, model: str | None, promotion: bool, by: str, reason: str) -> None:
     """Ask for the retrain that awaits approval; who asked for it by hand cannot approve it."""
     from monitor.retrain import approve as settle
 
     loaded = load_config(config_file)
     name = the_model(loaded, model)
+    if promotion:
+        click.echo(approve_promotion(loaded, name, by, reason))
+        return
     with open_state(loaded) as store:
         written = settle(store, loaded.config.models[name], by, reason, utcnow())
     click.echo(f"{name}: approved; request {written.id} for {written.pipeline} is written; {SENDS}")
@@ -100,14 +105,18 @@ def approve(config_file: Path | None, model: str | None, by: str, reason: str) -
 @click.command()
 @config_option
 @model_option
+@promotion_option
 @by_option
 @reason_option
-def reject(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
+def reject(config_file: Path | None, model: str | None, promotion: bool, by: str, reason: str) -> None:
     """Turn down the retrain that awaits approval; its need is silent until it has cleared."""
     from monitor.retrain import reject as settle
 
     loaded = load_config(config_file)
     name = the_model(loaded, model)
+    if promotion:
+        click.echo(reject_promotion(loaded, name, by, reason))
+        return
     with open_state(loaded) as store:
         settle(store, loaded.config.models[name], by, reason, utcnow())
     click.echo(f"{name}: rejected; silent until the need has cleared")
@@ -133,7 +142,7 @@ def silence(
         raise UsageError("expected --for 2h, or --end; and --trigger or --maintenance, not both")
     if trigger is not None:
         configured = (one.name for one in loaded.config.models[name].triggers)
-        known(trigger, (BROKEN_DATA, SOURCE, SOURCE_DOWN, *configured), "trigger")
+        known(trigger, (BROKEN_DATA, SOURCE, SOURCE_DOWN, NO_RECOVERY, "registry", *configured), "trigger")
     with open_state(loaded) as store:
         if span is None:
             if not store.end_silences(name, by, reason, now):

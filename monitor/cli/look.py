@@ -21,7 +21,19 @@ from monitor.cli.show import moment, number, print_json, print_table, span
 from monitor.config import Loaded
 from monitor.decide import SOURCE_DOWN, silence_words, standing
 from monitor.errors import UsageError
-from monitor.records import Dispatch, DispatchState, Episode, EpisodeState, Score, ScoreStatus, Snapshot, Verdict
+from monitor.records import (
+    Dispatch,
+    DispatchState,
+    Episode,
+    EpisodeState,
+    MoveState,
+    Promotion,
+    Recovery,
+    Score,
+    ScoreStatus,
+    Snapshot,
+    Verdict,
+)
 from monitor.store import Store
 from monitor.times import parse_moment, utcnow
 
@@ -50,7 +62,7 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
 
 
 def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
-    newest = next(iter(store.snapshots(name, limit=1, metrics=())), None)
+    newest = next(iter(store.snapshots(name, limit=1, metrics=("gain_realised",))), None)
     verdict = store.verdict(newest.window) if newest else None
     requests = store.dispatches(name)
     firing = [one for one in store.firing(name) if one.firing]
@@ -66,10 +78,14 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
         "verdict": standing(verdict, firing),
         "guards": verdict.guards if verdict else (),
         "firing": firing,
+        "gain_realised": next(iter(newest.scores), None) if newest else None,
         "reference": store.reference(name),
         "episode": store.open_episode(name),
         "dispatch": next((brief(one) for one in reversed(requests) if one.state not in ENDED), None),
         "last_dispatch": brief(requests[-1]) if requests else None,
+        "promotion": store.newest_taken(name),
+        "waiting": store.waiting_promotion(name),
+        "alias_move": next(iter(store.moves(name, (MoveState.PENDING, MoveState.SENDING))), None),
         "paused": store.paused(name),
         "silences": store.silences(loaded.config, name, utcnow()),
     }
@@ -78,7 +94,7 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
 def brief(dispatch: Dispatch) -> dict[str, Any]:
     """A dispatch without its body, which `history` need not repeat."""
     fields = ("id", "attempt", "pipeline", "state", "created_at", "tries", "next_try_at", "accepted_at",
-              "ended_at", "handle", "url", "reason")
+              "running_at", "ended_at", "handle", "url", "reason")
     return {name: getattr(dispatch, name) for name in fields}
 
 
@@ -100,9 +116,12 @@ def _print_notes(one: dict[str, Any], zone: ZoneInfo) -> None:
     if one["source"] not in (None, "ok"):
         notes.append(f"{str(one['source']).replace('_', ' ')}: {one['source_reason'] or 'no reason given'}")
     notes += [str(firing.reason) for firing in one["firing"] if firing.trigger == SOURCE_DOWN]
+    if realised := one["gain_realised"]:
+        notes.append(str(realised.reason))
     if pause := one["paused"]:
         notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
     notes += [silence_words(silence, zone) for silence in one["silences"]]
+    notes += _version_notes(one, zone)
     if episode := one["episode"]:
         notes.append(f"need {episode.state}: {episode.reason}")
         notes += ["`driftd approve` or `driftd reject` answers it"] if episode.state == "awaiting_approval" else []
@@ -111,6 +130,28 @@ def _print_notes(one: dict[str, Any], zone: ZoneInfo) -> None:
         notes.append(f"request {request['id']} {request['state']}: {request['reason'] or unsaid}")
     for note in notes:
         click.echo(f"{one['model']}: {note}")
+
+
+def _version_notes(one: dict[str, Any], zone: ZoneInfo) -> list[str]:
+    """Which version is in service since when, what came of it, and what waits."""
+    notes = []
+    if promotion := one["promotion"]:
+        notes.append(promotion_words(promotion, zone))
+    if waiting := one["waiting"]:
+        notes.append(f"version {waiting.version} waits: `driftd approve --promotion` or `driftd reject --promotion`")
+    if move := one["alias_move"]:
+        notes.append(f"the alias is being moved to version {move.to_version}: {move.answer or 'no answer yet'}")
+    return notes
+
+
+def promotion_words(one: Promotion, zone: tzinfo) -> str:
+    """One version, how it came, and whether the need it answers has gone."""
+    by = f", {one.decided_by}: {one.reason}" if one.decided_by else ""
+    head = f"version {one.version} {one.state} {moment(one.at, zone)} ({one.origin}{by})"
+    if one.recovery is None or one.need is None:
+        return head
+    words = {Recovery.AWAITED: "recovery is awaited", Recovery.RECOVERED: "recovered", Recovery.MISSING: "no recovery"}
+    return f"{head}, need {one.need}: {words[one.recovery]}" + (f": {one.recovery_reason}" * bool(one.recovery_reason))
 
 
 @click.command()
@@ -128,18 +169,23 @@ def history(
     zone = loaded.config.models[name].timezone
     with open_state(loaded) as store:
         if explain is not None:
-            _explain(store, _find(store, name, explain, zone), zone, as_json)
+            _explain(store, find_window(store, name, explain, zone), zone, as_json)
             return
         found = [(one, store.verdict(one.window)) for one in store.snapshots(name, limit=limit, metrics=())]
         shown = {one.window for one, _ in found}
         approvals = [one for one in store.episodes(name) if one.approval and one.window in shown]
+        since = min((one.taken_at for one, _ in found), default=None)
+        promotions = [one for one in store.promotions(name) if since is None or one.at >= since]
     if as_json:
-        print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals)
+        print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals,
+                   promotions=promotions)
         return
     rows = [_row(*pair, zone) for pair in found]
     print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
     for one in approvals:
         click.echo(_approval(one, zone))
+    for came in promotions:
+        click.echo(promotion_words(came, zone))
 
 
 def _approval(episode: Episode, zone: tzinfo) -> str:
@@ -199,7 +245,7 @@ def _said(snapshot: Snapshot, verdict: Verdict | None) -> str:
     return str(verdict.action) if snapshot.mature else f"{verdict.action} ~"
 
 
-def _find(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
+def find_window(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
     """The newest revision of the window that starts at `text`. Raises UsageError."""
     if text == "newest":
         found = store.snapshots(model, limit=1)

@@ -109,16 +109,23 @@ def worst(codes: Sequence[int]) -> int:
 
 def _check_due(loaded: Loaded, names: Sequence[str]) -> tuple[list[Checked], list[dict[str, Any]]]:
     from monitor.check import Checker
+    from monitor.govern import tidy
+    from monitor.retrain import Registries
 
     with open_state(loaded, exclusive=True) as store, open_workers(loaded) as workers:
         store.accept_config(loaded.hash, loaded.text, utcnow())
-        checker = Checker(loaded, store, workers)
+        checker, registries = Checker(loaded, store, workers), Registries(loaded.config, store)
+        registries.move()
+        registries.look()
         done = []
         with progress("checking") as report:
             for index, name in enumerate(names):
                 report(index, len(names))
                 done.append(_check_one(checker, store, name))
-        return done, _send(loaded, store)
+        sent = _send(loaded, store)
+        registries.track()
+        tidy(store, loaded.config.daemon.retention, utcnow())
+        return done, sent
 
 
 def _check_one(checker: Any, store: Store, name: str) -> Checked:

@@ -1,18 +1,23 @@
 """Every error in the file; the effective values; whether what it names can be reached."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.common import config_option, load_config, quiet_logs
-from monitor.cli.show import moment, print_table, progress
+from monitor.cli.common import config_option, json_option, load_config, quiet_logs
+from monitor.cli.show import moment, print_json, print_table, progress
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
 from monitor.errors import CannotJudge, ConfigError, DriftdError
+from monitor.private import keeping_quiet
 from monitor.records import from_json
 from monitor.times import format_duration, utcnow
+
+if TYPE_CHECKING:
+    from monitor.observe import Outlook  # heavy: loaded for the look itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +34,15 @@ class Looked:
     newest: datetime | None
     extra: Sequence[str]                 # columns of the log that the reference lacks
     guesses: dict[str, str]
-    false_alarms: Sequence[str]          # what is to be expected of each trigger, in words
+    outlook: "Outlook"                   # what false alarms are to be expected
 
 
 @click.command()
 @config_option
 @click.option("--show", is_flag=True, help="Every setting with its value and where that comes from.")
 @click.option("--online", is_flag=True, help="Also whether secrets can be read and pipelines reached.")
-def validate(config_file: Path | None, show: bool, online: bool) -> int:
+@json_option
+def validate(config_file: Path | None, show: bool, online: bool, as_json: bool) -> int:
     """Check the configuration, and look at the data it names.
 
     Prints every problem at once and ends with 2; with 4 where only the data are not there.
@@ -54,9 +60,12 @@ def validate(config_file: Path | None, show: bool, online: bool) -> int:
         click.echo("\n".join(unread_secrets), err=True, nl=bool(secrets))
     for text in [*wrong, *unread]:
         click.echo(text, err=True)
-    _print(loaded, looked, show)
-    if not wrong and not unread:
-        click.echo(f"{loaded.path} is fine")
+    if as_json:
+        _print_json(loaded, looked, show, [*wrong, *unread])
+    else:
+        _print(loaded, looked, show)
+        if not wrong and not unread:
+            click.echo(f"{loaded.path} is fine")
     return ConfigError.exit_code if wrong else CannotJudge.exit_code if unread else 0
 
 
@@ -67,7 +76,8 @@ def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]
         for index, (name, model) in enumerate(loaded.config.models.items()):
             report(index, len(loaded.config.models))
             try:
-                looked[name] = look(model)
+                with keeping_quiet(model.columns.private):
+                    looked[name] = look(model)
             except DriftdError as error:
                 errors[name] = error
     return looked, errors
@@ -75,7 +85,7 @@ def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]
 
 def look(model: ModelSection) -> Looked:
     """Find the parts of the columns, and count the log. Raises ConfigError, SourceError, CannotJudge."""
-    from monitor.observe import resolve
+    from monitor.observe import Outlook, resolve
     from monitor.sources import open_source
 
     found = resolve({"model": model.model_dump(mode="json"), "as_of": utcnow().isoformat(), "stretch": None})
@@ -86,12 +96,13 @@ def look(model: ModelSection) -> Looked:
         roles=roles, task=found["task"], metric=found["metric"], reference_rows=found["reference_rows"],
         maturity=timedelta(seconds=found["maturity_seconds"]), rows=len(times),
         first=min(times, default=None), newest=max(times, default=None), extra=found["extra"],
-        guesses=source.guesses(), false_alarms=found["false_alarms"],
+        guesses=source.guesses(), outlook=from_json(Outlook, found["outlook"]),
     )
 
 
 def _unreachable(loaded: Loaded) -> Iterator[str]:
-    """A sentence for each pipeline that cannot take a request now."""
+    """A sentence for each pipeline that cannot take a request now, and each registry that cannot be read."""
+    from monitor.mlflow import Mlflow
     from monitor.retrain.pipelines import open_pipeline
 
     for name, section in loaded.config.pipelines.items():
@@ -100,6 +111,23 @@ def _unreachable(loaded: Loaded) -> Iterator[str]:
                 yield f"pipelines.{name}: {text}"
         except DriftdError as error:
             yield f"pipelines.{name}: {error}"
+    for name, model in loaded.config.models.items():
+        try:
+            _ = model.registry and Mlflow(model.registry).version()
+        except DriftdError as error:
+            yield f"models.{name}.registry: {error}"
+
+
+def _print_json(loaded: Loaded, looked: dict[str, Looked], show: bool, problems: list[str]) -> None:
+    models = [{"model": name, **_looked_json(one)} for name, one in looked.items()]
+    roles = {name: one.roles for name, one in looked.items()}
+    shown = {"settings": settings(loaded, roles)} if show else {}
+    print_json(file=str(loaded.path), problems=problems, models=models, **shown)
+
+
+def _looked_json(one: Looked) -> dict[str, object]:
+    found = {field.name: getattr(one, field.name) for field in fields(one)}
+    return found | {"maturity": format_duration(one.maturity)}
 
 
 def _print(loaded: Loaded, looked: dict[str, Looked], show: bool) -> None:
@@ -135,7 +163,7 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
         f"  task       {judged}",
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
     ]
-    lines += [f"  {'alarms' if not at else '':9}  {text}" for at, text in enumerate(one.false_alarms)]
+    lines += [f"  {'alarms' if not at else '':9}  {text}" for at, text in enumerate(one.outlook.lines)]
     if one.extra:
         lines.append(f"  unwatched  {', '.join(one.extra)}: the reference has no such column")
     if one.guesses:

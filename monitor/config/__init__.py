@@ -5,15 +5,12 @@ from monitor.config.model import (
     DEFAULT_TRIGGERS,
     ColumnDrift,
     Columns,
-    CommandPipeline,
     Config,
     CsvSection,
     Daemon,
     DriftSection,
-    GithubPipeline,
     ModelSection,
     NotifySection,
-    Pipeline,
     QualitySection,
     ReferenceSection,
     RehearsalSection,
@@ -21,9 +18,10 @@ from monitor.config.model import (
     SourceSection,
     Task,
     TriggerSection,
-    WebhookPipeline,
     WindowSection,
 )
+from monitor.config.pipelines import CommandPipeline, GithubPipeline, Pipeline, WebhookPipeline
+from monitor.config.private_rules import of_roles as wrongly_private
 from monitor.config.roles import USUAL_NAMES, Facts, FeatureKind, Roles, feature_kind, find_roles
 from monitor.config.show import Setting, settings
 from monitor.config.values import Budget, Change, Level, Persistence, Secret
@@ -69,4 +67,5 @@ __all__ = [
     "redact",
     "settings",
     "state_dir",
+    "wrongly_private",
 ]

@@ -6,6 +6,7 @@ from monitor.config.keys import Key, did_you_mean
 from monitor.config.model import ModelSection, TriggerSection
 
 BUILT_IN = ("broken-data", "source")
+LATER_BUILT_IN = ("no-recovery", "registry")     # judged behind the others: none may rest on them
 ESTIMATED = "estimated_"      # what can be said of a model before its labels come; a prefix of metrics
 
 

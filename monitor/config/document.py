@@ -21,6 +21,7 @@ Table = dict[str, Any]
 PATHS = (
     "daemon.state_dir",
     "daemon.heartbeat.file",
+    "daemon.callback_secret.file",
     "models.*.predictions.path",
     "models.*.predictions.database.file",
     "models.*.labels.path",
@@ -29,11 +30,18 @@ PATHS = (
     "models.*.attributes.database.file",
     "models.*.reference.source.path",
     "models.*.reference.source.database.file",
+    "models.*.registry.token.file",
+    "models.*.registry.webhook_secret.file",
+    "models.*.registry.ca",
     "pipelines.*.url.file",
     "pipelines.*.secret.file",
     "pipelines.*.previous_secret.file",
     "pipelines.*.ca",
     "pipelines.*.token.file",
+    "pipelines.*.password.file",
+    "pipelines.*.app.key.file",
+    "pipelines.*.manifest",
+    "pipelines.*.job_file",
     "pipelines.*.environment.*.file",
     "notify.urls.*.file",
 )
@@ -290,6 +298,7 @@ def _settle(name: str, model: Table, document: Document) -> None:
     source = at(model, ("reference", "source"))
     if "{version}" in str(at(source, ("path",))):
         if isinstance(model.get("version"), str):
+            model["reference"]["template"] = source["path"]
             source["path"] = str(source["path"]).replace("{version}", model["version"])
         else:
             document.problem(("models", name, "reference", "source", "path"),

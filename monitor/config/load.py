@@ -53,11 +53,16 @@ class Loaded:
     absent: tuple[str, ...] = ()
 
 
-def load(path: Path) -> Loaded:
-    """Read the configuration at `path`. Raises ConfigError with every problem, each "file:line: key: …"."""
+def load(path: Path, *, stand_in: float | None = None) -> Loaded:
+    """Read the configuration at `path`. Raises ConfigError with every problem, each "file:line: key: …".
+
+    `stand_in`: the price of triggers that only say about how often, for who is about to propose one.
+    """
     document = read(path)
     if not document.parsed:
         raise ConfigError(document.sentences())
+    if stand_in is not None:
+        _price(document.data, stand_in)
     for key, text in list(refused(document.data)):
         document.problem(key, text)
         _drop_alone(document.data, key)
@@ -120,6 +125,15 @@ def _validate(document: Document) -> Config | None:
     return None
 
 
+def _price(data: dict[str, Any], price: float) -> None:
+    """Give a price to the triggers that have none."""
+    models = data.get("models")
+    for model in models.values() if isinstance(models, dict) else ():
+        triggers = model.get("triggers") if isinstance(model, dict) else None
+        for trigger in triggers if isinstance(triggers, list) else ():
+            if isinstance(trigger, dict) and "about" in trigger:
+                trigger.setdefault("above", price)
+
 
 def _drop(data: dict[str, Any], key: Key) -> None:
     """Leave out what is wrong at `key`, or put a stub there where something is needed."""
@@ -138,7 +152,7 @@ def _drop(data: dict[str, Any], key: Key) -> None:
             data["models"][name]["evidently"][index] = {"metric": "RowCount"}
         case ("models", name, "predictions" | "reference" as section, *_):
             data["models"][name][section] = _MODEL[section]
-        case ("models", name, "labels" | "attributes" | "fairness" as section, _, *_):
+        case ("models", name, "labels" | "attributes" | "fairness" | "registry" as section, _, *_):
             data["models"][name].pop(section, None)
         case ("models", name, section, part, *_):
             _replace(data["models"][name][section], part)

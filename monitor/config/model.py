@@ -6,11 +6,13 @@ A model dumped with `model_dump(mode="json")` reads back equal, and holds no sec
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from monitor.config.pipelines import Pipeline
+from monitor.config.section import Section
 from monitor.config.values import (
     Budget,
     BudgetText,
@@ -31,10 +33,6 @@ Task = Literal["binary", "multiclass", "regression"]
 ChallengerKind = Literal["gradient_boosting", "linear", "forest"]
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
 class Daemon(Section):
     state_dir: Path | None = None            # default: $STATE_DIRECTORY, then ./state
     listen: str = "127.0.0.1:9745"           # host:port of the HTTP side
@@ -43,6 +41,8 @@ class Daemon(Section):
     worker_timeout: PositiveDuration = timedelta(minutes=30)
     heartbeat: TextOrSecret | None = None    # fetched after each round of checks
     log_format: Literal["text", "json"] = "text"
+    callback_secret: SecretRef | None = None  # whsec_ + base64: takes what pipelines report of their runs
+    retention: PositiveDuration | None = None  # what is older is removed; None: nothing is
 
 
 class WindowSection(Section):
@@ -67,6 +67,7 @@ class Columns(Section):
     features: tuple[str, ...] | None = None  # default: every column without another part
     categorical: tuple[str, ...] | None = None  # default: by type
     segments: tuple[str, ...] = ()           # performance is told for each value of these
+    private: tuple[str, ...] = ()            # never told as values, only as numbers about them
 
 
 class CsvSection(Section):
@@ -100,6 +101,7 @@ class ReferenceSection(Section):
     """A place like a source's, or the first stretch of the log."""
 
     source: SourceSection | None = None
+    template: str | None = None              # the path before {version} was filled in, set by `load`
     first: PositiveDuration | None = None
 
 
@@ -147,6 +149,7 @@ class TriggerSection(Section):
     segment: str | None = None               # a column's name, or one of its values: "origin=JFK"
     method: str | None = None
     above: LevelText | None = None
+    about: BudgetText | None = None          # how often, of regret: `backtest --suggest` finds the price, `above`
     below: LevelText | None = None
     rise: ChangeText | None = None
     drop: ChangeText | None = None
@@ -168,6 +171,8 @@ class TriggerSection(Section):
     @model_validator(mode="after")
     def _one_condition(self) -> "TriggerSection":
         given = [k for k in CONDITIONS if getattr(self, k) is not None]
+        if not given and self.about is not None:
+            return self         # without its price yet: refused by a rule, which says how to find it
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of {', '.join(CONDITIONS)}, got {got}")
@@ -187,6 +192,7 @@ class ApprovalSection(Section):
 
     request: Literal["automatic", "person"] = "automatic"
     lapse: PositiveDuration = timedelta(days=7)      # without an answer for so long, it is not asked for
+    promotion: Literal["automatic", "person"] = "automatic"  # whose word a new version needs
 
 
 class RetrainSection(Section):
@@ -194,7 +200,8 @@ class RetrainSection(Section):
     cooldown: Duration = timedelta(days=3)
     budget: BudgetText = Budget(4, timedelta(days=365))
     min_labels: int = Field(default=100, ge=0)   # labelled rows since the reference or the last request
-    run_timeout: PositiveDuration = timedelta(days=1)  # then a run that cannot be followed is over
+    queue_timeout: PositiveDuration = timedelta(days=1)    # then a run that has not begun is given up
+    run_timeout: PositiveDuration = timedelta(days=1)  # then a run without an end, or that cannot be followed, is over
     approval: ApprovalSection = ApprovalSection()
 
 
@@ -202,6 +209,30 @@ class RehearsalSection(Section):
     enabled: bool = True                     # false where the data may not be used for fitting
     challenger: ChallengerKind = "gradient_boosting"   # the kind nearest to the model in service
     max_rows: int = Field(default=60_000, ge=1000)
+
+
+class GateSection(Section):
+    """Whether a candidate may replace the champion."""
+
+    margin: float = 0.0                      # the improvement's lower bound is above it; negative: not worse by more
+    delta: float = Field(default=0.0, ge=0)  # a segment blocks where it is certainly worse by more
+    min_rows: int = Field(default=100, ge=1)     # labelled, of the whole and of each segment and group
+    segments: tuple[str, ...] | None = None  # default: columns.segments
+    limits: dict[str, float] = {}            # fairness metric → how large (a ratio: how small) it may be
+
+
+class RegistrySection(Section):
+    """Where versions are kept, and which of them is in service."""
+
+    kind: Literal["mlflow"]
+    url: str
+    name: str                                # of the registered model
+    alias: str = "champion"                  # names the version in service
+    token: SecretRef | None = None
+    ca: Path | None = None
+    timeout: PositiveDuration = timedelta(seconds=15)
+    experiment: str | None = None            # a run for each window is logged there
+    webhook_secret: SecretRef | None = None  # takes MLflow's webhooks
 
 
 class EstimationSection(Section):
@@ -233,36 +264,8 @@ class ModelSection(Section):
     evidently: tuple[EvidentlySection, ...] = ()
     triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
     retrain: RetrainSection | None = None
-
-
-class WebhookPipeline(Section):
-    kind: Literal["webhook"]
-    url: TextOrSecret
-    secret: SecretRef                        # whsec_ + base64
-    previous_secret: SecretRef | None = None  # signs too while a secret rotates
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
-
-
-class GithubPipeline(Section):
-    kind: Literal["github"]
-    repository: str                          # owner/name
-    workflow: str
-    ref: str = "main"
-    token: SecretRef
-    inputs: dict[str, str] = {}              # sent besides driftd_id and driftd_evidence
-    api: str = "https://api.github.com"
-    timeout: PositiveDuration = timedelta(seconds=15)
-
-
-class CommandPipeline(Section):
-    kind: Literal["command"]
-    command: tuple[str, ...] = Field(min_length=1)   # no shell
-    timeout: PositiveDuration = timedelta(hours=6)   # of the run
-    environment: dict[str, TextOrSecret] = {}
-
-
-Pipeline = Annotated[WebhookPipeline | GithubPipeline | CommandPipeline, Field(discriminator="kind")]
+    gate: GateSection = GateSection()
+    registry: RegistrySection | None = None
 
 
 class NotifySection(Section):

@@ -12,13 +12,10 @@ LATER_KEYS = (
     "models.*.about",
     "models.*.false_alarms",
     "models.*.private",
-    "models.*.columns.private",
-    "models.*.retrain.approval.promotion",
 )
 LATER_VALUES = {
     "pipelines.*.kind": (
-        "airflow", "argo", "azureml", "dagster", "databricks", "gitlab", "jenkins", "kubeflow", "kubernetes",
-        "mlflow", "prefect", "sagemaker", "tekton", "vertex",
+        "dagster", "mlflow", "tekton",
     ),
 }
 

@@ -7,6 +7,7 @@ from typing import Literal
 from monitor.config.keys import did_you_mean
 from monitor.config.model import Columns
 from monitor.errors import ConfigError
+from monitor.private import quoted
 
 FeatureKind = Literal["numerical", "categorical", "text"]
 
@@ -78,6 +79,7 @@ def find_roles(
         finder.check_join(found["id"], attributes, "attributes")
     finder.check_there("segments", columns.segments, facts)
     finder.check_there("fairness", protected, {*facts, *(attributes or ())})
+    finder.check_there("private", columns.private, {*facts, *(attributes or ()), *(label_columns or ())})
     features = finder.features({name for name in found.values() if name is not None}, set(protected))
     timestamp, prediction = found.pop("timestamp"), found.pop("prediction")
     if finder.problems or timestamp is None or prediction is None:
@@ -178,4 +180,4 @@ class _Finder:
 
 
 def _listed(names: Collection[str]) -> str:
-    return ", ".join(names) or "none"
+    return quoted(", ".join(names)) if names else "none"      # where a header was lost, values stand in its place

@@ -5,30 +5,29 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from monitor.config import compose, cron, silences
-from monitor.config.compose import BUILT_IN
+from monitor.config import compose, cron, gate_rules, pipeline_rules, private_rules, silences
+from monitor.config.compose import BUILT_IN, LATER_BUILT_IN
 from monitor.config.document import Document
 from monitor.config.evidently import METRICS as EVIDENTLY
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.model import (
     MEASURED,
     Columns,
-    CommandPipeline,
     Config,
     DriftSection,
     EvidentlySection,
-    GithubPipeline,
     ModelSection,
     SourceSection,
     Task,
     TriggerSection,
-    WebhookPipeline,
     WindowSection,
 )
+from monitor.config.values import Budget, Persistence
 
 Problems = Iterator[tuple[Key, str]]
+
+SHORTEST_RETENTION = timedelta(days=60)
 
 PERFORMANCE: dict[Task, tuple[str, ...]] = {
     "binary": (
@@ -39,11 +38,8 @@ PERFORMANCE: dict[Task, tuple[str, ...]] = {
     "regression": ("mae", "rmse", "r2", "mape", "bias"),
 }
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")     # of the groups of protected columns
-FAIRNESS = (
-    "demographic_parity_difference", "demographic_parity_ratio", "equal_opportunity_difference",
-    "equal_opportunity_ratio", "equalised_odds_difference", "equalised_odds_ratio",
-)
-MOST_COLUMNS = 10     # with segments of their own: each has up to twenty, and each of these every metric
+FAIRNESS = gate_rules.LIMITED
+MOST_COLUMNS = gate_rules.MOST_COLUMNS
 ALL_PERFORMANCE = tuple(dict.fromkeys(name for names in PERFORMANCE.values() for name in names))
 # What can be said of a model before its labels come; each is a metric of its own with this prefix.
 ESTIMATED = compose.ESTIMATED
@@ -61,21 +57,20 @@ JUDGED = (*DRIFT, NEVER_LABELLED, *ALL_ESTIMATED)     # have a status of their o
 METRICS = (
     *DRIFT, "missing_share", "unseen_share", "unseen_words_share", "out_of_range_share", "schema_changes", "rows",
     "late_rows", "staleness_seconds", "label_coverage", NEVER_LABELLED, *ALL_PERFORMANCE, *RATES, *FAIRNESS,
-    "metric_sd", "challenger_gain", "challenger_gap", "challenger_placebo", "regret", *ALL_ESTIMATED, "estimate_skill",
-    NEW_ROWS,
+    "metric_sd", "challenger_gain", "challenger_gap", "challenger_placebo", "gain_realised", "regret", *ALL_ESTIMATED,
+    "estimate_skill", NEW_ROWS,
 )
 METHODS = (
     "psi", "psi_quantile", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
     "cramer_von_mises", "anderson", "es", "mannw", "t_test", "g_test", "fisher_exact", "TVD", "empirical_mmd",
     "abs_text_content_drift", "perc_text_content_drift",
 )
-_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$", re.IGNORECASE)
 
 
 def check(config: Config, document: Document) -> None:
     """Note every problem of a configuration whose types are right, and warn of data that is not there yet."""
     written = document.data.get("pipelines", {})
-    for key, text in (*_daemon(config), *_pipelines(config), *silences.check(config)):
+    for key, text in (*_daemon(config), *pipeline_rules.check(config.pipelines), *silences.check(config)):
         document.problem(key, text)
     if not config.models:
         document.problem(("models",), "there is no model, expected at least one table [models.NAME]")
@@ -92,44 +87,10 @@ def _daemon(config: Config) -> Problems:
     match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})", config.daemon.listen)
     if match is None or int(match[2]) > 65535:
         yield ("daemon", "listen"), f'"{config.daemon.listen}" is not HOST:PORT, such as "127.0.0.1:9745"'
+    if config.daemon.retention is not None and config.daemon.retention < SHORTEST_RETENTION:
+        yield ("daemon", "retention"), "is less than 60d, so long windows are looked at again for late rows and labels"
     if isinstance(config.daemon.heartbeat, str):
-        yield from _url(("daemon", "heartbeat"), config.daemon.heartbeat)
-
-
-def _url(key: Key, url: str) -> Problems:
-    """The address itself is not quoted: it may hold what nobody should read."""
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        whole = False
-    if not whole:
-        yield key, 'expected an address that begins with https:// or http://, such as "https://ci.example/hook"'
-    elif parts.password or parts.username:
-        yield key, 'holds a user or password, expected an address without, or all of it as { env = "NAME" }'
-
-
-def _pipelines(config: Config) -> Problems:
-    for name, pipeline in config.pipelines.items():
-        key = ("pipelines", name)
-        if isinstance(pipeline, WebhookPipeline) and isinstance(pipeline.url, str):
-            yield from _url((*key, "url"), pipeline.url)
-        elif isinstance(pipeline, GithubPipeline):
-            yield from _github(key, pipeline)
-        elif isinstance(pipeline, CommandPipeline):
-            yield from _environment((*key, "environment"), pipeline)
-
-
-def _github(key: Key, pipeline: GithubPipeline) -> Problems:
-    yield from _url((*key, "api"), pipeline.api)
-    if not re.fullmatch(r"[\w-]+/[\w.-]+", pipeline.repository):
-        yield (*key, "repository"), f'"{pipeline.repository}" is not OWNER/NAME, such as "acme/flights"'
-
-
-def _environment(key: Key, pipeline: CommandPipeline) -> Problems:
-    for name, value in pipeline.environment.items():
-        if isinstance(value, str) and _SECRET_NAME.search(name):
-            yield (*key, name), 'a secret is never written in the file: expected such as { env = "NAME" }'
+        yield from pipeline_rules.address(("daemon", "heartbeat"), config.daemon.heartbeat)
 
 
 def _model(model: ModelSection) -> Problems:
@@ -139,9 +100,13 @@ def _model(model: ModelSection) -> Problems:
     yield from _sources(model)
     yield from _drift(model.drift)
     yield from _fairness(model)
+    yield from private_rules.check(model)
     if model.metric is not None:
         yield from _performance(("metric",), model.metric, model.task)
     yield from _evidently(model.evidently)
+    yield from gate_rules.check(model)
+    if model.registry is not None:
+        yield from pipeline_rules.address(("registry", "url"), model.registry.url)
     names: dict[str, int] = {}
     for index, trigger in enumerate(model.triggers):
         yield from _trigger(("triggers", index), trigger, model)
@@ -266,8 +231,12 @@ def _evidently(sections: tuple[EvidentlySection, ...]) -> Problems:
 
 
 def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
-    if trigger.name in BUILT_IN:
+    if trigger.name in (*BUILT_IN, *LATER_BUILT_IN):
         yield (*key, "name"), f'"{trigger.name}" is the name of a built-in trigger, expected another'
+    if trigger.about is not None:
+        yield from _about((*key, "about"), trigger, model)
+        if trigger.above is None:
+            return
     if any(getattr(trigger, name) is not None for name in MEASURED):
         yield from _measured(key, trigger, model)
         return
@@ -276,6 +245,23 @@ def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems
     for name in ("metric", "column", "segment", "method", "clear", *(("windows",) if trigger.members else ())):
         if name in trigger.model_fields_set:
             yield (*key, name), f"goes with {', '.join(MEASURED)}, expected no {name}"
+
+
+def _about(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
+    """A wish for so many retrains stands beside the price that a backtest found for it, never alone."""
+    if trigger.metric != "regret" or trigger.action != "retrain" or trigger.windows != Persistence(1, 1):
+        yield key, 'goes with metric = "regret" and action = "retrain", expected no about'
+    elif trigger.about is not None and not (trigger.about.count and trigger.about.span):
+        yield key, f'"{trigger.about}" is no rate, expected such as "4 per year"'
+    elif trigger.above is None:
+        command = f"driftd backtest --model {model.name} --suggest"
+        yield key, f'"{trigger.about}" is a wish, not a price, expected above beside it: `{command}` proposes it'
+    elif model.retrain is not None and _rate(trigger.about) > _rate(model.retrain.budget):
+        yield key, f'"{trigger.about}" is more than retrain.budget, "{model.retrain.budget}", allows'
+
+
+def _rate(budget: Budget | None) -> float:
+    return budget.count / budget.span.total_seconds() if budget and budget.span else 0.0
 
 
 def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:

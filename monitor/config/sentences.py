@@ -10,28 +10,45 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from monitor.config.keys import Key, at, did_you_mean, matches
-from monitor.config.model import CommandPipeline, Config, GithubPipeline, Section, WebhookPipeline
+from monitor.config.model import Config
+from monitor.config.pipelines import KINDS
+from monitor.config.section import Section
 
-PIPELINES = {"webhook": WebhookPipeline, "github": GithubPipeline, "command": CommandPipeline}
 SHORT_FORMS = {"": ("defaults", "include"), "models.*": ("label",), "models.*.reference.source": ("first",)}
 MISSING = {
     "models": "at least one table [models.NAME]",
     "predictions": 'where the log is, such as "log/*.csv"',
     "reference": 'a file, such as "reference.csv", or "first 90d"',
     "pipeline": "the name of a table [pipelines.NAME]",
-    "kind": "webhook, github or command",
+    "kind": f"{', '.join(list(KINDS)[:-1])} or {list(KINDS)[-1]}",
     "name": "a name for the trigger",
     "columns": 'the protected columns, such as ["sex"]',
     "metric": 'what the trigger watches, such as "regret"',
     "reason": "why, in a few words",
     "url": "where to send the request",
     "repository": 'OWNER/NAME, such as "acme/flights"',
-    "workflow": 'the file of a workflow, such as "retrain.yml"',
+    "project": 'the path or number of the project, such as "acme/flights"',
+    "job": "the job to run",
+    "job_id": "the number of the job",
+    "job_file": 'JSON with the properties of a job, such as "retrain-job.json"',
+    "dag": "the id of a DAG",
+    "deployment": 'FLOW/NAME of a deployment, such as "retrain/production"',
+    "pipeline_id": "the id of the pipeline",
+    "pipeline_name": "the name of the pipeline",
+    "namespace": "a namespace",
+    "template": "the template that a run is made from",
+    "manifest": 'the manifest of a Job, such as "retrain-job.yaml"',
+    "region": 'a region, such as "eu-west-1"',
+    "output": 'where a run writes, such as "gs://bucket/runs"',
+    "username": "the user that asks",
+    "password": 'a reference such as { env = "NAME" }',
     "command": 'a list of texts, such as ["./retrain.sh"]',
     "secret": 'a reference such as { env = "NAME" }',
     "token": 'a reference such as { env = "NAME" }',
 }
-UNQUOTED = {"urls", "url", "secret", "previous_secret", "token", "database", "heartbeat", "environment"}
+UNQUOTED = {
+    "urls", "url", "secret", "previous_secret", "token", "password", "key", "database", "heartbeat", "environment",
+}
 WORDS: dict[Any, str] = {
     int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path",
     tuple: "a list", dict: "a table", datetime: "a moment such as 2024-01-31T00:00:00Z",
@@ -44,14 +61,15 @@ def sentence(error: ErrorDetails, data: Any) -> tuple[Key, str]:
     key = _key(error, data)
     kind = error["type"]
     if kind == "missing":
-        return key, f"is missing, expected {MISSING.get(str(key[-1]), 'a value')}"
+        registry = matches(key, "models.*.registry.kind")
+        return key, "is missing, expected " + ('"mlflow"' if registry else MISSING.get(str(key[-1]), "a value"))
     if kind == "extra_forbidden":
         return key, "unknown key" + _names(key, data)
     if kind == "union_tag_not_found":
         return (*key, "kind"), f"is missing, expected {MISSING['kind']}"
     if kind == "union_tag_invalid":
         key = (*key, "kind")
-        near = did_you_mean(str(at(data, key)), PIPELINES)
+        near = did_you_mean(str(at(data, key)), KINDS)
         return key, f"expected {MISSING['kind']}, got {_got(key, data)}{near}"
     if kind == "value_error":
         return key, str(error["ctx"]["error"])
@@ -86,7 +104,7 @@ def _type(key: Key, data: Any) -> tuple[Any, FieldInfo | None]:
             holder = next((arm for arm in _arms(kind) if get_origin(arm) in (dict, tuple)), dict[str, None])
             kind, field = get_args(holder)[1 if get_origin(holder) is dict else 0], None
         if depth == 2 and key[0] == "pipelines":
-            kind = PIPELINES.get(str(at(data, (*key[:2], "kind"))), dict)
+            kind = KINDS.get(str(at(data, (*key[:2], "kind"))), dict)
     return kind, field
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from monitor.config import cron
-from monitor.config.compose import BUILT_IN
+from monitor.config.compose import BUILT_IN, LATER_BUILT_IN
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.model import Config, SilenceSection
 
@@ -27,7 +27,7 @@ def check(config: Config) -> Problems:
 
 def _silenced(key: Key, silence: SilenceSection, config: Config) -> Problems:
     models = [config.models[silence.model]] if silence.model else list(config.models.values())
-    known = (*BUILT_IN, *(trigger.name for model in models for trigger in model.triggers))
+    known = (*BUILT_IN, *LATER_BUILT_IN, *(trigger.name for model in models for trigger in model.triggers))
     if silence.trigger not in known:
         near = did_you_mean(str(silence.trigger), known) or f", expected one of {', '.join(dict.fromkeys(known))}"
         yield (*key, "trigger"), f'there is no trigger "{silence.trigger}"{near}'

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from monitor.config.compose import in_order
 from monitor.config.model import TriggerSection
-from monitor.decide.triggers import BROKEN_DATA, SOURCE, Case, Judgement, broken_data, judge, judgement, source
+from monitor.decide.triggers import BROKEN_DATA, SOURCE, Judgement, broken_data, judge, judgement, source
+from monitor.decide.votes import Case
 from monitor.decide.words import listed
 
 

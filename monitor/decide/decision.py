@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.config.model import ModelSection
+from monitor.decide import realised
 from monitor.decide import regret as waiting
 from monitor.decide import skill as estimates
 from monitor.decide.composed import judge_all
@@ -15,8 +16,22 @@ from monitor.decide.fairness import fairness_scores
 from monitor.decide.guards import Moment, speak
 from monitor.decide.history import History
 from monitor.decide.messages import Letter
-from monitor.decide.triggers import SOURCE_DOWN, Case, Judgement
-from monitor.records import Action, Episode, EpisodeState, Firing, Message, Score, Snapshot, Verdict, Window
+from monitor.decide.recovery import judge_recovery
+from monitor.decide.triggers import SOURCE_DOWN, Judgement
+from monitor.decide.votes import Case
+from monitor.records import (
+    Action,
+    Episode,
+    EpisodeState,
+    Firing,
+    Message,
+    Promotion,
+    Recovery,
+    Score,
+    Snapshot,
+    Verdict,
+    Window,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +39,14 @@ class Decision:
     """What is to be written after a check, all of it in one transaction."""
 
     verdict: Verdict
-    scores: tuple[Score, ...]        # computed here, for the snapshot: fairness, `regret`, `estimate_skill`
+    scores: tuple[Score, ...]        # computed here, for the snapshot: fairness, `regret`, `gain_realised`, …
     firing: tuple[Firing, ...]       # only what is new or changed
     episode: Episode | None          # only if new or changed
     ended: Episode | None            # an answered one that makes way for it, or just ends
     request: bool                    # a dispatch is to be written now for this episode
     withdraw: bool                   # its need cleared: take its dispatch back if nothing was ever sent
     messages: tuple[Message, ...]
+    recovery: Promotion | None       # the version in service, where it became known whether it helped
 
 
 def decide(
@@ -44,7 +60,8 @@ def decide(
     skills = estimates.fold(model, known)
     since = data_ended(history, known)
     case = Case(model, known, snapshot, regret, skills, history.firing, newest, since, history.declined)
-    judged = judge_all(case)
+    recovered = judge_recovery(case, history.promotion)
+    judged = (*judge_all(case), *([recovered.judgement] if recovered else []))
     firing = {one.name: one.words for one in judged if one.firing}
     said = speak(Moment(model, history, snapshot, now, newest, firing))
     ended = _answered(model, history, now)
@@ -53,7 +70,9 @@ def decide(
     changed = None if episode in (ended, history.episode) or episode is None else awaiting(episode, None, now)
     asked = changed is not None and changed.state is EpisodeState.REQUESTED
     outcome = Outcome(model, judged, said, episode, asked)
-    told = (waiting.score(model, regret), rows_score(model, known, since, history.declined))
+    rows = rows_score(model, known, since, history.declined)
+    told = (waiting.score(model, regret), realised.score(regret.realised), rows)
+    recovery = recovered.changed if recovered else None
     return Decision(
         verdict=_verdict(snapshot, now, outcome),
         scores=(*gaps, *(score for score in told if score), *estimates.scores(skills, snapshot)),
@@ -62,7 +81,8 @@ def decide(
         ended=ended,
         request=asked,
         withdraw=_withdraw(history.episode, changed),
-        messages=_messages(Letter(model, history, snapshot, now), judged, changed, said),
+        messages=_messages(Letter(model, history, snapshot, now), judged, changed, said, recovery),
+        recovery=recovery,
     )
 
 
@@ -151,7 +171,8 @@ def _verdict(snapshot: Snapshot, now: datetime, outcome: Outcome) -> Verdict:
 
 
 def _messages(
-    letter: Letter, judged: Sequence[Judgement], changed: Episode | None, said: dict[str, str]
+    letter: Letter, judged: Sequence[Judgement], changed: Episode | None, said: dict[str, str],
+    recovery: Promotion | None,
 ) -> tuple[Message, ...]:
     found = [letter.of_trigger(one) for one in judged if one.changed]
     if changed is not None and changed.state is EpisodeState.REQUESTED:
@@ -161,4 +182,6 @@ def _messages(
     # A need held back only until the round's newest window is told of then, if it still stands.
     if changed is not None and changed.state is EpisodeState.SUPPRESSED and list(said) != ["catching-up"]:
         found.append(letter.suppressed(changed, changed.reason, said))
+    if recovery is not None and recovery.recovery is Recovery.RECOVERED:
+        found.append(letter.recovered(recovery))
     return tuple(found)

@@ -11,6 +11,7 @@ from monitor.records import (
     Dispatch,
     Episode,
     Firing,
+    Promotion,
     Reference,
     Score,
     ScoreStatus,
@@ -30,7 +31,7 @@ class History:
 
     `snapshots`: the newest revision of each earlier window judged against the current reference, oldest
     first, without the one being judged; its scores may be narrowed to `remembered(model)`.
-    `before`: the newest windows judged against earlier references, oldest first, with their placebos only.
+    `before`: the newest windows judged against earlier references, oldest first, with what rehearsals said only.
     `accepted`: moments of accepted requests, failed runs and manual ones included, oldest first.
     `paid_until`: end of the newest window judged when the last accepted request was made.
     `declined`: by trigger the end of the newest window whose need was rejected, or not approved in time.
@@ -48,6 +49,7 @@ class History:
     answered: bool = False                   # the newest episode's request has come to a good end
     paused: str | None = None                # by whom and why
     silences: tuple[Silence, ...] = ()       # in force now
+    promotion: Promotion | None = None       # the version that came with the reference
 
     @property
     def since(self) -> datetime:

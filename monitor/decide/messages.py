@@ -8,9 +8,10 @@ from datetime import datetime
 from monitor.config.model import ModelSection
 from monitor.decide.episodes import lapses_at
 from monitor.decide.history import History
+from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN, Judgement
 from monitor.decide.words import day, listed, stretch
-from monitor.records import Action, Episode, EpisodeState, Firing, Message, Snapshot, Verdict, Window
+from monitor.records import Action, Episode, EpisodeState, Firing, Message, Promotion, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
 
@@ -49,6 +50,12 @@ class Letter:
         guards = [f"{name}: {sentence}." for name, sentence in said.items()]
         lines = [f"{episode.trigger} fires: {why}.", *guards, "It is looked at again with every window."]
         return self._message((episode.trigger, "suppressed", episode.window), "suppressed", headline, lines)
+
+    def recovered(self, promotion: Promotion) -> Message:
+        """The need that led to the version in service has gone away."""
+        words = f"Version {promotion.version} answers the need of {promotion.need}: {promotion.recovery_reason}."
+        about = (NO_RECOVERY, f"recovered {promotion.seq}", self.snapshot.window)
+        return self._message(about, "recovered", f"version {promotion.version} has brought recovery", [words])
 
     def _before(self, judgement: Judgement) -> list[str]:
         was = self.history.firing.get(judgement.name)
@@ -136,6 +143,8 @@ def _headline(judgement: Judgement) -> str:
         return "the source is silent" if judgement.firing else "the source has returned"
     if judgement.name == BROKEN_DATA:
         return "the data are broken" if judgement.firing else "the data are whole again"
+    if judgement.name == NO_RECOVERY:
+        return "the new version has not helped" if judgement.firing else "the new version is no longer in doubt"
     return f"{judgement.name} {'fires' if judgement.firing else 'has cleared'}"
 
 

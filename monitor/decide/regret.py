@@ -1,10 +1,11 @@
 """Regret: what waiting has cost since the reference or the last request, each labelled row counted once.
 
-S ← max(0, S + w · (gain / sd − ¾ σ)) over mature disjoint windows, oldest first: `gain` is the score of a challenger
-that had not seen the window minus that of the model in service, turned so that positive is better, less what a
-challenger gains by its kind alone; `sd` the metric's over reference windows; σ the winsorised RMS of the placebo
-gains, in sd; w the window's labelled rows relative to the mean. Newer windows whose labels are still to come count
-as those before them did: h of them, at most k, make S · (1 + h / k), where k windows made S since it was zero.
+S ← max(0, S + w · (r · gain / sd − ¾ σ)) over mature disjoint windows, oldest first: `gain` is the score of a
+challenger that had not seen the window minus that of the model in service, turned so that positive is better, less
+what a challenger gains by its kind alone; r the share of such gains that earlier promotions brought (`realised`);
+`sd` the metric's over reference windows; σ the winsorised RMS of the placebo gains, in sd; w the window's labelled
+rows relative to the mean. Newer windows whose labels are still to come count as those before them did: h of them, at
+most k, make S · (1 + h / k), where k windows made S since it was zero.
 It is sure when S, without them, is beyond what noise alone reaches: S ≥ 3 σ √Σw. All in reference sd × windows.
 """
 
@@ -16,7 +17,9 @@ from zoneinfo import ZoneInfo
 
 from monitor.config.model import ModelSection, TriggerSection
 from monitor.config.values import Level
-from monitor.decide.history import History, disjoint, is_broken, usable
+from monitor.decide.gains import gain, kind_of, newest, noise_of, value_of
+from monitor.decide.history import History, disjoint, is_broken
+from monitor.decide.realised import ALL, Realised, realised
 from monitor.decide.words import day, each, number, several
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 
@@ -25,7 +28,6 @@ _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
 FALSE_RETRAINS = 0.2  # about so many in 52 windows with placebos at the most, were every gain noise, of whatever size
 _NO_SCALE = "the metric's spread over reference windows is not known"
 _NO_SPREAD = "the metric is the same in every reference window, so there is no scale"
-_KEPT = 0.8     # a tenth of each tail is winsorised: sizes above the 80 % quantile count as that
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Regret:
     sd: float = math.nan
     noise: float = 0.0              # σ, in sd
     pace: timedelta | None = None   # from one disjoint window to the next
+    realised: Realised = ALL        # what earlier promotions brought of the gain that was predicted
     lack: str | None = None
 
     @property
@@ -69,13 +72,13 @@ class Regret:
 def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     """Compute regret from everything known now."""
     known = history.known(snapshot)
-    pace = _pace(model, known)
-    judged = [s for s in known if _gain(s) is not None]
-    scale = _newest(known, "metric_sd")
+    pace = pace_of(model, known)
+    judged = [s for s in known if gain(s) is not None]
+    scale = newest(known, "metric_sd")
     if scale is None or not scale.value:
         return Regret(pace=pace, lack=_NO_SCALE if scale is None else _NO_SPREAD)
-    noise = _noise([one / scale.value for one in _placebos(history, judged)])
-    told = Regret((), scale, scale.value, noise, pace)
+    noise = noise_of([one / scale.value for one in _placebos(history, judged)])
+    told = Regret((), scale, scale.value, noise, pace, realised(history, known, noise * scale.value))
     if not judged:
         return replace(told, lack="no window has both mature labels and a rehearsal yet")
     alone = list(disjoint(judged))
@@ -83,8 +86,16 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     unpaid = list(disjoint(s for s in judged if s.window.start >= history.since))
     if not unpaid:
         return replace(told, lack=f"no window begun since {day(history.since, model.timezone)} is mature yet")
-    steps = _walk(unpaid, told, _kind(known), mean)
+    steps = _walk(unpaid, told, kind_of(known), mean)
     return replace(told, steps=(*steps, *_ahead(steps[-1], known)))
+
+
+def adds(regret: Regret, known: Sequence[Snapshot], snapshot: Snapshot) -> float | None:
+    """What one window would add to the sum, unweighted, in sd; None where it says nothing."""
+    found = gain(snapshot)
+    if found is None or not regret.sd > 0:
+        return None
+    return regret.realised.share * (found - kind_of(known)) / regret.sd - _ALLOWANCE * regret.noise
 
 
 def score(model: ModelSection, regret: Regret) -> Score | None:
@@ -116,7 +127,8 @@ def cost(regret: Regret, step: Step, price: float | None, zone: ZoneInfo) -> str
     summed = f"{number(step.total)} sd × windows in {several(step.windows + step.ahead, 'window')}"
     hoped = f", {number(rate * step.ahead)} of it in {step.ahead} without labels yet" if step.ahead else ""
     doubt = "" if step.sure else f"; noise alone may make {number(step.bound)}"
-    return f"{lost} {each(regret.pace)} ({summed}{hoped}); {priced}{_price_range(regret, price)}{doubt}"
+    less = f"; {regret.realised.words}" if regret.realised.share < 1 else ""
+    return f"{lost} {each(regret.pace)} ({summed}{hoped}); {priced}{_price_range(regret, price)}{doubt}{less}"
 
 
 def _price_range(regret: Regret, price: float | None) -> str:
@@ -130,13 +142,13 @@ def _price_range(regret: Regret, price: float | None) -> str:
 
 def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float) -> tuple[Step, ...]:
     steps: list[Step] = []
-    total, windows, weights, since = 0.0, 0, 0.0, None
+    total, windows, weights, since, share = 0.0, 0, 0.0, None, told.realised.share
     for one in snapshots:
-        gain = _gain(one)
-        assert gain is not None
+        found = gain(one)
+        assert found is not None
         weight = one.labelled / mean if mean else 1.0
         since = since or one.window.start
-        total = max(0.0, total + weight * ((gain - kind) / told.sd - _ALLOWANCE * told.noise))
+        total = max(0.0, total + weight * (share * (found - kind) / told.sd - _ALLOWANCE * told.noise))
         windows, weights = windows + 1, weights + weight
         steps.append(Step(one, total, since, windows, _EVIDENCE * told.noise * math.sqrt(weights)))
         if not total:
@@ -156,52 +168,13 @@ def _awaited(snapshot: Snapshot) -> bool:
     return not snapshot.mature and snapshot.status is SnapshotStatus.OK and not is_broken(snapshot)
 
 
-def _kind(known: Sequence[Snapshot]) -> float:
-    """What of every gain comes from the challenger being of another kind than the model: as much as is certain.
-
-    A challenger that is worse on the reference may only have had fewer rows to learn from: nothing is added for it.
-    """
-    gap = _newest(known, "challenger_gap")
-    return 0.0 if gap is None or gap.low is None else max(gap.low, 0.0)
-
-
 def _placebos(history: History, judged: Sequence[Snapshot]) -> list[float]:
     """Of disjoint windows, those judged against earlier references included."""
-    found = disjoint(s for s in (*history.before, *judged) if _value(s, "challenger_placebo") is not None)
-    return [value for s in found if (value := _value(s, "challenger_placebo")) is not None]
+    found = disjoint(s for s in (*history.before, *judged) if value_of(s, "challenger_placebo") is not None)
+    return [value for s in found if (value := value_of(s, "challenger_placebo")) is not None]
 
 
-def _gain(snapshot: Snapshot) -> float | None:
-    """The gain a window adds; None where its labels are immature or its data broken."""
-    if not snapshot.mature or snapshot.status is not SnapshotStatus.OK or is_broken(snapshot):
-        return None
-    return _value(snapshot, "challenger_gain")
-
-
-def _value(snapshot: Snapshot, metric: str) -> float | None:
-    score = _said(snapshot, metric)
-    return score.value if score else None
-
-
-def _newest(known: Sequence[Snapshot], metric: str) -> Score | None:
-    return next((score for s in reversed(known) if (score := _said(s, metric))), None)
-
-
-def _said(snapshot: Snapshot, metric: str) -> Score | None:
-    found = (s for s in snapshot.scores if s.metric == metric and usable(s) and not s.provisional)
-    return next((s for s in found if s.value is not None and math.isfinite(s.value)), None)
-
-
-def _noise(placebos: Sequence[float]) -> float:
-    """Winsorised root mean square; 0 while there are none."""
-    if not placebos:
-        return 0.0
-    sizes = sorted(map(abs, placebos))
-    cap = sizes[math.ceil(_KEPT * len(sizes)) - 1]
-    return math.sqrt(sum(min(size, cap) ** 2 for size in sizes) / len(sizes))
-
-
-def _pace(model: ModelSection, known: Sequence[Snapshot]) -> timedelta | None:
+def pace_of(model: ModelSection, known: Sequence[Snapshot]) -> timedelta | None:
     """Time from one disjoint window to the next; the mean length so far for windows that count rows."""
     size = model.window.size
     if isinstance(size, timedelta):

@@ -1,43 +1,58 @@
-"""The rule of persistence by itself, and triggers over windows that were never due: how often would they have begun?"""
+"""The rule of persistence by itself, and the votes of windows that were never due."""
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
 
 from monitor.config.model import ModelSection, TriggerSection
 from monitor.config.values import Persistence
 from monitor.decide.regret import Regret
-from monitor.decide.triggers import Case, enough, judge
-from monitor.records import Firing, Snapshot
+from monitor.decide.triggers import enough
+from monitor.decide.votes import Case, vote
+from monitor.records import Snapshot
+
+Votes = Sequence[bool | None]
 
 
-def fires(windows: Persistence, votes: Sequence[bool | None]) -> list[bool]:
-    """Return whether a trigger fires at each of these disjoint windows, oldest first, by their votes; None is none."""
-    newest: deque[bool] = deque(maxlen=windows.n)
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """How disjoint windows, oldest first, vote on one trigger: while it does not fire, and while it does."""
+
+    votes: Votes
+    clearing: Votes
+
+    def of(self, windows: Sequence[int]) -> "Ballot":
+        """The votes of these windows, by their places, in this order."""
+        return Ballot([self.votes[at] for at in windows], [self.clearing[at] for at in windows])
+
+
+def fires(
+    windows: Persistence, votes: Votes, clearing: Votes | None = None, held: Sequence[bool] | None = None
+) -> list[bool]:
+    """Return whether a trigger fires at each of these disjoint windows, oldest first, by their votes; None is none.
+
+    `clearing`: the votes that count while it fires, where those are others; where `held` nothing changes.
+    """
+    newest: deque[tuple[bool, bool]] = deque(maxlen=windows.n)
     firing, found = False, []
-    for vote in votes:
-        if vote is not None:
-            newest.append(vote)
-            firing = enough(windows, newest)
+    for at, cast in enumerate(votes):
+        if cast is not None:
+            newest.append((cast, bool(clearing[at]) if clearing else cast))
+            if not (held and held[at]):
+                firing = enough(windows, (one[firing] for one in newest))
         found.append(firing)
     return found
 
 
-def replay(model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Snapshot]) -> list[bool]:
-    """Return whether the trigger fires at each of these windows, oldest first, as `decide` would have it.
+def ballot(model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Snapshot]) -> Ballot:
+    """Let windows vote on a trigger, oldest first, as `decide` would have it.
 
-    Regret and skill are not told from snapshots alone: triggers on them do not fire here.
+    Regret, skill, dates and new rows are not told from snapshots alone: nobody votes on them here.
     """
-    was: dict[str, Firing] = {}
-    fired = []
-    for at, snapshot in enumerate(snapshots):
-        case = Case(model=model, known=snapshots[: at + 1], snapshot=snapshot, regret=Regret(), skills={}, was=was,
-                    newest=True, since=snapshots[0].window.start)
-        judged = judge(case, trigger)
-        was[trigger.name] = _firing(model, trigger, judged.firing, judged.since)
-        fired.append(judged.firing)
-    return fired
+    def cast(snapshot: Snapshot, fired: bool) -> bool | None:
+        case = Case(model=model, known=snapshots, snapshot=snapshot, regret=Regret(), skills={}, was={}, newest=True,
+                    since=snapshots[0].window.start)
+        return vote(case, trigger, snapshot, fired).yes
 
-
-def _firing(model: ModelSection, trigger: TriggerSection, firing: bool, since: datetime) -> Firing:
-    return Firing(model=model.name, trigger=trigger.name, firing=firing, since=since, reason="")
+    votes = [cast(one, False) for one in snapshots]
+    return Ballot(votes, votes if trigger.clear is None else [cast(one, True) for one in snapshots])

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from monitor.decide import SOURCE, SOURCE_DOWN, STANDING
 from monitor.expose.view import BUILT_IN, ModelView, View
-from monitor.records import DispatchState, Score, ScoreStatus, Snapshot
+from monitor.records import DispatchState, Recovery, Score, ScoreStatus, Snapshot
 
 MAX_COLUMNS = 200  # of a model, as series of their own
 
@@ -57,6 +57,10 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "driftd_silenced": (
         "1 while messages about the model (trigger empty), or about the trigger, are silenced.", ("model", "trigger")),
     "driftd_maintenance": ("1 while a maintenance window holds back retrain requests.", _MODEL),
+    "driftd_model_version_info": ("1 for the version of the model in service.", ("model", "version")),
+    "driftd_promotions_waiting": ("1 while a new version awaits a person's word.", _MODEL),
+    "driftd_recovery": (
+        "1 for what is known of the need that led to the version in service.", ("model", "state")),
     "driftd_acting": ("1 when the model may ask for retrains, 0 when it only observes.", _MODEL),
     "driftd_dispatches": ("Retrain requests by state.", ("model", "pipeline", "state")),
     "driftd_dispatch_requests_total": ("Retrain requests ever written.", ("model", "pipeline")),
@@ -169,6 +173,7 @@ def _samples(view: View) -> Iterator[Sample]:
     yield "driftd_messages_pending", (), view.messages_pending
     for model in view.models:
         yield "driftd_paused", (model.name,), model.paused is not None
+        yield from _version(model)
         yield "driftd_acting", (model.name,), model.mode == "act"
         yield "driftd_maintenance", (model.name,), any(one.maintenance for one in model.silences)
         for trigger in (None, *model.triggers, *BUILT_IN):
@@ -181,6 +186,15 @@ def _samples(view: View) -> Iterator[Sample]:
             yield from _scores(model.newest)
         if model.mature:
             yield from _mature(model.mature)
+
+
+def _version(model: ModelView) -> Iterator[Sample]:
+    if model.reference is not None:
+        yield "driftd_model_version_info", (model.name, model.reference.model_version or ""), 1
+    yield "driftd_promotions_waiting", (model.name,), model.waiting is not None
+    known = model.promotion.recovery if model.promotion else None
+    for state in Recovery:
+        yield "driftd_recovery", (model.name, state), known is state
 
 
 def _window(snapshot: Snapshot) -> Iterator[Sample]:

@@ -6,11 +6,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.config import Config, ModelSection
-from monitor.decide import BROKEN_DATA, SOURCE, SOURCE_DOWN, standing
-from monitor.records import SCHEMA_VERSION, Dispatch, Episode, Firing, Reference, Silence, Snapshot, Verdict, to_json
+from monitor.decide import BROKEN_DATA, NO_RECOVERY, SOURCE, SOURCE_DOWN, standing
+from monitor.records import (
+    SCHEMA_VERSION,
+    Dispatch,
+    Episode,
+    Firing,
+    Promotion,
+    Reference,
+    Silence,
+    Snapshot,
+    Verdict,
+    to_json,
+)
 from monitor.store import Pause, Store
 
-BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN)  # triggers that need no configuration
+REGISTRY = "registry"                 # fires while the registry cannot be read
+BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN, NO_RECOVERY, REGISTRY)  # triggers that need no configuration
 _EVER = timedelta(days=36_500)
 
 
@@ -30,6 +42,8 @@ class ModelView:
     reference: Reference | None
     paused: Pause | None
     silences: tuple[Silence, ...] = ()   # in force now
+    promotion: Promotion | None = None   # that came last
+    waiting: Promotion | None = None     # for a person's word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +84,8 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...]) -> 
         reference=store.reference(model.name),
         paused=store.paused(model.name),
         silences=silences,
+        promotion=store.newest_taken(model.name),
+        waiting=store.waiting_promotion(model.name),
     )
 
 
@@ -100,10 +116,16 @@ def _model_json(model: ModelView) -> dict[str, Any]:
         "firing": [_chosen(one, "trigger", "since", "reason") for one in model.firing if one.firing],
         "episode": model.episode and _chosen(model.episode, "id", "trigger", "state", "reason", "approval"),
         "dispatches": [
-            _chosen(one, "id", "pipeline", "state", "created_at", "accepted_at", "ended_at", "url", "reason")
+            _chosen(
+                one, "id", "pipeline", "state", "created_at", "accepted_at", "running_at", "ended_at", "url", "reason",
+            )
             for one in model.dispatches
         ],
         "reference": model.reference and _chosen(model.reference, "id", "model_version", "origin", "since"),
+        "promotion": model.promotion and _chosen(
+            model.promotion, "version", "replaces", "origin", "at", "need", "recovery", "recovery_at", "recovery_reason"
+        ),
+        "waiting": model.waiting and _chosen(model.waiting, "version", "replaces", "origin", "at"),
         "paused": model.paused and _chosen(model.paused, "by", "reason", "at"),
         "silences": [_chosen(one, "trigger", "until", "maintenance", "reason", "by") for one in model.silences],
     }

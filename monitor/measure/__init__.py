@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from monitor.measure.methods import METHODS
     from monitor.measure.metrics import METRICS, Metric, better_by, default_metric
     from monitor.measure.multivariate import embedding_columns, multivariate_scores, one_by_one
+    from monitor.measure.paired import Pair, improvements, pair_of
     from monitor.measure.performance import Beside, metric_sd, performance_scores
     from monitor.measure.quality import quality_scores, schema_changes
-    from monitor.measure.rehearsal import Challenger, fit, gains, gap, rehearse
+    from monitor.measure.rehearsal import Challenger, fit, gains, gap, on_windows, rehearse
     from monitor.measure.report import report_scores
     from monitor.measure.segments import Segments, segment_scores
     from monitor.measure.text import text_scores
@@ -33,6 +34,7 @@ __all__ = [
     "Digest",
     "Estimator",
     "Metric",
+    "Pair",
     "Segments",
     "Side",
     "TableSide",
@@ -50,10 +52,13 @@ __all__ = [
     "gains",
     "gap",
     "guess_task",
+    "improvements",
     "maturity_age",
     "metric_sd",
     "multivariate_scores",
+    "on_windows",
     "one_by_one",
+    "pair_of",
     "performance_scores",
     "prediction_kinds",
     "quality_scores",
@@ -77,9 +82,10 @@ _HOME = {
     "methods": ("METHODS",),
     "metrics": ("METRICS", "Metric", "better_by", "default_metric"),
     "multivariate": ("embedding_columns", "multivariate_scores", "one_by_one"),
+    "paired": ("Pair", "improvements", "pair_of"),
     "performance": ("Beside", "metric_sd", "performance_scores"),
     "quality": ("quality_scores", "schema_changes"),
-    "rehearsal": ("Challenger", "fit", "gains", "gap", "rehearse"),
+    "rehearsal": ("Challenger", "fit", "gains", "gap", "on_windows", "rehearse"),
     "segments": ("Segments", "segment_scores"),
     "report": ("report_scores",),
     "text": ("text_scores",),

@@ -14,6 +14,7 @@ from monitor.config.roles import Roles
 from monitor.errors import CannotJudge
 from monitor.measure import columns
 from monitor.measure.columns import Category, Floats, Ints, Numbers
+from monitor.private import quoted
 
 _WORDS = {"1": "1", "true": "1", "yes": "1", "0": "0", "false": "0", "no": "0"}
 
@@ -94,7 +95,7 @@ def classes_of(
     if task == "multiclass":
         return tuple(sorted(found))
     if len(found) > 2:
-        some = ", ".join(sorted(found)[:5])
+        some = quoted(", ".join(sorted(found)[:5]))
         raise CannotJudge(f"a binary task has two classes, found {some}: set task = \"multiclass\"")
     positive = "1" if "1" in found or found <= {"0"} else max(found)
     return (*(found - {positive} or {"0"}), positive)

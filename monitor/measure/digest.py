@@ -21,9 +21,6 @@ Pieces = Iterable[pa.Array]
 
 FEW = 20         # distinct numbers up to which they are worth naming one by one
 _BLOCK = 1 << 17 # rows compared at once: they stay in the processor's cache
-_SMALL = 4096    # rows that are sorted at once
-_LAST_BUCKET = 65_535
-_CROWDED = 64    # a bucket with more than such a part of all rows is not worth making
 _MANY = 64       # edges up to which comparing is quicker than sorting
 
 
@@ -141,7 +138,7 @@ class NumberDigest(Digest):
     @cached_property
     def ascending(self) -> Numbers:
         """Every present value, sorted; takes memory for all of them."""
-        return _sorted(self.in_order)
+        return np.sort(self.in_order)
 
     def below(self, edges: Numbers) -> Ints:
         """Count the values smaller than each edge; what was asked last, as methods with the same bins do, is kept."""
@@ -180,19 +177,6 @@ class NumberDigest(Digest):
 
     def _doubles(self) -> Iterator[Floats]:
         return (block.astype(np.float64) for block in self._blocks())
-
-
-def _sorted(values: Numbers) -> Numbers:
-    """np.sort, but two to three times as fast where the values spread: laid in 65,536 buckets of equal width first,
-    which NumPy does by radix, they are so nearly in order that a merge sort has little left to do."""
-    low = float(values.min()) if len(values) > _SMALL else 0.0
-    span = float(values.max()) - low if len(values) > _SMALL else 0.0
-    if not 0 < span < np.inf:
-        return np.sort(values)
-    buckets = ((values - low) * (_LAST_BUCKET / span)).astype(np.uint16)
-    if np.bincount(buckets).max() * _CROWDED > len(values):
-        return np.sort(values)
-    return np.sort(values[np.argsort(buckets, kind="stable")], kind="stable")
 
 
 class KeptNumbers(NumberDigest):

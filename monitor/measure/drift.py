@@ -15,6 +15,7 @@ from monitor.measure.calibrate import Calibration
 from monitor.measure.digest import CategoryDigest, Digest, NumberDigest, digest_of
 from monitor.measure.guess import guess_task
 from monitor.measure.methods import METHODS, Kind, choose, work_out
+from monitor.private import quoted
 from monitor.records import Score, ScoreStatus
 
 Threshold = float | Literal["calibrated", "evidently"]
@@ -104,7 +105,7 @@ def _measure(
     except CannotJudge as error:
         return replace(failed, reason=str(error))
     except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
-        return replace(failed, n=window.n, reason=f"{method} failed: {error}")
+        return replace(failed, n=window.n, reason=f"{method} failed: {quoted(str(error))}")
     return held_against(replace(score, method=method, value=value, n=window.n, reason=note), limit, calibration)
 
 

@@ -7,6 +7,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from monitor.measure import intervals
 from monitor.measure.answers import answers, classes_of, unlabelled
 from monitor.measure.columns import Floats, Ints
 from monitor.measure.groups import SMALLEST_CELL, Groups, divide, not_every, small
+from monitor.measure.maturity import known_early
 from monitor.measure.segments import ALPHA, simultaneous
 from monitor.records import Score, ScoreStatus
 
@@ -26,10 +28,11 @@ COMPARISON = "comparison"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """Rows a rate is over: which row of the table each is, and whether it got the positive answer."""
+    """Rows a rate is over: which row of the table each is, whether it got the positive answer, how much it counts."""
 
     at: Ints
     hit: Floats
+    weight: Floats | None = None         # None where all count the same
 
     def tally(self, places: Ints, count: int) -> tuple[Ints, Ints]:
         """Rows of each group, and how many of them got the positive answer."""
@@ -37,6 +40,16 @@ class _Rows:
         held = where >= 0
         rows = np.bincount(where[held], minlength=count)
         return rows, np.bincount(where[held], weights=self.hit[held], minlength=count).round().astype(np.int64)
+
+    def rates(self, places: Ints, count: int, min_rows: int) -> list[float | None]:
+        """The rate of each group; None where fewer than `min_rows` rows count."""
+        weight = np.ones(len(self.at)) if self.weight is None else self.weight
+        where = np.where(weight > 0, places[self.at], -1)
+        held = where >= 0
+        rows = np.bincount(where[held], minlength=count)
+        whole, hits = (np.bincount(where[held], weights=each[held], minlength=count)
+                       for each in (weight, weight * self.hit))
+        return [float(hits[at] / whole[at]) if rows[at] >= min_rows else None for at in range(count)]
 
 
 def rate_scores(
@@ -46,14 +59,18 @@ def rate_scores(
     section: FairnessSection,
     min_rows: int,
     provisional: bool,
+    as_of: datetime | None = None,
 ) -> list[Score]:
     """Score each group of each protected column by its rates, beside the reference; labels are needed for two.
 
     A rate over fewer than `min_rows` rows is insufficient, and counts in the pool all the same; over fewer than ten
-    it is not told. Raises CannotJudge where the model does not answer with two classes.
+    it is not told. Provisional ones stand beside the reference as it was known at the age of the window's rows at
+    `as_of`. Raises CannotJudge where the model does not answer with two classes.
     """
     classes = classes_of([reference, window], roles, "binary")
-    before, now = _rates(reference, roles, classes), _rates(window, roles, classes)
+    early = as_of if provisional and len(window) else None
+    weight = known_early(reference, window, roles, early) if early else None
+    before, now = _rates(reference, roles, classes, weight), _rates(window, roles, classes)
     found: list[Score] = []
     for column in section.columns:
         try:
@@ -72,8 +89,10 @@ def rate_scores(
     return found
 
 
-def _rates(table: pa.Table, roles: Roles, classes: tuple[str, ...]) -> dict[str, _Rows]:
-    """The rows each rate is over; without labels only what was answered."""
+def _rates(
+    table: pa.Table, roles: Roles, classes: tuple[str, ...], weight: Floats | None = None
+) -> dict[str, _Rows]:
+    """The rows each rate is over; without labels only what was answered. `weight`: how much each label counts."""
     said = unlabelled(table, roles, "binary", classes)
     found = {"selection_rate": _Rows(said.at, said.said == 1)}
     if roles.label is None or roles.label not in table.column_names:
@@ -81,7 +100,7 @@ def _rates(table: pa.Table, roles: Roles, classes: tuple[str, ...]) -> dict[str,
     known = answers(table, roles, "binary", classes)
     for metric, truth in (("true_positive_rate", 1), ("false_positive_rate", 0)):
         given = known.take(known.truth == truth)
-        found[metric] = _Rows(given.at, given.said == 1)
+        found[metric] = _Rows(given.at, given.said == 1, None if weight is None else weight[given.at])
     return found
 
 
@@ -104,15 +123,14 @@ def _of_metric(
 ) -> Iterator[Score]:
     count = len(groups.names)
     rows, hits = now.tally(groups.now, count)
-    old_rows, old_hits = before.tally(groups.before, count) if before else (np.zeros_like(rows), np.zeros_like(hits))
+    old = before.rates(groups.before, count, min_rows) if before else [None] * count
     enough = int((rows >= min_rows).sum())
     for place in range(count):
         score = Score(metric=metric, segment=groups.segment(place), n=int(rows[place]))
         if rows[place] < SMALLEST_CELL:
             yield small(score, int(rows[place]), min_rows)
             continue
-        old = float(old_hits[place] / old_rows[place]) if old_rows[place] >= min_rows else None
-        score = replace(score, value=float(hits[place] / rows[place]), reference=old)
+        score = replace(score, value=float(hits[place] / rows[place]), reference=old[place])
         if rows[place] < min_rows:
             few = f"{rows[place]} rows, expected at least {min_rows}; they count together with those of other windows"
             yield replace(score, status=ScoreStatus.INSUFFICIENT, reason=few)

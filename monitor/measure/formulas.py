@@ -12,6 +12,7 @@ from monitor.measure.answers import Answers
 from monitor.measure.columns import Floats, Numbers
 from monitor.measure.intervals import Interval
 from monitor.measure.metrics import METRICS
+from monitor.private import quoted
 
 MOST_CLASSES = 100     # with more the interval of a macro average costs too much
 
@@ -59,7 +60,7 @@ def usable(metric: str, given: Answers) -> Answers:
         raise CannotJudge("r2 needs labels that differ")
     if metric in ("roc_auc", "average_precision", "balanced_accuracy") and len(np.unique(given.truth)) < 2:
         only = given.classes[int(given.truth[0])]
-        raise CannotJudge(f"{metric} needs labels of two classes, all are {only}")
+        raise CannotJudge(f"{metric} needs labels of two classes, all are {quoted(only)}")
     if metric in ("log_loss", "brier") and given.chance is not None and _outside(given.chance):
         raise CannotJudge(f"{metric} needs probabilities between 0 and 1")
     return given
@@ -88,7 +89,7 @@ def _of_classes(metric: str, share: Callable[[Floats, Floats, Floats], Floats]) 
         if given.task == "multiclass":
             return _mean_of(shares, np.union1d(given.truth, given.said))
         if np.isnan(shares[1]):
-            raise CannotJudge(f"{metric} is not defined here: there is no positive class {given.classes[1]}")
+            raise CannotJudge(f"{metric} is not defined here: there is no positive class {quoted(given.classes[1])}")
         return float(shares[1])
 
     return value
@@ -113,7 +114,7 @@ def _balanced_accuracy(given: Answers) -> float:
 def _specificity(given: Answers) -> float:
     hits, labelled, _ = _tallies(given)
     if not labelled[0]:
-        raise CannotJudge(f"specificity is not defined here: there is no negative class {given.classes[0]}")
+        raise CannotJudge(f"specificity is not defined here: there is no negative class {quoted(given.classes[0])}")
     return float(hits[0] / labelled[0])
 
 
@@ -123,8 +124,28 @@ def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
     )
 
 
-def _of_chances(name: str) -> Callable[[Answers], float]:
-    return lambda given: float(getattr(_sklearn(), name)(given.truth, given.chance, sample_weight=given.weight))
+def _by_chance(given: Answers) -> tuple[Floats, Floats]:
+    """How many rows are positive, and how many negative, down to each distinct chance, highest first; weighted."""
+    assert given.chance is not None
+    order = np.argsort(-given.chance, kind="stable")
+    chance, truth = given.chance[order], given.truth[order]
+    weight = np.ones(len(given)) if given.weight is None else given.weight[order]
+    last = np.append(np.flatnonzero(np.diff(chance)), len(chance) - 1)
+    return np.cumsum(weight * truth)[last], np.cumsum(weight * (1 - truth))[last]
+
+
+def _roc_auc(given: Answers) -> float:
+    hits, others = _by_chance(given)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        steps = np.diff(others, prepend=0.0) * (hits + np.append(0.0, hits[:-1])) / 2
+        return float(np.sum(steps) / (hits[-1] * others[-1]))
+
+
+def _average_precision(given: Answers) -> float:
+    hits, others = _by_chance(given)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(hits > 0, hits / (hits + others), 0.0)
+        return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
 
 
 def _of_losses(name: str) -> Callable[[Answers], float]:
@@ -149,8 +170,8 @@ _VALUES: dict[str, Callable[[Answers], float]] = {
     "recall": _of_classes("recall", lambda hits, labelled, said: hits / labelled),
     "f1": _of_classes("f1", lambda hits, labelled, said: 2 * hits / (labelled + said)),
     "specificity": _specificity,
-    "roc_auc": _of_chances("roc_auc_score"),
-    "average_precision": _of_chances("average_precision_score"),
+    "roc_auc": _roc_auc,
+    "average_precision": _average_precision,
     "log_loss": _of_losses("log_loss"),
     "brier": _of_losses("brier"),
     "mae": _plain("mean_absolute_error"),

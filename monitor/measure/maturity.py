@@ -78,6 +78,15 @@ def ages_at(table: pa.Table, timestamp: str, moment: datetime) -> Floats:
     return moment.timestamp() - seconds(table[timestamp])
 
 
+def known_early(reference: pa.Table, window: pa.Table, roles: Roles, as_of: datetime) -> Floats | None:
+    """Return how often the label of each row of the reference was known at the age the window's rows have at `as_of`.
+
+    None where no label_timestamp is kept.
+    """
+    delays = delays_of(reference, roles)
+    return None if delays is None else known_at(delays, ages_at(window, roles.timestamp, as_of))
+
+
 def seconds(column: pa.ChunkedArray) -> Floats:
     """Return moments as Unix seconds, NaN where missing; those without an offset are read as UTC."""
     found = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())

@@ -22,6 +22,7 @@ from monitor.errors import CannotJudge
 from monitor.measure import columns
 from monitor.measure.columns import Category, Floats
 from monitor.measure.draw import SEED, draw
+from monitor.private import words
 from monitor.records import Score, ScoreStatus
 
 MOST_CLASSIFIED = 2000   # rows a side; five folds on fifty features take about two CPU seconds
@@ -130,7 +131,7 @@ def _group(
         except CannotJudge as error:
             yield replace(score, status=ScoreStatus.FAILED, reason=str(error))
         except Exception as error:  # noqa: BLE001  a library may raise anything; one group must not cost the others
-            yield replace(score, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
+            yield replace(score, status=ScoreStatus.FAILED, reason=words(error)[:300])
 
 
 def _check(kinds: dict[str, FeatureKind], reference: pa.Table, window: pa.Table) -> None:

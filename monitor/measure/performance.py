@@ -14,7 +14,7 @@ from monitor.errors import CannotJudge
 from monitor.measure import formulas
 from monitor.measure.answers import Answers, answers, classes_of
 from monitor.measure.columns import Floats
-from monitor.measure.maturity import ages_at, delays_of, known_at
+from monitor.measure.maturity import known_early
 from monitor.measure.metrics import METRICS
 from monitor.records import Score, ScoreStatus
 
@@ -44,10 +44,8 @@ class Beside:
 
     def early(self, classes: tuple[str, ...], window: pa.Table, as_of: datetime) -> dict[str, float | None]:
         """The same, from the labels that were known at the age the window's rows have at `as_of`."""
-        delays = delays_of(self.reference, self.roles)
-        if delays is None:
-            return self.values(classes)
-        return self._values(classes, known_at(delays, ages_at(window, self.roles.timestamp, as_of)))
+        weight = known_early(self.reference, window, self.roles, as_of)
+        return self.values(classes) if weight is None else self._values(classes, weight)
 
     def _values(self, classes: tuple[str, ...], weight: Floats | None = None) -> dict[str, float | None]:
         try:

@@ -1,5 +1,7 @@
 """The rehearsal: would a small model fitted just before a window have done better than the one in service?"""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -190,7 +192,11 @@ def _served(window: pa.Table, roles: Roles, task: Task, metric: str, fitted: Cha
     """What the model in service said on the labelled rows. Raises CannotJudge where they are too few."""
     if fitted.model is None:
         raise CannotJudge(fitted.reason or "there is no challenger")
-    classes = classes_of([window], roles, task, fitted.classes)
+    return _rows(window, roles, task, metric, fitted.classes)
+
+
+def _rows(window: pa.Table, roles: Roles, task: Task, metric: str, also: tuple[str, ...]) -> Answers:
+    classes = classes_of([window], roles, task, also)
     served = usable(metric, answers(window, roles, task, classes))
     if len(served) < FEWEST_SCORED:
         raise CannotJudge(f"the window has {len(served)} labelled rows, a rehearsal needs {FEWEST_SCORED}")
@@ -201,11 +207,55 @@ def _said(fitted: Challenger, window: pa.Table, served: Answers) -> Answers:
     """What a challenger says on the rows that were served."""
     if fitted.model is None:
         raise CannotJudge(fitted.reason or "there is no challenger")
-    matrix = fitted.features.matrix(window.take(served.at))
+    return _answered(fitted, served, _predicted(fitted, window.take(served.at)))
+
+
+def _predicted(fitted: Challenger, rows: pa.Table) -> Floats:
+    """Quantities, or rows × the challenger's classes."""
+    matrix = fitted.features.matrix(rows)
+    return np.asarray(fitted.model.predict(matrix) if not fitted.classes else fitted.model.predict_proba(matrix))
+
+
+def _answered(fitted: Challenger, served: Answers, predicted: Floats) -> Answers:
     if served.task == "regression":
-        return replace(served, said=fitted.model.predict(matrix))
+        return replace(served, said=predicted)
     places = np.array([served.classes.index(name) for name in fitted.classes])
-    chances = fitted.model.predict_proba(matrix)
-    said = places[chances.argmax(axis=1)]
-    chance = chances[:, places == 1].sum(axis=1) if served.task == "binary" else None
+    said = places[predicted.argmax(axis=1)]
+    chance = predicted[:, places == 1].sum(axis=1) if served.task == "binary" else None
     return replace(served, said=said, chance=chance)
+
+
+def on_windows(
+    challenger: Challenger | None, windows: Sequence[pa.Table], roles: Roles, task: Task, metric: str,
+    metrics: Sequence[str],
+) -> list[dict[str, float]]:
+    """Score a challenger, or where that is None the model in service, on the labelled rows of each window.
+
+    Of `metrics` those that are defined there, on the rows the primary `metric` is defined on; none where it is not.
+    All windows are asked at once: a model takes about as long to answer a thousand rows as a hundred.
+    """
+    served: dict[int, Answers] = {}
+    for at, window in enumerate(windows):
+        with suppress(CannotJudge):
+            served[at] = _rows(window, roles, task, metric, challenger.classes if challenger else ())
+    said = served if challenger is None else _said_of_all(challenger, windows, served)
+    return [_values(said[at], (metric, *metrics)) if at in said else {} for at in range(len(windows))]
+
+
+def _said_of_all(fitted: Challenger, windows: Sequence[pa.Table], served: dict[int, Answers]) -> dict[int, Answers]:
+    if fitted.model is None or not served:
+        return {}
+    names = [name for name in fitted.features.names if name in windows[0].column_names]
+    rows = pa.concat_tables([windows[at].select(names).take(one.at) for at, one in served.items()])
+    predicted = _predicted(fitted, rows)
+    ends = np.cumsum([len(one) for one in served.values()])
+    parts = np.split(predicted, ends[:-1])
+    return {at: _answered(fitted, one, part) for (at, one), part in zip(served.items(), parts, strict=True)}
+
+
+def _values(said: Answers, metrics: Sequence[str]) -> dict[str, float]:
+    values = {}
+    for name in metrics:
+        with suppress(CannotJudge):
+            values[name] = value_of(name, said)
+    return values

@@ -11,8 +11,11 @@ from monitor.config.model import DriftSection, EvidentlySection, Task
 from monitor.config.roles import Roles
 from monitor.measure import columns, evidently
 from monitor.measure.answers import classes_of, is_score, word
+from monitor.measure.cells import large_enough
 from monitor.measure.drift import prediction_kinds
+from monitor.measure.groups import SMALLEST_CELL
 from monitor.measure.multivariate import embedding_columns
+from monitor.private import words
 from monitor.records import Score, ScoreStatus
 
 MOST_VALUES = 50        # of one metric that become Scores
@@ -53,12 +56,17 @@ def _scores(
         frames = [_frame(table, definition) for table in (reference, window)]
         found = evidently.report(wanted.metric, wanted.options, frames[0], frames[1], definition)
     except Exception as error:  # noqa: BLE001  a metric may raise anything; it must not cost the others
-        yield replace(score, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
+        yield replace(score, status=ScoreStatus.FAILED, reason=words(error)[:300])
         return
-    left = f"{len(found) - MOST_VALUES} more numbers are left out" if len(found) > MOST_VALUES else None
-    for part, value, beside in found[:MOST_VALUES]:
+    told = large_enough(wanted.metric, found, window, roles.label)
+    if found and not told:
+        few = f"some rows, but fewer than {SMALLEST_CELL}"
+        yield replace(score, n=None, status=ScoreStatus.INSUFFICIENT, reason=few)
+        return
+    left = f"{len(told) - MOST_VALUES} more numbers are left out" if len(told) > MOST_VALUES else None
+    for part, value, beside in told[:MOST_VALUES]:
         yield _one(replace(score, method=_method(wanted, part), reason=left), value, beside)
-    if not found:
+    if not told:
         yield replace(score, status=ScoreStatus.FAILED, reason="it has no number")
 
 

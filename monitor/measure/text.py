@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import private
 from monitor.config.model import ColumnDrift, DriftSection
 from monitor.config.roles import Roles
 from monitor.errors import CannotJudge
@@ -127,7 +128,7 @@ def _column(
         except CannotJudge as error:
             yield replace(score, status=ScoreStatus.FAILED, reason=str(error))
         except Exception as error:  # noqa: BLE001  a library may raise anything; one column must not cost the others
-            yield replace(score, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
+            yield replace(score, status=ScoreStatus.FAILED, reason=private.words(error)[:300])
 
 
 def _content(score: Score, reference: pa.ChunkedArray, window: pa.ChunkedArray, section: DriftSection) -> Score:

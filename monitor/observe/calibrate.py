@@ -1,4 +1,4 @@
-"""The calibrated thresholds of a model, from its reference; and how often its drift triggers would have fired there.
+"""The calibrated thresholds of a model, from its reference.
 
 The reference is divided as windows are cut, each part is scored against the rest of it, and votes are counted by
 `decide`'s own rule, so that a trigger "2 of 3" gets lower thresholds than "1 of 1" at the same rate.
@@ -16,30 +16,29 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from monitor import __version__
 from monitor.config import ModelSection
 from monitor.config.model import TriggerSection
 from monitor.config.rules import DRIFT
 from monitor.config.values import Persistence
-from monitor.decide import FALSE_RETRAINS, fires, replay
+from monitor.decide import fires
 from monitor.errors import CannotJudge
 from monitor.measure import columns, prediction_kinds
 from monitor.measure.binned import ordered
 from monitor.measure.calibrate import FEWEST, UNCALIBRATED, Blocks, Calibration, factor, largest
 from monitor.measure.columns import Ints, Numbers
 from monitor.measure.digest import Pieces, digest_of
-from monitor.measure.drift import Threshold, chosen, drifted_share, held_against, wanted
+from monitor.measure.drift import Threshold, chosen, wanted
 from monitor.measure.leave_out import block_scores, is_p_value
 from monitor.measure.methods import Kind
 from monitor.measure.multivariate import one_by_one
 from monitor.observe.reference import ReferenceData
-from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window, from_json, to_json
+from monitor.private import is_quiet, words
+from monitor.records import Window, from_json, to_json
 from monitor.sources.windows import closed_windows, spec
 from monitor.times import format_duration
 
 MOST = 0.1                     # share of windows in alarm by chance, however long they are
 WEEK = timedelta(days=7)       # days and weekdays come round in every log: a reference must have seen them all
-YEAR = timedelta(days=365)
 
 FORMAT = "1"                   # of what is worked out here; another one is worked out anew
 
@@ -47,7 +46,6 @@ _log = logging.getLogger(__name__)
 
 _kept: OrderedDict[tuple[str, str], Calibration] = OrderedDict()
 _MOST_KEPT = 8
-_NAMED = 5                     # columns named in a sentence; more are counted
 _DRAWN = 20                    # blocks drawn at random to see what chance alone gives
 
 
@@ -64,20 +62,9 @@ class Division:
     kinds: dict[str, Kind]               # … and its kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarms:
-    """What one drift trigger would have done on the reference's own windows."""
-
-    trigger: str
-    begun: int                           # how often it would have begun to fire
-    firing: int                          # in how many windows it would have fired
-    windows: int
-    per_year: float                      # to be expected at most, by what was seen
-
-
 def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
     """Return the thresholds for a model's drift scores, worked out once for a reference and this configuration."""
-    if not _asked(model):
+    if not asked(model):
         return UNCALIBRATED
     window, drift = model.window.model_dump_json(), model.drift.model_dump_json()
     triggers = "".join(trigger.model_dump_json() for trigger in model.triggers)
@@ -100,16 +87,17 @@ def division(model: ModelSection, reference: ReferenceData) -> Division:
     return divide(model, reference.answers[reference.roles.timestamp], kinds, said, reference.profile.pieces)
 
 
-def _asked(model: ModelSection) -> bool:
+def asked(model: ModelSection) -> bool:
+    """Whether any threshold is to be calibrated."""
     own = (column.threshold for column in model.drift.columns.values())
     return "calibrated" in (model.drift.threshold, *own)
 
 
 def calibrate(model: ModelSection, division: Division) -> Calibration:
     """Find each column's threshold so that all drift triggers together keep the configured rate of false alarms."""
-    asked = [name for name in division.metrics if _limit(model, division, name) == "calibrated"]
-    lack = {name: why for name in asked if (why := _lack(model, division, name))}
-    able = [name for name in asked if name not in lack]
+    wished = [name for name in division.metrics if limit_of(model, division, name) == "calibrated"]
+    lack = {name: why for name in wished if (why := _lack(model, division, name))}
+    able = [name for name in wished if name not in lack]
     found: dict[str, float] = {}
     for rate, windows, watched in _watches(model, division, able):
         level = factor(largest([division.blocks[name] for name in watched]), rate, partial(fires, windows))
@@ -122,7 +110,8 @@ def calibrate(model: ModelSection, division: Division) -> Calibration:
     return Calibration(limits=limits, lack=lack)
 
 
-def _limit(model: ModelSection, division: Division, name: str) -> Threshold:
+def limit_of(model: ModelSection, division: Division, name: str) -> Threshold:
+    """What a column's scores are to be held against, as configured."""
     return wanted(name, division.kinds[name], model.drift)[1]
 
 
@@ -130,7 +119,7 @@ def _lack(model: ModelSection, division: Division, name: str) -> str | None:
     """Why a column has no calibrated threshold, whatever the rate."""
     shortest = division.span < WEEK and (isinstance(model.window.size, int) or model.window.size < WEEK)
     if shortest:
-        return f"the reference spans {_about(division.span)}, less than a week, and so has not seen every weekday"
+        return f"the reference spans {about(division.span)}, less than a week, and so has not seen every weekday"
     if len(division.windows) < FEWEST:
         return f"the reference holds {len(division.windows)} whole windows, it takes {FEWEST}"
     return division.lack.get(name) or division.blocks[name].lack
@@ -171,77 +160,6 @@ def _seen(trigger: TriggerSection, division: Division, able: Sequence[str]) -> l
     ]
 
 
-def outlook(model: ModelSection, reference: ReferenceData) -> list[str]:
-    """What false alarms are to be expected of each trigger, in words; and where the reference is too short."""
-    divided = division(model, reference)
-    found = calibrate(model, divided) if _asked(model) else UNCALIBRATED
-    told = {one.trigger: _words(one) for one in alarms(model, divided, found)} if divided.windows else {}
-    noise = f"at most about {FALSE_RETRAINS * (YEAR / divided.pace) / 52:.2g} a year, were every gain noise"
-    told |= {trigger.name: noise for trigger in model.triggers if trigger.metric == "regret"}
-    lines = [
-        f"{trigger.name}: {told.get(trigger.name, 'not told by the reference alone')}" for trigger in model.triggers
-    ]
-    for why, names in _by_reason(found.lack).items():
-        lines.append(f"uncalibrated: {_listed(names)}; {why}. Evidently's thresholds serve, and alone retrain nothing")
-    if found.limits and divided.span < YEAR:
-        lines.append(f"the reference spans {_about(divided.span)}: seasons it has not seen will count as drift")
-    return lines
-
-
-def _words(one: Alarms) -> str:
-    seen = f"{one.begun} in the reference's {one.windows} windows" + (f", {one.firing} firing" if one.firing else "")
-    return f"at most about {one.per_year:.2g} a year ({seen})"
-
-
-def _by_reason(lack: Mapping[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, why in lack.items():
-        found.setdefault(why, []).append(name)
-    return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
-def alarms(model: ModelSection, division: Division, found: Calibration) -> list[Alarms]:
-    """Let every trigger on drift vote on the reference's windows, with whatever thresholds the configuration has."""
-    snapshots = [_snapshot(model, division, found, at) for at in range(len(division.windows))]
-    return [_alarms(model, trigger, snapshots, division) for trigger in model.triggers if trigger.metric in DRIFT]
-
-
-def _alarms(
-    model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Snapshot], division: Division
-) -> Alarms:
-    fired = replay(model, trigger, snapshots)
-    begun = sum(now and not before for before, now in zip([False, *fired], fired, strict=False))
-    rate = (begun + 1) / (len(fired) + 1)
-    return Alarms(trigger=trigger.name, begun=begun, firing=sum(fired), windows=len(fired),
-                  per_year=rate * (YEAR / division.pace))
-
-
-def _snapshot(model: ModelSection, division: Division, found: Calibration, at: int) -> Snapshot:
-    window = division.windows[at]
-    scores = [
-        held_against(_score(division, name, at), _limit(model, division, name), found)
-        for name, blocks in division.blocks.items() if not math.isnan(blocks.scores[at])
-    ]
-    rows = max((int(blocks.sizes[at]) for blocks in division.blocks.values()), default=0)
-    features = [score for score in scores if score.metric == "drift"]
-    return Snapshot(
-        window=window, revision=0, taken_at=window.end, reference_id="", model_version=None, config_hash="",
-        code_version=__version__, rows=rows, labelled=0, late=0, sampled=1.0, mature=True, status=SnapshotStatus.OK,
-        reason=None, scores=(*scores, drifted_share(features, model.drift, rows, found)),
-    )
-
-
-def _score(division: Division, name: str, at: int) -> Score:
-    blocks = division.blocks[name]
-    value = float(blocks.scores[at])
-    return Score(metric=division.metrics[name], method=blocks.method, column=name, status=ScoreStatus.OK,
-                 value=math.exp(-value) if is_p_value(blocks.method) else value, n=int(blocks.sizes[at]))
-
-
 def divide(
     model: ModelSection, times: pa.ChunkedArray, features: Mapping[str, Kind], predictions: Mapping[str, Kind],
     pieces: Callable[[str], Pieces | None],
@@ -251,7 +169,7 @@ def divide(
     `pieces` gives a column's values in the order of the times, None where there is no such column.
     """
     moments = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
-    windows, block = _cut(model, moments)
+    windows, block = cut(model, moments)
     span = timedelta(microseconds=int(moments.max() - moments.min())) if len(moments) else timedelta(0)
     blocks: dict[str, Blocks] = {}
     lack: dict[str, str] = {}
@@ -262,8 +180,8 @@ def divide(
             except CannotJudge as error:
                 lack[name] = str(error)
             except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
-                _log.exception("%s: %s could not be calibrated", model.name, name)
-                lack[name] = f"{type(error).__name__}: {error}"
+                lack[name] = words(error)
+                _log.error("%s: %s is not calibrated: %s", model.name, name, lack[name], exc_info=not is_quiet())
     return Division(
         windows=tuple(windows), span=span, pace=_pace(model, span, len(moments)), blocks=blocks, lack=lack,
         kinds={**features, **predictions},
@@ -306,7 +224,7 @@ def _values(kind: Kind, column: pa.ChunkedArray) -> tuple[Numbers, Numbers]:
     return codes >= 0, codes[codes >= 0]
 
 
-def _cut(model: ModelSection, moments: Ints) -> tuple[list[Window], Ints]:
+def cut(model: ModelSection, moments: Ints) -> tuple[list[Window], Ints]:
     """The windows the reference holds whole, and of each row the number of its window, −1 for none."""
     block = np.full(len(moments), -1, dtype=np.int64)
     size, order = model.window.size, np.argsort(moments, kind="stable")
@@ -357,6 +275,7 @@ def _number(moment: datetime) -> int:
     return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
-def _about(span: timedelta) -> str:
+def about(span: timedelta) -> str:
+    """A duration in whole days, or hours where it is short."""
     unit = timedelta(days=1) if span > 3 * timedelta(days=1) else timedelta(hours=1)
     return format_duration(unit * max(1, round(span / unit)))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -36,12 +36,13 @@ UNUSED = timedelta(days=30)         # after which a profile is removed when a ne
 
 
 class Profile:
-    """One reference's digests: a `Side` for `measure`. Without a folder they are kept in memory."""
+    """One reference's digests: a `Side` for `measure`. Without a folder, and of `private` columns, whose values no
+    file of ours holds, they are kept in memory."""
 
-    def __init__(self, rows: Rows, folder: Path | None) -> None:
+    def __init__(self, rows: Rows, folder: Path | None, private: Collection[str] = ()) -> None:
         self.rows = len(rows.table)
         self._rows = rows
-        self._folder = folder
+        self._folder, self._private = folder, private
         self._known: dict[tuple[str, FeatureKind], Digest | None] = {}
 
     def kept(self, key: str, make: Callable[[], Any]) -> Any:
@@ -55,7 +56,8 @@ class Profile:
     def column(self, name: str, kind: FeatureKind) -> Digest | None:
         key = (name, kind)
         if key not in self._known:
-            self._known[key] = self._kept(name, kind) if self._folder else self._made(name, kind)
+            on_disk = self._folder is not None and name not in self._private
+            self._known[key] = self._kept(name, kind) if on_disk else self._made(name, kind)
         return self._known[key]
 
     def _kept(self, name: str, kind: FeatureKind) -> Digest | None:
@@ -143,6 +145,7 @@ def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Put a file in place whole, readable by its owner alone."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)     # `driftd forget` may have taken it away
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
             write(file)
         draft.replace(path)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.config import Facts, ModelSection, Roles, Task, find_roles
-from monitor.errors import CannotJudge, SourceError
+from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
+from monitor.errors import CannotJudge, ConfigError, SourceError
 from monitor.measure import Beside, Segments, default_metric, delays_of, guess_task, maturity_age, metric_sd
 from monitor.observe.profile import Profile, kept, profile_folder
 from monitor.records import Reference, Score, Window, from_json, to_json
@@ -68,7 +68,7 @@ _tables: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
 
 
 def load_reference(
-    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, *, hold: bool = False
 ) -> ReferenceData:
     """Read the reference, or take it from this worker's memory when neither data nor configuration changed.
 
@@ -78,7 +78,7 @@ def load_reference(
     if model.reference.source is not None:
         mark = open_source(model.reference.source, model.timezone).fingerprint()
         return _from_source(model.model_dump_json(), mark, profiles)
-    return _from_log(model, as_of, stretch, profiles)
+    return _from_log(model, as_of, stretch, profiles, hold)
 
 
 @lru_cache(maxsize=8)
@@ -97,9 +97,9 @@ def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
 
 
 def _from_log(
-    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, hold: bool
 ) -> ReferenceData:
-    log = Log(model, log_roles(model), as_of)
+    log = Log(model, log_roles(model), as_of, hold=hold)
     start, span = stretch or log.first(), model.reference.first
     assert span is not None
     if start is None or start + span > as_of:
@@ -131,14 +131,17 @@ def _log_roles(text: str) -> Roles:
 def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
     labels = open_source(model.labels, model.timezone) if model.labels else None
     protected = model.fairness.columns if model.fairness else ()
-    return find_roles(
+    roles = find_roles(
         model.columns,
         found,
         facts(labels.read(None)) if labels else None,
         where,
         protected=protected,
-        attributes=_attributes(model, [*found, *protected]) if model.attributes else None,
+        attributes=_attributes(model, [*found, *protected, *model.columns.private]) if model.attributes else None,
     )
+    if problems := wrongly_private(model, roles):
+        raise ConfigError(problems)
+    return roles
 
 
 def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
@@ -165,7 +168,7 @@ def _data(
         stretch=stretch,
         answers=rows.table,
         schema=rows.schema,
-        profile=Profile(rows, folder),
+        profile=Profile(rows, folder, model.columns.private),
         read=rows.whole,
         roles=roles,
         performance=_performance(model, rows.table, roles),

@@ -30,14 +30,14 @@ def rehearsal_scores(
 
     With them comes what a challenger gains by its kind alone, on the reference.
     """
-    challenger = _challenger(model, reference, judged, log, window.start)
-    placebo = _challenger(model, reference, judged, log, earlier) if earlier else None
+    challenger = challenger_at(model, reference, judged, log, window.start)
+    placebo = challenger_at(model, reference, judged, log, earlier) if earlier else None
     found = gains(challenger, placebo, rows, reference.roles, judged.task, judged.metric)
-    return [*found, _gap(model, reference, judged)]
+    return [*found, kind_gap(model, reference, judged)]
 
 
-def _gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> Score:
-    """Once per reference."""
+def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> Score:
+    """What a challenger gains by its kind alone, on the reference; worked out once for each."""
     key = (model.model_dump_json(), reference.id)
     if key not in _gaps:
         kind = model.rehearsal.challenger
@@ -47,9 +47,10 @@ def _gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> 
     return _gaps[key]
 
 
-def _challenger(
+def challenger_at(
     model: ModelSection, reference: ReferenceData, judged: Performance, log: Log, moment: datetime
 ) -> Challenger:
+    """The challenger fitted on what was known at `moment`; the last few are kept."""
     key = (model.model_dump_json(), reference.id, moment)
     if key not in _fitted:
         past, section = _past(model, reference, log, moment), model.rehearsal

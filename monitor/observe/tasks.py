@@ -5,7 +5,7 @@ known at `as_of`: later rows and later labels do not exist, so that a backtest r
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,12 +31,16 @@ from monitor.measure import (
     segment_scores,
     text_scores,
 )
-from monitor.observe.calibrate import calibration, outlook
+from monitor.observe.calibrate import calibration
+from monitor.observe.corrections import CORRECTED, corrected, labels_digest
 from monitor.observe.estimate import estimated_scores
+from monitor.observe.outlook import outlook
 from monitor.observe.reference import Performance, ReferenceData, load_reference, log_roles
 from monitor.observe.rehearse import rehearsal_scores
 from monitor.observe.together import parts_together, problems_together
+from monitor.private import HIDDEN, for_a_model, is_quiet, words
 from monitor.records import (
+    Counted,
     Score,
     ScoreStatus,
     Snapshot,
@@ -65,6 +69,7 @@ class Look:
     as_of: datetime
     stretch: datetime | None
     profiles: Path | None                # where digests of references are kept
+    hold: bool                           # keep the log in memory: it is looked at again and again
 
     @classmethod
     def read(cls, task: Payload) -> "Look":
@@ -73,46 +78,57 @@ class Look:
             as_of=datetime.fromisoformat(task["as_of"]),
             stretch=_moment(task["stretch"]),
             profiles=Path(task["profiles"]) if task.get("profiles") else None,
+            hold=task.get("hold", False),
         )
 
     def reference(self) -> ReferenceData:
-        return load_reference(self.model, self.as_of, self.stretch, self.profiles)
+        return load_reference(self.model, self.as_of, self.stretch, self.profiles, hold=self.hold)
+
+    def log(self, roles: Roles) -> Log:
+        return Log(self.model, roles, self.as_of, hold=self.hold)
 
 
+@for_a_model
 def resolve(task: Payload) -> Payload:
     """Find the reference, the columns' parts, task and metric of a model: what `validate` shows."""
     look = Look.read(task)
     reference = look.reference()
     if problems := list(problems_together(look.model, reference.roles, reference.schema.names)):
         raise ConfigError(problems)
-    judged, log = reference.performance, Log(look.model, reference.roles, look.as_of)
+    judged, log = reference.performance, look.log(reference.roles)
     return {
         "roles": to_json(reference.roles),
         "extra": _extra(look.model, reference, log),
         "task": judged.task if judged else None,
         "metric": judged.metric if judged else None,
         "reference_rows": reference.rows,
-        "false_alarms": outlook(look.model, reference),
+        "outlook": to_json(outlook(look.model, reference)),
         "maturity_seconds": reference.maturity.total_seconds(),
     }
 
 
+@for_a_model
 def extent(task: Payload) -> Payload:
     """Find the oldest and the newest timestamp of the log: how far a backtest goes."""
     look = Look.read(task)
-    log = Log(look.model, log_roles(look.model), look.as_of)
+    log = look.log(log_roles(look.model))
     times = log.rows(None, None, set())[log.roles.timestamp]
     return {"first": to_json(pc.min(times).as_py()), "newest": to_json(pc.max(times).as_py())}
 
 
+@for_a_model
 def survey(task: Payload) -> Any:
-    """Count rows and labels of the windows in `recount`, and of all that closed after `last`. Returns a Survey."""
+    """Count rows and labels of the windows in `recount`, and of all that closed after `last`. Returns a Survey.
+
+    `recount` says of each window what was Counted before.
+    """
     look = Look.read(task)
     reference = look.reference()
-    known = [from_json(Window, item) for item in task["recount"]]
+    before = {one.window: one for one in (from_json(Counted, item) for item in task["recount"])}
+    known = list(before)
     last = from_json(Window, task["last"]) if task["last"] else None
     since = datetime.fromisoformat(task["since"])
-    log = Log(look.model, reference.roles, look.as_of)
+    log = look.log(reference.roles)
     begin = min([w.start for w in known] + [last.start if last else since])
     keys = log.keys(begin)
     times = keys[reference.roles.timestamp]
@@ -130,16 +146,17 @@ def survey(task: Payload) -> Any:
         first=pc.min(times).as_py(),
         newest=newest,
         maturity=reference.maturity,
-        tallies=tuple(_tallies(log, keys, [*known, *fresh])),
+        tallies=tuple(_tallies(log, keys, [*known, *fresh], before)),
     )
     return to_json(found)
 
 
+@for_a_model
 def observe(task: Payload) -> Any:
     """Measure one window. Returns a Snapshot with every score but those `decide` adds."""
     look = Look.read(task)
     reference, window = look.reference(), from_json(Window, task["window"])
-    log = Log(look.model, reference.roles, look.as_of)
+    log = look.log(reference.roles)
     rows = log.window(window, look.model.window.sample, whole=_needs_rows(look.model, reference, mature=task["mature"]))
     scores = list(_scores(look, reference, log, rows, task))
     count = len(rows.table)
@@ -159,8 +176,9 @@ def observe(task: Payload) -> Any:
         sampled=rows.sampled,
         mature=task["mature"],
         status=status,
-        reason=reason,
+        reason=reason or (CORRECTED if task["corrected"] else None),
         scores=tuple(scores),
+        labels=labels_digest(rows.table, reference.roles),
     )
     return to_json(snapshot)
 
@@ -186,13 +204,17 @@ def _worth_checking(windows: list[Window], newest: datetime | None) -> list[Wind
     return [*live, *windows[len(live):][-1:]]
 
 
-def _tallies(log: Log, keys: pa.Table, windows: list[Window]) -> Iterator[Tally]:
-    """Count the rows and labels of each window."""
+def _tallies(
+    log: Log, keys: pa.Table, windows: list[Window], before: Mapping[Window, Counted]
+) -> Iterator[Tally]:
+    """Count the rows and labels of each window, and look whether those it had are still the same."""
     by_id = any(window.start_id or window.end_id for window in windows)
     ids, known = log.ids(keys) if by_id else None, _known(keys, log.roles)
     for window in windows:
         inside = contains(keys, log.roles.timestamp, ids, window)
-        yield Tally(window=window, rows=_count(inside), labelled=_count(pc.and_(inside, known)))
+        labelled, seen = _count(pc.and_(inside, known)), before.get(window)
+        yield Tally(window=window, rows=_count(inside), labelled=labelled,
+                    corrected=seen is not None and corrected(keys.filter(inside), log.roles, seen))
 
 
 def _known(table: pa.Table, roles: Roles) -> pa.ChunkedArray:
@@ -253,7 +275,7 @@ def _scores(look: Look, reference: ReferenceData, log: Log, window: Rows, task: 
         parts["performance"] = lambda: _performance(judged, rows, look.as_of, mature=task["mature"])
         if model.columns.segments:
             parts["segments"] = lambda: segment_scores(
-                judged.segments, rows, model.columns.segments, provisional=not task["mature"]
+                judged.segments, rows, model.columns.segments, provisional=not task["mature"], as_of=look.as_of
             )
         if task["mature"] and model.rehearsal.enabled:
             parts["challenger_gain"] = lambda: rehearsal_scores(
@@ -262,7 +284,7 @@ def _scores(look: Look, reference: ReferenceData, log: Log, window: Rows, task: 
     if judged and model.estimation.enabled:
         parts[f"estimated_{judged.metric}"] = lambda: estimated_scores(model, reference, judged, rows)
     if model.fairness:
-        parts["fairness"] = lambda: _fairness(model, reference, rows, mature=task["mature"])
+        parts["fairness"] = lambda: _fairness(look, reference, rows, mature=task["mature"])
     for name, part in parts.items():
         try:
             yield from part()
@@ -270,8 +292,8 @@ def _scores(look: Look, reference: ReferenceData, log: Log, window: Rows, task: 
             _log.warning("%s: %s could not be measured: %s", model.name, name, error)
             yield Score(metric=name, status=ScoreStatus.FAILED, reason=str(error)[:300])
         except Exception as error:  # noqa: BLE001  whatever a library trips over costs one part, not the check
-            _log.exception("%s: %s could not be measured", model.name, name)
-            yield Score(metric=name, status=ScoreStatus.FAILED, reason=f"{type(error).__name__}: {error}"[:300])
+            _log.error("%s: %s could not be measured: %s", model.name, name, words(error), exc_info=not is_quiet())
+            yield Score(metric=name, status=ScoreStatus.FAILED, reason=words(error)[:300])
 
 
 def _schema(model: ModelSection, reference: ReferenceData, log: Log, window: Rows) -> list[Score]:
@@ -284,19 +306,21 @@ def _extra(model: ModelSection, reference: ReferenceData, log: Log) -> list[str]
     """Columns of the log that would be features if the reference had them; none where features are listed."""
     parts = {field: getattr(reference.roles, field) for field in USUAL_NAMES}
     known = {*reference.schema.names, *parts.values(), *(model.fairness.columns if model.fairness else ())}
-    return [name for name in log.schema().names if model.columns.features is None and name not in known]
+    extra = [name for name in log.schema().names if model.columns.features is None and name not in known]
+    # names nobody knows may be values: of a file that lost its header
+    return [HIDDEN] if extra and is_quiet() else extra
 
 
 def _performance(judged: Performance, rows: pa.Table, as_of: datetime, *, mature: bool) -> list[Score]:
     return [*performance_scores(judged.beside, rows, judged.metric, not mature, as_of), judged.sd]
 
 
-def _fairness(model: ModelSection, reference: ReferenceData, rows: pa.Table, *, mature: bool) -> list[Score]:
+def _fairness(look: Look, reference: ReferenceData, rows: pa.Table, *, mature: bool) -> list[Score]:
     """Protected columns that are not in the log are joined for this alone."""
-    section, roles = model.fairness, reference.roles
+    model, section, roles = look.model, look.model.fairness, reference.roles
     assert section is not None
     before, now = (with_attributes(model, table, roles, section.columns) for table in (reference.answers, rows))
-    return rate_scores(before, now, roles, section, model.window.min_rows, provisional=not mature)
+    return rate_scores(before, now, roles, section, model.window.min_rows, not mature, look.as_of)
 
 
 def _status(model: ModelSection, scores: list[Score], rows: int) -> tuple[SnapshotStatus, str | None]:

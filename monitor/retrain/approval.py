@@ -43,6 +43,7 @@ def lapse(store: Store, model: ModelSection, now: datetime) -> None:
         lapsed = decide.lapse(model, store.open_episode(model.name), now)
         if lapsed is not None:
             store.settle(lapsed)
+            store.audit(now, "driftd", "lapse", lapsed.id)
             store.add_message(note_approval(model, lapsed, now))
 
 

@@ -45,7 +45,7 @@ def resolve(
         if old.state == DispatchState.SENDING:
             raise UsageError(f"{old.id} is being sent at this moment; try again shortly")
         store.audit(now, by, f"resolve {outcome}", old.id, reason)
-        return _swap(store, old, _resolved(old, outcome, f"{by}: {reason}", now))
+        return _swap(store, old, _resolved(old, outcome, f"{by}: {reason}", now), now)
 
 
 def _resolved(old: Dispatch, outcome: Outcome, reason: str, now: datetime) -> Dispatch:
@@ -65,7 +65,7 @@ def _resolved(old: Dispatch, outcome: Outcome, reason: str, now: datetime) -> Di
 def _same_id(store: Store, old: Dispatch, now: datetime) -> Dispatch:
     if old.state not in UNSETTLED:
         raise UsageError(f"{old.id} is {old.state}; expected retry --new-attempt once it has ended")
-    return _swap(store, old, replace(old, state=DispatchState.PENDING, next_try_at=now, ended_at=None))
+    return _swap(store, old, replace(old, state=DispatchState.PENDING, next_try_at=now, ended_at=None), now)
 
 
 def _new_attempt(store: Store, old: Dispatch, now: datetime) -> Dispatch:
@@ -94,7 +94,7 @@ def _known(store: Store, dispatch_id: str) -> Dispatch:
     return found
 
 
-def _swap(store: Store, old: Dispatch, new: Dispatch) -> Dispatch:
-    if not store.record(new, was=old.state):
+def _swap(store: Store, old: Dispatch, new: Dispatch, now: datetime) -> Dispatch:
+    if not store.record(new, was=old.state, at=now):
         raise UsageError(f"{old.id} changed in this moment; look again with driftd status")
     return new

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import structlog
 
-from monitor.config.model import Config, ModelSection, Section
-from monitor.config.model import Pipeline as PipelineSection
+from monitor.config.model import Config, ModelSection
+from monitor.config.pipelines import Pipeline as PipelineSection
+from monitor.config.section import Section
 from monitor.errors import ConfigError, Stopping, UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Message, Reference, Snapshot, Verdict
 from monitor.retrain.evidence import event
-from monitor.retrain.pipelines import Answer, Pipeline, open_pipeline
+from monitor.retrain.pipelines import Answer, Pipeline, Result, open_pipeline
 from monitor.store import Store
-from monitor.times import Clock, utcnow
+from monitor.times import Clock, format_duration, utcnow
 
 LADDER = tuple(timedelta(seconds=s) for s in (
     0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400,
@@ -24,7 +25,8 @@ JITTER = 0.2                                 # waits are up to so much longer, s
 GRACE = timedelta(minutes=10)                # listings lag: how long a run may stay unfound before a second send
 LOOK_AGAIN = timedelta(seconds=30)
 FOLLOW_EVERY = timedelta(seconds=15)
-RUN_TIMEOUT = timedelta(days=1)
+TIMEOUT = timedelta(days=1)                  # of the queue, and of the run
+UNHEARD = timedelta(days=14)                 # how much longer an end is waited for while nobody answers
 WORRY_AT = 5                                 # the try after which people hear that it still does not get through
 
 FOLLOWED = (DispatchState.QUEUED, DispatchState.RUNNING, DispatchState.BLOCKED)
@@ -66,7 +68,8 @@ def new_dispatch(
 class Outbox:
     """Sends what is due and follows what runs.
 
-    `pipelines` by name, open or as sections of the configuration; `run_timeout` by model (default a day).
+    `pipelines` by name, open or as sections of the configuration; `queue_timeout` and `run_timeout` by model
+    (default a day).
     """
 
     def __init__(
@@ -76,20 +79,24 @@ class Outbox:
         clock: Clock = utcnow,
         rng: random.Random | None = None,
         *,
+        queue_timeout: Mapping[str, timedelta] | None = None,
         run_timeout: Mapping[str, timedelta] | None = None,
     ) -> None:
         self._store = store
         self._pipelines = {name: _opened(one, store.folder) for name, one in pipelines.items()}
         self._clock = clock
         self._rng = rng or random.Random()
-        self._run_timeout = run_timeout or {}
+        self._queue_timeout, self._run_timeout = queue_timeout or {}, run_timeout or {}
         self._ask_at: dict[str, datetime] = {}
 
     @classmethod
     def of(cls, config: Config, store: Store, clock: Clock = utcnow) -> "Outbox":
         """The outbox a configuration asks for. Raises DriftdError when a pipeline cannot be opened."""
-        timeouts = {name: model.retrain.run_timeout for name, model in config.models.items() if model.retrain}
-        return cls(store, config.pipelines, clock, run_timeout=timeouts)
+        asked = {name: model.retrain for name, model in config.models.items() if model.retrain}
+        return cls(
+            store, config.pipelines, clock, queue_timeout={name: one.queue_timeout for name, one in asked.items()},
+            run_timeout={name: one.run_timeout for name, one in asked.items()},
+        )
 
     def recover(self) -> list[Dispatch]:
         """At start, by the holder of the state: what was being sent when the last one ended is ambiguous."""
@@ -149,7 +156,7 @@ class Outbox:
         sending = replace(
             claimed, state=DispatchState.SENDING, tries=claimed.tries + 1, sent_at=self._clock(), next_try_at=None
         )
-        if not self._store.record(sending, was=DispatchState.AMBIGUOUS):
+        if not self._store.record(sending, was=DispatchState.AMBIGUOUS, at=self._clock()):
             return claimed
         return self._settle(sending, pipeline.submit(sending))
 
@@ -169,7 +176,7 @@ class Outbox:
         if state in (DispatchState.PENDING, DispatchState.AMBIGUOUS):
             after = replace(after, next_try_at=now + (answer.retry_after or self._wait(max(claimed.tries, 1))))
             return self._write(claimed, after, tell="held" if after.tries == WORRY_AT else None)
-        return self._write(claimed, after, tell="outcome" if state in TOLD else None)
+        return self._write(claimed, after, tell="outcome" if state in TOLD else None, result=answer.result)
 
     def _applied(self, before: Dispatch, answer: Answer, state: DispatchState, now: datetime) -> Dispatch:
         accepted = now if state in ACCEPTED else None
@@ -177,7 +184,9 @@ class Outbox:
         return replace(
             before, state=state, reason=answer.reason, next_try_at=None,
             handle=answer.handle or before.handle, url=answer.url or before.url,
-            accepted_at=before.accepted_at or accepted, ended_at=now if state in ENDED else None,
+            accepted_at=before.accepted_at or accepted,
+            running_at=before.running_at or (now if state == DispatchState.RUNNING else None),
+            ended_at=now if state in ENDED else None,
             new_version=result.model_version if result else before.new_version,
             new_reference=result.reference if result else before.new_reference,
         )
@@ -188,34 +197,49 @@ class Outbox:
         if pipeline is not None:
             answer = self._asked(pipeline, before)
         self._ask_at[before.id] = now + (answer.retry_after or FOLLOW_EVERY)
-        limit = self._run_timeout.get(before.model, RUN_TIMEOUT)
-        if answer.state in FOLLOWED and now >= (before.accepted_at or before.created_at) + limit:
-            answer = Answer(state=DispatchState.UNKNOWN, reason=f"no end was seen in time; last: {answer.reason}")
         after = self._applied(before, answer, answer.state, now)
+        if answer.state in FOLLOWED and (late := self._late(after, now, answer.heard)):
+            given_up = Answer(state=DispatchState.UNKNOWN, reason=f"{late}; last: {answer.reason}")
+            after = self._applied(after, given_up, given_up.state, now)
         if after == before:
             return None
         news = after.state in TOLD and after.state != before.state
-        self._write(before, after, tell="outcome" if news else None)
+        self._write(before, after, tell="outcome" if news else None, result=answer.result)
         return after if (after.state, after.handle) != (before.state, before.handle) else None
+
+    def _late(self, dispatch: Dispatch, now: datetime, heard: bool) -> str | None:
+        """Which deadline a run has passed; while nobody answers, days offline cost it nothing."""
+        if dispatch.running_at is None:
+            since, limits, what = dispatch.accepted_at or dispatch.created_at, self._queue_timeout, "begun"
+        else:
+            since, limits, what = dispatch.running_at, self._run_timeout, "ended"
+        limit = limits.get(dispatch.model, TIMEOUT)
+        over = now >= since + limit + (timedelta(0) if heard else UNHEARD)
+        return f"it has not {what} within {format_duration(limit)}" if over else None
 
     def _asked(self, pipeline: Pipeline, before: Dispatch) -> Answer:
         try:
             return pipeline.follow(before)
         except Exception as error:               # trouble in asking is never a failed run
             log.exception("asking for a run failed", dispatch=before.id, pipeline=before.pipeline)
-            return Answer(state=before.state, reason=f"asking for the run failed ({type(error).__name__})")
+            reason = f"asking for the run failed ({type(error).__name__})"
+            return Answer(state=before.state, reason=reason, heard=False)
 
     def _may_ask(self, dispatch: Dispatch) -> bool:
         ask_at = self._ask_at.get(dispatch.id)
         return ask_at is None or self._clock() >= ask_at
 
-    def _write(self, before: Dispatch, after: Dispatch, tell: str | None = None) -> Dispatch:
-        """Record the change, with the message about it, unless a person's hand came first."""
+    def _write(
+        self, before: Dispatch, after: Dispatch, tell: str | None = None, result: Result | None = None
+    ) -> Dispatch:
+        """Record the change, with the message about it and the new version's lineage, unless a hand came first."""
         with self._store.transaction():
-            if not self._store.record(after, was=before.state):
+            if not self._store.record(after, was=before.state, at=self._clock()):
                 return self._store.dispatch(before.id) or before
             if tell is not None:
                 self._store.add_message(message(after, tell, self._clock()))
+            if result is not None:
+                self._store.note_version(after.model, result.model_version, result.facts, self._clock())
         log.info("retrain request", dispatch=after.id, state=after.state, tries=after.tries, reason=after.reason)
         return after
 
@@ -249,5 +273,5 @@ _WORDS = {
     DispatchState.AMBIGUOUS: "request is unclear",
     DispatchState.BLOCKED: "waits for a person",
     DispatchState.ABANDONED: "request was rejected",
-    DispatchState.UNKNOWN: "run can no longer be found",
+    DispatchState.UNKNOWN: "run is no longer followed",
 }

@@ -3,13 +3,14 @@
 This module and `windows` are light; everything else here imports pyarrow and belongs in a worker.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 from monitor.config.model import SourceSection
+from monitor.records import Content
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +31,9 @@ class Source(Protocol):
 
     def content_id(self) -> str:
         """Return the SHA-256 of the content; reads everything."""
+
+    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+        """Yield what the source consists of now, but those whose (name, stamp) are `known`; reads the rest whole."""
 
     def schema(self) -> "pa.Schema":
         """Return every column with its type over all files; timestamps as they are stored."""

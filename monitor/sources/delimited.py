@@ -4,7 +4,6 @@ import codecs
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,8 +16,10 @@ import pyarrow.csv
 
 from monitor.config.model import CsvSection
 from monitor.errors import SourceError
+from monitor.private import quoted
 from monitor.sources.moments import guess_day_first
 from monitor.sources.text import TextFormat, mark_numbers
+from monitor.sources.types import different
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -80,9 +81,7 @@ class Delimited(TextFormat):
     def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
         text, _ = _decode(_whole_lines(data, self._dialect), self._dialect.encoding, path)
         names, lines = _header(text, self._dialect.delimiter)
-        duplicates = [name for name, count in Counter(names).items() if count > 1 and name]
-        if duplicates:
-            raise SourceError(f"{path}: column {duplicates[0]} is there twice, expected different names")
+        different(names, path)
         kept = [name for name in names if name and (columns is None or name in columns)]
         if not kept or _is_blank(text, lines):
             return pa.table({name: pa.nulls(0) for name in kept})
@@ -110,7 +109,7 @@ class Delimited(TextFormat):
             return read(threads=False)       # once more: now the message can name the row
         except pa.ArrowInvalid as error:
             match = _PARSE_ERROR.search(str(error))
-            what = match[0].removeprefix("CSV parse error: ") if match else str(error).splitlines()[0][:120]
+            what = match[0].removeprefix("CSV parse error: ") if match else quoted(str(error).splitlines()[0][:120])
             raise SourceError(f"{path}: is no regular CSV file ({what}), expected as many fields in each row "
                               f"as in the header, divided by {self._dialect.delimiter!r}") from None
 

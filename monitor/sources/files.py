@@ -3,7 +3,7 @@
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from monitor.config.model import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
+from monitor.private import quoted
+from monitor.records import Content
 from monitor.sources.moments import Bounds, in_utc, within
 from monitor.sources.types import conform, is_number, tidy, unify, union
 
@@ -83,8 +85,24 @@ class FileSource:
             whole.update(_steadily(path, _digest))
         return whole.hexdigest()
 
+    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+        for path in self._files():
+            was = Stamp.of(path)
+            stamp = f"{was.size}-{was.mtime_ns}"
+            if (str(path), stamp) not in known:
+                hash = _steadily(path, _digest, grows=True).hex()
+                yield Content(place=place, name=str(path), stamp=stamp, hash=hash, bytes=was.size)
+
     def guesses(self) -> dict[str, str]:
         return self._format.guesses()
+
+    def alike(self, most: int) -> bool:
+        """Whether these are Parquet files of one schema, of at most so many bytes together."""
+        if not isinstance(self._format, Columnar):
+            return False
+        files = self._files()
+        small = sum(Stamp.of(path).size for path in files) <= most
+        return small and all(self._schema_of(path).equals(self._schema_of(files[0])) for path in files)
 
     def schema(self) -> pa.Schema:
         return union((str(path), self._schema_of(path)) for path in self._files())
@@ -127,7 +145,8 @@ class FileSource:
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "FileScan | None":
         if not isinstance(self._format, Columnar):
             return None
-        return FileScan(self._format, self._files(), Bounds(timestamp, start, end))
+        schemas = {path: self._schema_of(path) for path in self._files()}
+        return FileScan(self._format, schemas, Bounds(timestamp, start, end))
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         for name in times:                       # the timestamp first: other columns only for the rows wanted
@@ -145,7 +164,7 @@ class FileSource:
             without = [path for path, piece in filled.items() if name not in piece.schema.names]
             if without and (name == timestamp or len(without) == len(filled)):
                 there = self._format.schema(Path(without[0])).names
-                beside = ", ".join(there[:20])
+                beside = quoted(", ".join(there[:20]))
                 raise SourceError(f"{without[0]}: has no column {name}, expected it beside {beside}")
 
     def _has_header(self, path: str, piece: pa.Table) -> bool:
@@ -202,13 +221,13 @@ class FileSource:
 class FileScan:
     """The columns of the rows within the bounds, a row group at a time."""
 
-    def __init__(self, format: Columnar, files: list[Path], bounds: Bounds) -> None:
+    def __init__(self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds) -> None:
         self._format, self._bounds = format, bounds
-        self._stamps = {path: Stamp.of(path) for path in files}
-        counts = {path: format.count(path, bounds) for path in files}
+        self._stamps = {path: Stamp.of(path) for path in schemas}
+        counts = {path: format.count(path, bounds) for path in schemas}
         self.rows = sum(counts.values())
         self._filled = [path for path, count in counts.items() if count]
-        self._schemas = {str(path): format.schema(path) for path in files}
+        self._schemas = {str(path): schema for path, schema in schemas.items()}
         self.schema = _common(self._schemas, [str(path) for path in self._filled])
 
     def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:

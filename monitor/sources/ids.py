@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
+from monitor.private import quoted
 from monitor.sources.types import as_text
 
 Hashes = npt.NDArray[np.uint64]
@@ -25,7 +26,7 @@ def row_ids(table: pa.Table, column: str | None) -> pa.Array:
     if column is None:
         return _hex(_hash_rows(table))
     if column not in table.schema.names:
-        there = ", ".join(table.schema.names[:20])
+        there = quoted(", ".join(table.schema.names[:20]))
         raise SourceError(f"the id column {column} is missing, expected it among {there}")
     ids = _one_chunk(as_text(table[column]))
     if not ids.null_count:

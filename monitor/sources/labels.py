@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
+from monitor.private import quoted
 from monitor.sources.types import as_text
 
 
@@ -46,5 +47,5 @@ def _last_places(ids: pa.ChunkedArray) -> pa.Array:
 def _require(table: pa.Table, names: list[str], place: str) -> None:
     for name in names:
         if name not in table.schema.names:
-            there = ", ".join(table.schema.names[:20])
+            there = quoted(", ".join(table.schema.names[:20]))
             raise SourceError(f"{place}: has no column {name}, which joining labels needs; it has {there}")

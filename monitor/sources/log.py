@@ -21,13 +21,13 @@ from monitor.sources.types import is_number
 
 
 class Log:
-    """Rows and labels of one model; nothing later than `as_of` exists in it."""
+    """Rows and labels of one model; nothing later than `as_of` exists in it. `hold`: its rows are kept in memory."""
 
-    def __init__(self, model: ModelSection, roles: Roles, as_of: datetime) -> None:
+    def __init__(self, model: ModelSection, roles: Roles, as_of: datetime, *, hold: bool = False) -> None:
         self.roles = roles
         self._as_of = as_of
         self._model = model
-        self._source = open_source(model.predictions, model.timezone)
+        self._source = _open(model, roles) if hold else open_source(model.predictions, model.timezone)
         self._schema = self._source.schema()
 
     def schema(self) -> pa.Schema:
@@ -104,6 +104,13 @@ class Log:
         newest = pc.top_k_unstable(times, min(count, len(times)))
         table = self.rows(pc.min(times.take(newest)).as_py(), moment)
         return table.filter(pc.less(table[self.roles.timestamp], pa.scalar(moment, utc)))
+
+
+def _open(model: ModelSection, roles: Roles) -> Source:
+    from monitor.sources.held import held
+
+    when = [roles.label_timestamp] if roles.label_timestamp else []
+    return held(model.predictions, model.timezone, roles.timestamp, when)
 
 
 def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:

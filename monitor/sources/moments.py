@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
+from monitor.private import quoted
 
 UTC_US = pa.timestamp("us", "UTC")
 
@@ -59,7 +60,7 @@ def to_utc(
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return _from_text(column.cast(pa.string()), zone, day_first)
     except (pa.ArrowInvalid, OverflowError, ValueError) as error:
-        raise SourceError(f"{where}: holds what is not a time ({_brief(error)}), expected ISO 8601 such as "
+        raise SourceError(f"{where}: holds what is not a time ({quoted(_brief(error))}), expected ISO 8601 such as "
                           "2026-03-31T12:00:00Z, or seconds since 1970") from None
     raise SourceError(f"{where}: is of type {kind}, expected times; name another column")
 

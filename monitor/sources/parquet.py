@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,8 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
+from monitor.sources.files import Stamp
 from monitor.sources.moments import Bounds, in_utc, mask_of, to_utc
-from monitor.sources.types import tidy
+from monitor.sources.types import different, flat, tidy
+
+Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are wanted; None: all of them
 
 _SLACK = timedelta(hours=3)      # naive statistics are not monotone where clocks go back
 
@@ -23,7 +26,8 @@ class Parquet:
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
-        self._inside: dict[tuple[Path, int, Bounds], pa.ChunkedArray] = {}     # which rows of a row group are wanted
+        self._footers: dict[Path, tuple[Stamp, pq.FileMetaData]] = {}
+        self._found: dict[tuple[Stamp, Bounds], list[Part]] = {}
 
     def guesses(self) -> dict[str, str]:
         return {}
@@ -32,70 +36,95 @@ class Parquet:
         return table
 
     def schema(self, path: Path) -> pa.Schema:
-        with _opened(path) as file:
+        with self._opened(path) as file:
             return tidy(file.schema_arrow.empty_table()).schema
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield row groups that can hold rows of [start, end]; at least an empty table, for its schema."""
-        with _opened(path) as file:
+        with self._opened(path) as file:
             wanted = None if columns is None else _there(file, columns)
             yield _select(file.schema_arrow.empty_table(), wanted)
             for group in range(file.num_row_groups):
                 if self._can_hold(file, group, bounds):
-                    yield file.read_row_group(group, columns=wanted)
+                    yield file.read_row_group(group, columns=wanted, use_threads=False)
 
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the rows of [start, end] a row group at a time, strings as dictionaries."""
-        with _opened(path, columns) as file:
+        with self._opened(path, columns) as file:
             wanted = _there(file, columns)
             for group, inside in self._groups(file, path, bounds):
-                table = file.read_row_group(group, columns=wanted)
+                table = file.read_row_group(group, columns=wanted, use_threads=False)
                 yield table if inside is None else table.filter(inside)
 
     def count(self, path: Path, bounds: Bounds) -> int:
         """Count the rows of [start, end]."""
-        with _opened(path) as file:
+        with self._opened(path) as file:
             return sum(
                 file.metadata.row_group(group).num_rows if inside is None else pc.sum(inside).as_py()
                 for group, inside in self._groups(file, path, bounds)
             )
 
-    def _groups(
-        self, file: pq.ParquetFile, path: Path, bounds: Bounds
-    ) -> Iterator[tuple[int, pa.ChunkedArray | None]]:
-        """Yield each row group with rows of [start, end], and which they are; None where all of them are."""
+    def _groups(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "list[Part]":
+        """Return each row group with rows of [start, end], and which they are; looked up once a file."""
+        key = (self._footers[path][0], bounds)
+        if key not in self._found:
+            self._found[key] = list(self._search(file, path, bounds))
+        return self._found[key]
+
+    def _search(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "Iterator[Part]":
         for group in range(file.num_row_groups):
             if not self._can_hold(file, group, bounds) or not file.metadata.row_group(group).num_rows:
                 continue
             if bounds.timestamp is None or self._lies_within(file, group, bounds):
                 yield group, None
                 continue
-            key = (path, group, bounds)
-            if key not in self._inside:
-                times = file.read_row_group(group, columns=[bounds.timestamp])
-                self._inside[key] = mask_of(in_utc(times, [bounds.timestamp], self._zone, path), bounds)
-            if pc.any(self._inside[key]).as_py():
-                yield group, self._inside[key]
+            times = file.read_row_group(group, columns=[bounds.timestamp])
+            inside = pc.fill_null(mask_of(in_utc(times, [bounds.timestamp], self._zone, path), bounds), False)
+            if pc.any(inside).as_py():
+                yield group, None if pc.all(inside).as_py() else inside
 
     def _lies_within(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
         """Whether the statistics say that every row is of [start, end]."""
         if bounds.start is None and bounds.end is None:
             return True
-        limits = _limits(file, group, bounds.timestamp)
-        if limits is None or _nulls(file, group, bounds.timestamp) != 0:
-            return False
-        low, high = to_utc(limits, self._zone, where=str(bounds.timestamp)).to_pylist()
-        return bounds.holds(low - _SLACK, high + _SLACK)
+        limits = self._limits(file, group, bounds.timestamp)
+        return limits is not None and _nulls(file, group, bounds.timestamp) == 0 and bounds.holds(*limits)
 
     def _can_hold(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
-        limits = _limits(file, group, bounds.timestamp)
-        if limits is None:
-            return True
-        low, high = to_utc(limits, self._zone, where=str(bounds.timestamp)).to_pylist()
-        return bounds.meets(low - _SLACK, high + _SLACK)
+        limits = self._limits(file, group, bounds.timestamp)
+        return limits is None or bounds.meets(*limits)
+
+    def _limits(self, file: pq.ParquetFile, group: int, timestamp: str | None) -> tuple[datetime, datetime] | None:
+        """Return moments between which a row group's rows lie; None where the statistics do not say."""
+        ends = _ends(file, group, timestamp)
+        if ends is None:
+            return None
+        low, high = to_utc(ends, self._zone, where=str(timestamp)).to_pylist()
+        slack = timedelta(0) if getattr(ends.type, "tz", None) else _SLACK
+        return low - slack, high + slack
+
+    @contextmanager
+    def _opened(self, path: Path, dictionaries: Sequence[str] | None = None) -> Iterator[pq.ParquetFile]:
+        """Open a file, its footer read once; `dictionaries` are columns whose strings come as dictionaries."""
+        try:
+            stamp = Stamp.of(path)
+            known, footer = self._footers.get(path, (None, None))
+            with pq.ParquetFile(
+                path, page_checksum_verification=True, memory_map=False, read_dictionary=dictionaries,
+                metadata=footer if known == stamp else None,
+            ) as file:
+                if known != stamp:
+                    different(flat(file.schema_arrow.empty_table()).column_names, path)
+                self._footers[path] = (stamp, file.metadata)
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, FileNotFoundError | PermissionError):
+                raise
+            raise SourceError(f"{path}: is no complete Parquet file ({str(error).splitlines()[0][:160]}); "
+                              "write it again, or move it away") from None
 
 
-def _limits(file: pq.ParquetFile, group: int, timestamp: str | None) -> pa.ChunkedArray | None:
+def _ends(file: pq.ParquetFile, group: int, timestamp: str | None) -> pa.ChunkedArray | None:
     """Return [min, max] of a row group in the column's type; None where statistics do not order moments."""
     names = file.schema.names
     if timestamp not in names or timestamp not in file.schema_arrow.names:
@@ -128,20 +157,3 @@ def _select(table: pa.Table, columns: list[str] | None) -> pa.Table:
     while any(pa.types.is_struct(field.type) for field in table.schema):
         table = table.flatten()
     return table if columns is None else table.select(columns)
-
-
-@contextmanager
-def _opened(path: Path, dictionaries: Sequence[str] | None = None) -> Iterator[pq.ParquetFile]:
-    """Open a file; `dictionaries` are columns whose strings come as dictionaries."""
-    try:
-        with pq.ParquetFile(
-            path, page_checksum_verification=True, memory_map=False, read_dictionary=dictionaries
-        ) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
-        raise SourceError(f"{path}: is no complete Parquet file ({str(error).splitlines()[0][:160]}); "
-                          "write it again, or move it away") from None
-
-

@@ -1,7 +1,7 @@
 """A PostgreSQL table or view as a source: read-only, only the columns and the time range asked for."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from monitor.config.model import SourceSection
 from monitor.errors import SourceError
+from monitor.private import quoted
+from monitor.records import Content
 from monitor.sources.moments import UTC_US, Bounds, in_utc, within
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ class PostgresSource:
         with self._connected() as connection:
             row = connection.execute(_compose(sums, self._table)).fetchone()
         return hashlib.sha256(repr(row).encode()).hexdigest()
+
+    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+        stamp = self.fingerprint()
+        if (self.origin, stamp) not in known:
+            yield Content(place=place, name=self.origin, stamp=stamp, hash=None, bytes=None)
 
     def guesses(self) -> dict[str, str]:
         return {}
@@ -135,7 +142,7 @@ class PostgresSource:
                 yield connection
         except (psycopg.Error, pa.ArrowException, OverflowError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            text = first.replace(password, "***") if password else first
+            text = quoted(first.replace(password, "***") if password else first)
             raise SourceError(f"{self.origin}: cannot be read ({text}), expected a readable table") from None
 
     def _address(self) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from monitor.sources import Scan
 Mask = npt.NDArray[np.bool_]
 
 _VALUE = 8      # bytes
-_READING = 4    # times its own size that a column takes while it is read
+_READING = 2    # times its own size that a column takes while it is read
 
 
 class Rows:

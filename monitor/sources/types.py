@@ -3,12 +3,15 @@
 Text is `string`, decimals are float64, structs become dotted columns; lists, maps and bytes are left out.
 """
 
+from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
+from monitor.private import quoted
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -16,14 +19,27 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
+def different(names: Iterable[str], path: Path) -> None:
+    """Raise SourceError where two columns have one name: which of them was meant cannot be told."""
+    for name, count in Counter(names).items():
+        if count > 1 and name:
+            raise SourceError(f"{path}: column {quoted(name)} is there twice, expected different names")
+
+
 def tidy(table: pa.Table) -> pa.Table:
     """Return the table in plain types, without structs, nested columns and metadata."""
-    while any(pa.types.is_struct(field.type) for field in table.schema):
-        table = table.flatten()
+    table = flat(table)
     kept = [(field.name, _plain(field.type)) for field in table.schema]
     fields = [pa.field(name, kind) for name, kind in kept if kind is not None]
     columns = [table[field.name].cast(field.type) for field in fields]
     return pa.table(columns, schema=pa.schema(fields)) if fields else pa.table({})
+
+
+def flat(table: pa.Table) -> pa.Table:
+    """Return the table with structs as dotted columns."""
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table
 
 
 def _plain(kind: pa.DataType) -> pa.DataType | None:
@@ -61,12 +77,12 @@ def union(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
     seen: dict[str, str] = {}
     for place, schema in schemas:
         for field in schema:
-            before = kinds.get(field.name, pa.null())
-            kind = unify(before, field.type)
+            before = kinds.get(field.name)
+            kind = field.type if before is None else unify(before, field.type)
             if kind is None:
                 raise SourceError(f"{place}: column {field.name} is of type {field.type}, but {before} in "
                                   f"{seen[field.name]}; expected one type in all files")
-            if kind != before or field.name not in seen:
+            if kind != before:
                 seen[field.name] = place
             kinds[field.name] = kind
     return pa.schema(kinds.items())
@@ -74,9 +90,9 @@ def union(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the table with exactly the columns and types of `schema`; what it lacks is null."""
+    held = dict(zip(table.column_names, table.columns, strict=True))     # a table looks names up slowly
     columns = [
-        table[field.name].cast(field.type, safe=False) if field.name in table.schema.names
-        else pa.nulls(table.num_rows, field.type)
+        held[field.name].cast(field.type, safe=False) if field.name in held else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
     return pa.table(columns, schema=schema)

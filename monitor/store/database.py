@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ class Database:
         self._lock = threading.RLock()
         self._depth = 0
         self._closed = False
+        self._afterwards: list[Callable[[], None]] = []
         with _as_state_error(where):
             self._connection = sqlite3.connect(
                 where, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -29,6 +30,7 @@ class Database:
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA secure_delete = ON")
 
     def all(self, sql: str, *values: Any) -> list[Row]:
         with self._using() as connection:
@@ -66,11 +68,25 @@ class Database:
                 if outermost:
                     self.run("COMMIT")
             except BaseException:
+                if outermost:
+                    self._afterwards.clear()
                 if outermost and self._connection.in_transaction:
                     self.run("ROLLBACK")
                 raise
             finally:
                 self._depth -= 1
+            if outermost:
+                while self._afterwards:
+                    self._afterwards.pop()()
+
+    def afterwards(self, do: Callable[[], None]) -> None:
+        """Have `do` called, once, when the transaction under way is committed; not when it is rolled back."""
+        if do not in self._afterwards:
+            self._afterwards.append(do)
+
+    def scrub(self) -> None:
+        """Bring every page home from the write-ahead log; what was deleted there is overwritten with zeros."""
+        self.all("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def script(self, statements: Iterable[str]) -> None:
         with self.transaction():

@@ -9,11 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from monitor.errors import StateError, StateLocked
+from monitor.store.chain import adopt, write_head
 from monitor.store.database import Database, statements
 from monitor.times import format_moment, utcnow
 
 DATABASE = "driftd.db"
 LOCK = "driftd.lock"
+CHAINS = "_audit.sql"    # how the migration is named that makes the audit a chain, whatever its number
 
 
 class Lock:
@@ -75,6 +77,8 @@ def migrate(database: Database, since: int = 0) -> None:
         for number, path in _migrations():
             if number > since:
                 database.script(statements(path))
+                if path.name.endswith(CHAINS):
+                    adopt(database)
         database.run("DELETE FROM meta WHERE name = 'schema_version'")
         database.insert("meta", {"name": "schema_version", "value": str(newest_version())})
 
@@ -135,6 +139,8 @@ def _migrate_held(database: Database, folder: Path, locked: bool) -> None:
         version = _version(database)
         _keep_copy(database, folder / f"{DATABASE}.before-{newest_version():04d}")
         migrate(database, version)
+        if any(number > version and path.name.endswith(CHAINS) for number, path in _migrations()):
+            write_head(database, folder)
     finally:
         if lock is not None:
             lock.release()

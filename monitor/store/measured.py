@@ -113,6 +113,22 @@ class Measured:
         )
         return [rows.firing_of(row) for row in found]
 
+    def untracked(self, model: str, limit: int) -> list[Snapshot]:
+        """The newest revisions that were not logged elsewhere, oldest first, so many of them."""
+        found = self._db.all(
+            f"""SELECT s.*, {rows.WINDOW} {NEWEST} LEFT JOIN tracked t ON t.window_id = w.id
+                WHERE w.model = ? AND COALESCE(t.revision, -1) < s.revision
+                ORDER BY w.end_at, w.end_id, w.start_at LIMIT ?""",
+            model, limit,
+        )
+        return self._with_scores(found, None)
+
+    def note_tracked(self, snapshot: Snapshot, run: str) -> None:
+        """This revision was logged elsewhere, as `run`."""
+        row = {"window_id": self._find_window(snapshot.window), "revision": snapshot.revision, "run": run}
+        self._db.insert("tracked", row, """ON CONFLICT (window_id) DO UPDATE SET revision = excluded.revision,
+                        run = excluded.run""")
+
     def _with_scores(self, found: list[Any], metrics: Collection[str] | None) -> list[Snapshot]:
         scores: dict[int, tuple[Score, ...]] = {}
         for chunk in (found[i:i + 500] for i in range(0, len(found), 500)):

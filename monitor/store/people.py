@@ -6,17 +6,23 @@ from monitor.config import Config
 from monitor.decide import in_force
 from monitor.records import Message, Silence
 from monitor.store import rows
-from monitor.store.database import Database, stamp, sure
-from monitor.store.rows import Accepted, AuditEntry, Pause
+from monitor.store.chain import DRIFTD, Chain, text_hash
+from monitor.store.database import stamp, sure
+from monitor.store.rows import Accepted, Pause
 
 
-class People:
-    _db: Database
+class People(Chain):
 
     def accept_config(self, config_hash: str, text: str, at: datetime) -> None:
-        """Keep the (redacted) text of an accepted configuration; its latest acceptance counts."""
+        """Keep the (redacted) text of an accepted configuration, once; its latest acceptance counts. Audited."""
         row = {"hash": config_hash, "text": text, "accepted_at": stamp(at)}
-        self._db.insert("configs", row, "ON CONFLICT (hash) DO UPDATE SET accepted_at = excluded.accepted_at")
+        with self._db.transaction():
+            last = self._db.one("SELECT hash FROM configs ORDER BY accepted_at DESC, hash DESC LIMIT 1")
+            self._db.insert("configs", row, "ON CONFLICT (hash) DO UPDATE SET accepted_at = excluded.accepted_at")
+            if last is None or last["hash"] != config_hash:
+                kept = self._db.all("SELECT text FROM configs WHERE hash = ?", config_hash)[0]["text"]
+                self.audit(at, DRIFTD, "configuration accepted", "configuration",
+                           details={"hash": config_hash, "sha256": text_hash(kept)})
 
     def configs(self) -> list[Accepted]:
         """Accepted configurations, the one in force last."""
@@ -97,19 +103,3 @@ class People:
         section = config.models.get(model)
         found = self._db.all("SELECT * FROM silences WHERE model = ? AND until > ? ORDER BY id", model, stamp(now))
         return (*(in_force(config, section, now) if section else ()), *map(rows.silence_of, found))
-
-    def audit(self, at: datetime, actor: str, action: str, subject: str, reason: str) -> None:
-        """Note what somebody did by hand; nothing ever changes or removes a line."""
-        row = {"at": stamp(at), "actor": actor, "action": action, "subject": subject, "reason": reason}
-        self._db.insert("audit", row)
-
-    def audit_log(self, limit: int = 100) -> list[AuditEntry]:
-        """The newest lines of the trail, oldest first."""
-        found = self._db.all("SELECT * FROM audit ORDER BY seq DESC LIMIT ?", limit)
-        return [
-            AuditEntry(
-                at=sure(row["at"]), actor=row["actor"], action=row["action"], subject=row["subject"],
-                reason=row["reason"],
-            )
-            for row in reversed(found)
-        ]

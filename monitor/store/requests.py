@@ -9,8 +9,10 @@ from monitor.decide import STANDING, give_way
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Episode
 from monitor.store import rows
+from monitor.store.chain import DRIFTD, Chain
 from monitor.store.database import marks, stamp, sure
 from monitor.store.measured import Measured
+from monitor.times import utcnow
 
 UNENDED = (
     DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
@@ -19,7 +21,7 @@ UNENDED = (
 LEASE = timedelta(minutes=5)     # how long a claimed ambiguous dispatch is left to the one who looks for it
 
 
-class Requests(Measured):
+class Requests(Measured, Chain):
     def episodes(self, model: str | None = None) -> list[Episode]:
         """All episodes in the order they opened."""
         return self._episodes("e.model = COALESCE(?, e.model)", model)
@@ -75,8 +77,8 @@ class Requests(Measured):
             row["state"] == "delivered" and sure(row["accepted_at"]) + run_timeout <= now
         )
 
-    def promotions(self, model: str) -> list[Dispatch]:
-        """Runs that ended well and said which version is in service now, oldest first."""
+    def made_versions(self, model: str) -> list[Dispatch]:
+        """Runs that ended well and said which version they made, oldest first."""
         done = self.dispatches(model, (DispatchState.SUCCEEDED,))
         return [one for one in done if one.new_version is not None]
 
@@ -138,13 +140,22 @@ class Requests(Measured):
                 )
             else:
                 taken = replace(found, next_try_at=now + LEASE)
-            if self._swap(taken, "state = ? AND next_try_at = ?", found.state, row["next_try_at"]):
-                return taken
+            with self._db.transaction():
+                if self._swap(taken, "state = ? AND next_try_at = ?", found.state, row["next_try_at"]):
+                    self._audit_dispatch(taken, found.state, now)
+                    return taken
         return None
 
-    def record(self, dispatch: Dispatch, *, was: DispatchState) -> bool:
-        """Write what became of a dispatch; False, and nothing written, when its state is no longer `was`."""
-        return self._swap(dispatch, "state = ?", was)
+    def record(self, dispatch: Dispatch, *, was: DispatchState, at: datetime | None = None) -> bool:
+        """Write what became of a dispatch (`at`: now); False, and nothing written, when its state is no longer `was`.
+
+        A change of its state is audited.
+        """
+        with self._db.transaction():
+            if not self._swap(dispatch, "state = ?", was):
+                return False
+            self._audit_dispatch(dispatch, was, at or utcnow())
+            return True
 
     def recover(self, now: datetime) -> list[Dispatch]:
         """At start: what was being sent when the last daemon ended is ambiguous, and due."""
@@ -154,7 +165,7 @@ class Requests(Measured):
             replace(d, state=DispatchState.AMBIGUOUS, unclear=d.unclear + 1, next_try_at=now, reason=reason)
             for d in lost
         ]
-        return [d for d in changed if self.record(d, was=DispatchState.SENDING)]
+        return [d for d in changed if self.record(d, was=DispatchState.SENDING, at=now)]
 
     def _due(self, now: datetime) -> Any:
         return self._db.one(
@@ -209,19 +220,35 @@ class Requests(Measured):
         row = rows.dispatch_row(dispatch) | {"window_id": window_id}
         if dispatch.state == DispatchState.PENDING and dispatch.next_try_at is None:
             row["next_try_at"] = stamp(dispatch.created_at)
-        self._db.insert(
+        written = self._db.insert(
             "dispatches", row,
             """ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body, ended_at = NULL,
                next_try_at = excluded.next_try_at, reason = NULL WHERE dispatches.state = 'withdrawn'""",
         )
+        if written:
+            self._audit_dispatch(dispatch, None, dispatch.created_at)
 
     def _withdraw(self, episode_id: str, reason: str, at: datetime) -> None:
         """Take back what the pipeline cannot have accepted."""
+        unsent = "episode_id = ? AND state = 'pending' AND unclear = 0"
+        for row in self._db.all(f"SELECT * FROM dispatches WHERE {unsent}", episode_id):
+            withdrawn = replace(rows.dispatch_of(row), state=DispatchState.WITHDRAWN)
+            self._audit_dispatch(withdrawn, DispatchState.PENDING, at)
         self._db.run(
-            """UPDATE dispatches SET state = 'withdrawn', next_try_at = NULL, ended_at = ?, reason = ?
-               WHERE episode_id = ? AND state = 'pending' AND unclear = 0""",
+            f"UPDATE dispatches SET state = 'withdrawn', next_try_at = NULL, ended_at = ?, reason = ? WHERE {unsent}",
             stamp(at), reason, episode_id,
         )
+
+    def _audit_dispatch(self, dispatch: Dispatch, was: DispatchState | None, at: datetime) -> None:
+        """Note a change of state. What the other side said is not noted: it may be anything."""
+        if dispatch.state == was:
+            return
+        told = {
+            "from": was, "to": dispatch.state, "model": dispatch.model, "pipeline": dispatch.pipeline,
+            "tries": dispatch.tries, "url": dispatch.url, "model_version": dispatch.new_version,
+        }
+        known = {name: value for name, value in told.items() if value is not None}
+        self.audit(at, DRIFTD, f"request {dispatch.state}", dispatch.id, details=known)
 
     def _replace_need(self, episode: Episode, at: datetime) -> None:
         standing = self.open_episode(episode.model)

@@ -44,17 +44,8 @@ class Known:
     mature: bool
     reference_id: str
     first_rows: int                      # what revision 0 counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
-    """What somebody did by hand, and why."""
-
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    reason: str
+    taken_at: datetime
+    labels: str | None                   # a digest of the labels it saw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +86,7 @@ def known_of(row: Row) -> Known:
     return Known(
         window=window_of(row), revision=row["revision"], rows=row["row_count"], labelled=row["labelled"],
         mature=bool(row["mature"]), reference_id=row["reference_id"], first_rows=row["row_count"] - row["late"],
+        taken_at=sure(row["taken_at"]), labels=row["labels"],
     )
 
 
@@ -106,6 +98,7 @@ def snapshot_row(snapshot: Snapshot, window_id: int) -> dict[str, Any]:
         "row_count": snapshot.rows,
         "labelled": snapshot.labelled, "late": snapshot.late, "sampled": snapshot.sampled,
         "mature": int(snapshot.mature), "status": snapshot.status, "reason": snapshot.reason,
+        "labels": snapshot.labels,
     }
 
 
@@ -115,7 +108,7 @@ def snapshot_of(row: Row, scores: tuple[Score, ...]) -> Snapshot:
         reference_id=row["reference_id"], model_version=row["model_version"], config_hash=row["config_hash"],
         code_version=row["code_version"], rows=row["row_count"], labelled=row["labelled"], late=row["late"],
         sampled=row["sampled"], mature=bool(row["mature"]), status=SnapshotStatus(row["status"]),
-        reason=row["reason"], scores=scores,
+        reason=row["reason"], scores=scores, labels=row["labels"],
     )
 
 
@@ -203,7 +196,7 @@ def dispatch_row(d: Dispatch) -> dict[str, Any]:
         "tries": d.tries, "next_try_at": stamp(d.next_try_at), "accepted_at": stamp(d.accepted_at),
         "ended_at": stamp(d.ended_at), "handle": d.handle, "url": d.url, "reason": d.reason,
         "sent_at": stamp(d.sent_at), "unclear": d.unclear,
-        "new_version": d.new_version, "new_reference": d.new_reference,
+        "new_version": d.new_version, "new_reference": d.new_reference, "running_at": stamp(d.running_at),
     }
 
 
@@ -214,7 +207,7 @@ def dispatch_of(row: Row) -> Dispatch:
         created_at=sure(row["created_at"]), tries=row["tries"], next_try_at=moment(row["next_try_at"]),
         accepted_at=moment(row["accepted_at"]), ended_at=moment(row["ended_at"]), handle=row["handle"],
         url=row["url"], reason=row["reason"], sent_at=moment(row["sent_at"]), unclear=row["unclear"],
-        new_version=row["new_version"], new_reference=row["new_reference"],
+        new_version=row["new_version"], new_reference=row["new_reference"], running_at=moment(row["running_at"]),
     )
 
 

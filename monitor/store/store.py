@@ -6,17 +6,33 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from monitor.decide import History, supersede
-from monitor.records import Dispatch, Episode, Firing, Message, Reference, Silence, Snapshot, Verdict
+from monitor.records import (
+    Action,
+    Dispatch,
+    Episode,
+    Firing,
+    Message,
+    Promotion,
+    Reference,
+    Silence,
+    Snapshot,
+    Verdict,
+)
 from monitor.store import rows
+from monitor.store.chain import DRIFTD
 from monitor.store.database import Database, stamp, sure
 from monitor.store.files import Lock, migrate, open_database, prepare
+from monitor.store.lineage import Lineage
 from monitor.store.people import People
+from monitor.store.promotions import Promotions
 from monitor.store.requests import Requests
+from monitor.store.tidy import Tidy
 
+REHEARSED = {"challenger_gain", "challenger_gap", "challenger_placebo"}
 PLACEBOS = 60    # so many of the newest windows tell how noisy a gain is, whatever their reference
 
 
-class Store(Requests, People):
+class Store(Requests, People, Promotions, Lineage, Tidy):
     """Thread safe. Open it with `open` or `memory`; close it, or use it in a `with`."""
 
     def __init__(self, database: Database, lock: Lock | None = None, folder: Path | None = None) -> None:
@@ -68,10 +84,15 @@ class Store(Requests, People):
         with self._db.transaction():
             yield
 
-    def install_reference(self, ref: Reference, expected: str | None, at: datetime) -> bool:
+    def install_reference(
+        self, ref: Reference, expected: str | None, at: datetime, *,
+        needs: Collection[str] = (), configured: str | None = None,
+    ) -> bool:
         """Make `ref` the current reference if that is still `expected`; else change nothing and return False.
 
-        The need that stood against the old one is superseded, what was not sent of it withdrawn.
+        The need that stood against the old one is superseded, what was not sent of it withdrawn. With another version
+        of the model a promotion has come: whether the need it answers goes away is awaited, where that is among
+        `needs`. `configured` is the version in the configuration.
         """
         with self._db.transaction():
             current = self.reference(ref.model)
@@ -82,6 +103,11 @@ class Store(Requests, People):
                 "model_version": ref.model_version, "origin": ref.origin, "since": stamp(ref.since),
                 "installed_at": stamp(at),
             })
+            self.audit(at, DRIFTD, "reference", ref.model, details={
+                "id": ref.id, "before": expected, "model_version": ref.model_version, "origin": ref.origin,
+                "since": stamp(ref.since),
+            })
+            self._come_into_service(ref, current, needs, configured, at)
             standing = self.open_episode(ref.model)
             if standing is not None:
                 self._end(supersede(standing), at)
@@ -106,12 +132,13 @@ class Store(Requests, People):
         dispatch: Dispatch | None = None,
         withdraw: bool = False,
         messages: Iterable[Message] = (),
+        recovery: Promotion | None = None,
     ) -> bool:
         """Write one check in one transaction; True when all of it was taken.
 
         When the model's reference is no longer `expected_reference`, or a person's request came in between,
         only the snapshot is kept. A revision that is known already changes nothing. `withdraw` takes back what
-        was never sent of `episode`.
+        was never sent of `episode`. `recovery`: a promotion as its need's end leaves it.
         """
         with self._db.transaction():
             snapshot_id = self._save_snapshot(snapshot)
@@ -125,6 +152,7 @@ class Store(Requests, People):
                 return False
             if verdict is not None:
                 self._db.insert("verdicts", rows.verdict_row(snapshot_id, verdict))
+                self._audit_verdict(snapshot, verdict)
             self._save_firing(firing)
             if episode is not None:
                 self._save_episode(episode)
@@ -134,7 +162,19 @@ class Store(Requests, People):
                 self._save_dispatch(dispatch, self._newest_window(dispatch))
             for message in messages:
                 self.add_message(message)
+            if recovery is not None:
+                self.note_recovery(recovery)
             return True
+
+    def _audit_verdict(self, snapshot: Snapshot, verdict: Verdict) -> None:
+        """Note a verdict about retraining, by names alone: the sentences stay with the verdict."""
+        if verdict.action not in (Action.RETRAIN, Action.SUPPRESS):
+            return
+        self.audit(verdict.at, DRIFTD, f"verdict {verdict.action}", verdict.window.model, details={
+            "window": [stamp(verdict.window.start), stamp(verdict.window.end)], "revision": verdict.revision,
+            "fired": verdict.fired, "guards": verdict.guards, "reference": snapshot.reference_id,
+            "model_version": snapshot.model_version, "config": snapshot.config_hash,
+        })
 
     def history(
         self,
@@ -162,11 +202,17 @@ class Store(Requests, People):
             silences=silences,
             declined=self.declined(model, reference.id),
             reference=reference,
+            promotion=self._promoted(reference),
         )
 
+    def _promoted(self, reference: Reference) -> Promotion | None:
+        """The version that came into service with this reference."""
+        newest = self.newest_taken(reference.model)
+        return newest if newest is not None and newest.reference_id == reference.id else None
+
     def _before(self, model: str, reference: Reference, spec: str | None) -> tuple[Snapshot, ...]:
-        """The newest windows judged against other references, with their placebos only."""
-        found = self.snapshots(model, metrics={"challenger_placebo"}, spec=spec, limit=PLACEBOS)
+        """The newest windows judged against other references, with what rehearsals said of them only."""
+        found = self.snapshots(model, metrics=REHEARSED, spec=spec, limit=PLACEBOS)
         return tuple(one for one in found if one.reference_id != reference.id)
 
     def _accepted(self, model: str) -> list[tuple[datetime, datetime]]:

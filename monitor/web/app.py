@@ -1,11 +1,13 @@
-"""What the daemon answers over HTTP: reading only, nothing secret, nothing cached by others."""
+"""What the daemon answers over HTTP: nothing secret, nothing cached by others; what is told it is signed."""
 
 import json
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from monitor.expose import Metrics, View, view_json
 from monitor.web.page import STYLE_HASH, page
+from monitor.web.posts import BODY_LIMIT, Posts
 
 Probe = Callable[[], str | None]  # why not, None when all is well
 
@@ -15,7 +17,6 @@ _HEADERS = [
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 ]
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 class Answer(NamedTuple):
@@ -27,19 +28,24 @@ class Answer(NamedTuple):
 class App:
     """The WSGI application: /metrics, /healthz, /readyz, /api/status and a page for people on /."""
 
-    def __init__(self, metrics: Metrics, view: Callable[[], View], healthy: Probe, ready: Probe) -> None:
+    def __init__(
+        self, metrics: Metrics, view: Callable[[], View], healthy: Probe, ready: Probe, posts: Posts | None = None
+    ) -> None:
         self._metrics, self._view = metrics, view
         self._healthy, self._ready = healthy, ready
+        self._posts = posts
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = self._answer(environ)
         headers = [*_HEADERS, ("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
         if answer.status == 405:
             headers.append(("Allow", "GET, HEAD"))
-        start_response(f"{answer.status} {_REASONS[answer.status]}", headers)
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
     def _answer(self, environ: dict[str, Any]) -> Answer:
+        if environ["REQUEST_METHOD"] == "POST" and (told := self._post(environ)) is not None:
+            return told
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _text(405, "only GET and HEAD")
         match environ.get("PATH_INFO") or "/":
@@ -56,6 +62,15 @@ class App:
             case "/":
                 return Answer(200, "text/html; charset=utf-8", page(self._view()).encode())
         return _text(404, "not here: / /metrics /api/status /healthz /readyz")
+
+    def _post(self, environ: dict[str, Any]) -> Answer | None:
+        if self._posts is None:
+            return None
+        names = ((name, value) for name, value in environ.items() if name.startswith("HTTP_"))
+        headers = {name.removeprefix("HTTP_").replace("_", "-").lower(): value for name, value in names}
+        body = environ["wsgi.input"].read(BODY_LIMIT)     # the server refuses a longer one
+        told = self._posts.answer(environ.get("PATH_INFO", ""), headers, body)
+        return None if told is None else _text(told.status, told.text)
 
 
 def _probed(reason: str | None) -> Answer:

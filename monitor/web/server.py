@@ -4,6 +4,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from monitor.errors import ConfigError
+from monitor.web.posts import BODY_LIMIT
 
 _log = structlog.get_logger("driftd.web")
 
@@ -25,7 +27,7 @@ class WebServer:
         self._sockets: dict[int, Any] = {}
         self._server = create_server(
             app, map=self._sockets, sockets=[bound], threads=4, ident="driftd", channel_timeout=30,
-            connection_limit=100, max_request_body_size=1024, clear_untrusted_proxy_headers=True,
+            connection_limit=100, max_request_body_size=BODY_LIMIT, clear_untrusted_proxy_headers=True,
         )
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
         self._thread.start()
@@ -42,7 +44,8 @@ class WebServer:
     def close(self) -> None:
         """Stop listening and end what is being answered."""
         # waitress is not thread safe: its own thread has to close its sockets
-        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        with suppress(OSError):     # awake already, it can have closed them before it is woken
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
         self._thread.join(5)
         self._server.task_dispatcher.shutdown(timeout=1)
 

@@ -15,6 +15,7 @@ CONFIG = """
 predictions = "log.csv"
 reference = "reference.csv"
 window = { size = "1d", min_rows = 20 }
+quality.stale = "2d"    # the log ends at midnight, whatever hour it is now
 """
 
 

@@ -44,9 +44,19 @@ def test_the_examples_run(page: Path, driftd: Any, rides: Path, tmp_path: Path) 
     for name, part in (("before", lines[1:1200]), ("after", lines[-400:])):
         rows = [f"{row};{number % 24}" for number, row in enumerate(part)]
         (tmp_path / f"{name}.csv").write_text("\n".join([lines[0] + ";hour", *rows]) + "\n")
+    _write_trial(tmp_path, [lines[0], *lines[-400:]])
     for arguments, codes in _examples(page):
         done = driftd(*arguments)
         assert done.code in codes, (arguments, done)
+
+
+def _write_trial(folder: Path, lines: list[str]) -> None:
+    """Rows to judge a candidate by, one that is half as wrong as the model, and one that is wrong by more."""
+    (folder / "trial.csv").write_text("\n".join(lines) + "\n")
+    numbers = [[float(cell.replace(",", ".")) for cell in line.split(";")[-2:]] for line in lines[1:]]
+    for name, share in (("better", 0.5), ("worse", 1.5)):
+        said = [label + share * (prediction - label) for prediction, label in numbers]
+        (folder / f"{name}.csv").write_text("\n".join(["prediction", *map(str, said)]) + "\n")
 
 
 def test_every_command_is_documented() -> None:

@@ -15,6 +15,9 @@ from monitor.records import (
     Episode,
     EpisodeState,
     Firing,
+    Promotion,
+    PromotionState,
+    Recovery,
     Reference,
     Score,
     ScoreStatus,
@@ -120,6 +123,18 @@ def test_status_as_json(driftd: Any, config: Path) -> None:
     assert [one["trigger"] for one in model["firing"]] == ["retraining-pays"]
     assert model["dispatch"]["state"] == "pending"
     assert model["episode"]["state"] == "requested"
+
+
+def test_status_says_how_much_gains_count(driftd: Any, config: Path) -> None:
+    """What earlier promotions brought is told in a sentence, and as a score to machines and in explanations."""
+    words = "gains count 60%: so much of them 1 earlier promotion brought"
+    later = _snapshot(2, scores=(Score(metric="gain_realised", value=0.6, n=1, reference=1.0, reason=words),))
+    with Store.open(config.parent / "state") as store:
+        store.commit(later, expected_reference="ref", verdict=_verdict(later, Action.HOLD))
+    assert f"rides: {words}\n" in driftd("status", "-c", config).out
+    [model] = driftd("status", "-c", config, "--json").json["models"]
+    assert model["gain_realised"]["value"] == 0.6
+    assert "gain_realised" in driftd("history", "-c", config, "--explain", "newest").out
 
 
 def test_status_before_any_check(driftd: Any, config: Path) -> None:
@@ -278,3 +293,71 @@ def test_a_silence_is_shown_until_it_ends(driftd: Any, tmp_path: Path) -> None:
     assert (silence["maintenance"], silence["trigger"], silence["by"]) == (True, None, "ann")
     assert driftd("silence", *by_hand, "--end").code == 0
     assert driftd("status", "-c", "driftd.toml", "--json").json["models"][0]["silences"] == []
+
+
+PROMOTING = CONFIG.replace('pipeline = "local"', 'pipeline = "local"\napproval = { promotion = "person" }')
+
+
+def _promotion(**given: Any) -> Promotion:
+    return Promotion(**({
+        "model": "rides", "version": "2", "replaces": None, "configured": None, "origin": "run",
+        "state": PromotionState.TAKEN, "at": MIDNIGHT + WEEK,
+    } | given))
+
+
+def test_versions_are_told_with_what_came_of_them(driftd: Any, tmp_path: Path) -> None:
+    """`status` and `history` say which version came how, by whose word, and whether its need has gone."""
+    (tmp_path / "driftd.toml").write_text(CONFIG)
+    (tmp_path / "rides.csv").touch()
+    with Store.open(tmp_path / "state") as store:
+        came = store.add_promotion(_promotion(decided_by="ann", decided_at=MIDNIGHT, reason="good"))
+        reference = replace(REFERENCE, id="ref-2", model_version="2")
+        store.install_reference(REFERENCE, None, MIDNIGHT)
+        store.install_reference(reference, "ref", MIDNIGHT + WEEK)
+        store.note_recovery(replace(came, recovery=Recovery.RECOVERED, recovery_reason="mae is 1.0"))
+        store._db.run("UPDATE promotions SET need = 'wrong'")
+        store.commit(replace(_snapshot(0), reference_id="ref-2"), expected_reference="ref-2")
+    for command in ("status", "history"):
+        said = driftd(command, "-c", "driftd.toml").out
+        assert "version 2 taken" in said
+        assert "(run, ann: good), need wrong: recovered: mae is 1.0" in said
+    assert driftd("status", "-c", "driftd.toml", "--json").json["models"][0]["promotion"]["recovery"] == "recovered"
+    assert driftd("history", "-c", "driftd.toml", "--json").json["promotions"][0]["version"] == "2"
+
+
+def test_a_person_answers_for_a_version(driftd: Any, tmp_path: Path) -> None:
+    """`approve --promotion` and `reject --promotion` say what comes of it; without one that waits, 2."""
+    (tmp_path / "driftd.toml").write_text(PROMOTING)
+    (tmp_path / "rides.csv").touch()
+    because = ("-c", "driftd.toml", "--promotion", "--by", "ann", "--reason", "looks right")
+    assert driftd("approve", *because).code == 2
+    for version, word, said in (("2", "approve", "version 2 is in service"), ("3", "reject", "version 3 is rejected")):
+        with Store.open(tmp_path / "state") as store:
+            store.add_promotion(_promotion(
+                version=version, state=PromotionState.WAITING, replaces=None if version == "2" else "2"))
+        assert f"version {version} waits" in driftd("status", "-c", "driftd.toml").out
+        done = driftd(word, *because)
+        assert (done.code, said in done.out) == (0, True), done
+    with Store.open(tmp_path / "state") as store:
+        assert [one.actor for one in store.audit_log()] == ["ann", "ann"]
+
+
+def test_rollback_without_a_registry_says_what_a_person_does(driftd: Any, tmp_path: Path) -> None:
+    """There is no alias to move: 2, and the steps."""
+    (tmp_path / "driftd.toml").write_text(CONFIG)
+    (tmp_path / "rides.csv").touch()
+    done = driftd("rollback", "-c", "driftd.toml", "--to", "1", "--reason", "worse")
+    assert done.code == 2
+    assert 'put version 1 back into service, then write version = "1" into [models.rides]' in done.err
+
+
+def test_rollback_with_a_registry_writes_the_wish(driftd: Any, tmp_path: Path) -> None:
+    """The alias is moved later, by the service; `validate --online` says that the registry cannot be reached."""
+    registry = '[models.rides.registry]\nkind = "mlflow"\nurl = "http://127.0.0.1:1"\nname = "rides"\n'
+    config = CONFIG.replace("[models.rides.retrain]", registry + "[models.rides.retrain]")
+    (tmp_path / "driftd.toml").write_text(config.replace('mode        = "act"', 'mode = "act"\nversion = "2"'))
+    (tmp_path / "rides.csv").touch()
+    done = driftd("rollback", "-c", "driftd.toml", "--to", "1", "--by", "ann", "--reason", "worse")
+    assert (done.code, "the alias is to be moved from version 2 to 1" in done.out) == (0, True)
+    assert "the alias is being moved to version 1" in driftd("status", "-c", "driftd.toml").out
+    assert "models.rides.registry: http://127.0.0.1:1" in driftd("validate", "-c", "driftd.toml", "--online").err

@@ -180,3 +180,34 @@ def test_backtest_tells_the_same_story(driftd: Any, config: str) -> None:
     assert set(first) == {"window", "at", "trigger", "suppressed_by"}
     assert first["window"]["end"] > "2024-03-18"
     assert first["trigger"] == "retraining-pays"
+    expected = {one["trigger"]: one["false_alarms"] for one in done.json["triggers"]}
+    validated = driftd("validate", "-c", config, "--json").json["models"][0]["outlook"]["triggers"]
+    assert expected == {one["trigger"]: one for one in validated}
+
+
+def test_backtest_rehearses_suggests_and_draws(driftd: Any, config: str, tmp_path: Path) -> None:
+    """A table of policies as wide as the terminal, what it assumes, a price with lines to paste, and an image."""
+    words = ("--about", "4 per year", "--suggest", "--picture", tmp_path / "told.png")
+    done = driftd("backtest", "-c", config, "--model", "rides", *words)
+    assert done.code == 3, done.err
+    assert "best schedule  " in done.out
+    assert "This assumes that a retrain yields the challenger" in done.out
+    assert 'about  = "4 per 365d"' in done.out
+    assert (tmp_path / "told.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--about", "4 per year"], "--about goes with --suggest"),
+        (["--suggest", "--about", "often"], "'often' is no rate"),
+        (["--picture", "told.gif"], "expected a name that ends in .html, .svg or .png"),
+    ],
+)
+def test_wrong_options_of_a_backtest_are_said_before_anything_is_read(
+    driftd: Any, words: list[str], said: str
+) -> None:
+    """A slip ends with 2 and one sentence."""
+    done = driftd("backtest", "--model", "rides", *words)
+    assert done.code == 2
+    assert said in done.err

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.config.values import Persistence
-from monitor.decide import fires, replay
+from monitor.decide import ballot, fires
 from monitor.records import Action, Score, ScoreStatus
 
 
@@ -75,8 +75,9 @@ def test_episodes_are_counted_as_decided(made, m, n, votes, begun):
         for at, vote in enumerate(cast)
     ]
     model = made.model(asks("alert", windows=f"{m} of {n}"))
-    fired = replay(model, model.triggers[0], snapshots)
-    assert fired == fires(windows, cast)
+    votes = ballot(model, model.triggers[0], snapshots).votes
+    assert votes == cast
+    fired = fires(windows, votes)
     assert sum(now and not before for before, now in zip([False, *fired], fired, strict=False)) == begun
     decisions, _ = made.play(model, snapshots)
     assert fired == ["drift" in decision.verdict.fired for decision in decisions]

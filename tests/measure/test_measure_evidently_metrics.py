@@ -1,5 +1,7 @@
 """Metrics of Evidently's reports, named in the configuration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -58,3 +60,23 @@ def test_a_wrong_option_is_one_sentence(metric: str, options: dict[str, object],
     found = wrong_option(metric, options)
     assert (found or "").endswith(text or "")
     assert (found is None) == (text is None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "told"),
+    [
+        ("UniqueValueCount", {"column": "town"}, {"counts.big", "shares.big"}),
+        ("CategoryCount", {"column": "town", "category": "tiny"}, set()),
+        ("CategoryCount", {"column": "town", "category": "big"}, {"count", "share"}),
+        ("F1ByLabel", {}, {"0", "1"}),
+    ],
+)
+def test_small_cells_are_not_told(metric: str, options: dict[str, object], told: set[str]) -> None:
+    """Of values and classes that fewer than ten rows have, neither name nor number is told."""
+    truth = ["0"] * 50 + ["1"] * 41 + ["2"] * 9
+    table = pa.table({"town": ["big"] * 97 + ["tiny"] * 3, "truth": truth, "said": truth})
+    roles = replace(ROLES, features={"town": "categorical"})
+    wanted = [EvidentlySection(metric=metric, options=options)]
+    found = report_scores(table, table, roles, DriftSection(), wanted, "multiclass", mature=True)
+    assert {(one.method or "").split()[-1] for one in found if one.value is not None} == told
+    assert all(one.n is None for one in found if one.value is None)

@@ -1,6 +1,8 @@
 """The rates of protected groups, held to Fairlearn's recorded numbers (fairlearn.json)."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,30 @@ def test_rates_are_fairlearns_each_over_its_own_rows(case: dict[str, Any]) -> No
             assert score.value == pytest.approx(value, abs=1e-12)
             assert score.reference == score.value
             assert score.provisional == (metric != "selection_rate")
+
+
+def test_provisional_rates_stand_beside_the_reference_at_the_same_age() -> None:
+    """Labels that come first are all hits, those of the ninth day are all misses; selection needs no label."""
+    roles, start = replace(ROLES, label_timestamp="told"), datetime(2024, 1, 1, tzinfo=UTC)
+
+    def log(day: int, said: list[int], delays: list[int]) -> pa.Table:
+        at = [start + timedelta(days=day)] * len(said)
+        told = [one + timedelta(days=delay) for one, delay in zip(at, delays, strict=True)]
+        moments = pa.array(told, pa.timestamp("us", "UTC"))
+        return pa.table({"timestamp": pa.array(at, moments.type), "group": ["a"] * len(said), "label": [1] * len(said),
+                         "prediction": said, "told": moments})
+
+    before, now = log(0, [1] * 40 + [0] * 60, [1] * 40 + [9] * 60), log(100, [1] * 40, [1] * 40)
+
+    def beside(day: int, provisional: bool = True) -> dict[str, float | None]:
+        section = FairnessSection(columns=("group",))
+        found = rate_scores(before, now, roles, section, 30, provisional, start + timedelta(days=day))
+        return {score.metric: score.reference for score in found}
+
+    assert beside(102)["true_positive_rate"] == 1.0
+    assert beside(110)["true_positive_rate"] == 0.4
+    assert beside(102, provisional=False)["true_positive_rate"] == 0.4
+    assert beside(102)["selection_rate"] == 0.4
 
 
 def test_the_comparison_group_is_the_largest_of_the_reference_whatever_the_window_holds() -> None:

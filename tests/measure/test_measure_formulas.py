@@ -1,6 +1,7 @@
 """The metrics that are counted here, held to scikit-learn on every kind of answers."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,3 +58,17 @@ def test_counts_are_scikit_learns(task, metric, data, weighted):
             value_of(metric, found)
     else:
         assert value_of(metric, found) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("metric", "oracle"), [("roc_auc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)]
+)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), weighted=st.booleans())
+def test_rankings_are_scikit_learns(metric, oracle, data, weighted):
+    """Any chances, many of them tied, and any weights give its number."""
+    found = answers_of("binary", [(0, 0, 1.0), (1, 1, 2.0), *data.draw(rows_of(2))], weighted)
+    chance = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), min_size=len(found),
+                                         max_size=len(found))))
+    found = replace(found, chance=chance)
+    assert value_of(metric, found) == pytest.approx(oracle(found.truth, chance, sample_weight=found.weight), rel=1e-9)

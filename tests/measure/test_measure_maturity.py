@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import CensoredData, chi2_contingency, ecdf
 
 from monitor.config.roles import Roles
-from monitor.measure import Beside, delays_of, maturity_age, performance_scores
+from monitor.measure import Beside, Segments, delays_of, maturity_age, performance_scores, segment_scores
 from monitor.measure.intervals import shares_apart
 from monitor.measure.maturity import Delays, kaplan_meier
 from monitor.measure.quality import quality_scores
@@ -98,6 +98,22 @@ def test_provisional_performance_stands_beside_the_reference_at_the_same_age() -
     assert accuracy(reference, window, START + 102 * DAY) == 1.0
     assert accuracy(reference, window, START + 110 * DAY) == 0.75
     assert accuracy(reference, window, START + 102 * DAY, provisional=False) == 0.75
+
+
+def test_provisional_segments_stand_beside_the_reference_at_the_same_age() -> None:
+    """Each group beside the same group as it was known so early: in one the late labels are wrong, in the other not."""
+    late, wrong = [1.0, 9.0] * 200, ([False, True] * 100 + [False] * 200)
+    reference = log([0.0] * 400, list(late), wrong).append_column("site", pa.array(["a"] * 200 + ["b"] * 200))
+    window = log([100.0] * 40, [1.0] * 40).append_column("site", pa.array(["a", "b"] * 20))
+    segments = Segments(reference, ROLES, "binary", "accuracy", 20)
+
+    def beside(day: int, *, provisional: bool = True) -> list[float | None]:
+        found = segment_scores(segments, window, ("site",), provisional, START + day * DAY)
+        return [score.reference for score in found if score.metric == "accuracy"]
+
+    assert beside(102) == [1.0, 1.0]
+    assert beside(110) == [0.5, 1.0]
+    assert beside(102, provisional=False) == [0.5, 1.0]
 
 
 def test_rows_of_different_ages_weigh_the_reference() -> None:

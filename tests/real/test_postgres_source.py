@@ -17,10 +17,13 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from monitor import store
 from monitor.config.model import SourceSection
 from monitor.config.values import Secret
 from monitor.errors import SourceError
 from monitor.sources import Source, open_source
+from monitor.store.chain import GUARDS
+from monitor.store.database import statements
 
 pytestmark = pytest.mark.real
 
@@ -224,3 +227,16 @@ def test_no_error_shows_the_password(address: str, monkeypatch: pytest.MonkeyPat
             log_source().read(None)
         assert secret not in str(error.value)
         assert error.value.__suppress_context__
+
+
+def test_the_audits_table_is_only_added_to(postgres_cluster: Cluster) -> None:
+    """The migration that makes the audit a chain, and the guards of its table, hold in PostgreSQL too."""
+    migration = next((Path(store.__file__).parent / "migrations").glob("*_audit.sql"))
+    with psycopg.connect(postgres_cluster.address(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE audit (seq INTEGER PRIMARY KEY)")
+        for statement in (*statements(migration), *GUARDS["postgresql"]):
+            connection.execute(statement)
+        connection.execute("INSERT INTO audit VALUES (1, 'now', 'ann', 'pause', 'm', '{}', '0', '1')")
+        for change in ("UPDATE audit SET actor = 'eve'", "DELETE FROM audit", "TRUNCATE audit"):
+            with pytest.raises(psycopg.errors.RaiseException, match="only ever added to"):
+                connection.execute(change)

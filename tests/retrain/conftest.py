@@ -28,6 +28,7 @@ from monitor.records import (
 )
 from monitor.retrain import new_dispatch
 from monitor.store import Store
+from tests.retrain.kinds import JOB
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -54,6 +55,17 @@ class Server:
 
 
 @pytest.fixture
+def places(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets and files that configurations name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "t0ken")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    (tmp_path / "job.json").write_text(json.dumps(JOB))
+    (tmp_path / "job-azure.json").write_text('{"jobType": "Pipeline", "sourceJobId": "azureml:retrain"}')
+
+
+@pytest.fixture
 def server() -> Iterator[Server]:
     made = Server()
 
@@ -71,7 +83,7 @@ def server() -> Iterator[Server]:
             with contextlib.suppress(OSError):
                 self.wfile.write(given if isinstance(given, bytes) else self.lines(*given))
 
-        do_GET = do_POST = do_HEAD = answer
+        do_GET = do_POST = do_PUT = do_HEAD = answer
 
         def lines(self, status: int, headers: dict[str, str], body: Any) -> bytes:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from monitor.config.model import GithubPipeline
+from monitor.config.pipelines import GithubPipeline
 from monitor.records import DispatchState
 from monitor.retrain import Outbox
 from monitor.retrain.pipelines import open_pipeline

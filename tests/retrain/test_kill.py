@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from monitor.config.model import WebhookPipeline
+from monitor.config.pipelines import WebhookPipeline
 from monitor.records import DispatchState, to_json
 from monitor.retrain import Outbox
 from monitor.retrain.pipelines import open_pipeline
@@ -23,7 +23,8 @@ DAEMON = """
 import json, os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from monitor.config.model import ModelSection, WebhookPipeline
+from monitor.config.model import ModelSection
+from monitor.config.pipelines import WebhookPipeline
 from monitor.records import Episode, Reference, Snapshot, Verdict, from_json
 from monitor.retrain import Outbox, new_dispatch
 from monitor.retrain.pipelines import open_pipeline

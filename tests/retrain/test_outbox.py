@@ -49,7 +49,7 @@ class Place:
 
 
 def outbox(store: Store, clock: Any, **places: Any) -> Outbox:
-    return Outbox(store, places, clock, random.Random(1), run_timeout={"m": 5 * HOUR})
+    return Outbox(store, places, clock, random.Random(1), queue_timeout={"m": 2 * HOUR}, run_timeout={"m": 5 * HOUR})
 
 
 def only(store: Store) -> Dispatch:
@@ -175,14 +175,67 @@ def test_runs_are_not_asked_after_too_often(store, clock, kit) -> None:
 
 
 def test_a_run_without_end_becomes_unknown(store, clock, kit) -> None:
-    """After run_timeout it is no longer in flight, and people hear of it; it has not failed."""
+    """After run_timeout, from its beginning, it is no longer in flight, and people hear of it; it has not failed."""
     kit.request_in(store)
-    box = outbox(store, clock, p=Place(S.RUNNING))
+    place = Place(S.QUEUED)
+    box = outbox(store, clock, p=place)
     box.send_due()
-    clock.forward(5 * HOUR)
+    clock.forward(HOUR)
+    place.followed = [Answer(state=S.RUNNING, reason="the run is running")]
+    box.follow()
+    clock.forward(4.9 * HOUR)
+    assert (box.follow(), only(store).state) == ([], S.RUNNING)
+    clock.forward(0.1 * HOUR)
     assert box.follow()[0].state == S.UNKNOWN
+    assert only(store).reason == "it has not ended within 5h; last: the run is running"
     assert store.in_flight("m", clock.now, HOUR) is None
-    assert "no longer be found" in store.messages()[0].title
+    assert "no longer followed" in store.messages()[0].title
+
+
+@pytest.mark.parametrize("state", [S.QUEUED, S.BLOCKED])
+def test_a_run_that_never_begins_becomes_unknown(store, clock, kit, state: Any) -> None:
+    """After queue_timeout, from the accepted request: people hear which deadline it was."""
+    kit.request_in(store)
+    place = Place(S.QUEUED)
+    place.followed = [Answer(state=state, reason="no worker is free")]
+    box = outbox(store, clock, p=place)
+    box.send_due()
+    clock.forward(1.9 * HOUR)
+    box.follow()
+    assert only(store).state == state
+    clock.forward(0.1 * HOUR)
+    assert box.follow()[0].state == S.UNKNOWN
+    assert only(store).ended_at == clock.now
+    assert "it has not begun within 2h; last: no worker is free" in store.messages()[-1].body
+
+
+def test_days_offline_cost_a_run_nothing(store, clock, kit) -> None:
+    """While nobody answers no deadline is over: back online after a week, the end is read. Two weeks more end it."""
+    made = kit.request_in(store)
+    place = Place(S.RUNNING)
+    place.followed = [Answer(state=S.RUNNING, heard=False)]
+    box = outbox(store, clock, p=place)
+    box.send_due()
+    clock.forward(7 * 24 * HOUR)
+    box.follow()
+    assert only(store).state == S.RUNNING
+    place.followed = [OSError("no network")]
+    clock.forward(HOUR)
+    box.follow()
+    assert only(store).state == S.RUNNING
+    clock.forward(8 * 24 * HOUR)
+    assert [(one.id, one.state) for one in box.follow()] == [(made.id, S.UNKNOWN)]
+
+
+def test_the_end_of_a_run_counts_however_late_it_is_read(store, clock, kit) -> None:
+    """A daemon that was off for a month reads what became of the run before it looks at the clock."""
+    kit.request_in(store)
+    place = Place(S.QUEUED)
+    box = outbox(store, clock, p=place)
+    box.send_due()
+    clock.forward(30 * 24 * HOUR)
+    place.followed = [Answer(state=S.SUCCEEDED, result=Result(model_version="2"))]
+    assert [(one.state, one.new_version) for one in box.follow()] == [(S.SUCCEEDED, "2")]
 
 
 @pytest.mark.parametrize(("outcome", "state"), [

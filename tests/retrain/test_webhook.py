@@ -10,7 +10,7 @@ import pytest
 from cloudevents.http import from_http
 from standardwebhooks import Webhook as Verifier
 
-from monitor.config.model import WebhookPipeline
+from monitor.config.pipelines import WebhookPipeline
 from monitor.errors import ConfigError
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import open_pipeline

@@ -136,6 +136,15 @@ def test_a_file_without_the_timestamp_is_named(tmp_path: Path) -> None:
         source_of(tmp_path).read(["x"], timestamp="t")
 
 
+@pytest.mark.parametrize("columns", [["x", "x"], ["a.b", "a"]])
+def test_a_parquet_column_that_is_there_twice_is_named(tmp_path: Path, columns: list[str]) -> None:
+    """Also where a struct's member comes to the name of another column."""
+    values = [pa.array([1.0]), pa.array([{"b": 1.0}] if "a" in columns else [2.0])]
+    pq.write_table(pa.Table.from_arrays(values, columns), tmp_path / "a.parquet")
+    with pytest.raises(SourceError, match=r"a\.parquet: column (x|a\.b) is there twice, expected different names"):
+        source_of(tmp_path).read(None)
+
+
 def test_a_parquet_file_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One rewrite is survived; a file that never holds still is an error."""
     path = hourly(tmp_path / "a.parquet", rows=3)

@@ -93,16 +93,17 @@ def test_migrating_keeps_a_copy_of_before(tmp_path: Path, monkeypatch: pytest.Mo
 
     with Store.open(tmp_path) as store:
         made.requested(store)
-    later = tmp_path / "0003_more.sql"
+    later = tmp_path / "more.sql"
     later.write_text("CREATE TABLE more (x TEXT); -- a comment\nINSERT INTO more VALUES ('y');")
     now = files._migrations()
-    monkeypatch.setattr(files, "_migrations", lambda: [*now, (3, later)])
+    newest = now[-1][0]
+    monkeypatch.setattr(files, "_migrations", lambda: [*now, (newest + 1, later)])
     with Store.open(tmp_path, exclusive=False) as store:
         assert store.snapshots("m") == [made.snapshot()]
-    copy = tmp_path / "driftd.db.before-0003"
+    copy = tmp_path / f"driftd.db.before-{newest + 1:04}"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with sqlite3.connect(copy) as old:
-        assert old.execute("SELECT value FROM meta").fetchall() == [("2",)]
+        assert old.execute("SELECT value FROM meta").fetchall() == [(str(newest),)]
         assert old.execute("SELECT COUNT(*) FROM snapshots").fetchone() == (1,)
     old.close()
 

@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pyarrow as pa
+import pytest
+
 
 def test_rows_that_come_late_make_a_revision_that_counts_them(world, made):
     """The clinic that syncs later is seen: the window is measured again, with how many rows came late."""
@@ -71,6 +74,63 @@ def test_a_provisional_window_is_measured_again_with_each_tenth_of_labels(world,
     revisions = world.store.revisions("m", world.snapshots()[0].window)
     assert [one.labelled for one in revisions] == [0, 3, 6, 9, 12, 15, 18, 21, 24, 24]
     assert [one.mature for one in revisions] == [False] * 9 + [True]
+
+
+def corrected(table, row, *, at=None):
+    """The same rows, but the label of one is another; `at`: when that became known."""
+    labels, times = table["label"].to_pylist(), table["label_timestamp"].to_pylist()
+    labels[row] += 5
+    times[row] = at or times[row]
+    for name, values in (("label", labels), ("label_timestamp", times)):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, pa.array(values, table[name].type))
+    return table
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_corrected_label_is_measured_once_more(world, made, later):
+    """Also in a mature window, whether the correction says when it came or not; then the window is left alone."""
+    world.write("reference.parquet", made.rows(-20, 20, label_after=made.DAY))
+    log = made.rows(0, 6, label_after=made.DAY)
+    world.write("log.parquet", log)
+    world.model(since=made.START, metric="mae", task="regression")
+    world.check(7.5)
+    before = world.snapshots()[1]
+    world.write("log.parquet", corrected(log, 30, at=made.START + 5.5 * made.DAY if later else None))
+    assert world.days(world.check(7.6)) == [1]
+    after = world.snapshots()[1]
+    assert (after.revision, after.labelled) == (before.revision + 1, 24)
+    assert (before.reason, after.reason) == (None, "corrected: labels that were known before are others now")
+    values = [next(s.value for s in one.scores if s.metric == "mae") for one in (before, after)]
+    assert values[0] != values[1]
+    assert world.check(7.7) == []
+
+
+def test_labels_in_another_order_are_no_correction(world, made):
+    """A log that is written anew, its rows turned round, says the same."""
+    world.write("reference.parquet", made.rows(-20, 20, label_after=made.DAY))
+    log = made.rows(0, 6, label_after=made.DAY)
+    world.write("log.parquet", log)
+    world.model(since=made.START, task="regression")
+    world.check(6)
+    world.write("log.parquet", log.take(list(reversed(range(len(log))))))
+    assert world.check(6.1) == []
+
+
+def test_a_corrected_class_is_seen_without_moments_of_labels(world, made):
+    """Where nobody says when labels came, as many labels as before that read otherwise are a correction."""
+    def classes(table, wrong=()):
+        said = ["yes" if at % 2 else "no" for at in range(len(table))]
+        label = ["no" if at in wrong else one for at, one in enumerate(said)]
+        return table.select(["timestamp", "id", "x"]).append_column("prediction", pa.array(said)).append_column(
+            "label", pa.array(label))
+
+    world.write("reference.parquet", classes(made.rows(-20, 20)))
+    world.write("log.parquet", classes(made.rows(0, 6)))
+    world.model(since=made.START, task="binary", label_delay="1h")
+    world.check(6.5)
+    world.write("log.parquet", classes(made.rows(0, 6), wrong=(31,)))
+    assert world.days(world.check(6.6)) == [1]
 
 
 def test_old_windows_are_left_alone(world, made):

@@ -1,18 +1,30 @@
 """Where retrain requests go: one file per kind, loaded only when configured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from monitor.config.model import Pipeline as PipelineSection
+from monitor.config.pipelines import Pipeline as PipelineSection
 from monitor.records import Dispatch, DispatchState
 
 Key = Literal["native", "findable", "blind"]
 KINDS = {
     "webhook": "monitor.retrain.pipelines.webhook:Webhook",
-    "github": "monitor.retrain.pipelines.github:Github",
+    "github": "monitor.retrain.pipelines.github:open_github",
+    "gitlab": "monitor.retrain.pipelines.gitlab:Gitlab",
+    "jenkins": "monitor.retrain.pipelines.jenkins:Jenkins",
+    "airflow": "monitor.retrain.pipelines.airflow:Airflow",
+    "prefect": "monitor.retrain.pipelines.prefect:Prefect",
+    "kubeflow": "monitor.retrain.pipelines.kubeflow:Kubeflow",
+    "argo": "monitor.retrain.pipelines.argo:Argo",
+    "kubernetes": "monitor.retrain.pipelines.kubernetes:Kubernetes",
+    "databricks": "monitor.retrain.pipelines.databricks:Databricks",
+    "sagemaker": "monitor.retrain.pipelines.sagemaker:Sagemaker",
+    "vertex": "monitor.retrain.pipelines.vertex:Vertex",
+    "azureml": "monitor.retrain.pipelines.azureml:Azureml",
     "command": "monitor.retrain.pipelines.command:Command",
 }
 
@@ -23,6 +35,7 @@ class Result:
 
     model_version: str
     reference: str | None = None             # path of the rows to compare with from now on; default: as before
+    facts: Mapping[str, Any] = field(default_factory=dict)   # its lineage: git_revision, inputs, …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,7 @@ class Answer:
     url: str | None = None
     retry_after: timedelta | None = None
     result: Result | None = None
+    heard: bool = True                       # False: the other side said nothing about the run
 
 
 class Pipeline(Protocol):

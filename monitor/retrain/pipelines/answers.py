@@ -40,6 +40,12 @@ def trouble(error: NotSent | Unclear) -> Answer:
     return Answer(state=state, reason=str(error))
 
 
+def unanswered(reply: Reply, state: DispatchState) -> Answer:
+    """Read an answer, other than 200, to the question how a run is; a server in trouble said nothing about it."""
+    reason = f"asking for the run was answered {reply.status}"
+    return Answer(state=state, reason=reason, retry_after=waiting_time(reply), heard=reply.status < 500)
+
+
 def waiting_time(reply: Reply) -> timedelta | None:
     """How long the answer asks to wait: Retry-After, or the end of an exhausted rate limit."""
     given = _headers(reply)

@@ -14,13 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from monitor.config.model import CommandPipeline
+from monitor.config.pipelines import CommandPipeline
 from monitor.config.values import Secret
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Key, Result, run_command
 from monitor.retrain.pipelines.run_command import ALREADY, write_private
 
 START_SECONDS = 60
+LINEAGE = ("git_revision", "inputs", "trained_from", "trained_to")   # what else a result may say of the version
 
 
 class Command:
@@ -117,7 +118,8 @@ def _result(path: Path) -> tuple[Result | None, str]:
     version, reference = said.get("model_version"), said.get("reference")
     if not isinstance(version, str) or not version or not isinstance(reference, str | None):
         return None, f'; {path} could not be used, expected {{"model_version": "…", "reference": "path"}}'
-    return Result(model_version=version, reference=reference), ""
+    facts = {name: said[name] for name in LINEAGE if said.get(name)}
+    return Result(model_version=version, reference=reference, facts=facts), ""
 
 
 def _locked(folder: Path) -> bool:

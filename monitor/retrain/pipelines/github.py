@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from monitor.config.model import GithubPipeline
+from monitor.config.pipelines import GithubPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply, Unclear, send
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.evidence import short
 from monitor.retrain.pipelines import Answer, Key
-from monitor.retrain.pipelines.answers import failure, trouble, waiting_time
+from monitor.retrain.pipelines.answers import failure, trouble, unanswered, waiting_time
+from monitor.retrain.pipelines.credentials import Credential, Header, Nobody, github_app
+from monitor.retrain.pipelines.rest import sender
 from monitor.retrain.pipelines.workflow_file import missing_lines, names_runs
 from monitor.times import format_moment
 
@@ -36,12 +38,25 @@ CONCLUSIONS = {
 }
 
 
+def open_github(section: GithubPipeline, state_dir: Path | None) -> "Github":
+    """A workflow, or an event that nobody can follow."""
+    return Github(section, state_dir) if section.event_type is None else GithubEvent(section, state_dir)
+
+
+def credential(section: GithubPipeline, api: str) -> Credential:
+    if section.app is not None:
+        return github_app(sender(section.timeout, None), api, section.app)
+    return Nobody() if section.token is None else Header(section.token)
+
+
 class Github:
     def __init__(self, section: GithubPipeline, state_dir: Path | None) -> None:
-        self._section = section
-        self._repository = f"{section.api.rstrip('/')}/repos/{section.repository}"
-        self._workflow = f"{self._repository}/actions/workflows/{quote(section.workflow, safe='')}"
-        self._where = f"{section.repository} {section.workflow}"
+        self._section, api = section, section.api.rstrip("/")
+        self._repository = f"{api}/repos/{section.repository}"
+        self._file = section.workflow or ""
+        self._workflow = f"{self._repository}/actions/workflows/{quote(self._file, safe='')}"
+        self._where = f"{section.repository} {section.workflow or section.event_type}"
+        self._credential = credential(section, api)
 
     def key(self) -> Key:
         """Findable when the workflow, as it is now, puts our id into the names of its runs."""
@@ -87,10 +102,9 @@ class Github:
             reply = self._ask("GET", f"{self._repository}/actions/runs/{dispatch.handle}")
             if reply.status == 200:
                 return _state_of(reply.json())
-            reason, wait = f"asking for the run was answered {reply.status}", waiting_time(reply)
+            return unanswered(reply, dispatch.state)
         except (NotSent, Unclear, ValueError) as error:
-            reason, wait = f"asking for the run failed: {error}", None
-        return Answer(state=dispatch.state, reason=reason, retry_after=wait)
+            return Answer(state=dispatch.state, reason=f"asking for the run failed: {error}", heard=False)
 
     def check(self) -> list[str]:
         """Read the workflow file: every input must be declared, and runs should carry our id."""
@@ -123,13 +137,14 @@ class Github:
         try:
             known = self._names_runs()
         except (NotSent, Unclear) as error:
-            return Answer(state=dispatch.state, reason=f"looking for the run failed: {error}")
+            return Answer(state=dispatch.state, reason=f"looking for the run failed: {error}", heard=False)
         if not known:
             reason = "accepted; runs of this workflow do not carry our id, so it cannot be followed"
             return Answer(state=DispatchState.DELIVERED, reason=reason)
         found = self.find(dispatch)
         if found is None or found.state == DispatchState.AMBIGUOUS:
-            return Answer(state=dispatch.state, reason=found.reason if found else dispatch.reason)
+            said = found.reason if found else dispatch.reason
+            return Answer(state=dispatch.state, reason=said, heard=found is None)
         return found
 
     def _listed(self, query: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -146,7 +161,7 @@ class Github:
 
     def _workflow_text(self) -> str | None:
         """The workflow file on the branch we start; None where it may not be read. Raises NotSent, Unclear."""
-        path = f".github/workflows/{quote(self._section.workflow, safe='')}"
+        path = f".github/workflows/{quote(self._file, safe='')}"
         url = f"{self._repository}/contents/{path}?{urlencode({'ref': self._section.ref})}"
         reply = self._ask("GET", url, accept="application/vnd.github.raw+json")
         if reply.status in (401, 403, 404) and waiting_time(reply) is None:
@@ -165,12 +180,48 @@ class Github:
         accept: str = "application/vnd.github+json",
         limit: int = 64_000,
     ) -> Reply:
-        headers = {
-            "Accept": accept, "Authorization": f"Bearer {self._section.token.reveal()}",
-            "X-GitHub-Api-Version": version, "Content-Type": "application/json",
-        }
+        headers = {"Accept": accept, "X-GitHub-Api-Version": version, "Content-Type": "application/json"}
         payload = None if body is None else json.dumps(body).encode()
-        return send(method, url, headers=headers, body=payload, timeout=self._section.timeout, limit=limit)
+        for last in (False, True):
+            given = headers | self._credential.headers()
+            reply = send(method, url, headers=given, body=payload, timeout=self._section.timeout, limit=limit)
+            if last or reply.status not in (401, 403) or waiting_time(reply) or not self._credential.renew():
+                return reply
+        raise AssertionError("the second answer is always given")
+
+
+class GithubEvent(Github):
+    """A repository_dispatch: every workflow that listens for the event runs; GitHub does not say which."""
+
+    def key(self) -> Key:
+        return "blind"
+
+    def submit(self, dispatch: Dispatch) -> Answer:
+        """Send the event; it has at most ten keys of its own."""
+        payload = {**self._section.inputs, "driftd_id": dispatch.id, "driftd_evidence": short(dispatch.body)}
+        body = {"event_type": self._section.event_type, "client_payload": payload}
+        try:
+            reply = self._ask("POST", f"{self._repository}/dispatches", body)
+        except (NotSent, Unclear) as error:
+            return trouble(error)
+        if reply.status == 204:
+            return Answer(state=DispatchState.DELIVERED, reason="accepted; whose run it becomes GitHub does not say")
+        return failure(reply, self._where)
+
+    def find(self, dispatch: Dispatch) -> Answer | None:
+        return None
+
+    def follow(self, dispatch: Dispatch) -> Answer:
+        return Answer(state=dispatch.state, reason=dispatch.reason)
+
+    def check(self) -> list[str]:
+        try:
+            reply = self._ask("GET", self._repository)
+        except ConfigError as error:
+            return error.problems
+        except (NotSent, Unclear) as error:
+            return [str(error)]
+        return [] if reply.status == 200 else [f"{self._where} cannot be read ({reply.status}); is the token right?"]
 
 
 def _runs(reply: Reply) -> list[dict[str, Any]]:

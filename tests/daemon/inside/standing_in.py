@@ -85,12 +85,21 @@ class StandingIn:
     def follow(self):
         return 0
 
+    def move(self):
+        return []
+
+    def look(self):
+        return []
+
+    def track(self):
+        return 0
+
 
 def build(loaded, store, workers, clock):
     if "unbuildable" in loaded.config.models:
         raise ConfigError(["a pipeline cannot be built."])
     stand_in = StandingIn(loaded, store, workers, clock)
-    return daemon.Parts(checker=stand_in, outbox=stand_in, notifier=stand_in)
+    return daemon.Parts(checker=stand_in, outbox=stand_in, notifier=stand_in, registries=stand_in)
 
 
 if __name__ == "__main__":

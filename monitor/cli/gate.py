@@ -1,0 +1,223 @@
+"""May this candidate replace the champion? By files alone, or by the log of a model that is watched."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from monitor.cli.common import MOMENT, config_option, json_option, model_option, quiet_logs
+from monitor.cli.forms import cell, code, contract_lines, junit, sentence, table_lines
+from monitor.cli.show import number, print_json, print_table
+from monitor.cli.stretch import Asked, read_matured, stretch_options
+from monitor.config import ModelSection, Task
+from monitor.config.gate_rules import wrong_limits
+from monitor.config.rules import ALL_PERFORMANCE
+from monitor.decide import Outcome
+from monitor.errors import UsageError
+from monitor.private import keeping_quiet
+from monitor.records import Score, ScoreStatus
+from monitor.retrain import Judged, Seen, gate_files, gate_log
+
+EXIT = {Outcome.PASSED: 0, Outcome.REFUSED: 3, Outcome.UNJUDGED: 4}
+_PARTS = ("timestamp", "id", "prediction", "probability", "label")
+_FILE = click.Path(path_type=Path)
+_NUMBERS = ("rows", "champion", "candidate", "better by", "at least", "at most")
+_WORDS = {ScoreStatus.BREACHED: "refused", ScoreStatus.INSUFFICIENT: "not judged", ScoreStatus.FAILED: "not judged"}
+
+
+class Limit(click.ParamType[tuple[str, float]]):
+    """NAME=NUMBER."""
+
+    name = "NAME=NUMBER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        name, _, text = value.partition("=")
+        try:
+            return name, float(text)
+        except ValueError:
+            self.fail(f"{value!r} is no limit, expected such as demographic_parity_difference=0.1")
+
+
+@click.command()
+@click.option("--data", type=_FILE, metavar="F", help="Rows with labels; then no configuration is read.")
+@click.option("--champion", type=_FILE, metavar="F", help="The champion's predictions; default: those in the data.")
+@click.option("--candidate", type=_FILE, metavar="F", required=True, help="The candidate's predictions.")
+@config_option
+@model_option
+@stretch_options
+@click.option("--trained-until", type=MOMENT, help="Where the candidate's training data end.")
+@click.option("--champion-trained-until", type=MOMENT, help="Where the champion's training data end.")
+@click.option("--trained-on", type=_FILE, metavar="F", help="The rows the candidate was fitted on, or their ids.")
+@click.option("--reference", type=_FILE, metavar="F", help="Rows whose columns and types the data should have.")
+@click.option("--margin", type=float, metavar="X", help="The improvement must be above it; default 0.")
+@click.option("--delta", type=click.FloatRange(min=0), metavar="X", help="How much worse a segment may be; default 0.")
+@click.option("--min-rows", type=click.IntRange(1), metavar="N", help="Of all and of each segment; default 100.")
+@click.option("--segments", metavar="A,B", help="Columns whose values are segments.")
+@click.option("--protected", metavar="A,B", help="Columns whose groups are held against the limits.")
+@click.option("--limit", type=Limit(), multiple=True, help="Of a fairness metric; may be repeated.")
+@click.option("--task", type=click.Choice(get_args(Task)), help="Default: from the labels.")
+@click.option("--metric", metavar="NAME", help="The one number that decides; default: from the task.")
+@click.option("--timestamp", metavar="COLUMN", help="When a row was; found by its usual name, as those below.")
+@click.option("--id", metavar="COLUMN", help="Names a row in all files; without it their rows are in one order.")
+@click.option("--prediction", metavar="COLUMN", help="The answer.")
+@click.option("--probability", metavar="COLUMN", help="Of the positive class.")
+@click.option("--label", metavar="COLUMN", help="The truth.")
+@json_option
+@click.option("--junit", "junit_file", type=_FILE, metavar="F", help="Write JUnit XML.")
+@click.option("--markdown", "markdown_file", type=_FILE, metavar="F", help="Write Markdown.")
+def gate(
+    data: Path | None, candidate: Path, config_file: Path | None, model: str | None, window: str | None,
+    since: datetime | None, until: datetime | None, trained_until: datetime | None,
+    champion_trained_until: datetime | None, trained_on: Path | None, as_json: bool, junit_file: Path | None,
+    markdown_file: Path | None, **by_files: Any,
+) -> int:
+    """May this candidate replace the champion? Its predictions come as a file, from any framework.
+
+    With --data by files alone; else by the log of a model in the configuration. Ends with 0 when it may, with 3 when
+    it is refused, with 4 when that could not be judged: too few rows, no labels, rows that a model was fitted on.
+    """
+    quiet_logs()
+    seen = Seen(candidate_until=trained_until, champion_until=champion_trained_until, candidate_on=trained_on)
+    asked = Asked(window, since, until)
+    if data is None:
+        _refuse("goes with --data, else it stands in the configuration", by_files)
+        section, found = read_matured(config_file, model, asked, seen)
+        with keeping_quiet(section.columns.private):
+            judged = gate_log(section, found, candidate, seen)
+    else:
+        others = {"config": config_file, "model": model, "window": window, "since": since, "until": until}
+        _refuse("goes with a configuration, expected it or --data", others)
+        rules = file_rules(data, by_files)
+        judged = gate_files(rules, data, by_files["champion"], candidate, seen, by_files["reference"])
+    if junit_file:
+        junit_file.write_text(junit(judged.verdict.scores, "gate", _case), encoding="utf-8")
+    if markdown_file:
+        markdown_file.write_text(as_markdown(judged), encoding="utf-8")
+    if as_json:
+        print_json(**judged.to_json())
+    else:
+        _print(judged)
+    return EXIT[judged.verdict.outcome]
+
+
+def _refuse(why: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value not in (None, ()):
+            raise UsageError(f"--{name.replace('_', '-')} {why}")
+
+
+def file_rules(data: Path, given: Mapping[str, Any]) -> ModelSection:
+    """The options as a model would be configured. Raises UsageError."""
+    limits = dict(given["limit"])
+    for _, text in wrong_limits(limits):
+        raise UsageError(f"--limit: {text}")
+    protected = _names(given["protected"])
+    if limits and not protected:
+        raise UsageError("--limit holds for protected columns, expected --protected with their names")
+    if given["metric"] not in (None, *ALL_PERFORMANCE):
+        raise UsageError(f"no metric {given['metric']!r}; expected one of: {', '.join(ALL_PERFORMANCE)}")
+    place = {"path": str(data)}
+    rules = {name: given[name] for name in ("margin", "delta", "min_rows") if given[name] is not None}
+    return ModelSection.model_validate({
+        "name": "candidate", "predictions": place, "reference": {"source": place},
+        "task": given["task"], "metric": given["metric"],
+        "columns": {part: given[part] for part in _PARTS} | {"segments": _names(given["segments"])},
+        "fairness": {"columns": protected} if protected else None,
+        "gate": rules | {"limits": limits},
+    })
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def summary(judged: Judged) -> str:
+    """The answer in one line."""
+    verdict, found = judged.verdict, judged.measured
+    words = {Outcome.PASSED: "passed", Outcome.REFUSED: "refused", Outcome.UNJUDGED: "could not be judged"}
+    why = "; ".join(verdict.reasons) or f"{found.metric} is {verdict.overall.reason}"
+    return f"{words[verdict.outcome]}: {why}"
+
+
+def _case(score: Score) -> str:
+    """What a score is of, as the name of a test case."""
+    if score.metric == "improvement":
+        return score.segment or "overall"
+    return f"{score.metric} of {score.segment}" if score.segment else f"contract: {score.column or score.metric}"
+
+
+def _rows(judged: Judged) -> list[tuple[Score, tuple[str, ...]]]:
+    """Overall, then segments: those that block first, then as they got worse; those not judged last."""
+    beside = {one.segment: one for one in judged.measured.performance if one.metric == judged.measured.metric}
+    order = sorted(judged.verdict.segments, key=lambda score: (
+        score.status != ScoreStatus.BREACHED, score.value is None, score.value or 0.0,
+    ))
+    rows = []
+    for score in (judged.verdict.overall, *order):
+        both = beside.get(score.segment)
+        beside_it = (both.reference, both.value) if both else (None, None)
+        sure = (_short(one) for one in (score.value, score.low, score.high))
+        count = "" if score.n is None else str(score.n)
+        rows.append((score, (score.segment or "overall", count, *map(number, beside_it), *sure)))
+    return rows
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _fairness_rows(scores: Sequence[Score]) -> list[tuple[Score, tuple[str, ...]]]:
+    return [
+        (score, (score.metric, score.segment or "", *map(number, (score.reference, score.value, score.threshold))))
+        for score in scores
+    ]
+
+
+_PERFORMANCE = ("part", *_NUMBERS, "")
+_FAIRNESS = ("limited", "group", "champion", "candidate", "limit", "")
+
+
+def _print(judged: Judged) -> None:
+    broken = [score for score in judged.verdict.contract if score.status == ScoreStatus.BREACHED]
+    for score in broken:
+        click.echo(f"contract: {score.column or 'table'}: {sentence(score)}")
+    if broken:
+        click.echo()
+    print_table(_PERFORMANCE, [(*cells, _word(score)) for score, cells in _rows(judged)], _NUMBERS)
+    if judged.verdict.fairness:
+        click.echo()
+        rows = [(*cells, _word(score)) for score, cells in _fairness_rows(judged.verdict.fairness)]
+        print_table(_FAIRNESS, rows, ("champion", "candidate", "limit"))
+    found = judged.measured
+    click.echo(f"\n{found.rows} rows, {found.labelled} labelled, judged by {found.metric}")
+    for note in judged.notes:
+        click.echo(note)
+    click.echo(summary(judged))
+
+
+def _word(score: Score) -> str:
+    """What became of a part, in a word or two: the sentences are in the forms for machines."""
+    unsure = "not shown" if score.value is not None and "not shown" in (score.reason or "") else ""
+    return _WORDS.get(score.status, f"looks worse, {unsure}" if unsure else "")
+
+
+def as_markdown(judged: Judged) -> str:
+    """A comment for a pull request: the answer, what broke, a line a part."""
+    broken = [score for score in judged.verdict.contract if score.status == ScoreStatus.BREACHED]
+    lines = [f"**driftd gate**: {cell(summary(judged))}", "", *contract_lines(broken)]
+    lines += table_lines(_PERFORMANCE, [_marked(*row, 1) for row in _rows(judged)], _NUMBERS)
+    if judged.verdict.fairness:
+        rows = [_marked(*row, 2) for row in _fairness_rows(judged.verdict.fairness)]
+        lines += ["", *table_lines(_FAIRNESS, rows, ("champion", "candidate", "limit"))]
+    return "\n".join([*lines, "", *map(cell, judged.notes)]).rstrip() + "\n"
+
+
+def _marked(score: Score, cells: Sequence[str], names: int) -> tuple[str, ...]:
+    """Cells as Markdown: names as code, what refuses in bold."""
+    said = cell(score.reason or "")
+    said = f"**{said}**" if score.status == ScoreStatus.BREACHED else said
+    return (*(code(name) if name else "" for name in cells[:names]), *cells[names:], said)

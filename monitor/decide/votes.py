@@ -1,0 +1,220 @@
+"""How one window votes on a trigger: yes, no or not at all, and what it saw in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from monitor.config.model import ModelSection, TriggerSection
+from monitor.config.rules import FAIRNESS, NEW_ROWS, RATES
+from monitor.config.values import Change
+from monitor.decide import dates
+from monitor.decide.history import is_broken, usable
+from monitor.decide.regret import Regret, Step, cost
+from monitor.decide.skill import Skill
+from monitor.decide.words import listed, number
+from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
+
+# These say how whole the data are, so they keep their votes where the data are broken; for alerts only.
+_CONTRACT = {
+    "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
+    "staleness_seconds", "label_coverage", "never_labelled_share",
+}
+WORST = 3      # so many columns are named
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One window's vote on one trigger: yes, no, or none (None); `words` say what it saw."""
+
+    yes: bool | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What all triggers look at."""
+
+    model: ModelSection
+    known: Sequence[Snapshot]           # oldest first, the snapshot at hand among them
+    snapshot: Snapshot
+    regret: Regret
+    skills: Mapping[str, Skill]         # by the name of the estimate
+    was: Mapping[str, Firing]
+    newest: bool                        # no newer window is still to be checked
+    since: datetime                     # the model's data ended: rows and dates count from here …
+    declined: Mapping[str, datetime] = field(default_factory=dict)     # … or, by trigger, from a need declined since
+
+    @property
+    def at_newest(self) -> bool:
+        return self.known[-1] is self.snapshot
+
+    def begun(self, trigger: TriggerSection) -> datetime:
+        """Where dates and new rows count from."""
+        return max(self.since, self.declined.get(trigger.name, self.since))
+
+
+def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
+    """One window's vote on a configured trigger; while it fires, against its clearing level."""
+    silent = _silent(trigger, snapshot)
+    if silent:
+        return Vote(None, silent)
+    if trigger.metric == "regret":
+        return _regret_vote(case, trigger, snapshot, fired)
+    if trigger.metric == NEW_ROWS:
+        return _rows_vote(case, trigger, snapshot, fired)
+    if trigger.every is not None or trigger.cron is not None:
+        return Vote(*dates.due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
+    scores = [s for s in snapshot.scores if _matches(trigger, s)]
+    heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
+    held = [s for s in heard if _held(trigger, s) is not None]
+    limits = [(s, limit) for s in held if (limit := _limit(trigger, s, fired)) is not None]
+    if not limits:
+        return Vote(None, _unheard(trigger, scores))
+    yes = [(s, limit) for s, limit in limits if _passes(trigger, s, limit)]
+    worst = sorted(yes or limits, key=lambda pair: _excess(trigger, *pair), reverse=True)
+    if trigger.action == "retrain" and yes and _by_threshold(trigger) and all(s.uncalibrated for s, _ in yes):
+        return Vote(None, f"{_shown(trigger, worst)}, uncalibrated: it may alert, never retrain by itself")
+    skill = case.skills.get(trigger.metric)
+    return Vote(bool(yes), _shown(trigger, worst) + (f" ({skill.words})" if skill else ""))
+
+
+def _silent(trigger: TriggerSection, snapshot: Snapshot) -> str | None:
+    """Why this window has no vote whatever its scores say."""
+    if snapshot.status is SnapshotStatus.SOURCE_FAILED:
+        return "the window has no vote because its source failed"
+    if is_broken(snapshot) and not (trigger.action == "alert" and trigger.metric in _CONTRACT):
+        return "the window has no vote because its data are broken"
+    return None
+
+
+def _by_threshold(trigger: TriggerSection) -> bool:
+    """Whether the vote follows the scores' own thresholds, and not a number in the trigger."""
+    return trigger.drifted is not None or trigger.metric == "drifted_share"
+
+
+def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
+    step = _step(case.regret, snapshot)
+    if step is None:
+        return Vote(None, case.regret.lack or "the window adds nothing to regret (not mature, or paid for)")
+    score = Score(metric="regret", value=step.total)
+    limit = _limit(trigger, score, fired, case.regret)
+    if limit is None:
+        return Vote(None, "what a retrain costs cannot be told yet")
+    enough, words = step.sure and _passes(trigger, score, limit), cost(case.regret, step, limit, case.model.timezone)
+    return Vote(None if step.ahead and not enough else enough, words)    # labels to come may fire it, never clear it
+
+
+def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
+    since = case.begun(trigger)
+    count = dates.new_rows(case.known, since, snapshot)
+    if count is None:
+        return Vote(None, "the window adds no new rows (not mature, or there when the model was last fitted)")
+    score = Score(metric=NEW_ROWS, value=count)
+    limit = _limit(trigger, score, fired)
+    assert limit is not None
+    words = f"{dates.rows_words(count, since, case.model.timezone)} (limit {number(limit)})"
+    return Vote(_passes(trigger, score, limit), words)
+
+
+def _step(regret: Regret, snapshot: Snapshot) -> Step | None:
+    return next((step for step in regret.steps if step.snapshot is snapshot), None)
+
+
+def _matches(trigger: TriggerSection, score: Score) -> bool:
+    return (
+        score.metric == trigger.metric
+        and _of_segment(trigger, score.segment)
+        and trigger.column in (None, score.column)
+        and trigger.method in (None, score.method)
+    )
+
+
+def _of_segment(trigger: TriggerSection, segment: str | None) -> bool:
+    """A trigger looks at one segment, or all of a column; without `segment` at the whole model, and fairness at all."""
+    if trigger.segment is None:
+        return segment is None or trigger.metric in (*RATES, *FAIRNESS)
+    return segment is not None and (segment == trigger.segment or segment.startswith(f"{trigger.segment}="))
+
+
+def _held(trigger: TriggerSection, score: Score) -> float | None:
+    """The number that must pass the limit: the value; of a group the bound that holds for all groups at once."""
+    if score.segment is None:
+        return score.value
+    return score.low if trigger.above or trigger.rise else score.high
+
+
+def _limit(
+    trigger: TriggerSection, score: Score, fired: bool, regret: Regret | None = None
+) -> float | None:
+    """The number a value is held against; None with nothing to compare; NaN for `drifted` without one."""
+    clear = trigger.clear if fired else None
+    level = trigger.above or trigger.below
+    if level is not None:
+        number_now = level.number if regret is None else regret.price(level)
+        return number_now if clear is None or number_now is None else clear
+    change = trigger.rise or trigger.drop
+    if change is None:
+        return float("nan") if score.threshold is None else score.threshold
+    if score.reference is None:
+        return None
+    amount = _amount(change if clear is None else Change(clear, change.relative), score.reference)
+    return score.reference + (amount if trigger.rise else -amount)
+
+
+def _amount(change: Change, reference: float) -> float:
+    return change.amount * abs(reference) if change.relative else change.amount
+
+
+def _passes(trigger: TriggerSection, score: Score, limit: float) -> bool:
+    if trigger.drifted:
+        return score.status is ScoreStatus.DRIFTED
+    held = _held(trigger, score)
+    assert held is not None
+    return held > limit if trigger.above or trigger.rise else held < limit
+
+
+def _excess(trigger: TriggerSection, score: Score, limit: float) -> float:
+    """How far beyond its limit, relative to it; sorts the worst first."""
+    held = _held(trigger, score)
+    assert held is not None
+    if limit != limit:
+        return abs(held)
+    far = (held - limit) / (abs(limit) or 1.0)
+    return abs(far) if trigger.drifted else far if trigger.above or trigger.rise else -far
+
+
+def _shown(trigger: TriggerSection, pairs: Sequence[tuple[Score, float]]) -> str:
+    """The worst scores in words, each with its limit and its reference value."""
+    more = len(pairs) - WORST
+    names = [_one(trigger, score, limit) for score, limit in pairs[:WORST]]
+    return listed(names if more <= 0 else [*names, f"{more} more"])
+
+
+def _one(trigger: TriggerSection, score: Score, limit: float) -> str:
+    assert score.value is not None
+    method = f" ({score.method})" if score.method else ""
+    subject = f"{score.metric}{method}{_whose(score.column, score.segment)}"
+    bound = _held(trigger, score) if score.segment else None
+    side = "at least" if trigger.above or trigger.rise else "at most"
+    held = [] if bound is None else [f"{side} {number(bound)} with all groups looked at"]
+    held += [] if limit != limit else [f"limit {number(limit)}"]
+    held += [] if score.reference is None else [f"reference {number(score.reference)}"]
+    beside = f" ({', '.join(held)})" if held else ""
+    return f"{subject} is {number(score.value)}{beside}{', provisional' if score.provisional else ''}"
+
+
+def _whose(column: str | None, segment: str | None) -> str:
+    return "".join(f" of {name}" for name in (column, segment) if name)
+
+
+def _unheard(trigger: TriggerSection, scores: Sequence[Score]) -> str:
+    """Why no score of a window counts."""
+    subject = trigger.metric + _whose(trigger.column, trigger.segment)
+    if not scores:
+        return f"{subject} was not measured"
+    if any(usable(s) and s.provisional for s in scores):
+        return f"{subject} is provisional while labels mature: it may alert, never retrain"
+    reason = next((s.reason for s in scores if s.reason), None)
+    if any(usable(s) for s in scores):
+        return f"{subject} has no reference value to compare with"
+    return f"{subject} could not be judged{f' ({reason})' if reason else ''}"

@@ -1,0 +1,181 @@
+"""What the governance report says of one model, gathered from the store; how it looks is `html` and `markdown`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.config import ModelSection
+from monitor.config.rules import ALL_ESTIMATED, ALL_PERFORMANCE, FAIRNESS, RATES
+from monitor.govern.lineage import Version, versions
+from monitor.records import Action, Dispatch, Episode, Firing, Reference, Score, Snapshot, SnapshotStatus, Verdict
+from monitor.store import Store
+
+WHOLE = (*ALL_PERFORMANCE, "regret", "drifted_share", *ALL_ESTIMATED, "missing_share", "label_coverage", "rows")
+PICTURES = 8      # at most, the model's own metric first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One metric of one window."""
+
+    at: datetime                         # the window's end
+    value: float
+    reference: float | None
+    low: float | None
+    high: float | None
+    threshold: float | None
+    status: str
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One window as it was judged last."""
+
+    start: datetime
+    end: datetime
+    revision: int
+    rows: int
+    labelled: int
+    mature: bool
+    status: SnapshotStatus
+    model_version: str | None
+    action: Action | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One trigger as configured, and whether it fires."""
+
+    name: str
+    metric: str
+    action: str
+    firing: bool
+    since: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hand:
+    """What a person did, and why."""
+
+    at: datetime
+    by: str
+    action: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One retrain request, and what became of it."""
+
+    id: str
+    at: datetime
+    pipeline: str
+    state: str
+    ended_at: datetime | None
+    url: str | None
+    made: str | None                     # the version it made
+    outcome: str | None                  # the last answer, in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything there is to say of one model, oldest first."""
+
+    model: str
+    at: datetime
+    mode: str
+    metric: str | None
+    reference: Reference | None
+    private: tuple[str, ...]
+    windows: tuple[Look, ...]
+    metrics: dict[str, tuple[Point, ...]]
+    fairness: tuple[Score, ...]          # of the newest window that has any
+    triggers: tuple[Condition, ...]
+    decisions: tuple[Verdict, ...]       # all but those that hold
+    needs: tuple[Episode, ...]
+    requests: tuple[Request, ...]
+    hands: tuple[Hand, ...]
+    versions: tuple[Version, ...]
+    audit_entries: int
+    audit_problem: str | None            # None: the chain is whole
+
+
+def gather(store: Store, model: ModelSection, now: datetime) -> Report:
+    """Gather the report of a model from everything the store still holds."""
+    snapshots = store.snapshots(model.name, metrics={*WHOLE, *FAIRNESS, *RATES})
+    verdicts = store.verdicts(model.name)
+    newest = {one.window: one for one in verdicts}
+    verified = store.verify_audit()
+    metrics = _metrics(snapshots)
+    judged = model.metric or next((name for name in metrics if name in ALL_PERFORMANCE), None)
+    return Report(
+        model=model.name, at=now, mode=model.mode, metric=judged, reference=store.reference(model.name),
+        private=model.columns.private,
+        windows=tuple(_look(one, newest.get(one.window)) for one in snapshots),
+        metrics=_chosen(metrics, judged),
+        fairness=next(filter(None, map(_fairness, reversed(snapshots))), ()),
+        triggers=tuple(_conditions(model, store.firing(model.name))),
+        decisions=tuple(one for one in verdicts if one.action is not Action.HOLD),
+        needs=tuple(store.episodes(model.name)),
+        requests=tuple(map(_request, store.dispatches(model.name))),
+        hands=tuple(Hand(at=one.at, by=one.actor, action=one.action, subject=one.subject, reason=one.reason)
+                    for one in store.audit_of(model.name) if one.actor != "driftd"),
+        versions=tuple(versions(store, model.name)),
+        audit_entries=verified.entries, audit_problem=verified.problem,
+    )
+
+
+def _look(snapshot: Snapshot, verdict: Verdict | None) -> Look:
+    return Look(
+        start=snapshot.window.start, end=snapshot.window.end, revision=snapshot.revision, rows=snapshot.rows,
+        labelled=snapshot.labelled, mature=snapshot.mature, status=snapshot.status,
+        model_version=snapshot.model_version, action=verdict.action if verdict else None,
+    )
+
+
+def _metrics(snapshots: Sequence[Snapshot]) -> dict[str, tuple[Point, ...]]:
+    """The numbers of the model as a whole, window by window."""
+    found: dict[str, list[Point]] = {}
+    for snapshot in snapshots:
+        for one in snapshot.scores:
+            if one.metric in WHOLE and one.column is None and one.segment is None and one.value is not None:
+                found.setdefault(one.metric, []).append(Point(
+                    at=snapshot.window.end, value=one.value, reference=one.reference, low=one.low, high=one.high,
+                    threshold=one.threshold, status=one.status, provisional=one.provisional,
+                ))
+    return {name: tuple(points) for name, points in found.items()}
+
+
+def _chosen(metrics: dict[str, tuple[Point, ...]], first: str | None) -> dict[str, tuple[Point, ...]]:
+    order = sorted(metrics, key=lambda name: (name != first, WHOLE.index(name)))
+    return {name: metrics[name] for name in order[:PICTURES]}
+
+
+def _fairness(snapshot: Snapshot) -> tuple[Score, ...]:
+    return tuple(one for one in snapshot.scores if one.metric in (*FAIRNESS, *RATES) and one.value is not None)
+
+
+def _conditions(model: ModelSection, firing: Iterable[Firing]) -> Iterable[Condition]:
+    """The triggers of the file, then those that are always there and have something to say."""
+    states = {one.trigger: one for one in firing}
+    for trigger in model.triggers:
+        yield _condition(trigger.name, trigger.metric, trigger.action, states.pop(trigger.name, None))
+    for name, state in states.items():
+        yield _condition(name, "", "alert", state)
+
+
+def _condition(name: str, metric: str, action: str, state: Firing | None) -> Condition:
+    return Condition(
+        name=name, metric=metric, action=action, firing=bool(state and state.firing),
+        since=state.since if state else None, reason=state.reason if state else "",
+    )
+
+
+def _request(one: Dispatch) -> Request:
+    return Request(
+        id=one.id, at=one.created_at, pipeline=one.pipeline, state=one.state, ended_at=one.ended_at, url=one.url,
+        made=one.new_version, outcome=one.reason,
+    )

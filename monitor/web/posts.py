@@ -1,0 +1,65 @@
+"""What others may tell the daemon: how a run ended, and that a registry's alias moved. Off without a secret."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+import structlog
+
+from monitor.config import Config
+from monitor.errors import ConfigError
+from monitor.mlflow import signed_by_mlflow
+from monitor.retrain import take_report
+from monitor.store import Store
+from monitor.times import Clock
+
+BODY_LIMIT = 16_384     # bytes
+RUNS, MLFLOW = "/v1/runs/", "/v1/mlflow"
+
+_log = structlog.get_logger("driftd.web")
+
+
+class Told(NamedTuple):
+    status: HTTPStatus
+    text: str
+
+
+class Posts:
+    """Answers POST; `wake` is called with the name of a task that has something new to look at."""
+
+    def __init__(
+        self, store: Store, config: Callable[[], Config], clock: Clock, wake: Callable[[str, str | None], None]
+    ) -> None:
+        self._store, self._config, self._clock, self._wake = store, config, clock, wake
+
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Told | None:
+        """Answer a POST; None where nothing is to be told at this path."""
+        try:
+            if path.startswith(RUNS):
+                return self._report(path.removeprefix(RUNS), headers, body)
+            return self._alias(headers, body) if path == MLFLOW else None
+        except ConfigError as error:
+            _log.error("What was posted cannot be judged.", path=path.partition("?")[0], problem=str(error))
+            return Told(HTTPStatus.SERVICE_UNAVAILABLE, "the secret cannot be read here; see driftd's log")
+
+    def _report(self, id: str, headers: Mapping[str, str], body: bytes) -> Told | None:
+        secret = self._config().daemon.callback_secret
+        if secret is None:
+            return None
+        reply = take_report(self._store, secret, id, headers, body, self._clock())
+        _log.info("A run was reported.", status=int(reply.status), answer=reply.text)
+        if reply.changed and (dispatch := self._store.dispatch(id)) is not None:
+            self._wake("run", dispatch.model)
+        return Told(reply.status, reply.text)
+
+    def _alias(self, headers: Mapping[str, str], body: bytes) -> Told | None:
+        """MLflow says that something changed; what it is, the registry itself is asked."""
+        registries = [one.registry for one in self._config().models.values() if one.registry]
+        secrets = {one.webhook_secret for one in registries if one.webhook_secret}
+        if not secrets:
+            return None
+        if not any(signed_by_mlflow(one.reveal(), headers, body) for one in secrets):
+            return Told(HTTPStatus.UNAUTHORIZED, "the signature is not right")
+        _log.info("MLflow says that an alias moved.")
+        self._wake("registry", None)
+        return Told(HTTPStatus.OK, "the registry is asked")

@@ -1,0 +1,194 @@
+"""Pipelines' own servers, started in a folder on a free port, ended with all they started."""
+
+import base64
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+INSTALLED = Path(__file__).parents[2] / ".real"
+USER, PASSWORD = "ada", "hidden-from-logs"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers; `log` is what it printed."""
+
+    url: str
+    log: Path
+    environment: Mapping[str, str]
+    program: Path                            # its command line
+
+    def run(self, *arguments: str) -> str:
+        """Run the server's own command line, and return what it prints."""
+        done = subprocess.run(
+            [self.program, *arguments], env=self.environment, check=True, capture_output=True, text=True, timeout=120,
+        )
+        return done.stdout
+
+
+class MlflowApi:
+    """MLflow's REST API as any program uses it, without driftd's own client."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, path: str, told: Any = None) -> Any:
+        data = None if told is None else json.dumps(told).encode()
+        request = Request(f"{self.url}/api/2.0/mlflow/{path}", data, {"Content-Type": "application/json"})
+        with urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def model(self, name: str, versions: int) -> None:
+        self.ask("registered-models/create", {"name": name})
+        for number in range(versions):
+            self.ask("model-versions/create", {"name": name, "source": f"s3://models/{name}/{number}"})
+
+    def alias(self, name: str, version: str) -> None:
+        self.ask("registered-models/alias", {"name": name, "alias": "champion", "version": version})
+
+    def runs(self, experiment: str) -> list[Any]:
+        found = self.ask(f"experiments/get-by-name?experiment_name={experiment}")
+        ids = [found["experiment"]["experiment_id"]]
+        return list(self.ask("runs/search", {"experiment_ids": ids, "max_results": 100}).get("runs", []))
+
+
+@contextmanager
+def airflow(folder: Path, dags: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Airflow 3 standalone with the DAGs of a folder, ready in one to three minutes; its user is USER, PASSWORD.
+
+    `environment` is what tasks see besides.
+    """
+    program, port = _program("airflow"), free_port()
+    url, passwords = f"http://127.0.0.1:{port}", folder / "passwords.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    passwords.write_text(f'{{"{USER}": "{PASSWORD}"}}')
+    settings = {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__TRIGGERER__TRIGGERER_LOG_SERVER_PORT": str(free_port()),
+    }
+    env = _environment(program) | settings | (environment or {})
+    with _running([str(program), "standalone"], folder / "standalone.log", env):
+        server = Server(url, folder / "standalone.log", env, program)
+        until(lambda: _answers(f"{url}/api/v2/monitor/health"), 300, server.log)
+        yield server
+
+
+@contextmanager
+def prefect(folder: Path, flow: Path) -> Iterator[Server]:
+    """A Prefect server, and a process that serves the deployment of a flow's file."""
+    program, port = _program("prefect"), free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "PREFECT_HOME": str(folder), "PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    env, log = _environment(program) | settings, folder / "server.log"
+    start = [str(program), "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    with _running(start, log, env):
+        until(lambda: _answers(f"{url}/health"), 180, log)
+        with _running([str(program.with_name("python")), str(flow)], folder / "flow.log", env):
+            yield Server(url, log, env, program)
+
+
+@contextmanager
+def mlflow(folder: Path) -> Iterator[Server]:
+    """An MLflow server whose webhooks may go to this machine."""
+    program, port = _program("mlflow"), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+    command = [str(program), "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
+               "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port),
+               "--workers", "1"]
+    env, log, url = _environment(program) | settings, folder / "log", f"http://127.0.0.1:{port}"
+    with _running(command, log, env):
+        until(lambda: _answers(f"{url}/health"), 180, log)
+        yield Server(url, log, env, program)
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[Server]:
+    """Much of AWS, played by moto."""
+    program, port = INSTALLED / "contracts/bin/moto_server", free_port()
+    if not program.exists():
+        pytest.skip("moto is not installed: tests/real/install")
+    env, log, url = _environment(program), folder / "moto.log", f"http://127.0.0.1:{port}"
+    with _running([str(program), "-H", "127.0.0.1", "-p", str(port)], log, env):
+        until(lambda: _answers(f"{url}/moto-api/"), 60, log)
+        yield Server(url, log, env, program)
+
+
+def until(condition: Callable[[], object], seconds: float, log: Path | None = None) -> None:
+    """Wait for something true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        said = log.read_text()[-4000:] if log else ""
+        assert time.monotonic() < deadline, f"waited too long\n{said}"
+        time.sleep(0.2)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _program(name: str) -> Path:
+    found = INSTALLED / name / "bin" / name
+    if not found.exists():
+        pytest.skip(f"{name} is not installed: tests/real/install")
+    return found
+
+
+def _environment(program: Path) -> dict[str, str]:
+    """This process's environment, with the server's own Python first."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    return kept | {"PATH": f"{program.parent}:{kept.get('PATH', os.defpath)}"}
+
+
+def _answers(url: str) -> bool:
+    with suppress(URLError, OSError), urlopen(url, timeout=20) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+@contextmanager
+def _running(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """A process in a group of its own; the whole group ends with it."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
+    try:
+        yield
+    finally:
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, how)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
