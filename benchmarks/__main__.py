@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from benchmarks import calibrated, check, closed_loop, page, peers, processes
+from benchmarks import calibrated, check, closed_loop, gate, page, peers, processes, rehearsing
 from benchmarks.rows import Absent, Asked, Row, Section
 from monitor.cli.show import print_json, print_table
 
@@ -30,11 +30,18 @@ SECTIONS = {
         title=f"the daemon at rest, {processes.STRETCH} s of it", unit="% of a core", measure=processes.rest
     ),
     "backtest": Section(title="ten months of flights, every window", unit="CPU s", measure=processes.backtest),
+    "rehearsal": Section(
+        title="one rehearsal", unit="CPU s", ratio="times the bare fit", measure=rehearsing.rehearsal
+    ),
     "calibrated": Section(
         title="nothing has changed", unit="windows in alarm", ratio="times the rate", measure=calibrated.false_alarms
     ),
     "power": Section(
         title="one column of 20 has moved", unit="windows in alarm", ratio="times ks", measure=calibrated.power
+    ),
+    "gate": Section(
+        title=f"{gate.SEGMENTS} segments of {gate.ROWS} rows", unit="blocked", ratio="times the point estimate",
+        measure=gate.blocked,
     ),
     "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
 }

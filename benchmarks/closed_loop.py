@@ -14,16 +14,18 @@ from functools import cache, partial
 import numpy as np
 
 from benchmarks.rows import Asked, Row
-from benchmarks.streams import Schedule, Stream
+from benchmarks.streams import Stream
 from monitor.config.model import ModelSection, ReferenceSection, RetrainSection, SourceSection, TriggerSection
 from monitor.config.values import Budget, Level
-from monitor.decide import Decision, History, decide
-from monitor.records import Reference, Score, Snapshot, SnapshotStatus, Window
+from monitor.decide import schedules as hindsight
+from monitor.decide.played import Round, play
+from monitor.decide.schedules import Schedule
+from monitor.records import Score, Snapshot, SnapshotStatus, Window
 
 STREAMS = ("bike_sharing", "elec2", "flights_nyc13", "car_loan")
 NULLS = ("bike_sharing_null", "car_loan_null")      # the order of time destroyed: only more data helps
 PRICES = (1.0, 1.5, 2.0, 2.5, 3.0)
-BLOCK, RESAMPLES = 4, 400
+RESAMPLES = 400
 SIGMAS, DELAYS = (0.2, 0.4, 0.7), (0, 1)            # of pure noise, in reference sd; of its labels, in windows
 REST = 3                                            # windows after a retrain in which the usual triggers are silent
 WEEK, START = timedelta(days=7), datetime(2013, 1, 7, tzinfo=UTC)
@@ -55,18 +57,18 @@ def _row(name: str, policy: Policy, draws: int) -> Row:
 
 def driftd(stream: Stream, price: float) -> Schedule:
     """When the product asks for a retrain; each request is met at once and brings a new reference."""
-    model, past, champion, schedule = _model(price), _past(0), 0, []
-    for now in range(len(stream)):
-        asked = False
-        for j in (*(j for j in range(champion, now) if stream.known[j] == now), now):
-            one = _snapshot(stream, j, champion, mature=bool(stream.known[j] <= now), reference=past.reference)
-            decision = decide(model, past, one, _window(now).end, newest=j == now)
-            past, asked = _after(past, one, decision), asked or decision.request
-        if asked:
-            schedule.append(now)
-            champion, before = now + 1, (*past.before, *past.snapshots)
-            past = replace(_past(champion), before=before, firing=past.firing, episode=past.episode)
-    return schedule
+    rounds = [_round(stream, now) for now in range(len(stream))]
+    return play(_model(price), rounds, partial(_served, stream)).schedule
+
+
+def _round(stream: Stream, now: int) -> Round:
+    looked = (_snapshot(stream, j, mature=bool(stream.known[j] <= now)) for j in _seen(stream, now))
+    return Round(_window(now).end, tuple(looked))
+
+
+def _seen(stream: Stream, now: int) -> list[int]:
+    """The windows to look at when one closes: those whose labels are known from then on, and that one."""
+    return [*(j for j in range(now) if stream.known[j] == now), now]
 
 
 def plain(stream: Stream, price: float) -> Schedule:
@@ -139,10 +141,7 @@ def net(schedules: Schedules) -> float:
 
 def lead(schedules: Schedules) -> float:
     """The mean lead over a calendar with as many retrains; 0 where there is none."""
-    return float(np.mean([
-        (s.paid(made).sum() - s.calendar(len(made))) / s.most(len(made)) if made else 0.0
-        for (s, _), made in schedules.items()
-    ]))
+    return float(np.mean([hindsight.lead(s, made) or 0.0 for (s, _), made in schedules.items()]))
 
 
 def interval(schedules: Schedules) -> tuple[float, float]:
@@ -199,8 +198,7 @@ def _best_period() -> int:
 def _resampled(schedules: Schedules, draw: np.random.Generator) -> float:
     shares = []
     for stream in streams():
-        starts = draw.integers(0, len(stream) - BLOCK + 1, size=-(-len(stream) // BLOCK))
-        drawn = (starts[:, None] + np.arange(BLOCK)).ravel()[:len(stream)]
+        drawn = hindsight.blocks(len(stream), draw)
         for price in PRICES:
             best = stream.paid(_best(stream, price), price)
             lost = best - stream.paid(schedules[stream, price], price)
@@ -221,18 +219,17 @@ def _window(index: int) -> Window:
     return Window(model="stream", start=START + index * WEEK, end=START + (index + 1) * WEEK, spec="weeks")
 
 
-def _past(champion: int) -> History:
-    id, since = f"reference-{champion}", _window(champion).start
-    return History(reference=Reference(model="stream", id=id, model_version=None, origin="", since=since))
-
-
-def _snapshot(stream: Stream, window: int, champion: int, *, mature: bool, reference: Reference) -> Snapshot:
+def _snapshot(stream: Stream, window: int, *, mature: bool) -> Snapshot:
     return Snapshot(
-        window=_window(window), revision=int(mature), taken_at=_window(window).end, reference_id=reference.id,
+        window=_window(window), revision=int(mature), taken_at=_window(window).end, reference_id="",
         model_version=None, config_hash="", code_version="", rows=1000, labelled=1000 * mature, late=0, sampled=1.0,
-        mature=mature, status=SnapshotStatus.OK, reason=None,
-        scores=_rehearsal(stream, window, champion) if mature else (),
+        mature=mature, status=SnapshotStatus.OK, reason=None, scores=(),
     )
+
+
+def _served(stream: Stream, snapshot: Snapshot, champion: int) -> Snapshot:
+    window = (snapshot.window.start - START) // WEEK
+    return replace(snapshot, scores=_rehearsal(stream, window, champion)) if snapshot.mature else snapshot
 
 
 def _rehearsal(stream: Stream, window: int, champion: int) -> tuple[Score, ...]:
@@ -243,12 +240,3 @@ def _rehearsal(stream: Stream, window: int, champion: int) -> tuple[Score, ...]:
     if window < 2:      # the first challenger is the model as shipped
         return found
     return (*found, Score(metric="challenger_placebo", value=float(score[window, window] - score[window - 1, window])))
-
-
-def _after(past: History, judged: Snapshot, decision: Decision) -> History:
-    others = (one for one in past.snapshots if one.window != judged.window)
-    return replace(
-        past, snapshots=tuple(sorted((*others, judged), key=lambda one: one.window.start)),
-        firing={**past.firing, **{one.trigger: one for one in decision.firing}},
-        episode=decision.episode or decision.ended or past.episode,
-    )

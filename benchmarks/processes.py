@@ -57,15 +57,18 @@ def backtest(asked: Asked) -> list[Row]:
     if not log.exists():
         raise Absent("the flights log (../shared/data/flights_nyc13) is not here")
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "driftd.toml"
-        config.write_text(
-            f'[models.flights]\ntask = "binary"\npredictions = "{log}"\nreference = "{FLIGHTS}/reference.parquet"\n'
-        )
+        configs = {}
+        for what, enabled in (("driftd backtest", "true"), ("driftd backtest, without rehearsals", "false")):
+            configs[what] = Path(folder) / f"{enabled}.toml"
+            configs[what].write_text(
+                f'[models.flights]\ntask = "binary"\npredictions = "{log}"\nreference = "{FLIGHTS}/reference.parquet"\n'
+                f"rehearsal = {{ enabled = {enabled} }}\n"
+            )
         return rows(child_cpu_seconds({
             f"reading {pq.read_metadata(log).num_rows:,} rows with Arrow": [
                 sys.executable, "-c", "import pyarrow.parquet as p, sys; p.read_table(sys.argv[1])", str(log)
             ],
-            "driftd backtest": [*DRIFTD, "backtest", "-c", str(config), "--json"],
+            **{what: [*DRIFTD, "backtest", "-c", str(config), "--json"] for what, config in configs.items()},
         }, asked.runs if asked.slow else 1))
 
 

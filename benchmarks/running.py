@@ -14,10 +14,13 @@ from typing import IO, Any
 
 from benchmarks.data import Made
 from monitor.cli.show import Report
+from monitor.workers import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[1]
-# One thread of BLAS everywhere: threads that wait for work spin, and would count. driftd's runner finds `benchmarks`.
-SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+# One thread of BLAS everywhere: threads that wait for work spin, and would count.
+THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# driftd's runner finds `benchmarks`, and is set as its workers are; so is the lower bound.
+SETTINGS = {"driftd": ENVIRONMENT | {"PYTHONPATH": str(ROOT)}, "arrow": ENVIRONMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,9 @@ def runner(python: str, script: str, made: Made) -> Iterator[Runner]:
     """Start `runners/run_SCRIPT.py` under a Python of its own; ends with the block."""
     spec = {"reference": str(made.reference), "numbers": made.size.numbers, "words": made.size.words}
     command = [python, str(ROOT / f"benchmarks/runners/run_{script}.py"), json.dumps(spec)]
+    env = os.environ | SETTINGS.get(script, THREADS)
     with TemporaryFile("w+") as log, subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | SETTINGS
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=env
     ) as process:
         yield Runner(f"the runner of {script}", process, log)
 

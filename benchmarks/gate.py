@@ -1,0 +1,74 @@
+"""How often the gate blocks a candidate for a segment: where nothing is worse by chance, where one segment is."""
+
+import numpy as np
+
+from benchmarks.rows import Asked, Row
+from monitor.cli.show import progress
+from monitor.config.model import GateSection
+from monitor.decide import gate
+from monitor.measure.answers import Answers
+from monitor.measure.columns import Floats, Numbers
+from monitor.measure.paired import Pair, improvements
+from monitor.records import ScoreStatus
+
+SEGMENTS, ROWS = 20, 500          # rows of each segment
+RATE, CAUGHT = 0.05, 0.8
+WORSE = 0.05                      # points of accuracy
+CANDIDATES, SLOWLY = 100, 1000    # of each kind; so many that a rate of 5 % is told from one of 7 %
+DIFFER = (0.02, 0.05, 0.1, 0.2)   # shares of rows where one is right and the other wrong
+DIFFER_WORSE = (0.05, 0.07, 0.09, 0.1, 0.12)
+ACCURACY = 0.8
+
+
+def blocked(asked: Asked) -> list[Row]:
+    """Share of candidates that a segment blocks: equal ones by three metrics, then ones with one worse segment."""
+    cases = [*(("accuracy", differ, 0.0) for differ in DIFFER), ("roc_auc", 0.1, 0.0), ("rmse", 0.1, 0.0),
+             *(("accuracy", differ, WORSE) for differ in DIFFER_WORSE)]
+    with progress("gate") as report:
+        found = []
+        for at, case in enumerate(cases):
+            report(at, len(cases))
+            found.append(_row(*case, SLOWLY if asked.slow else CANDIDATES))
+    return found
+
+
+def _row(metric: str, differ: float, worse: float, candidates: int) -> Row:
+    chance = np.random.default_rng(7)
+    said = np.array([_judge(metric, *_candidate(chance, metric, differ, worse)) for _ in range(candidates)])
+    rate, looks, better = said.mean(axis=0)
+    what = f"one segment {100 * worse:.0f} points worse" if worse else f"equal, {metric}"
+    also = {"by the point estimate": looks, "shown to be better": better}
+    goal = f"≥ {CAUGHT:g}" if worse else f"≤ {RATE:g}"
+    return Row(what=f"{what}, differing on {differ:.0%} of rows", value=rate, ratio=rate / looks, also=also, goal=goal)
+
+
+def _judge(metric: str, pair: Pair, worse: bool) -> tuple[bool, bool, bool]:
+    """Whether a segment blocks (of a worse candidate: that segment), whether one looks worse, and the whole better."""
+    place = np.arange(len(pair)) % SEGMENTS
+    masks = [(f"s={one}", place == one) for one in range(SEGMENTS)]
+    verdict = gate(*improvements(metric, pair, masks, 100), [], [], GateSection())
+    segments = verdict.segments[:1] if worse else verdict.segments
+    blocks = any(score.status is ScoreStatus.BREACHED for score in segments)
+    return blocks, any((score.value or 0.0) < 0 for score in segments), verdict.overall.status is ScoreStatus.OK
+
+
+def _candidate(chance: np.random.Generator, metric: str, differ: float, worse: float) -> tuple[Pair, bool]:
+    """Champion and candidate in every order of segments; the first one may be worse for the candidate."""
+    rows = SEGMENTS * ROWS
+    lost = np.where(np.arange(rows) % SEGMENTS == 0, worse, 0.0)
+    draw = chance.random(rows)
+    champion_alone = draw < (differ + lost) / 2
+    candidate_alone = ~champion_alone & (draw < differ)
+    both = ~champion_alone & ~candidate_alone & (chance.random(rows) < (ACCURACY - differ / 2) / (1 - differ))
+    truth = chance.integers(0, 2, rows)
+    pair = [_answers(chance, metric, truth, both | alone) for alone in (champion_alone, candidate_alone)]
+    return Pair(*pair), worse > 0
+
+
+def _answers(chance: np.random.Generator, metric: str, truth: Numbers, right: Numbers) -> Answers:
+    at = np.arange(len(truth))
+    if metric == "rmse":
+        return Answers("regression", (), truth.astype(float), truth + chance.normal(0, np.where(right, 0.5, 1.5)), at)
+    said = np.where(right, truth, 1 - truth)
+    probability: Floats = 0.5 + (said - 0.5) * chance.random(len(truth))
+    return Answers("binary", ("0", "1"), truth, said, at, probability)
