@@ -205,14 +205,14 @@ class Daemon:
 
     def _accept(self, loaded: Loaded) -> None:
         self._store.accept_config(loaded.hash, loaded.text, self._clock())
-        self._metrics.reloaded(True, self._clock())
         _log.info("Configuration accepted.", hash=loaded.hash, models=len(loaded.config.models))
+        self._metrics.reloaded(True, self._clock())
         for sentence in (*loaded.warnings, *loaded.absent, *missing_secrets(loaded)):
             _log.warning(sentence)
 
     def _refuse(self, problems: list[str]) -> None:
-        self._metrics.reloaded(False, self._clock())
         _log.error("The configuration is refused; the last good one stays in force.", problems=problems)
+        self._metrics.reloaded(False, self._clock())
 
     def _swap(self, loaded: Loaded, parts: Parts) -> None:
         before = self._loaded

@@ -9,7 +9,8 @@ Set in the environment:
   DRIFTD_CONFIG   that configuration, where driftd's log can be read from here; else
   ROWS            a file that `driftd window export` has written where it can
   VERSIONS        the folder of model versions (default: versions); each has its model and the reference to compare with
-  WORK            the folder of the candidate until it is a version (default: candidate)
+  WORK            the folder of the candidate until it is a version (default: candidate, in the run's own folder
+                  when driftd runs this as a command)
   MLFLOW_TRACKING_URI   where versions are registered, of the registered model DRIFTD_MODEL; else they are only counted
   ALIAS           of the version in service there (default: champion)
   GATE            more options for `driftd gate`, such as --protected sex --limit demographic_parity_difference=0.1
@@ -36,9 +37,10 @@ import pandas as pd
 import skops.io
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-WORK, VERSIONS = Path(os.environ.get("WORK", "candidate")), Path(os.environ.get("VERSIONS", "versions"))
+RUN = Path(os.environ.get("DRIFTD_RESULT", "result")).parent
+WORK, VERSIONS = Path(os.environ.get("WORK", RUN / "candidate")), Path(os.environ.get("VERSIONS", "versions"))
 ROWS = Path(os.environ.get("ROWS", WORK / "log.parquet"))
-VERSION = Path("version")            # the new version's number, from one step to the next
+VERSION = RUN / "version"            # the new version's number, from one step to the next
 HELD_OUT = 0.25                      # the newest rows, which the candidate never sees, are what it is judged on
 NOT_FEATURES = ("timestamp", "prediction_id", "prediction", "prediction_proba", "label", "label_timestamp",
                 "model", "model_version")
