@@ -5,6 +5,7 @@ of a binary task is 1, true, "1", "yes" or "true" where one of them occurs, else
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from monitor.private import quoted
 _WORDS = {"1": "1", "true": "1", "yes": "1", "0": "0", "false": "0", "no": "0"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answers:
     """`truth` and `said`: class numbers (positions in `classes`) or quantities, one a row.
 
@@ -38,6 +39,12 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    @cached_property
+    def falling(self) -> Ints:
+        """The rows by falling chance; what several metrics of the same answers begin with."""
+        assert self.chance is not None
+        return np.argsort(-self.chance, kind="stable")
 
     def take(self, rows: Numbers) -> "Answers":
         """Return the answers of some rows, by number or mask."""

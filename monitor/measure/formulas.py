@@ -32,7 +32,7 @@ def interval(metric: str, given: Answers) -> Interval | None:
     if given.task == "regression":
         return _of_errors(metric, given)
     if METRICS[metric].needs_probability and given.chance is not None:
-        return _of_probabilities(metric, given.truth, given.chance)
+        return _of_probabilities(metric, given, given.chance)
     matrix = _matrix(given)
     if metric == "accuracy":
         return intervals.wilson(np.trace(matrix), len(given))
@@ -51,19 +51,24 @@ def usable(metric: str, given: Answers) -> Answers:
     if METRICS[metric].needs_probability:
         if given.chance is None:
             raise CannotJudge(f"{metric} needs a probability column")
-        given = given.take(~np.isnan(given.chance))
+        known = ~np.isnan(given.chance)
+        given = given if known.all() else given.take(known)
     if metric == "mape":
         given = given.take(given.truth != 0)
     if not len(given):
         raise CannotJudge(f"no labelled row is left that {metric} is defined on")
-    if metric == "r2" and len(np.unique(given.truth)) < 2:
+    if metric == "r2" and _alike(given.truth):
         raise CannotJudge("r2 needs labels that differ")
-    if metric in ("roc_auc", "average_precision", "balanced_accuracy") and len(np.unique(given.truth)) < 2:
+    if metric in ("roc_auc", "average_precision", "balanced_accuracy") and _alike(given.truth):
         only = given.classes[int(given.truth[0])]
         raise CannotJudge(f"{metric} needs labels of two classes, all are {quoted(only)}")
     if metric in ("log_loss", "brier") and given.chance is not None and _outside(given.chance):
         raise CannotJudge(f"{metric} needs probabilities between 0 and 1")
     return given
+
+
+def _alike(values: Numbers) -> bool:
+    return bool((values == values[0]).all())
 
 
 def _outside(chance: Floats) -> bool:
@@ -73,11 +78,10 @@ def _outside(chance: Floats) -> bool:
 def _tallies(given: Answers) -> tuple[Floats, Floats, Floats]:
     """How many rows of each class are rightly said, labelled so, and said to be so; weighted."""
     size, right = len(given.classes), given.truth == given.said
-    weight = np.ones(len(given)) if given.weight is None else given.weight
-    hits: Floats = np.bincount(given.truth[right], weight[right], size).astype(np.float64)
-    labelled: Floats = np.bincount(given.truth, weight, size).astype(np.float64)
-    said: Floats = np.bincount(given.said, weight, size).astype(np.float64)
-    return hits, labelled, said
+    weight = given.weight
+    hits = np.bincount(given.truth[right], None if weight is None else weight[right], size)
+    labelled, said = (np.bincount(classes, weight, size) for classes in (given.truth, given.said))
+    return hits.astype(np.float64), labelled.astype(np.float64), said.astype(np.float64)
 
 
 def _of_classes(metric: str, share: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[Answers], float]:
@@ -127,7 +131,7 @@ def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
 def _by_chance(given: Answers) -> tuple[Floats, Floats]:
     """How many rows are positive, and how many negative, down to each distinct chance, highest first; weighted."""
     assert given.chance is not None
-    order = np.argsort(-given.chance, kind="stable")
+    order = given.falling
     chance, truth = given.chance[order], given.truth[order]
     weight = np.ones(len(given)) if given.weight is None else given.weight[order]
     last = np.append(np.flatnonzero(np.diff(chance)), len(chance) - 1)
@@ -193,13 +197,12 @@ def _of_errors(metric: str, given: Answers) -> Interval | None:
     return intervals.mean(np.abs(errors / given.truth) if metric == "mape" else np.abs(errors))
 
 
-def _of_probabilities(metric: str, truth: Numbers, chance: Floats) -> Interval | None:
+def _of_probabilities(metric: str, given: Answers, chance: Floats) -> Interval | None:
     if metric == "roc_auc":
-        return intervals.roc_auc(truth, chance)
+        return intervals.roc_auc(given.truth, chance)
     if metric == "average_precision":
-        area = float(_sklearn().average_precision_score(truth, chance))
-        return intervals.average_precision(area, int(np.sum(truth)))
-    return intervals.mean(losses(metric, truth, chance))
+        return intervals.average_precision(_average_precision(given), int(np.sum(given.truth)))
+    return intervals.mean(losses(metric, given.truth, chance))
 
 
 def losses(metric: str, truth: Numbers, chance: Floats) -> Floats:

@@ -77,13 +77,15 @@ def roc_auc(truth: Ints, chance: Floats) -> Interval | None:
 
 def placements(truth: Ints, chance: Floats) -> tuple[Floats, Floats]:
     """Return for each positive the share of negatives it stands above, for each negative that of the positives
-    below which it stands; a tie counts half. Both classes must be there."""
-    from scipy.stats import rankdata
+    below which it stands, each by rising chance; a tie counts half. Both classes must be there."""
+    ones, zeros = np.sort(chance[truth == 1]), np.sort(chance[truth == 0])
+    return _below(ones, zeros), 1 - _below(zeros, ones)
 
-    ones, zeros = chance[truth == 1], chance[truth == 0]
-    m, n = len(ones), len(zeros)
-    ranks = rankdata(np.concatenate([ones, zeros]))
-    return (ranks[:m] - rankdata(ones)) / n, 1 - (ranks[m:] - rankdata(zeros)) / m
+
+def _below(values: Floats, others: Floats) -> Floats:
+    """Return for each value the share of the others that are smaller, a tie counting half; both are sorted."""
+    smaller, not_larger = (np.searchsorted(others, values, side) for side in ("left", "right"))
+    return (smaller + not_larger) / (2 * len(others))
 
 
 def average_precision(area: float, positives: int) -> Interval | None:

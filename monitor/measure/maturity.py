@@ -42,7 +42,7 @@ def delays_of(table: pa.Table, roles: Roles, known_until: datetime | None = None
         return None
     asked, told = seconds(table[roles.timestamp]), seconds(table[when])
     labelled: Numbers = columns.held(table[label]).to_numpy()
-    newest = np.nanmax([*asked, *told], initial=-np.inf)
+    newest = np.nanmax(np.concatenate([asked, told]), initial=-np.inf)
     end = newest if known_until is None else known_until.timestamp()
     return Delays(np.maximum(0.0, np.where(labelled, told, end) - asked), labelled)
 

@@ -121,9 +121,9 @@ def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
 
 
 def _sd_interval(sd: float, count: int) -> tuple[float, float]:
-    from scipy import stats
+    from scipy.special import chdtri  # the quantile of chi-square; scipy.stats takes a second to import
 
-    least, most = stats.chi2.ppf((0.025, 0.975), count - 1)
+    least, most = chdtri(count - 1, (0.975, 0.025))
     return float(sd * np.sqrt((count - 1) / most)), float(sd * np.sqrt((count - 1) / least))
 
 

@@ -111,7 +111,7 @@ def resolve(task: Payload) -> Payload:
 def extent(task: Payload) -> Payload:
     """Find the oldest and the newest timestamp of the log: how far a backtest goes."""
     look = Look.read(task)
-    log = look.log(log_roles(look.model))
+    log = look.log(look.reference().roles if look.model.reference.source else log_roles(look.model))
     times = log.rows(None, None, set())[log.roles.timestamp]
     return {"first": to_json(pc.min(times).as_py()), "newest": to_json(pc.max(times).as_py())}
 

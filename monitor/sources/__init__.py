@@ -25,6 +25,7 @@ class Source(Protocol):
     """A place rows come from. Every method raises SourceError with one sentence when the place fails."""
 
     origin: str                              # the place, in words; never a secret
+    each_once: bool                          # no row is there twice, as at-least-once logging may write them
 
     def fingerprint(self) -> str:
         """Return a text that changes whenever the content may have changed; cheap."""

@@ -66,6 +66,8 @@ class Columnar(Format, Protocol):
 
 
 class FileSource:
+    each_once = False
+
     def __init__(self, section: SourceSection, zone: ZoneInfo) -> None:
         self.origin = str(section.path)
         self._section = section

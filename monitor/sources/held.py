@@ -14,19 +14,23 @@ from monitor.errors import SourceError
 from monitor.records import Content
 from monitor.sources import Source, open_source
 from monitor.sources.files import FileSource
+from monitor.sources.rows import once_each, picked
 
 MOST_MB = 256       # of files; a larger log is read as it is without
 KEPT = 2            # logs in this worker's memory
-_held: OrderedDict[tuple[str, str, str, tuple[str, ...], str], "Held"] = OrderedDict()
+_held: OrderedDict[tuple[str, str, str, tuple[str, ...], str | None, str], "Held"] = OrderedDict()
 
 
 class Held:
-    """A source whose rows are in memory; a part of them is a view where they are in the order of time."""
+    """A source whose rows are in memory, each once; a part of them is a view where they are in the order of time."""
 
-    def __init__(self, source: Source, timestamp: str, moments: Sequence[str]) -> None:
+    each_once = True
+
+    def __init__(self, source: Source, timestamp: str, moments: Sequence[str], id: str | None) -> None:
         self.origin, self._source = source.origin, source
         self._schema = source.schema()
-        self._table = source.read(None, timestamp=timestamp, moments=moments)
+        table = source.read(None, timestamp=timestamp, moments=moments)
+        self._table = picked(table, once_each(table, id, timestamp))
         self._times = self._table[timestamp].to_numpy().astype("datetime64[us]").view(np.int64)
         self._ordered = bool((np.diff(self._times) >= 0).all()) and not self._table[timestamp].null_count
 
@@ -70,19 +74,23 @@ class Held:
         return None
 
 
-def held(section: SourceSection, timezone: ZoneInfo, timestamp: str, moments: Sequence[str]) -> Source:
+def held(
+    section: SourceSection, timezone: ZoneInfo, timestamp: str, moments: Sequence[str], id: str | None
+) -> Source:
     """Return the source of a section, read once as long as it stays as it is; the plain one where that is too much.
 
     Only Parquet files of one schema are kept: the types of text depend on which rows are read.
     """
     source = open_source(section, timezone)
-    if not isinstance(source, FileSource) or not source.alike(MOST_MB << 20):
+    if not isinstance(source, FileSource):
         return source
-    names = tuple(name for name in moments if name in source.schema().names)
-    key = (section.model_dump_json(), timezone.key, timestamp, names, source.fingerprint())
+    key = (section.model_dump_json(), timezone.key, timestamp, tuple(moments), id, source.fingerprint())
     if key not in _held:
+        if not source.alike(MOST_MB << 20):
+            return source
+        names = tuple(name for name in moments if name in source.schema().names)
         try:
-            _held[key] = Held(source, timestamp, names)
+            _held[key] = Held(source, timestamp, names, id)
         except SourceError:
             return source       # a bad place somewhere in it: let each look meet it, or not
         while len(_held) > KEPT:

@@ -14,7 +14,7 @@ from monitor.records import Window
 from monitor.sources import Scan, Source, open_source
 from monitor.sources.ids import row_ids
 from monitor.sources.labels import join_labels
-from monitor.sources.rows import Mask, Rows, picked
+from monitor.sources.rows import Mask, Rows, once_each, picked
 from monitor.sources.sample import sample
 from monitor.sources.trim import RowKeys, contains
 from monitor.sources.types import is_number
@@ -110,7 +110,7 @@ def _open(model: ModelSection, roles: Roles) -> Source:
     from monitor.sources.held import held
 
     when = [roles.label_timestamp] if roles.label_timestamp else []
-    return held(model.predictions, model.timezone, roles.timestamp, when)
+    return held(model.predictions, model.timezone, roles.timestamp, when, roles.id)
 
 
 def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:
@@ -127,7 +127,7 @@ def _gather(
     the scan's rows these are."""
     scan = None if whole else source.scan(roles.timestamp, start, end)
     raw = _read(source, roles, start, end, _answers(model, roles) if scan else None)
-    keep = once_each(raw, roles)
+    keep = _once_each(source, raw, roles)
     return _with_labels(model, picked(raw, keep), roles, None, as_of), keep, scan
 
 
@@ -152,7 +152,7 @@ def read_rows(
     Of labels that live apart the newest known at `as_of` is joined: a later correction must not hide it.
     """
     table = _read(source, roles, start, end, columns)
-    return _with_labels(model, picked(table, once_each(table, roles)), roles, columns, as_of)
+    return _with_labels(model, picked(table, _once_each(source, table, roles)), roles, columns, as_of)
 
 
 def _read(
@@ -163,6 +163,10 @@ def _read(
     when = roles.label_timestamp
     moments = [when] if when and when in there and (wanted is None or when in wanted) else []
     return source.read(wanted, timestamp=roles.timestamp, start=start, end=end, moments=moments)
+
+
+def _once_each(source: Source, table: pa.Table, roles: Roles) -> Mask:
+    return np.ones(len(table), np.bool_) if source.each_once else once_each(table, roles.id, roles.timestamp)
 
 
 def _with_labels(
@@ -193,19 +197,6 @@ def with_attributes(model: ModelSection, table: pa.Table, roles: Roles, names: S
     for name in apart:
         table = join_labels(table, attributes, roles.id, name, None)
     return table
-
-
-def once_each(table: pa.Table, roles: Roles) -> Mask:
-    """Which rows to keep: of those with the same id and time, as at-least-once logging writes them, the last."""
-    keep = np.ones(len(table), np.bool_)
-    if roles.id not in table.column_names or pc.count_distinct(table[roles.id], mode="all").as_py() == len(table):
-        return keep
-    places = pa.array(np.arange(len(table)))
-    numbered = pa.table({"id": table[roles.id], "at": table[roles.timestamp], "place": places})
-    last = numbered.group_by(["id", "at"], use_threads=False).aggregate([("place", "max")])["place_max"]
-    keep[:] = False
-    keep[last.to_numpy()] = True
-    return keep
 
 
 def mask_labels(table: pa.Table, roles: Roles, as_of: datetime, delay: timedelta) -> pa.Table:

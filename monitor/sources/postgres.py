@@ -33,6 +33,8 @@ _TYPES: dict[str, tuple[pa.DataType, str | None]] = {
 
 
 class PostgresSource:
+    each_once = False
+
     def __init__(self, section: SourceSection, zone: ZoneInfo) -> None:
         assert section.database is not None, "a section without path has a database"
         assert section.table is not None, "a section with a database has a table"

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from monitor.errors import SourceError
 from monitor.sources import Scan
@@ -130,6 +131,19 @@ def _plain(part: pa.Table) -> pa.Table:
     return part.cast(pa.schema([
         (f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in part.schema
     ]))
+
+
+def once_each(table: pa.Table, id: str | None, timestamp: str) -> Mask:
+    """Which rows to keep: of those with the same id and time, as at-least-once logging writes them, the last."""
+    keep = np.ones(len(table), np.bool_)
+    if id not in table.column_names or pc.count_distinct(table[id], mode="all").as_py() == len(table):
+        return keep
+    places = pa.array(np.arange(len(table)))
+    numbered = pa.table({"id": table[id], "at": table[timestamp], "place": places})
+    last = numbered.group_by(["id", "at"], use_threads=False).aggregate([("place", "max")])["place_max"]
+    keep[:] = False
+    keep[last.to_numpy()] = True
+    return keep
 
 
 def picked(table: pa.Table, keep: Mask) -> pa.Table:
