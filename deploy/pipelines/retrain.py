@@ -11,7 +11,8 @@ Set in the environment:
   VERSIONS        the folder of model versions (default: versions); each has its model and the reference to compare with
   WORK            the folder of the candidate until it is a version (default: candidate, in the run's own folder
                   when driftd runs this as a command)
-  MLFLOW_TRACKING_URI   where versions are registered, of the registered model DRIFTD_MODEL; else they are only counted
+  MLFLOW_TRACKING_URI   where versions are registered, of the registered model DRIFTD_MODEL; else
+  VERSION         the new version's name (default: the folder's next number; a runner without the folder cannot know it)
   ALIAS           of the version in service there (default: champion)
   GATE            more options for `driftd gate`, such as --protected sex --limit demographic_parity_difference=0.1
 And by driftd, which started the run:
@@ -40,7 +41,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 RUN = Path(os.environ.get("DRIFTD_RESULT", "result")).parent
 WORK, VERSIONS = Path(os.environ.get("WORK", RUN / "candidate")), Path(os.environ.get("VERSIONS", "versions"))
 ROWS = Path(os.environ.get("ROWS", WORK / "log.parquet"))
-VERSION = RUN / "version"            # the new version's number, from one step to the next
+MADE = RUN / "version"               # which holds the new version's name, from one step to the next
 HELD_OUT = 0.25                      # the newest rows, which the candidate never sees, are what it is judged on
 NOT_FEATURES = ("timestamp", "prediction_id", "prediction", "prediction_proba", "label", "label_timestamp",
                 "model", "model_version")
@@ -93,12 +94,13 @@ def step_gate() -> None:
 
 
 def step_register() -> None:
-    """Give the candidate its version: MLflow's number, or the next of the folder."""
+    """Give the candidate its version: MLflow's number, the name given, or the next of the folder."""
     known = [int(folder.name) for folder in VERSIONS.glob("*") if folder.name.isdigit()]
-    version = registered() if "MLFLOW_TRACKING_URI" in os.environ else str(max(known, default=0) + 1)
+    named = os.environ.get("VERSION") or str(max(known, default=0) + 1)
+    version = registered() if "MLFLOW_TRACKING_URI" in os.environ else named
     VERSIONS.mkdir(parents=True, exist_ok=True)
     shutil.move(WORK, VERSIONS / version)
-    VERSION.write_text(version)
+    MADE.write_text(version)
 
 
 def registered() -> str:
@@ -123,12 +125,12 @@ def step_promote() -> None:
         import mlflow
 
         model, alias = os.environ["DRIFTD_MODEL"], os.environ.get("ALIAS", "champion")
-        mlflow.MlflowClient().set_registered_model_alias(model, alias, VERSION.read_text())
+        mlflow.MlflowClient().set_registered_model_alias(model, alias, MADE.read_text())
 
 
 def step_report() -> None:
     """Tell driftd which version is in service now: it compares with that one's own reference from here on."""
-    version = VERSION.read_text()
+    version = MADE.read_text()
     folder = (VERSIONS / version).resolve()
     result = {"model_version": version, **json.loads((folder / "facts.json").read_text())}
     if place := os.environ.get("DRIFTD_RESULT"):

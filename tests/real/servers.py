@@ -98,6 +98,35 @@ def airflow(folder: Path, dags: Path, environment: Mapping[str, str] | None = No
 
 
 @contextmanager
+def airflow2(folder: Path, dags: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Airflow 2 standalone, with the same user."""
+    program, port = _program("airflow2", "airflow"), free_port()
+    url, log = f"http://127.0.0.1:{port}", folder / "standalone.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "AIRFLOW_HOME": str(folder),
+        "HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
+        "AIRFLOW__WEBSERVER__WORKERS": "1",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+    }
+    server = Server(url, log, _environment(program) | settings | (environment or {}), program)
+    server.run("db", "migrate")
+    person = f"-u {USER} -p {PASSWORD} -r Admin -f Ada -l L -e ada@example.org"
+    server.run("users", "create", *person.split())
+    with _running([str(program), "standalone"], log, server.environment):
+        until(lambda: _answers(f"{url}/health"), 300, log)
+        yield server
+
+
+@contextmanager
 def prefect(folder: Path, flow: Path) -> Iterator[Server]:
     """A Prefect server, and a process that serves the deployment of a flow's file."""
     program, port = _program("prefect"), free_port()
@@ -160,10 +189,10 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def _program(name: str) -> Path:
-    found = INSTALLED / name / "bin" / name
+def _program(place: str, name: str | None = None) -> Path:
+    found = INSTALLED / place / "bin" / (name or place)
     if not found.exists():
-        pytest.skip(f"{name} is not installed: tests/real/install")
+        pytest.skip(f"{place} is not installed: tests/real/install")
     return found
 
 
@@ -181,14 +210,27 @@ def _answers(url: str) -> bool:
 
 @contextmanager
 def _running(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """A process in a group of its own; the whole group ends with it."""
+    """A process in a session of its own; the whole session ends with it."""
     with log.open("ab") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
     try:
         yield
     finally:
         for how in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, how)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+            for pid in _session(process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, how)
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and (process.poll() is None or _session(process.pid)):
+                time.sleep(0.1)
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of a session: Airflow's have groups of their own."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, *_, session = path.read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state != "Z":
+                found.append(int(path.parent.name))
+    return found

@@ -33,7 +33,7 @@ STATUSES = {
 }
 CONCLUSIONS = {
     "success": DispatchState.SUCCEEDED, "neutral": DispatchState.SUCCEEDED, "failure": DispatchState.FAILED,
-    "timed_out": DispatchState.FAILED, "startup_failure": DispatchState.FAILED,
+    "timed_out": DispatchState.FAILED, "startup_failure": DispatchState.FAILED, "stale": DispatchState.FAILED,
     "cancelled": DispatchState.CANCELLED, "skipped": DispatchState.CANCELLED, "action_required": DispatchState.BLOCKED,
 }
 
