@@ -88,7 +88,7 @@ def server() -> Iterator[Server]:
         def lines(self, status: int, headers: dict[str, str], body: Any) -> bytes:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             kind = {} if isinstance(body, bytes) else {"Content-Type": "application/json"}
-            head = {"Content-Length": str(len(raw)), **kind, **headers}
+            head = {"Content-Length": str(len(raw)), "Connection": "close", **kind, **headers}
             text = "".join(f"{name}: {value}\r\n" for name, value in head.items())
             return f"HTTP/1.1 {status} X\r\n{text}\r\n".encode() + raw
 
