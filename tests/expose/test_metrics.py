@@ -216,7 +216,8 @@ def test_every_metric_is_documented_with_its_type(metrics):
     assert sorted(rows) == sorted(exposed)
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+@pytest.mark.real
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed: tests/real/install")
 def test_promtool_finds_nothing_to_mend(metrics):
     """`promtool check metrics` is silent about names, types and help texts of ours."""
     ours = metrics.render()[0]
