@@ -7,13 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
-from monitor.config.pipelines import Pipeline as Section
 from monitor.errors import ConfigError
 from monitor.records import DispatchState
 from monitor.retrain import Outbox
-from monitor.retrain.pipelines import open_pipeline
+from tests.retrain.delivering import pipeline
 from tests.retrain.kinds import KINDS, Side
 
 pytestmark = pytest.mark.usefixtures("places")
@@ -56,11 +54,8 @@ def secret_of(name: str) -> str:
 
 def opened(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Any:
     """The pipeline of a kind that goes to this address."""
-    kind = KINDS[name]
     monkeypatch.setenv("TOKEN", secret_of(name))
-    address = {kind.address: url + kind.suffix} | ({"login": url} if name == "azureml" else {})
-    section = {"kind": name.split()[0], **kind.section, **address, "timeout": "5s"}
-    return open_pipeline(TypeAdapter(Section).validate_python(section).model_copy(update=more))
+    return pipeline(name, url, **more)
 
 
 def answering(name: str, side: Side, answer: Any, *, taken: bool = False) -> Any:

@@ -1,8 +1,5 @@
 """kill -9 at every boundary of a promotion: none is lost, none happens twice, the alias moves once."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +12,7 @@ from monitor.errors import UsageError
 from monitor.records import MoveState
 from monitor.retrain import in_service, rollback
 from monitor.store import Store
-from tests.retrain import promoting
+from tests.retrain import dying, promoting
 
 TIMES = pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.real)])
 
@@ -39,26 +36,13 @@ class Aliases:
 
 
 @pytest.fixture
-def killed(server: Any, kit: Any, tmp_path: Path) -> Callable[[str, str, int], list[dict[str, Any]]]:
+def killed(kit: Any, tmp_path: Path) -> Callable[[str, str, int], list[dying.Case]]:
     """Play a story to each of its boundaries and kill it there; the deaths, each with its state."""
     begun = tmp_path / "begun"
     with Store.open(begun) as store:
         kit.request_in(store)
-
-    def play(story: str, url: str, times: int) -> list[dict[str, Any]]:
-        wanted = [
-            {"story": story, "what": what, "before": before, "url": url, "from": str(begun), "folder": str(tmp_path),
-             "times": times}
-            for what in ("commit", "exchange")[: 2 if url else 1] for before in (True, False)
-        ]
-        done = subprocess.run([sys.executable, promoting.__file__], input=json.dumps(wanted), capture_output=True,
-                              text=True, timeout=600, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        died: list[dict[str, Any]] = json.loads(done.stdout)
-        assert len(died) >= 4 * times
-        return died
-
-    return play
+    case = {"from": str(begun), "folder": str(tmp_path)}
+    return lambda story, url, times: dying.killed("tests.retrain.promoting", case | {"story": story, "url": url}, times)
 
 
 def taken(store: Store) -> list[str]:

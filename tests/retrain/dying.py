@@ -1,0 +1,100 @@
+"""Stories that die: each runs in a fork of its own, over a copy of a state, and is killed at a boundary.
+
+A boundary is the moment before or after the n-th commit, or before or after the n-th exchange over HTTP.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import monitor.http
+from monitor.store import Store
+from monitor.store.database import Database
+
+Case = dict[str, Any]
+Story = Callable[[Case, Store], None]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def killed(module: str, case: Case, times: int) -> list[Case]:
+    """Tell a module's story to each of its boundaries, so often each; the deaths, each with the state it left.
+
+    `case`: `from` the state to begin with, `folder` for those that are left, `url` where it sends to, if anywhere.
+    """
+    wanted = [
+        case | {"what": what, "before": before, "times": times}
+        for what in ("commit", "exchange")[: 2 if case["url"] else 1] for before in (True, False)
+    ]
+    done = subprocess.run([sys.executable, "-m", module], input=json.dumps(wanted), capture_output=True, cwd=ROOT,
+                          text=True, timeout=600, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    died: list[Case] = json.loads(done.stdout.splitlines()[-1])      # behind what was logged
+    assert len(died) >= 4 * times
+    return died
+
+
+def main(story: Story) -> None:
+    print(json.dumps([one for case in json.load(sys.stdin) for one in _sweep(story, case)]))
+
+
+def _sweep(story: Story, case: Case) -> list[Case]:
+    """Die at the first boundary of a kind, at the second, …, so often each, until the story comes through."""
+    died = []
+    for number in count(1):
+        for time in range(case["times"]):
+            place = f"{case['what']}-{case['before']}-{number}-{time}"
+            here = case | {"number": number, "name": place, "state": f"{case['folder']}/{place}"}
+            if (code := _play(story, here)) != -signal.SIGKILL:
+                assert code == 0, here
+                return died
+            died.append(here)
+    return died
+
+
+def _play(story: Story, case: Case) -> int:
+    """Fork, run the story until the boundary; how the child ended: 9 where it was killed, 0 where it came through."""
+    shutil.copytree(case["from"], case["state"])
+    child = os.fork()
+    if child == 0:
+        try:
+            with Store.open(Path(case["state"])) as store:
+                _deadly(case["what"], case["number"], case["before"])
+                story(case, store)
+                os._exit(0)
+        except BaseException:  # noqa: BLE001 - a fork must not go on where its parent does
+            traceback.print_exc()
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _deadly(what: str, number: int, before: bool) -> None:
+    """Let this process die at a boundary."""
+    seen = {"commit": 0, "exchange": 0}
+
+    def around(name: str, do: Any) -> Any:
+        seen[name] += 1
+        here = name == what and seen[name] == number
+        if here and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = do()
+        if here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    run, exchange = Database.run, monitor.http._exchange
+
+    def run_or_die(self: Database, sql: str, *values: Any) -> int:
+        done = lambda: run(self, sql, *values)  # noqa: E731 - one line, used at once
+        return around("commit", done) if sql == "COMMIT" else done()
+
+    Database.run = run_or_die                                  # type: ignore[method-assign]  # in this process only
+    monitor.http._exchange = lambda *a, **k: around("exchange", lambda: exchange(*a, **k))
