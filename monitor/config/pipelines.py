@@ -10,13 +10,18 @@ from monitor.config.section import Section
 from monitor.config.values import PositiveDuration, SecretRef, TextOrSecret
 
 
-class WebhookPipeline(Section):
+class OverHttp(Section):
+    """What every pipeline has that is asked over HTTP."""
+
+    ca: Path | None = None                   # PEM, of a place whose certificate no public authority has signed
+    timeout: PositiveDuration = timedelta(seconds=15)
+
+
+class WebhookPipeline(OverHttp):
     kind: Literal["webhook"]
     url: TextOrSecret
     secret: SecretRef                        # whsec_ + base64
     previous_secret: SecretRef | None = None  # signs too while a secret rotates
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
 class GithubApp(Section):
@@ -27,7 +32,7 @@ class GithubApp(Section):
     key: SecretRef                           # its private key, PEM
 
 
-class GithubPipeline(Section):
+class GithubPipeline(OverHttp):
     kind: Literal["github"]
     repository: str                          # owner/name
     workflow: str | None = None
@@ -37,32 +42,27 @@ class GithubPipeline(Section):
     app: GithubApp | None = None             # instead of a token
     inputs: dict[str, str] = {}              # sent besides driftd_id and driftd_evidence
     api: str = "https://api.github.com"
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class GitlabPipeline(Section):
+class GitlabPipeline(OverHttp):
     kind: Literal["gitlab"]
     project: str                             # its path or number
     ref: str = "main"
     token: SecretRef
     inputs: dict[str, str] = {}              # that the pipeline declares under spec.inputs
     url: str = "https://gitlab.com"
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class JenkinsPipeline(Section):
+class JenkinsPipeline(OverHttp):
     kind: Literal["jenkins"]
     url: str
     job: str                                 # folders before it with /
     username: str
     token: SecretRef
     parameters: dict[str, str] = {}          # sent besides DRIFTD_ID and DRIFTD_EVIDENCE
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class AirflowPipeline(Section):
+class AirflowPipeline(OverHttp):
     kind: Literal["airflow"]
     url: str
     dag: str
@@ -71,11 +71,9 @@ class AirflowPipeline(Section):
     password: SecretRef | None = None
     token: SecretRef | None = None           # instead of user and password
     conf: dict[str, str] = {}                # sent besides driftd_id and driftd_evidence
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class PrefectPipeline(Section):
+class PrefectPipeline(OverHttp):
     kind: Literal["prefect"]
     url: str                                 # with /api at its end
     deployment: str                          # flow/name or its id
@@ -83,11 +81,9 @@ class PrefectPipeline(Section):
     password: SecretRef | None = None
     token: SecretRef | None = None
     parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class KubeflowPipeline(Section):
+class KubeflowPipeline(OverHttp):
     kind: Literal["kubeflow"]
     url: str
     pipeline_id: str
@@ -95,53 +91,43 @@ class KubeflowPipeline(Section):
     experiment: str | None = None            # its id
     token: SecretRef | None = None
     parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class ArgoPipeline(Section):
+class ArgoPipeline(OverHttp):
     kind: Literal["argo"]
     url: str
     namespace: str
     template: str                            # a WorkflowTemplate
     token: SecretRef | None = None
     parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class KubernetesPipeline(Section):
+class KubernetesPipeline(OverHttp):
     kind: Literal["kubernetes"]
     url: str = "https://kubernetes.default.svc"
     namespace: str
     manifest: Path                           # of a Job, YAML or JSON
     token: SecretRef | None = None           # default: the service account's
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class DatabricksPipeline(Section):
+class DatabricksPipeline(OverHttp):
     kind: Literal["databricks"]
     url: str
     job_id: int
     token: SecretRef
     parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class SagemakerPipeline(Section):
+class SagemakerPipeline(OverHttp):
     kind: Literal["sagemaker"]
     region: str
     pipeline_name: str
     profile: str | None = None               # of the AWS configuration; default: whatever this machine has
     parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
     url: str | None = None                   # default: the region's
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class VertexPipeline(Section):
+class VertexPipeline(OverHttp):
     kind: Literal["vertex"]
     project: str
     region: str
@@ -151,11 +137,9 @@ class VertexPipeline(Section):
     token: SecretRef | None = None           # default: the application default credentials
     parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
     url: str | None = None                   # default: the region's
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
-class AzuremlPipeline(Section):
+class AzuremlPipeline(OverHttp):
     kind: Literal["azureml"]
     tenant: str
     client: str                              # of the application that asks
@@ -166,8 +150,6 @@ class AzuremlPipeline(Section):
     job_file: Path                           # JSON: the properties of the job
     url: str = "https://management.azure.com"
     login: str = "https://login.microsoftonline.com"
-    ca: Path | None = None
-    timeout: PositiveDuration = timedelta(seconds=15)
 
 
 class CommandPipeline(Section):

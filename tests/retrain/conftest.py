@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -65,8 +66,9 @@ def places(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "job-azure.json").write_text('{"jobType": "Pipeline", "sourceJobId": "azureml:retrain"}')
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextlib.contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A scripted server that listens; with a context by TLS."""
     made = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -97,14 +99,24 @@ def server() -> Iterator[Server]:
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
+    if context:
+        httpd.socket = context.wrap_socket(httpd.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    made.url = f"http://127.0.0.1:{httpd.server_port}"
-    yield made
-    made.stop.set()
-    httpd.shutdown()
-    httpd.server_close()
-    thread.join()
+    made.url = f"{'https' if context else 'http'}://127.0.0.1:{httpd.server_port}"
+    try:
+        yield made
+    finally:
+        made.stop.set()
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as made:
+        yield made
 
 
 WINDOW = Window(model="m", start=NOW - timedelta(days=7), end=NOW, spec="7d")

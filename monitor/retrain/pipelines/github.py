@@ -45,7 +45,7 @@ def open_github(section: GithubPipeline, state_dir: Path | None) -> "Github":
 
 def credential(section: GithubPipeline, api: str) -> Credential:
     if section.app is not None:
-        return github_app(sender(section.timeout, None), api, section.app)
+        return github_app(sender(section.timeout, section.ca), api, section.app)
     return Nobody() if section.token is None else Header(section.token)
 
 
@@ -184,7 +184,8 @@ class Github:
         payload = None if body is None else json.dumps(body).encode()
         for last in (False, True):
             given = headers | self._credential.headers()
-            reply = send(method, url, headers=given, body=payload, timeout=self._section.timeout, limit=limit)
+            reply = send(method, url, headers=given, body=payload, timeout=self._section.timeout,
+                         ca=self._section.ca, limit=limit)
             if last or reply.status not in (401, 403) or waiting_time(reply) or not self._credential.renew():
                 return reply
         raise AssertionError("the second answer is always given")
