@@ -122,7 +122,7 @@ def _is_section(arm: Any) -> bool:
 
 def _names(key: Key, data: Any) -> str:
     section = next((arm for arm in _arms(_type(key[:-1], data)[0]) if _is_section(arm)), None)
-    fields = [name for name in (section.model_fields if section else ()) if len(key) != 3 or name != "name"]
+    fields = [name for name in (section.key_names() if section else ()) if len(key) != 3 or name != "name"]
     short = [name for pattern, names in SHORT_FORMS.items() if matches(key[:-1], pattern) for name in names]
     names = [*fields, *short]
     return did_you_mean(str(key[-1]), names) or ", expected one of " + ", ".join(names)
