@@ -19,21 +19,22 @@ from monitor.demo import world
 from monitor.retrain.pipelines.workflow_file import missing_lines
 
 PIPELINES = Path(__file__).resolve().parents[2] / "deploy/pipelines"
-CONFIG = """
+MODEL = """
 [models.bikes]
 mode        = "act"
 version     = "1"
 window      = "7d"
 predictions = "log/*.parquet"
 reference   = "versions/{{version}}/reference.parquet"
-retrain     = {{ pipeline = "local", min_labels = 1 }}
+retrain     = {{ pipeline = "ci", min_labels = 1 }}
 
 [[models.bikes.triggers]]
 name = "drift"
 metric = "drifted_share"
 drifted = true
-
-[pipelines.local]
+"""
+CONFIG = MODEL + """
+[pipelines.ci]
 kind        = "command"
 command     = ["{python}", "{script}"]
 environment = {{ DRIFTD_CONFIG = "{folder}/driftd.toml", VERSIONS = "{folder}/versions", PATH = "{path}"{more} }}

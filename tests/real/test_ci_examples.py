@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.test_pipelines import PIPELINES, driftd, place
+from tests.deploy.test_pipelines import MODEL, PIPELINES, driftd, place
 from tests.real.conftest import Hook, free_port, get, until
 from tests.real.servers import INSTALLED
 from tests.real.test_pipelines_to_copy import daemon
@@ -33,23 +33,10 @@ ACTIONS = {
     "actions/setup-python@v5": ("python-version", 'python -c "import sys; assert sys.version_info >= (3, 11)"'),
     "actions/upload-artifact@v4": ("path", 'cp -r "${{ inputs.path }}/." "$ARTIFACTS"'),
 }
-CONFIG = """
+CONFIG = MODEL + """
 [daemon]
 listen = "127.0.0.1:{port}"
 callback_secret = {{ env = "CALLBACK_SECRET" }}
-
-[models.bikes]
-mode        = "act"
-version     = "1"
-window      = "7d"
-predictions = "log/*.parquet"
-reference   = "versions/{{version}}/reference.parquet"
-retrain     = {{ pipeline = "ci", min_labels = 1 }}
-
-[[models.bikes.triggers]]
-name = "drift"
-metric = "drifted_share"
-drifted = true
 
 [pipelines.ci]
 kind   = "webhook"
@@ -84,6 +71,12 @@ class Repository:
     def commit(self) -> None:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "as it is")
+
+    def holds(self, pipeline: str, at: str) -> None:
+        """An example at its place, the script beside it, and nothing else."""
+        self.write("deploy/pipelines/retrain.py", PIPELINES / "retrain.py")
+        self.write(at, PIPELINES / pipeline)
+        self.commit()
 
     def act(self, *arguments: str) -> tuple[int, str]:
         """Run a workflow on this machine."""
@@ -137,15 +130,13 @@ class Asked:
     def model(self) -> Any:
         return (json.loads(get(self.port, "/api/status") or '{"models": []}')["models"] or [None])[0]
 
-    def ended(self) -> Any:
-        """What the daemon says once the run is over and its version in service."""
-        def over() -> Any:
+    def promoted(self) -> Any:
+        """What the daemon says once another version than the first is in service."""
+        def other() -> Any:
             now = self.model()
-            return now if now and now["dispatches"] and now["dispatches"][0]["ended_at"] else None
+            return now if now and now["reference"]["model_version"] != "1" else None
 
-        until(over, 60, lambda: (self.folder / "driftd.log").read_text())
-        driftd(self.folder, "check")
-        return self.model()
+        return until(other, 60, lambda: (self.folder / "driftd.log").read_text())
 
 
 @pytest.fixture
@@ -179,7 +170,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
 
 def checked(asked: Asked, version: str) -> None:
     """The daemon heard of the version, and compares with its reference."""
-    now = asked.ended()
+    now = asked.promoted()
     assert now["dispatches"][0]["state"] == "succeeded"
     made = asked.folder / "versions" / version
     assert (now["reference"]["model_version"], now["reference"]["origin"]) == (version, str(made / "reference.parquet"))
@@ -190,9 +181,7 @@ def test_the_github_workflow_goes_from_a_request_to_a_version(
     asked: Asked, repository: Repository, rows_url: str
 ) -> None:
     """Started with the inputs that driftd sends, it ends with a version as artifact, and driftd is told."""
-    repository.write("deploy/pipelines/retrain.py", PIPELINES / "retrain.py")
-    repository.write(".github/workflows/retrain.yml", PIPELINES / "github/retrain.yml")
-    repository.commit()
+    repository.holds("github/retrain.yml", at=".github/workflows/retrain.yml")
     code, said = repository.act(
         "workflow_dispatch", "--input", f"driftd_id={asked.id()}", "--input", "driftd_evidence={}",
         "-s", f"ROWS_URL={rows_url}", "-s", f"CALLBACK_SECRET={asked.secret}",
@@ -208,9 +197,7 @@ def test_the_gitlab_pipeline_goes_from_a_request_to_a_version(
     asked: Asked, repository: Repository, rows_url: str
 ) -> None:
     """Its first job leaves a version as artifact; its second tells driftd."""
-    repository.write("deploy/pipelines/retrain.py", PIPELINES / "retrain.py")
-    repository.write(".gitlab-ci.yml", PIPELINES / "gitlab/retrain.yml")
-    repository.commit()
+    repository.holds("gitlab/retrain.yml", at=".gitlab-ci.yml")
     variables = {"DRIFTD_ID": asked.id(), "ROWS_URL": rows_url, "DRIFTD_URL": f"http://127.0.0.1:{asked.port}",
                  "CALLBACK_SECRET": asked.secret}
     given = [word for name, value in variables.items() for word in ("--variable", f"{name}={value}")]
@@ -226,8 +213,7 @@ def test_the_gitlab_pipeline_goes_from_a_request_to_a_version(
 
 def test_without_a_request_there_is_no_gitlab_pipeline(repository: Repository) -> None:
     """A push to the same repository retrains nothing."""
-    repository.write(".gitlab-ci.yml", PIPELINES / "gitlab/retrain.yml")
-    repository.commit()
+    repository.holds("gitlab/retrain.yml", at=".gitlab-ci.yml")
     listed = {given: repository.gitlab("--list", *given.split())[1] for given in ("", "--variable DRIFTD_ID=x")}
     assert [re.findall(r"^(retrain|report) ", said, re.MULTILINE) for said in listed.values()] == [
         [], ["retrain", "report"]]
