@@ -34,7 +34,7 @@ def keeping_quiet(private: Collection[str]) -> Iterator[None]:
         yield
     except (DriftdError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:               # whatever a library raises may quote the data
         if not private:
             raise
         raise TaskFailed(f"it failed: {words(error)}") from None     # a traceback would have the text too
