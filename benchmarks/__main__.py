@@ -6,7 +6,7 @@ import click
 
 from benchmarks import calibrated, check, closed_loop, gate, page, peers, processes, rehearsing
 from benchmarks.rows import Absent, Asked, Row, Section
-from monitor.cli.show import print_json, print_table
+from monitor.cli.terminal import print_json, print_table
 
 SECTIONS = {
     "check": Section(

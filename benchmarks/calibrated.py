@@ -11,17 +11,16 @@ import pyarrow.parquet as pq
 from scipy.stats import kstwo
 
 from benchmarks.rows import Absent, Asked, Row
-from monitor.cli.show import progress
-from monitor.config.model import DriftSection, ModelSection, QualitySection
-from monitor.config.roles import FeatureKind
+from monitor.calibration.calibrated_thresholds import FEWEST
+from monitor.calibration.reference_blocks import calibrate, divide
+from monitor.cli.terminal import progress
+from monitor.config.column_roles import FeatureKind
+from monitor.config.sections import DriftSection, ModelSection, QualitySection
 from monitor.config.values import Budget
-from monitor.measure import column_scores
-from monitor.measure.calibrate import FEWEST
-from monitor.measure.digest import Digest, NumberDigest, digest_of
-from monitor.measure.drift import drifted_share, held_against
-from monitor.measure.methods import Kind
-from monitor.observe.calibrate import calibrate, divide
+from monitor.drift.column_scores import column_scores
+from monitor.drift.scores import drifted_share, held_against
 from monitor.records import Score, ScoreStatus
+from monitor.tables.digest import Digest, NumberDigest, digest_of
 
 DATA = (Path(__file__).resolve().parents[1] / "../shared/data").resolve()
 SETS = ("elec2", "flights_nyc13", "bike_sharing", "car_loan")
@@ -73,7 +72,7 @@ class Judge:
         return each, found[-1], drifted_share(held, DriftSection(), side.rows, self.calibration)
 
 
-def kinds(table: pa.Table) -> dict[str, Kind]:
+def kinds(table: pa.Table) -> dict[str, FeatureKind]:
     """Strings are categories."""
     return {
         field.name: "categorical" if pa.types.is_large_string(field.type) else "numerical"

@@ -5,7 +5,7 @@ import sys
 from benchmarks.data import Size, made
 from benchmarks.rows import Asked, Row
 from benchmarks.running import Cost, driftd_and_arrow, in_turns, runner
-from monitor.cli.show import progress
+from monitor.cli.terminal import progress
 
 USUAL, LARGE, HUGE = 100_000, 1_000_000, 10_000_000
 COLUMNS, FEW = 50, 5

@@ -15,11 +15,11 @@ import numpy as np
 
 from benchmarks.rows import Asked, Row
 from benchmarks.streams import Stream
-from monitor.config.model import ModelSection, ReferenceSection, RetrainSection, SourceSection, TriggerSection
+from monitor.backtest import schedules as hindsight
+from monitor.backtest.schedules import Schedule
+from monitor.backtest.simulated_triggers import Round, play
+from monitor.config.sections import ModelSection, ReferenceSection, RetrainSection, SourceSection, TriggerSection
 from monitor.config.values import Budget, Level
-from monitor.decide import schedules as hindsight
-from monitor.decide.played import Round, play
-from monitor.decide.schedules import Schedule
 from monitor.records import Score, Snapshot, SnapshotStatus, Window
 
 STREAMS = ("bike_sharing", "elec2", "flights_nyc13", "car_loan")

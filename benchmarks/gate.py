@@ -3,13 +3,13 @@
 import numpy as np
 
 from benchmarks.rows import Asked, Row
-from monitor.cli.show import progress
-from monitor.config.model import GateSection
-from monitor.decide import gate
-from monitor.measure.answers import Answers
-from monitor.measure.columns import Floats, Numbers
-from monitor.measure.paired import Pair, improvements
+from monitor.cli.terminal import progress
+from monitor.config.sections import GateSection
+from monitor.gate.gate_verdict import gate
+from monitor.gate.paired_difference import Pair, improvements
+from monitor.performance.labelled_rows import Answers
 from monitor.records import ScoreStatus
+from monitor.tables.columns import Floats, Numbers
 
 SEGMENTS, ROWS = 20, 500          # rows of each segment
 RATE, CAUGHT = 0.05, 0.8

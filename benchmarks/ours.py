@@ -6,15 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.data import START
-from monitor.config.model import ModelSection, QualitySection, ReferenceSection, SourceSection
-from monitor.config.roles import FeatureKind, Roles
-from monitor.measure.digest import digest_of
-from monitor.measure.methods import work_out
-from monitor.measure.quality import missing_score, outside_score
-from monitor.observe.profile import Profile, profile_folder
+from monitor.config.column_roles import FeatureKind, Roles
+from monitor.config.sections import ModelSection, QualitySection, ReferenceSection, SourceSection
+from monitor.drift.methods import work_out
+from monitor.quality.column_checks import missing_score, outside_score
 from monitor.records import Window
+from monitor.reference.profile import Profile, profile_folder
 from monitor.sources import open_source
 from monitor.sources.log import Log, reference_rows
+from monitor.tables.digest import digest_of
 
 Methods = Mapping[FeatureKind, Sequence[str]]
 

@@ -16,7 +16,7 @@ from benchmarks.check import COLUMNS, LARGE, USUAL
 from benchmarks.data import Made, Size, made
 from benchmarks.rows import Absent, Asked, Row
 from benchmarks.running import Cost, Runner, in_turns, runner
-from monitor.cli.show import progress
+from monitor.cli.terminal import progress
 
 HERE = Path(__file__).resolve().parent
 KEPT = HERE.parent / ".bench"      # environments, made once for each list of versions

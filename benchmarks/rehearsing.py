@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.rows import Asked, Row
-from monitor.config.roles import Roles
-from monitor.measure import fit, gains
+from monitor.challenger.rehearsal import fit, gains
+from monitor.config.column_roles import Roles
 
 ROWS, COLUMNS, WINDOW = 60_000, 15, 5_000
 

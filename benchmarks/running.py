@@ -13,8 +13,8 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from benchmarks.data import Made
-from monitor.cli.show import Report
-from monitor.workers import ENVIRONMENT
+from monitor.cli.terminal import Report
+from monitor.workers.pool import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[1]
 # One thread of BLAS everywhere: threads that wait for work spin, and would count.

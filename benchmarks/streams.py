@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rows import Absent
-from monitor.decide.schedules import Scores
+from monitor.backtest.schedules import Scores
 
 FOLDER = (Path(__file__).resolve().parents[1] / "../shared/data/closed_loop").resolve()
 

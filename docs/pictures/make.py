@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from monitor.demo.show import Policy, Show, Stretch
+from monitor.demo.output import Policy, Show, Stretch
 from monitor.demo.story import FORTNIGHT, Story
 from monitor.expose import logs
 

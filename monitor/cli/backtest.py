@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.common import config_option, json_option, load_config, model_option, open_workers, quiet_logs
-from monitor.cli.look import the_model
-from monitor.cli.show import moment, number, print_json, print_table, progress, span
+from monitor.cli.options import config_option, json_option, load_config, model_option, open_workers, quiet_logs
+from monitor.cli.status_and_history import the_model
+from monitor.cli.terminal import moment, number, print_json, print_table, progress, span
 from monitor.config.values import Budget
 from monitor.errors import UsageError
 from monitor.records import Action, Verdict, Window
 
 if TYPE_CHECKING:
-    from monitor.backtest import Backtest
-    from monitor.hindsight import Rehearsal
-    from monitor.suggest import Suggestion
+    from monitor.backtest.price_search import Suggestion
+    from monitor.backtest.replay import Backtest
+    from monitor.backtest.simulation import Rehearsal
 
 YES = 3
 STAND_IN = 2.0      # sd × windows: the price of a trigger that has none yet, until one is proposed
@@ -53,7 +53,7 @@ def backtest(
     Nothing is recorded or sent. Labels count from when they were known. A retrain that would have been asked
     for changes nothing but cooldown and budget, unless it is rehearsed. Ends with 3 when there is one.
     """
-    from monitor.backtest import backtest as play
+    from monitor.backtest.replay import backtest as play
 
     quiet_logs()
     _require_fit(about, suggest, picture)
@@ -64,11 +64,11 @@ def backtest(
         result = play(loaded, name, workers, report, rehearsed=rehearse)
     told, proposed = _rehearsed(result), None
     if told and suggest:
-        from monitor.suggest import suggest as propose
+        from monitor.backtest.price_search import suggest as propose
 
         proposed = propose(result, told, about)
     if told and picture:
-        from monitor.picture import draw
+        from monitor.backtest.chart import draw
 
         draw(told, loaded.config.models[name], picture)
     if as_json:
@@ -86,7 +86,7 @@ def _require_fit(about: Budget | None, suggest: bool, picture: Path | None) -> N
 
 
 def _rehearsed(result: "Backtest") -> "Rehearsal | None":
-    from monitor.hindsight import rehearsal
+    from monitor.backtest.simulation import rehearsal
 
     return rehearsal(result.played, result.world, result.snapshots) if result.world else None
 
@@ -159,13 +159,13 @@ def _print_policies(told: "Rehearsal", zone: tzinfo) -> None:
 
 
 def _assumes() -> str:
-    from monitor.hindsight import ASSUMES
+    from monitor.backtest.simulation import ASSUMES
 
     return ASSUMES
 
 
 def _print_suggestion(proposed: "Suggestion", metric: str) -> None:
-    from monitor.suggest import words
+    from monitor.backtest.price_search import words
 
     click.echo("\n" + "\n".join(words(proposed, metric)))
     click.echo("\nFor the file:\n\n" + "\n".join(proposed.lines))

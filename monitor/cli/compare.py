@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from monitor.cli.common import quiet_logs
-from monitor.cli.forms import junit as as_junit
-from monitor.cli.forms import markdown as as_markdown
-from monitor.cli.forms import sentence
-from monitor.cli.show import number, print_json, print_table
-from monitor.config.model import DriftSection, QualitySection, SourceSection
-from monitor.config.roles import USUAL_NAMES, Facts, Roles, feature_kind
+from monitor.cli.junit_and_markdown import junit as as_junit
+from monitor.cli.junit_and_markdown import markdown as as_markdown
+from monitor.cli.junit_and_markdown import sentence
+from monitor.cli.options import quiet_logs
+from monitor.cli.terminal import number, print_json, print_table
+from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind
+from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.errors import CannotJudge, UsageError
 from monitor.records import Score, ScoreStatus
 
@@ -87,7 +87,10 @@ def compare(
 
 def examine(reference: str, current: str, section: DriftSection, categorical: Sequence[str]) -> Comparison:
     """Read both files whole and measure. Raises SourceError, CannotJudge, UsageError."""
-    from monitor.measure import METHODS, TableSide, column_scores, schema_changes, text_scores
+    from monitor.drift.column_scores import TableSide, column_scores
+    from monitor.drift.methods import METHODS
+    from monitor.drift.text import text_scores
+    from monitor.quality.column_checks import schema_changes
     from monitor.sources.log import facts
 
     if section.method not in ("auto", *METHODS):
@@ -147,7 +150,7 @@ def _identifies(name: str, facts: Facts) -> bool:
 
 def past(score: Score) -> float:
     """How far a number is past its threshold, as a factor: above 1 is drift, whichever side; −1 unknown."""
-    from monitor.measure import METHODS
+    from monitor.drift.methods import METHODS
 
     if score.value is None or score.threshold is None:
         return -1.0

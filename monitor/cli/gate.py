@@ -7,18 +7,18 @@ from typing import Any, get_args
 
 import click
 
-from monitor.cli.common import MOMENT, config_option, json_option, model_option, quiet_logs
-from monitor.cli.forms import cell, code, contract_lines, junit, sentence, table_lines
-from monitor.cli.show import number, print_json, print_table
-from monitor.cli.stretch import Asked, read_matured, stretch_options
+from monitor.cli.junit_and_markdown import cell, code, contract_lines, junit, sentence, table_lines
+from monitor.cli.log_rows import Asked, read_matured, stretch_options
+from monitor.cli.options import MOMENT, config_option, json_option, model_option, quiet_logs
+from monitor.cli.terminal import number, print_json, print_table
 from monitor.config import ModelSection, Task
 from monitor.config.gate_rules import wrong_limits
 from monitor.config.rules import ALL_PERFORMANCE
-from monitor.decide import Outcome
 from monitor.errors import UsageError
+from monitor.gate.gate_verdict import Outcome
+from monitor.gate.trial import Judged, Seen, gate_files, gate_log
 from monitor.private import keeping_quiet
 from monitor.records import Score, ScoreStatus
-from monitor.retrain import Judged, Seen, gate_files, gate_log
 
 EXIT = {Outcome.PASSED: 0, Outcome.REFUSED: 3, Outcome.UNJUDGED: 4}
 _PARTS = ("timestamp", "id", "prediction", "probability", "label")

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from monitor.cli.common import F, quiet_logs
-from monitor.cli.show import moment
+from monitor.cli.options import F, quiet_logs
+from monitor.cli.terminal import moment
 from monitor.config import Columns, Roles, SourceSection, find_roles, load
 from monitor.errors import CannotJudge, UsageError
 from monitor.times import format_duration, utcnow
@@ -100,7 +100,8 @@ def look(data: str, columns: Columns, labels: str | None = None) -> Found:
 
     Raises SourceError, and ConfigError where a column's part cannot be told.
     """
-    from monitor.measure import default_metric, guess_task
+    from monitor.performance.metrics import default_metric
+    from monitor.performance.task import guess_task
     from monitor.sources import open_source
     from monitor.sources.log import facts
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.common import config_option, json_option, load_config, quiet_logs
-from monitor.cli.show import moment, print_json, print_table, progress
+from monitor.cli.options import config_option, json_option, load_config, quiet_logs
+from monitor.cli.terminal import moment, print_json, print_table, progress
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.private import keeping_quiet
@@ -17,7 +17,7 @@ from monitor.records import from_json
 from monitor.times import format_duration, utcnow
 
 if TYPE_CHECKING:
-    from monitor.observe import Outlook  # heavy: loaded for the look itself
+    from monitor.calibration.expected_false_alarms import Outlook  # heavy: loaded for the look itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,8 @@ def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]
 
 def look(model: ModelSection) -> Looked:
     """Find the parts of the columns, and count the log. Raises ConfigError, SourceError, CannotJudge."""
-    from monitor.observe import Outlook, resolve
+    from monitor.calibration.expected_false_alarms import Outlook
+    from monitor.check.tasks import resolve
     from monitor.sources import open_source
 
     found = resolve({"model": model.model_dump(mode="json"), "as_of": utcnow().isoformat(), "stretch": None})
@@ -102,7 +103,7 @@ def look(model: ModelSection) -> Looked:
 
 def _unreachable(loaded: Loaded) -> Iterator[str]:
     """A sentence for each pipeline that cannot take a request now, and each registry that cannot be read."""
-    from monitor.mlflow import Mlflow
+    from monitor.promotion.mlflow import Mlflow
     from monitor.retrain.pipelines import open_pipeline
 
     for name, section in loaded.config.pipelines.items():

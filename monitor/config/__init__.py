@@ -1,7 +1,11 @@
 """TOML → frozen, typed configuration. Light: nothing here imports pandas or pyarrow."""
 
+from monitor.config.column_roles import USUAL_NAMES, Facts, FeatureKind, Roles, feature_kind, find_roles
+from monitor.config.effective import Setting, settings
 from monitor.config.load import Loaded, find_config, load, missing_secrets, redact, state_dir
-from monitor.config.model import (
+from monitor.config.pipeline_sections import CommandPipeline, GithubPipeline, Pipeline, WebhookPipeline
+from monitor.config.private_rules import of_roles as wrongly_private
+from monitor.config.sections import (
     DEFAULT_TRIGGERS,
     ColumnDrift,
     Columns,
@@ -20,10 +24,6 @@ from monitor.config.model import (
     TriggerSection,
     WindowSection,
 )
-from monitor.config.pipelines import CommandPipeline, GithubPipeline, Pipeline, WebhookPipeline
-from monitor.config.private_rules import of_roles as wrongly_private
-from monitor.config.roles import USUAL_NAMES, Facts, FeatureKind, Roles, feature_kind, find_roles
-from monitor.config.show import Setting, settings
 from monitor.config.values import Budget, Change, Level, Persistence, Secret
 
 __all__ = [

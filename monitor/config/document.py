@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from monitor.config.keys import Key, at, dotted, matches, shown, walk
-from monitor.config.locate import locate
+from monitor.config.line_numbers import locate
 
 Table = dict[str, Any]
 

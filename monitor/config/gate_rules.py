@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from monitor.config.keys import Key, did_you_mean
-from monitor.config.model import ModelSection
+from monitor.config.sections import ModelSection
 
 MOST_COLUMNS = 10     # with segments of their own: each has up to twenty, and each of these every metric
 LIMITED = (

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from monitor.config.document import Document, Place, read
 from monitor.config.keys import Key, Step, at, dotted, shown, walk
-from monitor.config.model import Config
-from monitor.config.refused import refused
+from monitor.config.later_keys import refused
+from monitor.config.pydantic_messages import sentence
 from monitor.config.rules import check
-from monitor.config.sentences import sentence
+from monitor.config.sections import Config
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 

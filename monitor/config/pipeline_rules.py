@@ -5,13 +5,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from monitor.config.keys import Key
-from monitor.config.pipelines import (
-    AirflowPipeline,
-    CommandPipeline,
-    GithubPipeline,
-    Pipeline,
-    PrefectPipeline,
-)
+from monitor.config.pipeline_sections import AirflowPipeline, CommandPipeline, GithubPipeline, Pipeline, PrefectPipeline
 
 Problems = Iterator[tuple[Key, str]]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from monitor.config.column_roles import Roles
 from monitor.config.keys import Key
-from monitor.config.model import ModelSection
-from monitor.config.roles import Roles
+from monitor.config.sections import ModelSection
 
 OPTIONS = ("column", "column_name", "columns", "x_column", "y_column")     # of Evidently's metrics, where columns stand
 

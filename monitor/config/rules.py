@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.config import compose, cron, gate_rules, pipeline_rules, private_rules, silences
-from monitor.config.compose import BUILT_IN, LATER_BUILT_IN
+from monitor.config import composition_rules, cron, gate_rules, pipeline_rules, private_rules, silence_rules
+from monitor.config.composition_rules import BUILT_IN, LATER_BUILT_IN
 from monitor.config.document import Document
-from monitor.config.evidently import METRICS as EVIDENTLY
+from monitor.config.evidently_metrics import METRICS as EVIDENTLY
 from monitor.config.keys import Key, did_you_mean
-from monitor.config.model import (
+from monitor.config.sections import (
     MEASURED,
     Columns,
     Config,
@@ -42,7 +42,7 @@ FAIRNESS = gate_rules.LIMITED
 MOST_COLUMNS = gate_rules.MOST_COLUMNS
 ALL_PERFORMANCE = tuple(dict.fromkeys(name for names in PERFORMANCE.values() for name in names))
 # What can be said of a model before its labels come; each is a metric of its own with this prefix.
-ESTIMATED = compose.ESTIMATED
+ESTIMATED = composition_rules.ESTIMATED
 ESTIMABLE: dict[Task, tuple[str, ...]] = {
     "binary": PERFORMANCE["binary"], "multiclass": (), "regression": ("mae", "rmse", "mape"),
 }
@@ -70,7 +70,7 @@ METHODS = (
 def check(config: Config, document: Document) -> None:
     """Note every problem of a configuration whose types are right, and warn of data that is not there yet."""
     written = document.data.get("pipelines", {})
-    for key, text in (*_daemon(config), *pipeline_rules.check(config.pipelines), *silences.check(config)):
+    for key, text in (*_daemon(config), *pipeline_rules.check(config.pipelines), *silence_rules.check(config)):
         document.problem(key, text)
     if not config.models:
         document.problem(("models",), "there is no model, expected at least one table [models.NAME]")
@@ -110,7 +110,7 @@ def _model(model: ModelSection) -> Problems:
     names: dict[str, int] = {}
     for index, trigger in enumerate(model.triggers):
         yield from _trigger(("triggers", index), trigger, model)
-        yield from compose.check(("triggers", index), trigger, model)
+        yield from composition_rules.check(("triggers", index), trigger, model)
         yield from _segment(("triggers", index, "segment"), trigger, model)
         if names.setdefault(trigger.name, index) != index:
             yield ("triggers", index, "name"), f'"{trigger.name}" is there already, expected each name once'

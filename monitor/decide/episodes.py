@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from monitor.config.model import ApprovalSection, ModelSection
+from monitor.config.sections import ApprovalSection, ModelSection
 from monitor.errors import UsageError
 from monitor.records import Approval, Episode, EpisodeState, Reference, Window
 from monitor.times import format_moment

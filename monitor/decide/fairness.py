@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import NormalDist
 
-from monitor.config.model import ModelSection
-from monitor.decide.history import disjoint, is_broken
-from monitor.decide.words import number, several
+from monitor.config.sections import ModelSection
+from monitor.history import disjoint, is_broken
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
+from monitor.wording import number, several
 
 MADE_OF = {
     "demographic_parity": ("selection_rate",),

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.config.model import ModelSection
-from monitor.decide.history import History, disjoint
+from monitor.config.sections import ModelSection
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
-from monitor.decide.words import day, several
+from monitor.history import History, disjoint
 from monitor.records import Snapshot, SnapshotStatus
 from monitor.times import format_duration
+from monitor.wording import day, several
 
 
 @dataclass(frozen=True, slots=True)

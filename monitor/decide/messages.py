@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitor.config.model import ModelSection
+from monitor.config.sections import ModelSection
 from monitor.decide.episodes import lapses_at
-from monitor.decide.history import History
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN, Judgement
-from monitor.decide.words import day, listed, stretch
+from monitor.history import History
 from monitor.records import Action, Episode, EpisodeState, Firing, Message, Promotion, Snapshot, Verdict, Window
 from monitor.times import format_moment
+from monitor.wording import day, listed, stretch
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ at, and at least three, have voted and it has not, `no-recovery` fires until it 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from monitor.config.model import MEASURED, ModelSection, TriggerSection
 from monitor.config.rules import NEW_ROWS
-from monitor.decide.history import disjoint
+from monitor.config.sections import MEASURED, ModelSection, TriggerSection
 from monitor.decide.regret import adds
 from monitor.decide.triggers import Judgement, judgement
 from monitor.decide.votes import Case, Vote, vote
-from monitor.decide.words import listed, several
+from monitor.history import disjoint
 from monitor.records import Promotion, Recovery, Snapshot
+from monitor.wording import listed, several
 
 NO_RECOVERY = "no-recovery"
 FIRST = 3       # so many mature windows are waited for

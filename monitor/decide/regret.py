@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from monitor.config.model import ModelSection, TriggerSection
+from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Level
-from monitor.decide.gains import gain, kind_of, newest, noise_of, value_of
-from monitor.decide.history import History, disjoint, is_broken
-from monitor.decide.realised import ALL, Realised, realised
-from monitor.decide.words import day, each, number, several
+from monitor.decide.challenger_gains import gain, kind_of, newest, noise_of, value_of
+from monitor.decide.realised_gain import ALL, Realised, realised
+from monitor.history import History, disjoint, is_broken
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
+from monitor.wording import day, each, number, several
 
 _ALLOWANCE = 0.75   # of σ, taken off every gain: chosen in the closed loop, see docs/decisions.md
 _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure

@@ -5,9 +5,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from monitor.config import cron
-from monitor.config.model import Config, ModelSection, SilenceSection
-from monitor.decide.words import day
+from monitor.config.sections import Config, ModelSection, SilenceSection
 from monitor.records import Silence
+from monitor.wording import day
 
 
 def in_force(config: Config, model: ModelSection, now: datetime) -> Iterator[Silence]:

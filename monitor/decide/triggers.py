@@ -6,14 +6,14 @@ from datetime import datetime
 from itertools import islice
 from typing import Literal
 
-from monitor.config.model import MEASURED, TriggerSection
 from monitor.config.rules import ALL_ESTIMATED
+from monitor.config.sections import MEASURED, TriggerSection
 from monitor.config.values import Persistence
-from monitor.decide import dates
-from monitor.decide.history import disjoint, is_broken
+from monitor.decide import date_triggers
 from monitor.decide.votes import WORST, Case, Vote, vote
-from monitor.decide.words import day, listed, number, several
+from monitor.history import disjoint, is_broken
 from monitor.records import ScoreStatus, Snapshot, SnapshotStatus
+from monitor.wording import day, listed, number, several
 
 Action = Literal["alert", "retrain"]
 
@@ -87,7 +87,7 @@ def _lacks(case: Case, trigger: TriggerSection, votes: Sequence[bool]) -> str:
     if enough(trigger.windows, votes):
         return ""
     if trigger.every is not None or trigger.cron is not None:
-        return dates.wanted(trigger, case.begun(trigger), case.model.timezone)
+        return date_triggers.wanted(trigger, case.begun(trigger), case.model.timezone)
     if trigger.metric == "regret":
         return _regret_lacks(case, trigger)
     n = trigger.windows.n

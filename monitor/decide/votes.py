@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor.config.model import ModelSection, TriggerSection
 from monitor.config.rules import FAIRNESS, NEW_ROWS, RATES
+from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Change
-from monitor.decide import dates
-from monitor.decide.history import is_broken, usable
+from monitor.decide import date_triggers
 from monitor.decide.regret import Regret, Step, cost
-from monitor.decide.skill import Skill
-from monitor.decide.words import listed, number
+from monitor.estimation.skill import Skill
+from monitor.history import is_broken, usable
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
+from monitor.wording import listed, number
 
 # These say how whole the data are, so they keep their votes where the data are broken; for alerts only.
 _CONTRACT = {
@@ -63,7 +63,7 @@ def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -
     if trigger.metric == NEW_ROWS:
         return _rows_vote(case, trigger, snapshot, fired)
     if trigger.every is not None or trigger.cron is not None:
-        return Vote(*dates.due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
+        return Vote(*date_triggers.due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
     scores = [s for s in snapshot.scores if _matches(trigger, s)]
     heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
     held = [s for s in heard if _held(trigger, s) is not None]
@@ -106,13 +106,13 @@ def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired:
 
 def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
     since = case.begun(trigger)
-    count = dates.new_rows(case.known, since, snapshot)
+    count = date_triggers.new_rows(case.known, since, snapshot)
     if count is None:
         return Vote(None, "the window adds no new rows (not mature, or there when the model was last fitted)")
     score = Score(metric=NEW_ROWS, value=count)
     limit = _limit(trigger, score, fired)
     assert limit is not None
-    words = f"{dates.rows_words(count, since, case.model.timezone)} (limit {number(limit)})"
+    words = f"{date_triggers.rows_words(count, since, case.model.timezone)} (limit {number(limit)})"
     return Vote(_passes(trigger, score, limit), words)
 
 

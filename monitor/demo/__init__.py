@@ -10,14 +10,14 @@ from monitor.expose import logs
 from monitor.times import utcnow
 
 if TYPE_CHECKING:
-    from monitor.demo.show import Show
+    from monitor.demo.output import Show
 
 FOLDER = Path(".demo")
 
 
 def run(keep: bool | None) -> int:
     """Play the story in ./.demo; then, on a terminal or with `keep`, go on as a daemon. Returns the exit code."""
-    from monitor.demo.show import Show
+    from monitor.demo.output import Show
     from monitor.demo.story import Story
 
     logs.configure("text", level=logging.WARNING)
@@ -32,7 +32,7 @@ def run(keep: bool | None) -> int:
 
 def _stay(show: "Show", address: str) -> int:
     """Go on as the daemon would, with the clock where the data end."""
-    from monitor.daemon import run as run_daemon
+    from monitor.daemon.service import run as run_daemon
     from monitor.demo.world import CLOSED
 
     offset = CLOSED - utcnow()

@@ -15,15 +15,15 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from monitor.check import Checker
+from monitor.check.checker import Checker
 from monitor.config import load
 from monitor.demo import world
+from monitor.demo.output import ADDRESS, Policy, Show, Stretch
 from monitor.demo.receiver import Receiver
-from monitor.demo.show import ADDRESS, Policy, Show, Stretch
 from monitor.records import ScoreStatus
-from monitor.retrain import Outbox
+from monitor.retrain.outbox import Outbox
 from monitor.store import Store
-from monitor.workers import Workers
+from monitor.workers.pool import Workers
 
 MODEL = "bikes"
 FORTNIGHT = timedelta(days=14)
@@ -153,7 +153,7 @@ class Story:
         self._show.asked(self._now, event, [one.error for one in self._served if one.version == self._version])
         version = str(int(self._version) + 1)
         done = subprocess.run(
-            [sys.executable, "-m", "monitor.demo.retrain", str(self._folder), self._now.isoformat(), version],
+            [sys.executable, "-m", "monitor.demo.retrain_model", str(self._folder), self._now.isoformat(), version],
             check=True, capture_output=True, text=True,
         )
         self._version = version

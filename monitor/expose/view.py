@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.config import Config, ModelSection
-from monitor.decide import BROKEN_DATA, NO_RECOVERY, SOURCE, SOURCE_DOWN, standing
+from monitor.decide.messages import standing
+from monitor.decide.recovery import NO_RECOVERY
+from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 from monitor.records import (
     SCHEMA_VERSION,
     Dispatch,

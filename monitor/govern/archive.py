@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.govern.lineage import versions
+from monitor.govern.version_history import versions
 from monitor.records import SCHEMA_VERSION, to_json
 from monitor.store import AuditEntry, Store
 from monitor.times import format_moment

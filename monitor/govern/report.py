@@ -6,7 +6,7 @@ from datetime import datetime
 
 from monitor.config import ModelSection
 from monitor.config.rules import ALL_ESTIMATED, ALL_PERFORMANCE, FAIRNESS, RATES
-from monitor.govern.lineage import Version, versions
+from monitor.govern.version_history import Version, versions
 from monitor.records import Action, Dispatch, Episode, Firing, Reference, Score, Snapshot, SnapshotStatus, Verdict
 from monitor.store import Store
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from monitor.config.model import NotifySection
+from monitor.config.sections import NotifySection
 from monitor.config.values import Secret
 from monitor.notify.deliver import Delivery, deliver
 from monitor.records import Message, Silence

@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
-from monitor import decide
-from monitor.config.model import ModelSection
-from monitor.decide import BROKEN_DATA, PERSON, SOURCE, SOURCE_DOWN, lapses_at, note_approval
+from monitor.config.sections import ModelSection
+from monitor.decide import episodes
+from monitor.decide.episodes import PERSON, lapses_at
+from monitor.decide.messages import note_approval
+from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.records import Dispatch, Episode
 from monitor.retrain.outbox import new_dispatch
@@ -17,7 +19,7 @@ def approve(store: Store, model: ModelSection, by: str, reason: str, now: dateti
     Raises UsageError where none waits, where `by` asked for it themselves, or where the data are broken now.
     """
     with store.transaction():
-        episode = decide.approve(_awaiting(store, model, now), by, reason, now)
+        episode = episodes.approve(_awaiting(store, model, now), by, reason, now)
         _whole(store, model.name)
         reference, newest = store.reference(model.name), store.snapshots(model.name, limit=1)[0]
         assert reference is not None
@@ -31,7 +33,7 @@ def approve(store: Store, model: ModelSection, by: str, reason: str, now: dateti
 def reject(store: Store, model: ModelSection, by: str, reason: str, now: datetime) -> Episode:
     """Turn down the retrain that awaits approval; audited. Raises UsageError where none waits."""
     with store.transaction():
-        episode = decide.reject(_awaiting(store, model, now), by, reason, now)
+        episode = episodes.reject(_awaiting(store, model, now), by, reason, now)
         store.settle(episode)
         store.audit(now, by, "reject", episode.id, reason)
     return episode
@@ -40,7 +42,7 @@ def reject(store: Store, model: ModelSection, by: str, reason: str, now: datetim
 def lapse(store: Store, model: ModelSection, now: datetime) -> None:
     """End the waiting for an answer that has not come in time, and tell people."""
     with store.transaction():
-        lapsed = decide.lapse(model, store.open_episode(model.name), now)
+        lapsed = episodes.lapse(model, store.open_episode(model.name), now)
         if lapsed is not None:
             store.settle(lapsed)
             store.audit(now, "driftd", "lapse", lapsed.id)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from monitor.config.model import ModelSection
 from monitor.config.rules import ALL_PERFORMANCE
+from monitor.config.sections import ModelSection
 from monitor.records import SCHEMA_VERSION, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
 from monitor.times import format_moment
 

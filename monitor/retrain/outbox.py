@@ -8,9 +8,9 @@ from pathlib import Path
 
 import structlog
 
-from monitor.config.model import Config, ModelSection
-from monitor.config.pipelines import Pipeline as PipelineSection
+from monitor.config.pipeline_sections import Pipeline as PipelineSection
 from monitor.config.section import Section
+from monitor.config.sections import Config, ModelSection
 from monitor.errors import ConfigError, Stopping, UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Message, Reference, Snapshot, Verdict
 from monitor.retrain.evidence import event

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
-from monitor.config.model import SourceSection
+from monitor.config.sections import SourceSection
 from monitor.records import Content
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.csv
 
-from monitor.config.model import CsvSection
+from monitor.config.sections import CsvSection
 from monitor.errors import SourceError
 from monitor.private import quoted
-from monitor.sources.moments import guess_day_first
-from monitor.sources.text import TextFormat, mark_numbers
-from monitor.sources.types import different
+from monitor.sources.column_types import different
+from monitor.sources.text_files import TextFormat, mark_numbers
+from monitor.sources.timestamps import guess_day_first
 
 if TYPE_CHECKING:
     from _csv import Reader

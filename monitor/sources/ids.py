@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from monitor.errors import SourceError
 from monitor.private import quoted
-from monitor.sources.types import as_text
+from monitor.sources.column_types import as_text
 
 Hashes = npt.NDArray[np.uint64]
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.json
 
 from monitor.errors import SourceError
-from monitor.sources.text import TextFormat, mark_numbers
-from monitor.sources.types import tidy
+from monitor.sources.column_types import tidy
+from monitor.sources.text_files import TextFormat, mark_numbers
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
 _HEAD = 256 * 1024               # bytes looked at to find the columns of moments

@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.config.model import ModelSection
-from monitor.config.roles import Facts, Roles
+from monitor.config.column_roles import Facts, Roles
+from monitor.config.sections import ModelSection
 from monitor.records import Window
 from monitor.sources import Scan, Source, open_source
+from monitor.sources.column_types import is_number
 from monitor.sources.ids import row_ids
-from monitor.sources.labels import join_labels
+from monitor.sources.label_join import join_labels
 from monitor.sources.rows import Mask, Rows, once_each, picked
-from monitor.sources.sample import sample
-from monitor.sources.trim import RowKeys, contains
-from monitor.sources.types import is_number
+from monitor.sources.sample_by_id import sample
+from monitor.sources.window_rows import RowKeys, contains
 
 
 class Log:
@@ -107,7 +107,7 @@ class Log:
 
 
 def _open(model: ModelSection, roles: Roles) -> Source:
-    from monitor.sources.held import held
+    from monitor.sources.log_in_memory import held
 
     when = [roles.label_timestamp] if roles.label_timestamp else []
     return held(model.predictions, model.timezone, roles.timestamp, when, roles.id)

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.files import Stamp
-from monitor.sources.moments import Bounds, in_utc, mask_of, to_utc
-from monitor.sources.types import different, flat, tidy
+from monitor.sources.column_types import different, flat, tidy
+from monitor.sources.file_formats import Stamp
+from monitor.sources.timestamps import Bounds, in_utc, mask_of, to_utc
 
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are wanted; None: all of them
 

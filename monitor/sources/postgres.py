@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from monitor.config.model import SourceSection
+from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.moments import UTC_US, Bounds, in_utc, within
+from monitor.sources.timestamps import UTC_US, Bounds, in_utc, within
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql

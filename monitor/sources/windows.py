@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
-from monitor.config.model import WindowSection
+from monitor.config.sections import WindowSection
 from monitor.config.values import WindowSize
 from monitor.records import Window
 from monitor.times import format_duration

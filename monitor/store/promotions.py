@@ -6,16 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.errors import UsageError
-from monitor.records import (
-    AliasMove,
-    AliasSeen,
-    MoveState,
-    Promotion,
-    PromotionState,
-    Recovery,
-    Reference,
-    from_json,
-)
+from monitor.records import AliasMove, AliasSeen, MoveState, Promotion, PromotionState, Recovery, Reference, from_json
 from monitor.store.chain import DRIFTD, Chain
 from monitor.store.database import stamp
 

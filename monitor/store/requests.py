@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.decide import STANDING, give_way
+from monitor.decide.episodes import STANDING, give_way
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Episode
-from monitor.store import rows
+from monitor.store import row_mapping
 from monitor.store.chain import DRIFTD, Chain
 from monitor.store.database import marks, stamp, sure
 from monitor.store.measured import Measured
@@ -42,7 +42,7 @@ class Requests(Measured, Chain):
 
     def dispatch(self, dispatch_id: str) -> Dispatch | None:
         row = self._db.one("SELECT * FROM dispatches WHERE id = ?", dispatch_id)
-        return None if row is None else rows.dispatch_of(row)
+        return None if row is None else row_mapping.dispatch_of(row)
 
     def dispatches(
         self, model: str | None = None, states: Collection[DispatchState] | None = None
@@ -53,7 +53,7 @@ class Requests(Measured, Chain):
             f"SELECT * FROM dispatches WHERE model = COALESCE(?, model) {only} ORDER BY created_at, id",
             model, *(states or ()),
         )
-        return [rows.dispatch_of(row) for row in found]
+        return [row_mapping.dispatch_of(row) for row in found]
 
     def in_flight(self, model: str, now: datetime, run_timeout: timedelta) -> Dispatch | None:
         """A request of the model that is under way, or was delivered less than `run_timeout` ago."""
@@ -62,7 +62,7 @@ class Requests(Measured, Chain):
                 OR (state = 'delivered' AND accepted_at > ?)) ORDER BY created_at DESC LIMIT 1""",
             model, *UNENDED, stamp(now - run_timeout),
         )
-        return None if row is None else rows.dispatch_of(row)
+        return None if row is None else row_mapping.dispatch_of(row)
 
     def answered(self, model: str, now: datetime, run_timeout: timedelta) -> bool:
         """Whether the newest episode's last request ended well: succeeded, or delivered at least `run_timeout` ago."""
@@ -133,7 +133,7 @@ class Requests(Measured, Chain):
         sight for LEASE; `record` it as `sending` before sending it again.
         """
         while (row := self._due(now)) is not None:
-            found = rows.dispatch_of(row)
+            found = row_mapping.dispatch_of(row)
             if found.state == DispatchState.PENDING:
                 taken = replace(
                     found, state=DispatchState.SENDING, tries=found.tries + 1, sent_at=now, next_try_at=None
@@ -175,7 +175,7 @@ class Requests(Measured, Chain):
         )
 
     def _swap(self, dispatch: Dispatch, condition: str, *values: Any) -> bool:
-        row = rows.dispatch_row(dispatch)
+        row = row_mapping.dispatch_row(dispatch)
         sets = ", ".join(f"{name} = ?" for name in row)
         changed = self._db.run(
             f"UPDATE dispatches SET {sets} WHERE id = ? AND {condition}", *row.values(), dispatch.id, *values
@@ -184,18 +184,19 @@ class Requests(Measured, Chain):
 
     def _episodes(self, where: str, *values: Any) -> list[Episode]:
         found = self._db.all(
-            f"""SELECT e.*, {rows.WINDOW}, {rows.APPROVAL} FROM episodes e JOIN windows w ON w.id = e.window_id
+            f"""SELECT e.*, {row_mapping.WINDOW}, {row_mapping.APPROVAL}
+                FROM episodes e JOIN windows w ON w.id = e.window_id
                 LEFT JOIN approvals a ON a.episode_id = e.id
                 WHERE {where} ORDER BY e.model, e.seq""",
             *values,
         )
-        return [rows.episode_of(row) for row in found]
+        return [row_mapping.episode_of(row) for row in found]
 
     def _save_episode(self, episode: Episode) -> None:
         self._save_state(episode)
         if episode.approval is not None:
             self._db.insert(
-                "approvals", rows.approval_row(episode.id, episode.approval),
+                "approvals", row_mapping.approval_row(episode.id, episode.approval),
                 """ON CONFLICT (episode_id) DO UPDATE SET asked_at = excluded.asked_at, asked_by = excluded.asked_by,
                    decision = excluded.decision, decided_at = excluded.decided_at, decided_by = excluded.decided_by,
                    reason = excluded.reason""",
@@ -217,7 +218,7 @@ class Requests(Measured, Chain):
 
     def _save_dispatch(self, dispatch: Dispatch, window_id: int) -> None:
         """Write a new dispatch; one withdrawn before it was sent comes back when the same need returns."""
-        row = rows.dispatch_row(dispatch) | {"window_id": window_id}
+        row = row_mapping.dispatch_row(dispatch) | {"window_id": window_id}
         if dispatch.state == DispatchState.PENDING and dispatch.next_try_at is None:
             row["next_try_at"] = stamp(dispatch.created_at)
         written = self._db.insert(
@@ -232,7 +233,7 @@ class Requests(Measured, Chain):
         """Take back what the pipeline cannot have accepted."""
         unsent = "episode_id = ? AND state = 'pending' AND unclear = 0"
         for row in self._db.all(f"SELECT * FROM dispatches WHERE {unsent}", episode_id):
-            withdrawn = replace(rows.dispatch_of(row), state=DispatchState.WITHDRAWN)
+            withdrawn = replace(row_mapping.dispatch_of(row), state=DispatchState.WITHDRAWN)
             self._audit_dispatch(withdrawn, DispatchState.PENDING, at)
         self._db.run(
             f"UPDATE dispatches SET state = 'withdrawn', next_try_at = NULL, ended_at = ?, reason = ? WHERE {unsent}",

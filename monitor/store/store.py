@@ -5,27 +5,17 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from monitor.decide import History, supersede
-from monitor.records import (
-    Action,
-    Dispatch,
-    Episode,
-    Firing,
-    Message,
-    Promotion,
-    Reference,
-    Silence,
-    Snapshot,
-    Verdict,
-)
-from monitor.store import rows
+from monitor.decide.episodes import supersede
+from monitor.history import History
+from monitor.records import Action, Dispatch, Episode, Firing, Message, Promotion, Reference, Silence, Snapshot, Verdict
+from monitor.store import row_mapping
+from monitor.store.by_people import People
 from monitor.store.chain import DRIFTD
 from monitor.store.database import Database, stamp, sure
-from monitor.store.files import Lock, migrate, open_database, prepare
 from monitor.store.lineage import Lineage
-from monitor.store.people import People
 from monitor.store.promotions import Promotions
 from monitor.store.requests import Requests
+from monitor.store.state_folder import Lock, migrate, open_database, prepare
 from monitor.store.tidy import Tidy
 
 REHEARSED = {"challenger_gain", "challenger_gap", "challenger_placebo"}
@@ -151,7 +141,7 @@ class Store(Requests, People, Promotions, Lineage, Tidy):
             if episode is not None and standing is not None and standing.id != episode.id:
                 return False
             if verdict is not None:
-                self._db.insert("verdicts", rows.verdict_row(snapshot_id, verdict))
+                self._db.insert("verdicts", row_mapping.verdict_row(snapshot_id, verdict))
                 self._audit_verdict(snapshot, verdict)
             self._save_firing(firing)
             if episode is not None:

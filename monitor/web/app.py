@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from monitor.expose import Metrics, View, view_json
+from monitor.expose.prometheus import Metrics
+from monitor.expose.view import View, view_json
 from monitor.web.page import STYLE_HASH, page
 from monitor.web.posts import BODY_LIMIT, Posts
 

@@ -8,8 +8,8 @@ import structlog
 
 from monitor.config import Config
 from monitor.errors import ConfigError
-from monitor.mlflow import signed_by_mlflow
-from monitor.retrain import take_report
+from monitor.promotion.callback import take_report
+from monitor.promotion.mlflow import signed_by_mlflow
 from monitor.store import Store
 from monitor.times import Clock
 

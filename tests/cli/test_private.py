@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from monitor.config import load
-from monitor.expose import Metrics, read_view, view_json
+from monitor.expose.prometheus import Metrics
+from monitor.expose.view import read_view, view_json
 from monitor.store import Store
 from monitor.times import utcnow
 from monitor.web.page import page

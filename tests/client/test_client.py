@@ -16,9 +16,9 @@ import pytest
 
 from monitor import client
 from monitor.client import PredictionLog
-from monitor.config.model import SourceSection
+from monitor.config.sections import SourceSection
 from monitor.sources import open_source
-from monitor.sources.labels import join_labels
+from monitor.sources.label_join import join_labels
 
 
 def rows(folder: Path, kind: str = "predictions") -> list[dict[str, Any]]:

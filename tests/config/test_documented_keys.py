@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 from pydantic.fields import FieldInfo
 
-from monitor.config import load, pipelines
-from monitor.config import model as models
+from monitor.config import load, pipeline_sections
+from monitor.config import sections as models
 from monitor.config.section import Section
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -34,8 +34,8 @@ CHAPTERS: dict[str, type[Section]] = {
     "[models.NAME.retrain.approval]": models.ApprovalSection,
     "[models.NAME.gate]": models.GateSection,
     "[models.NAME.registry]": models.RegistrySection,
-    **{f'[pipelines.NAME] kind = "{kind}"': section for kind, section in pipelines.KINDS.items()},
-    "[pipelines.NAME.app]": pipelines.GithubApp,
+    **{f'[pipelines.NAME] kind = "{kind}"': section for kind, section in pipeline_sections.KINDS.items()},
+    "[pipelines.NAME.app]": pipeline_sections.GithubApp,
     "[[silences]]": models.SilenceSection,
     "[notify]": models.NotifySection,
 }
@@ -70,9 +70,9 @@ def choices(annotation: Any) -> list[str]:
 
 def test_every_section_has_a_chapter() -> None:
     """Each kind of table is described, and no chapter describes one that is gone."""
-    everything = [*vars(models).values(), *vars(pipelines).values()]
+    everything = [*vars(models).values(), *vars(pipeline_sections).values()]
     sections = {kind for kind in everything if isinstance(kind, type) and issubclass(kind, Section)}
-    assert set(CHAPTERS.values()) == sections - {Section, models.Config, pipelines.OverHttp}
+    assert set(CHAPTERS.values()) == sections - {Section, models.Config, pipeline_sections.OverHttp}
     assert set(re.findall(r"^## (.+)$", TEXT, re.MULTILINE)) == set(CHAPTERS)
 
 

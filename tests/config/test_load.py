@@ -6,21 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import (
-    Config,
-    Loaded,
-    Roles,
-    Secret,
-    find_config,
-    load,
-    missing_secrets,
-    settings,
-    state_dir,
-)
+from monitor.config import Config, Loaded, Roles, Secret, find_config, load, missing_secrets, settings, state_dir
 from monitor.config.rules import ALL_PERFORMANCE, METHODS, PERFORMANCE
+from monitor.drift.methods import METHODS as MEASURED_METHODS
 from monitor.errors import ConfigError
-from monitor.measure.methods import METHODS as MEASURED_METHODS
-from monitor.measure.metrics import METRICS
+from monitor.performance.metrics import METRICS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "config"
 DATA = (

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config.keys import Key, dotted
-from monitor.config.locate import locate
+from monitor.config.line_numbers import locate
 
 NAMES = st.sampled_from(["a", "b-1", "key", "with space", "dot.ted", 'quo"te', "#hash", "[x]", "é", ""])
 SCALARS = st.sampled_from(

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.schedule import Schedule, _Cron, _Every
+from monitor.daemon.schedule import Schedule, _Cron, _Every
 from monitor.times import utcnow
 
 HOUR = timedelta(hours=1)

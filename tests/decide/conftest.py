@@ -6,18 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from monitor.config.model import ModelSection, ReferenceSection, RetrainSection, SourceSection, TriggerSection
-from monitor.decide import History, decide
-from monitor.records import (
-    Dispatch,
-    DispatchState,
-    Reference,
-    Score,
-    ScoreStatus,
-    Snapshot,
-    SnapshotStatus,
-    Window,
-)
+from monitor.config.sections import ModelSection, ReferenceSection, RetrainSection, SourceSection, TriggerSection
+from monitor.decide.decision import decide
+from monitor.history import History
+from monitor.records import Dispatch, DispatchState, Reference, Score, ScoreStatus, Snapshot, SnapshotStatus, Window
 
 START = datetime(2013, 5, 3, tzinfo=UTC)
 WEEK = timedelta(days=7)

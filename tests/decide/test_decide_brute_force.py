@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.config.model import ApprovalSection, RetrainSection
-from monitor.decide import approve, decide, lapse, reject, supersede
-from monitor.decide.episodes import is_open
+from monitor.config.sections import ApprovalSection, RetrainSection
+from monitor.decide.decision import decide
+from monitor.decide.episodes import approve, is_open, lapse, reject, supersede
 from monitor.records import EpisodeState, Reference, Score, ScoreStatus, Silence, SnapshotStatus
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -5,8 +5,9 @@ from statistics import fmean
 
 import pytest
 
+from monitor.calibration.block_bootstrap import by_chance, drawn_years, together
 from monitor.config.values import Persistence
-from monitor.decide import Ballot, by_chance, drawn_years, fires, together
+from monitor.decide.persistence import Ballot, fires
 
 WEEKS = 52
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config.model import RetrainSection
-from monitor.decide import PERSON, SOURCE_DOWN, TRANSITIONS, decide, explain, note_source, person_request, supersede
-from monitor.decide.episodes import Event, advance
+from monitor.config.sections import RetrainSection
+from monitor.decide.decision import decide
+from monitor.decide.episodes import PERSON, TRANSITIONS, Event, advance, person_request, supersede
+from monitor.decide.explanation import explain
+from monitor.decide.messages import note_source
+from monitor.decide.triggers import SOURCE_DOWN
 from monitor.records import Action, Dispatch, Episode, EpisodeState, Score
 
 S = EpisodeState

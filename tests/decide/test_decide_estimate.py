@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import t
 
-from monitor.decide.skill import student
+from monitor.estimation.skill import student
 from monitor.records import Score
 
 ALERT = {"name": "worse", "metric": "estimated_roc_auc", "below": 0.75}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitor.config.model import FairnessSection, WindowSection
+from monitor.config.sections import FairnessSection, WindowSection
 from monitor.decide.fairness import KINDS, Rate, critical, fairness_scores
 from monitor.records import Score, ScoreStatus
 
-RECORDED = Path(__file__).resolve().parents[1] / "measure/fairlearn.json"
+RECORDED = Path(__file__).resolve().parents[1] / "performance/fairlearn.json"
 CASES = json.loads(RECORDED.read_text(encoding="utf-8"))["cases"]
 GAP = "demographic_parity_difference"
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")

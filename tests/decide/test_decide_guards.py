@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.config.model import RetrainSection
-from monitor.decide import GUARDS, decide
+from monitor.config.sections import RetrainSection
+from monitor.decide.decision import decide
+from monitor.decide.guards import GUARDS
 from monitor.records import Action, Firing, Score, ScoreStatus, SnapshotStatus
 
 NEED = {"name": "low", "metric": "roc_auc", "below": 0.5, "action": "retrain"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from monitor.decide import decide
+from monitor.decide.decision import decide
 
 PAYS = {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"}
 NOISE = 0.5       # of every placebo

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from monitor.config import Config
 from monitor.config.cron import last_time
-from monitor.config.model import RetrainSection, SilenceSection
-from monitor.decide import decide, explain, in_force
+from monitor.config.sections import RetrainSection, SilenceSection
+from monitor.decide.decision import decide
+from monitor.decide.explanation import explain
+from monitor.decide.silences import in_force
 from monitor.records import Score, ScoreStatus
 
 DAY = timedelta(days=1)

@@ -5,8 +5,9 @@ from itertools import product
 
 import pytest
 
-from monitor.config.model import TriggerSection
-from monitor.decide import NO_RECOVERY, decide, measurable
+from monitor.config.sections import TriggerSection
+from monitor.decide.decision import decide
+from monitor.decide.recovery import NO_RECOVERY, measurable
 from monitor.records import Promotion, PromotionState, Recovery, Score
 
 WRONG = {"name": "wrong", "metric": "log_loss", "above": 0.5, "action": "retrain"}

@@ -7,8 +7,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from monitor.config.model import WindowSection
-from monitor.decide import decide
+from monitor.config.sections import WindowSection
+from monitor.decide.decision import decide
 from monitor.records import Score, ScoreStatus, SnapshotStatus
 
 PAYS = {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"}

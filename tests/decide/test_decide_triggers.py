@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.decide import decide
+from monitor.decide.decision import decide
 from monitor.records import Score, ScoreStatus, SnapshotStatus
 
 AUC = "roc_auc"

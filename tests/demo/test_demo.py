@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from monitor.demo.output import Policy, Show, spark
 from monitor.demo.receiver import Receiver
-from monitor.demo.show import Policy, Show, spark
 from monitor.demo.story import Story, Told
 
 UNTIL = datetime(2011, 9, 19, tzinfo=UTC)

@@ -5,7 +5,8 @@ import socket
 import pytest
 import structlog
 
-from monitor.expose import logs, systemd
+from monitor.daemon import systemd
+from monitor.expose import logs
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.errors import ConfigError
-from monitor.expose import Metrics, View, view_json
-from monitor.expose.view import ModelView
+from monitor.expose.prometheus import Metrics
+from monitor.expose.view import ModelView, View, view_json
 from monitor.records import Action, Firing, Verdict, Window
-from monitor.web import App, WebServer
+from monitor.web.app import App
 from monitor.web.page import page
+from monitor.web.server import WebServer
 
 EVIL = "<script>alert(1)</script>"
 

@@ -18,10 +18,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from structlog.testing import capture_logs
 
-from monitor.config.model import NotifySection
+from monitor.config.sections import NotifySection
 from monitor.config.values import Secret
-from monitor.notify import Notifier, heartbeat
-from monitor.notify.notifier import WAITS
+from monitor.notify.heartbeat import heartbeat
+from monitor.notify.notifier import WAITS, Notifier
 from monitor.records import Message, Silence
 from monitor.store import Store
 

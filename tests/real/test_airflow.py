@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from monitor.config.pipelines import AirflowPipeline
+from monitor.config.pipeline_sections import AirflowPipeline
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Pipeline, open_pipeline
 from tests.real.servers import PASSWORD, USER, Server, airflow, airflow2, until

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from monitor.config import Config
-from monitor.config.model import ModelSection
-from monitor.mlflow import Mlflow, NoAlias
+from monitor.config.sections import ModelSection
+from monitor.promotion.mlflow import Mlflow, NoAlias
+from monitor.promotion.registry import Registries
+from monitor.promotion.versions import rollback
 from monitor.records import MoveState
-from monitor.retrain import Registries, rollback
 from monitor.store import Store
 from tests.real.servers import MlflowApi, mlflow
 

@@ -22,8 +22,8 @@ import yaml
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from monitor.client import PredictionLog
-from monitor.config.model import ModelSection
-from monitor.mlflow import Mlflow
+from monitor.config.sections import ModelSection
+from monitor.promotion.mlflow import Mlflow
 from tests.deploy.test_pipelines import PIPELINES, in_service, place
 from tests.real.conftest import get
 from tests.real.servers import INSTALLED, PASSWORD, USER, MlflowApi, Server, airflow, free_port, mlflow, until

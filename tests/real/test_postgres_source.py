@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from monitor import store
-from monitor.config.model import SourceSection
+from monitor.config.sections import SourceSection
 from monitor.config.values import Secret
 from monitor.errors import SourceError
 from monitor.sources import Source, open_source

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from monitor.config.pipelines import PrefectPipeline
+from monitor.config.pipeline_sections import PrefectPipeline
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Pipeline, open_pipeline
 from tests.real.servers import Server, prefect, until

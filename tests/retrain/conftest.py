@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from monitor.config.model import ModelSection
+from monitor.config.sections import ModelSection
 from monitor.records import (
     Action,
     Dispatch,
@@ -27,7 +27,7 @@ from monitor.records import (
     Verdict,
     Window,
 )
-from monitor.retrain import new_dispatch
+from monitor.retrain.outbox import new_dispatch
 from monitor.store import Store
 from tests.retrain.kinds import JOB
 

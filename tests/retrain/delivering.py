@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from monitor.config.pipelines import Pipeline as Section
-from monitor.retrain import Outbox
+from monitor.config.pipeline_sections import Pipeline as Section
+from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import open_pipeline
 from monitor.store import Store
 from tests.retrain import dying

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from monitor.check import Checker
+from monitor.check.checker import Checker
 from monitor.config import Config, Loaded
-from monitor.config.model import ModelSection
+from monitor.config.sections import ModelSection
+from monitor.promotion.registry import Registries
+from monitor.promotion.versions import rollback
 from monitor.records import DispatchState, Reference, Survey, to_json
-from monitor.retrain import Registries, rollback
 from monitor.store import Store
 from tests.retrain import dying
 
@@ -21,7 +22,7 @@ class NoData:
     """The Runner of a model whose log is empty: only its reference is looked at."""
 
     def run(self, task: str, payload: Any) -> Any:
-        if task != "monitor.observe:survey":
+        if task != "monitor.check.tasks:survey":
             return []
         version = payload["model"]["version"]
         return to_json(Survey(

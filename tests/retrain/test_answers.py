@@ -10,7 +10,7 @@ import pytest
 
 from monitor.errors import ConfigError
 from monitor.records import DispatchState
-from monitor.retrain import Outbox
+from monitor.retrain.outbox import Outbox
 from tests.retrain.delivering import pipeline
 from tests.retrain.kinds import KINDS, Side
 

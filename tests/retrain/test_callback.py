@@ -17,11 +17,13 @@ from standardwebhooks import Webhook as Signer
 
 from monitor.config import Config
 from monitor.records import DispatchState
-from monitor.retrain import Outbox
+from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import Answer
 from monitor.store import Store
 from monitor.times import utcnow
-from monitor.web import App, Posts, WebServer
+from monitor.web.app import App
+from monitor.web.posts import Posts
+from monitor.web.server import WebServer
 
 SUCCEEDED = {"schema_version": 1, "outcome": "succeeded", "model_version": "2", "reference": "new.csv",
              "run_url": "https://ci.example/7"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from monitor.config.pipelines import CommandPipeline
+from monitor.config.pipeline_sections import CommandPipeline
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Result, open_pipeline
 
@@ -142,7 +142,8 @@ def test_a_run_outlives_the_daemon(tmp_path: Path, dispatch: Dispatch) -> None:
     code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
     section = CommandPipeline(kind="command", command=(sys.executable, "-c", code))
     daemon = (
-        "import os, signal, sys; from pathlib import Path; from monitor.config.pipelines import CommandPipeline\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from monitor.config.pipeline_sections import CommandPipeline\n"
         "from monitor.records import Dispatch, from_json; from monitor.retrain.pipelines import open_pipeline\n"
         "import json\nsection = CommandPipeline.model_validate_json(sys.argv[1])\n"
         "open_pipeline(section, Path(sys.argv[2])).submit(from_json(Dispatch, json.loads(sys.argv[3])))\n"

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import TypeAdapter
 
-from monitor.config.pipelines import Pipeline as Section
+from monitor.config.pipeline_sections import Pipeline as Section
 from monitor.errors import ConfigError
 from monitor.records import DispatchState
 from monitor.retrain.pipelines import Pipeline, open_pipeline

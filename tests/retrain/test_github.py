@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from monitor.config.pipelines import GithubPipeline
+from monitor.config.pipeline_sections import GithubPipeline
 from monitor.records import DispatchState
-from monitor.retrain import Outbox
+from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import open_pipeline
 
 WORKFLOW = """\

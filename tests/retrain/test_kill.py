@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from monitor.records import DispatchState
-from monitor.retrain import Outbox
+from monitor.retrain.outbox import Outbox
 from monitor.store import Store
 from tests.retrain import dying
 from tests.retrain.delivering import address, pipeline

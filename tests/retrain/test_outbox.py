@@ -9,8 +9,9 @@ import pytest
 
 from monitor.errors import ConfigError, UsageError
 from monitor.records import Dispatch, DispatchState
-from monitor.retrain import Outbox, resolve, retry
+from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import Answer, Key, Result
+from monitor.retrain.requests_by_hand import resolve, retry
 from monitor.store import Store
 
 S = DispatchState

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from pydantic import TypeAdapter
 
-from monitor.config.pipelines import Pipeline as Section
+from monitor.config.pipeline_sections import Pipeline as Section
 from monitor.retrain.pipelines import Pipeline, open_pipeline
 from monitor.retrain.pipelines.gitlab import declared_inputs
 

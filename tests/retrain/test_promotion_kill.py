@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from monitor.errors import UsageError
+from monitor.promotion.versions import in_service, rollback
 from monitor.records import MoveState
-from monitor.retrain import in_service, rollback
 from monitor.store import Store
 from tests.retrain import dying, promoting
 

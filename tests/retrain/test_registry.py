@@ -12,11 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from monitor.config import Config
-from monitor.config.model import ModelSection
+from monitor.config.sections import ModelSection
 from monitor.errors import UsageError
-from monitor.mlflow import signed_by_mlflow
+from monitor.promotion.mlflow import signed_by_mlflow
+from monitor.promotion.registry import Registries
+from monitor.promotion.versions import approve_promotion, collect, in_service, reject_promotion, rollback
 from monitor.records import Dispatch, DispatchState, MoveState, PromotionState
-from monitor.retrain import Outbox, Registries, approve_promotion, collect, in_service, reject_promotion, rollback
+from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import Answer, Result
 from monitor.store import Store
 

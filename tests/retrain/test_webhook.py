@@ -10,7 +10,7 @@ import pytest
 from cloudevents.http import from_http
 from standardwebhooks import Webhook as Verifier
 
-from monitor.config.pipelines import WebhookPipeline
+from monitor.config.pipeline_sections import WebhookPipeline
 from monitor.errors import ConfigError
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import open_pipeline
@@ -162,7 +162,7 @@ def test_an_unreadable_secret_raises_before_anything_leaves(server, dispatch, mo
 
 def test_the_event_always_fits(kit) -> None:
     """A thousand drifted columns and long reasons are trimmed below 20 kB, the worst columns kept."""
-    from monitor.retrain import event
+    from monitor.retrain.evidence import event
 
     text = event("driftd-x-1", kit.model(), kit.snapshot(1000), kit.verdict(2000), kit.REFERENCE, kit.NOW)
     assert len(text.encode()) < 20_000

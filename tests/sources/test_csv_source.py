@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from monitor.config.model import CsvSection, SourceSection
+from monitor.config.sections import CsvSection, SourceSection
 from monitor.errors import SourceError
 from monitor.sources import Source, open_source
 

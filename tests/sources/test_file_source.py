@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitor.config.model import SourceSection
+from monitor.config.sections import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
 from monitor.sources import Source, files, open_source
 
@@ -258,7 +258,7 @@ def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeyp
             before.pop()()
         return real(file)
 
-    monkeypatch.setattr("monitor.sources.text.os.fstat", stat)
+    monkeypatch.setattr("monitor.sources.text_files.os.fstat", stat)
 
     def append() -> None:
         with path.open("a") as file:
@@ -273,19 +273,19 @@ def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeyp
 
 def test_a_file_known_to_lie_elsewhere_in_time_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Text has no statistics, so one look remembers the range."""
-    from monitor.sources import text
+    from monitor.sources import text_files
 
     lines(tmp_path / "a.jsonl", {"t": "2026-01-01", "x": 1})
     lines(tmp_path / "b.jsonl", {"t": "2026-02-01", "x": 2.5})
     source_of(tmp_path).read(["x"], timestamp="t")
     opened: list[str] = []
-    real = text.snapshot
+    real = text_files.snapshot
 
     def noted(path: Path) -> tuple[os.stat_result | None, bytes]:
         opened.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(text, "snapshot", noted)
+    monkeypatch.setattr(text_files, "snapshot", noted)
     table = source_of(tmp_path).read(["x"], timestamp="t", end=START)
     assert opened == ["a.jsonl"]
     assert table["x"].to_pylist() == [1.0]

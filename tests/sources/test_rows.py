@@ -7,8 +7,8 @@ import pytest
 
 from monitor.errors import SourceError
 from monitor.sources.ids import row_ids
-from monitor.sources.labels import join_labels
-from monitor.sources.sample import sample
+from monitor.sources.label_join import join_labels
+from monitor.sources.sample_by_id import sample
 
 
 def test_the_newest_label_wins_and_every_row_keeps_its_place() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from monitor.config import ModelSection, Roles
-from monitor.config.model import SourceSection
+from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.records import Window
 from monitor.sources import Scan, open_source

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from monitor.config.model import WindowSection
+from monitor.config.sections import WindowSection
 from monitor.records import Window
-from monitor.sources.trim import RowKeys, contains, trim
+from monitor.sources.window_rows import RowKeys, contains, trim
 from monitor.sources.windows import closed_windows, newest_closed, row_windows, spec
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.errors import UsageError
-from monitor.records import (
-    DispatchState,
-    EpisodeState,
-    Message,
-    Score,
-)
+from monitor.records import DispatchState, EpisodeState, Message, Score
 from monitor.store import Store
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)

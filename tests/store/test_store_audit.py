@@ -137,11 +137,11 @@ def test_a_text_that_was_exchanged_is_found(tmp_path: Path) -> None:
 
 def test_lines_of_before_begin_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state of the time before there was a chain keeps its lines, now with hashes and a head."""
-    from monitor.store import files
+    from monitor.store import state_folder
 
-    migrations = files._migrations()
-    chained = next(number for number, path in migrations if path.name.endswith(files.CHAINS))
-    monkeypatch.setattr(files, "_migrations", lambda: [one for one in migrations if one[0] < chained])
+    migrations = state_folder._migrations()
+    chained = next(number for number, path in migrations if path.name.endswith(state_folder.CHAINS))
+    monkeypatch.setattr(state_folder, "_migrations", lambda: [one for one in migrations if one[0] < chained])
     Store.open(tmp_path).close()
     with sqlite3.connect(tmp_path / "driftd.db") as database:
         database.execute(
@@ -149,7 +149,7 @@ def test_lines_of_before_begin_the_chain(tmp_path: Path, monkeypatch: pytest.Mon
             (T0.isoformat(timespec="microseconds"),),
         )
     database.close()
-    monkeypatch.setattr(files, "_migrations", lambda: migrations)
+    monkeypatch.setattr(state_folder, "_migrations", lambda: migrations)
     with Store.open(tmp_path) as store:
         (line,) = store.audit_log()
         assert (line.at, line.actor, line.reason) == (T0, "ada", "why")

@@ -8,9 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from monitor.records import (
-    DispatchState,
-)
+from monitor.records import DispatchState
 from monitor.store import Store
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)

@@ -89,15 +89,15 @@ def test_a_damaged_state_is_refused_and_left_as_it_is(tmp_path: Path, harm: str,
 
 def test_migrating_keeps_a_copy_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any) -> None:
     """An older state is brought up to date in place; the copy beside it is the old one, private."""
-    from monitor.store import files
+    from monitor.store import state_folder
 
     with Store.open(tmp_path) as store:
         made.requested(store)
     later = tmp_path / "more.sql"
     later.write_text("CREATE TABLE more (x TEXT); -- a comment\nINSERT INTO more VALUES ('y');")
-    now = files._migrations()
+    now = state_folder._migrations()
     newest = now[-1][0]
-    monkeypatch.setattr(files, "_migrations", lambda: [*now, (newest + 1, later)])
+    monkeypatch.setattr(state_folder, "_migrations", lambda: [*now, (newest + 1, later)])
     with Store.open(tmp_path, exclusive=False) as store:
         assert store.snapshots("m") == [made.snapshot()]
     copy = tmp_path / f"driftd.db.before-{newest + 1:04}"
@@ -110,14 +110,14 @@ def test_migrating_keeps_a_copy_of_before(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_state_of_the_first_version_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any) -> None:
     """Scores and messages of before read as they did; what people say can be kept from now on."""
-    from monitor.store import files
+    from monitor.store import state_folder
 
-    prepare = files._migrations()
-    monkeypatch.setattr(files, "_migrations", lambda: prepare[:1])
+    prepare = state_folder._migrations()
+    monkeypatch.setattr(state_folder, "_migrations", lambda: prepare[:1])
     Store.open(tmp_path).close()
     _sql(tmp_path, "INSERT INTO messages (id, model, kind, title, body, created_at, tries) "
                    "VALUES ('1', 'm', 'firing', 't', 'b', '2026-01-05T00:00:00.000000+00:00', 0)")
-    monkeypatch.setattr(files, "_migrations", lambda: prepare)
+    monkeypatch.setattr(state_folder, "_migrations", lambda: prepare)
     with Store.open(tmp_path) as store:
         (message,) = store.messages("m")
         assert (message.title, message.trigger) == ("t", None)

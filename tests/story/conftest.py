@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitor.check import Checker
+from monitor.check.checker import Checker
 from monitor.config import Config, Loaded, ModelSection
 from monitor.records import Snapshot, Verdict
 from monitor.store import Store

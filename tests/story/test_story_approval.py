@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.errors import UsageError
-from monitor.retrain import approve, reject
+from monitor.retrain.approval import approve, reject
 
 BY_PERSON = {"pipeline": "p", "cooldown": "0s", "budget": "9 per 1d", "min_labels": 0,
              "approval": {"request": "person", "lapse": "2d"}}

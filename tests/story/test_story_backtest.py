@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from monitor.backtest import backtest
+from monitor.backtest.replay import backtest
 from monitor.errors import CannotJudge, UsageError
 from monitor.store import Store
 

@@ -83,7 +83,7 @@ def test_a_local_week_begins_on_monday_at_home(world, made):
 
 def test_a_dry_run_says_what_a_check_would_and_records_nothing(world, made):
     """`check --at` reaches the verdict of the newest window closed then, in a store of its own."""
-    from monitor.check import dry_run
+    from monitor.check.checker import dry_run
 
     world.write("log.parquet", made.rows(0, 5))
     world.model(made.MANY, since=None)
@@ -96,7 +96,7 @@ def test_a_dry_run_says_what_a_check_would_and_records_nothing(world, made):
 @pytest.mark.parametrize("size", ["1d", 24])
 def test_a_dry_run_of_a_model_with_since_still_says_the_newest(world, made, size):
     """It replays what came before, so that persistence counts, and ends with the newest window."""
-    from monitor.check import dry_run
+    from monitor.check.checker import dry_run
 
     world.write("log.parquet", made.rows(0, 5))
     world.model(made.MANY | {"windows": "3 of 3"}, window=made.DAILY | {"size": size})

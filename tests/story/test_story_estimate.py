@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.backtest import backtest
+from monitor.backtest.replay import backtest
 from monitor.config import ModelSection
 
 ELEC2 = Path(__file__).resolve().parents[2] / "../shared/data/elec2"

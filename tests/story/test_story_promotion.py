@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config.model import ReferenceSection, RetrainSection, SourceSection
-from monitor.config.pipelines import CommandPipeline
-from monitor.decide import NO_RECOVERY
+from monitor.config.pipeline_sections import CommandPipeline
+from monitor.config.sections import ReferenceSection, RetrainSection, SourceSection
+from monitor.decide.recovery import NO_RECOVERY
 from monitor.errors import UsageError
+from monitor.promotion.versions import approve_promotion, reject_promotion
 from monitor.records import DispatchState
-from monitor.retrain import Outbox, approve_promotion, reject_promotion
+from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import open_pipeline
 
 SAYS = "import json, os; open(os.environ['DRIFTD_RESULT'], 'w').write({said!r})"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.backtest import backtest
+from monitor.backtest.replay import backtest
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 

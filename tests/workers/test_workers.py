@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.errors import ConfigError, SourceError, Stopping, TaskFailed, TaskTimeout, WorkerDied
-from monitor.workers import Workers
+from monitor.workers.pool import Workers
 
 INSIDE = Path(__file__).parent / "inside"
 TASKS = "monitor.trial_tasks"
@@ -207,7 +207,7 @@ def test_killing_the_parent_leaves_no_child_computing(tmp_path):
     """kill −9 of the daemon ends its busy and its idle children."""
     pid_file = tmp_path / "pid"
     code = (
-        "import sys, threading, datetime; from monitor.workers import Workers\n"
+        "import sys, threading, datetime; from monitor.workers.pool import Workers\n"
         "w = Workers(2, 1024, datetime.timedelta(seconds=60))\n"
         f"t = threading.Thread(target=w.run, args=('{TASKS}:spin', sys.argv[1]), daemon=True); t.start()\n"
         f"print(w.run('{TASKS}:pid', None), flush=True); t.join()\n"

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from monitor.config.pipelines import Pipeline as PipelineSection
+from monitor.config.pipeline_sections import Pipeline as PipelineSection
 from monitor.records import Dispatch, DispatchState
 
 Key = Literal["native", "findable", "blind"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from monitor.config.pipelines import AirflowPipeline
+from monitor.config.pipeline_sections import AirflowPipeline
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer

@@ -6,7 +6,7 @@ https://argo-workflows.readthedocs.io/en/latest/swagger/
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import ArgoPipeline
+from monitor.config.pipeline_sections import ArgoPipeline
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer

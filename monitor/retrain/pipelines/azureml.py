@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import AzuremlPipeline
+from monitor.config.pipeline_sections import AzuremlPipeline
 from monitor.errors import ConfigError
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import CommandPipeline
+from monitor.config.pipeline_sections import CommandPipeline
 from monitor.config.values import Secret
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Key, Result, run_command

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from monitor.config.pipelines import GithubApp
+from monitor.config.pipeline_sections import GithubApp
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply, Unclear

@@ -6,7 +6,7 @@ https://docs.databricks.com/api/workspace/jobs/runnow
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import DatabricksPipeline
+from monitor.config.pipeline_sections import DatabricksPipeline
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer

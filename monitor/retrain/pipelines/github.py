@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from monitor.config.pipelines import GithubPipeline
+from monitor.config.pipeline_sections import GithubPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply, Unclear, send
 from monitor.records import Dispatch, DispatchState

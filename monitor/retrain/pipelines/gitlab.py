@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import yaml
 
-from monitor.config.pipelines import GitlabPipeline
+from monitor.config.pipeline_sections import GitlabPipeline
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from monitor.config.pipelines import JenkinsPipeline
+from monitor.config.pipeline_sections import JenkinsPipeline
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer

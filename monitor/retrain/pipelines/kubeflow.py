@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from monitor.config.pipelines import KubeflowPipeline
+from monitor.config.pipeline_sections import KubeflowPipeline
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer

@@ -8,7 +8,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import KubernetesPipeline
+from monitor.config.pipeline_sections import KubernetesPipeline
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 from monitor.http import Reply

@@ -6,7 +6,7 @@ https://docs.prefect.io/v3/api-ref/rest-api
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import PrefectPipeline
+from monitor.config.pipeline_sections import PrefectPipeline
 from monitor.http import NotSent, Reply
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer

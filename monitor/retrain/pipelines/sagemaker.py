@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import SagemakerPipeline
+from monitor.config.pipeline_sections import SagemakerPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply
 from monitor.records import Dispatch, DispatchState

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.config.pipelines import VertexPipeline
+from monitor.config.pipeline_sections import VertexPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply
 from monitor.records import Dispatch, DispatchState

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from monitor.config.pipelines import WebhookPipeline
+from monitor.config.pipeline_sections import WebhookPipeline
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Unclear, redacted, send

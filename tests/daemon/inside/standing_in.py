@@ -7,17 +7,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from monitor import daemon
+from monitor.daemon import service
 from monitor.errors import CannotJudge, ConfigError, DriftdError
-from monitor.records import (
-    Action,
-    Firing,
-    Reference,
-    Snapshot,
-    SnapshotStatus,
-    Verdict,
-    Window,
-)
+from monitor.records import Action, Firing, Reference, Snapshot, SnapshotStatus, Verdict, Window
 
 
 class StandingIn:
@@ -99,14 +91,14 @@ def build(loaded, store, workers, clock):
     if "unbuildable" in loaded.config.models:
         raise ConfigError(["a pipeline cannot be built."])
     stand_in = StandingIn(loaded, store, workers, clock)
-    return daemon.Parts(checker=stand_in, outbox=stand_in, notifier=stand_in, registries=stand_in)
+    return service.Parts(checker=stand_in, outbox=stand_in, notifier=stand_in, registries=stand_in)
 
 
 if __name__ == "__main__":
-    daemon.build = build
-    daemon._PATIENCE = timedelta(seconds=float(os.environ.get("PATIENCE", "7")))
+    service.build = build
+    service._PATIENCE = timedelta(seconds=float(os.environ.get("PATIENCE", "7")))
     try:
-        sys.exit(daemon.run(Path(sys.argv[1])))
+        sys.exit(service.run(Path(sys.argv[1])))
     except DriftdError as error:
         print(json.dumps([type(error).__name__, str(error)]))
         sys.exit(error.exit_code)

@@ -1,0 +1,84 @@
+"""What policies of retraining would have paid on windows whose every schedule can be scored, beside one another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.backtest.schedules import Floats, Schedule, Scores, lead, lead_interval, net, net_interval
+
+Pair = tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One policy: how often it retrained, after which windows, and what that paid, as `schedules` has it.
+
+    Of a calendar every figure is the mean over its phases and there is no single schedule.
+    """
+
+    name: str
+    kind: str                   # trigger, never, calendar, best
+    retrains: int
+    schedule: Schedule | None
+    gain: float                 # over never, in sd × windows, before the price
+    net: float | None
+    net_interval: Pair
+    lead: float | None
+    lead_interval: Pair
+
+
+def compare(scores: Scores, price: float, played: Mapping[str, Schedule]) -> list[Policy]:
+    """Set the schedules played by triggers beside the best in hindsight, calendars, and never."""
+    best = scores.paid(scores.best(price), price)
+    found = [_of(name, "trigger", scores, made, price, best) for name, made in played.items()]
+    found.append(_of("best schedule", "best", scores, scores.best(price), price, best))
+    found += _calendars(scores, price, best)
+    found.append(_of("never", "never", scores, [], price, best))
+    return found
+
+
+def _of(name: str, kind: str, scores: Scores, made: Schedule, price: float, best: Floats) -> Policy:
+    paid = scores.paid(made, price)
+    return Policy(
+        name=name, kind=kind, retrains=len(made), schedule=made, gain=float(scores.paid(made).sum()),
+        net=net(paid, best), net_interval=net_interval(paid, best) if made and kind != "best" else None,
+        lead=lead(scores, made), lead_interval=lead_interval(scores, made),
+    )
+
+
+def _calendars(scores: Scores, price: float, best: Floats) -> Iterator[Policy]:
+    """Some numbers of retrains, and the one that paid best."""
+    counts = range(1, max(2, len(scores) // 2 + 1))
+    sums = {count: float(scores.calendar_paid(count, price).sum()) for count in counts}
+    top = max(counts, key=lambda count: sums[count])
+    yield _calendar("best calendar", scores, top, price, best)
+    for count in (2**power for power in range(int(np.log2(counts[-1])) + 1)):
+        if count != top:
+            yield _calendar("a calendar", scores, count, price, best)
+
+
+def _calendar(name: str, scores: Scores, count: int, price: float, best: Floats) -> Policy:
+    paid = scores.calendar_paid(count, price)
+    return Policy(
+        name=name, kind="calendar", retrains=count, schedule=None, gain=scores.calendar(count), net=net(paid, best),
+        net_interval=net_interval(paid, best), lead=0.0, lead_interval=None,
+    )
+
+
+def nearest(counts: Mapping[float, int], wanted: int) -> float:
+    """The price whose number of retrains is nearest to the wanted one; of several in a row the one in the middle."""
+    off = min(abs(count - wanted) for count in counts.values())
+    runs: list[list[float]] = [[]]
+    for price in sorted(counts):
+        if abs(counts[price] - wanted) == off:
+            runs[-1].append(price)
+        elif runs[-1]:
+            runs.append([])
+    run = max(runs, key=len)
+    return run[len(run) // 2]
+
+
+def grid(low: float, high: float, factor: float) -> Sequence[float]:
+    """Prices from low to high, each so many times the one before."""
+    return [low * factor**step for step in range(int(np.log(high / low) / np.log(factor)) + 1)]

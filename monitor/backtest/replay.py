@@ -1,0 +1,257 @@
+"""The log through the same code as the daemon's, with another clock: what would have fired, when, and why.
+
+Time jumps from one moment at which something is due to the next: a window closes, a window's labels mature. Labels
+are known when the log says they became known. An accepted request changes nothing but cooldown and budget: the model
+in service stays, so the rows after it are those it really answered.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from monitor.backtest.simulation import World, disjoint_windows, rehearse
+from monitor.calibration.block_bootstrap import Expected
+from monitor.calibration.expected_false_alarms import Outlook
+from monitor.check.checker import BEGINNING, Checker, Runner
+from monitor.config import Loaded, ModelSection
+from monitor.config.sections import ApprovalSection, RetrainSection
+from monitor.errors import CannotJudge, SourceError, UsageError
+from monitor.records import SCHEMA_VERSION, Action, DispatchState, Snapshot, Survey, Verdict, Window, from_json, to_json
+from monitor.store import Store
+from monitor.times import utcnow
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrain:
+    """A retrain that would have been asked for, or was suppressed by the guards named."""
+
+    window: Window
+    at: datetime
+    trigger: str
+    suppressed_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """In how many windows a trigger fired; of one that retrains how often it asked, and how often each guard spoke."""
+
+    trigger: str
+    action: str
+    fired: int
+    asked: int
+    suppressed_by: dict[str, int]
+    false_alarms: Expected | None            # to be expected in a year in which nothing changes; None: it is built in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    """Verdicts in the order they were reached, and the needs to retrain among them."""
+
+    model: str
+    verdicts: tuple[Verdict, ...]
+    retrains: tuple[Retrain, ...]
+    triggers: tuple[Summary, ...]
+    snapshots: tuple[Snapshot, ...]          # every revision of every window, as measured
+    world: World | None = None               # what other models would have had, where retrains were rehearsed
+    played: ModelSection                     # the model as it was played
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `driftd backtest --json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "model": self.model,
+            "triggers": [to_json(one) for one in self.triggers],
+            "windows": [_row(verdict) for verdict in self.verdicts],
+            "retrains": [
+                _interval(one.window) | {
+                    "at": to_json(one.at),
+                    "trigger": one.trigger,
+                    "suppressed_by": list(one.suppressed_by) or None,
+                }
+                for one in self.retrains
+            ],
+        }
+
+
+def backtest(
+    loaded: Loaded, name: str, workers: Runner, progress: Progress | None = None, *, rehearsed: bool = False
+) -> Backtest:
+    """Replay the whole log of one model; `rehearsed`: and fit what its retrains would have put into service.
+
+    Raises SourceError, UsageError, and CannotJudge when nothing in it can be judged.
+    """
+    if name not in loaded.config.models:
+        raise UsageError(f"there is no model {name}, expected one of: {', '.join(loaded.config.models)}")
+    model = _as_if_acting(loaded.config.models[name])
+    if rehearsed and not model.rehearsal.enabled:
+        raise UsageError(f"models.{name}.rehearsal.enabled is false, so nothing may be fitted, and nothing rehearsed")
+    watched = _Watched(workers)
+    span = _span(model, watched)
+    if rehearsed:
+        windows = disjoint_windows(span.windows)
+        world = rehearse(model, watched, windows, span.moments[-1], span.stretch, progress)
+        watched.world = world if windows == span.windows else None
+    verdicts = _replay(loaded, model, watched, span.moments, progress)
+    expected = {one.trigger: one for one in _outlook(model, watched, span).triggers}
+    return Backtest(
+        model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model, verdicts)),
+        triggers=tuple(_summaries(model, verdicts, expected)), snapshots=tuple(watched.snapshots),
+        world=world if rehearsed else None, played=model,
+    )
+
+
+class _Watched:
+    """The workers, which hold the log in memory; every snapshot is kept.
+
+    Where retrains were rehearsed a check takes its own rehearsal from there instead of fitting again.
+    """
+
+    def __init__(self, workers: Runner) -> None:
+        self._workers = workers
+        self.world: World | None = None
+        self.snapshots: list[Snapshot] = []
+
+    def run(self, task: str, payload: Any) -> Any:
+        if self.world is not None:
+            off = {**payload["model"]["rehearsal"], "enabled": False}
+            payload = payload | {"model": payload["model"] | {"rehearsal": off}}
+        answer = self._workers.run(task, payload | {"hold": True})
+        if task != "monitor.check.tasks:observe":
+            return answer
+        snapshot = from_json(Snapshot, answer)
+        if self.world is not None and snapshot.mature and snapshot.window in self.world.windows:
+            found = self.world.rehearsal(self.world.windows.index(snapshot.window))
+            snapshot = replace(snapshot, scores=(*snapshot.scores, *found))
+        self.snapshots.append(snapshot)
+        return to_json(snapshot)
+
+
+def _replay(
+    loaded: Loaded, model: ModelSection, workers: Runner, moments: Sequence[datetime], progress: Progress | None
+) -> list[Verdict]:
+    played = replace(loaded, config=loaded.config.model_copy(update={"models": {model.name: model}}))
+    now = BEGINNING
+    verdicts: list[Verdict] = []
+    with Store.memory() as store:
+        checker = Checker(played, store, workers, lambda: now)
+        for done, now in enumerate(moments, 1):
+            verdicts += _round(checker, model.name)
+            _deliver(store, now)
+            if progress:
+                progress(done, len(moments))
+    if not verdicts:
+        raise CannotJudge(f"{model.name}: no window of the log could be judged; is the log longer than the reference?")
+    return verdicts
+
+
+def _as_if_acting(model: ModelSection) -> ModelSection:
+    """Ask as `mode = "act"` would, from the first row on, as if every need were approved at once.
+
+    With default limits where nothing is configured.
+    """
+    limits = (model.retrain or RetrainSection(pipeline="-")).model_copy(update={"approval": ApprovalSection()})
+    asked = {"mode": "act", "since": model.since or BEGINNING, "retrain": limits}
+    return model.model_copy(update=asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """When something is due, the windows there will be, and where a reference of the form "first 90d" begins."""
+
+    moments: Sequence[datetime]
+    windows: Sequence[Window]
+    stretch: datetime | None
+
+
+def _span(model: ModelSection, workers: Runner) -> _Span:
+    """Look over the log: each window's closing, and the maturity of its labels."""
+    look: dict[str, Any] = {"model": model.model_dump(mode="json"), "stretch": None, "recount": [], "last": None}
+    extent = workers.run("monitor.check.tasks:extent", look | {"as_of": utcnow().isoformat()})
+    if extent["newest"] is None:
+        raise CannotJudge(f"{model.name}: the log holds no rows, expected some to replay")
+    section, newest = model.window, datetime.fromisoformat(extent["newest"])
+    size = timedelta(0) if isinstance(section.size, int) else section.size
+    end = (newest + size + section.lateness).isoformat()
+    since = (model.since or datetime.fromisoformat(extent["first"])).isoformat()
+    survey = from_json(Survey, workers.run("monitor.check.tasks:survey", look | {"as_of": end, "since": since}))
+    windows = [tally.window for tally in survey.tallies if tally.window.start <= newest]
+    ages = {section.lateness, max(survey.maturity, section.lateness)}
+    first = survey.stretch + model.reference.first if survey.stretch and model.reference.first else BEGINNING
+    judged = sorted((w for w in windows if w.start >= first), key=lambda w: (w.start, w.start_id))
+    return _Span(sorted({w.end + age for w in windows for age in ages}), judged, survey.stretch)
+
+
+def _round(checker: Checker, name: str) -> list[Verdict]:
+    try:
+        return checker.check(name)
+    except SourceError:
+        raise
+    except CannotJudge:          # "first 90d" is not over yet
+        return []
+
+
+def _deliver(store: Store, now: datetime) -> None:
+    """Stand in for the pipeline: every request is accepted at once and changes nothing."""
+    while (dispatch := store.claim(now)) is not None:
+        ended = replace(dispatch, state=DispatchState.SUCCEEDED, accepted_at=now, ended_at=now)
+        store.record(ended, was=dispatch.state)
+
+
+def _retrains(model: ModelSection, verdicts: list[Verdict]) -> Iterator[Retrain]:
+    """Every request; of a suppressed need the first window, and each in which other guards speak."""
+    asking = {trigger.name for trigger in model.triggers if trigger.action == "retrain"}
+    before: Retrain | None = None
+    for verdict in verdicts:
+        fired = [name for name in verdict.fired if name in asking]
+        if not fired or verdict.action not in (Action.RETRAIN, Action.SUPPRESS):
+            before = None
+            continue
+        guards = verdict.guards if verdict.action is Action.SUPPRESS else ()
+        one = Retrain(window=verdict.window, at=verdict.at, trigger=fired[0], suppressed_by=guards)
+        if before is None or not guards or (before.trigger, before.suppressed_by) != (one.trigger, guards):
+            yield one
+        before = one
+
+
+def _outlook(model: ModelSection, workers: Runner, span: "_Span") -> Outlook:
+    """What false alarms the reference lets expect."""
+    model_json, as_of = model.model_dump(mode="json"), span.moments[-1].isoformat()
+    look = {"model": model_json, "as_of": as_of, "stretch": to_json(span.stretch)}
+    return from_json(Outlook, workers.run("monitor.check.tasks:resolve", look)["outlook"])
+
+
+def _summaries(
+    model: ModelSection, verdicts: list[Verdict], expected: Mapping[str, Expected]
+) -> Iterator[Summary]:
+    """Of every trigger that fired or is configured; a window counts once, whatever its revisions."""
+    actions = {trigger.name: str(trigger.action) for trigger in model.triggers}
+    names = [*actions, *dict.fromkeys(name for one in verdicts for name in one.fired if name not in actions)]
+    told = list(_retrains(model, verdicts))
+    for name in names:
+        mine = [one for one in told if one.trigger == name]
+        guards = Counter(guard for one in mine for guard in one.suppressed_by)
+        yield Summary(
+            trigger=name, action=actions.get(name, "alert"),
+            fired=len({one.window for one in verdicts if name in one.fired}),
+            asked=sum(not one.suppressed_by for one in mine), suppressed_by=dict(guards),
+            false_alarms=expected.get(name),
+        )
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    return _interval(verdict.window) | {
+        "revision": verdict.revision,
+        "at": to_json(verdict.at),
+        "verdict": verdict.action.value,
+        "triggers": list(verdict.fired),
+        "guards": list(verdict.guards),
+        "reasons": list(verdict.reasons),
+    }
+
+
+def _interval(window: Window) -> dict[str, Any]:
+    return {"window": {"start": to_json(window.start), "end": to_json(window.end)}}

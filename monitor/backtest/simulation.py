@@ -1,0 +1,236 @@
+"""A backtest's rehearsal: had each retrain put the challenger of that moment into service, what would it have paid?
+
+Challengers are fitted at the start of every window, on labels known by then, and scored on it; those of at most
+MOST_FITTED moments also on all windows behind. What a policy would have had is then looked up.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from monitor.backtest.policies import Policy, compare
+from monitor.backtest.schedules import Scores
+from monitor.backtest.simulated_triggers import Played, Round, play
+from monitor.check.checker import Runner
+from monitor.config.rules import ALL_PERFORMANCE
+from monitor.config.sections import ModelSection
+from monitor.decide.regret import pace_of
+from monitor.errors import CannotJudge
+from monitor.history import disjoint
+from monitor.performance.metrics import METRICS, better_by
+from monitor.records import Score, ScoreStatus, Snapshot, Window, from_json, to_json
+
+MOST_FITTED = 104       # moments whose challengers are scored on every later window
+FEWEST = 4              # windows there must be to say anything
+AT_ONCE = 2             # tasks; the workers are the limit
+_OF_THE_MODEL = ("challenger_gap", "prediction_drift", "estimate_skill")    # say nothing of another model
+
+Values = dict[str, float]                   # metrics by name
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """`served[j]`: the model there was on window j; `fitted[i][j]`: the challenger of window i's start on window j."""
+
+    windows: tuple[Window, ...]
+    metric: str
+    served: tuple[Values, ...]
+    fitted: tuple[dict[int, Values], ...]
+    gap: Score
+
+    def of(self, windows: Sequence[Window]) -> "World":
+        """The same of the windows that were judged."""
+        kept = [at for at, one in enumerate(self.windows) if one in windows]
+        place = {at: number for number, at in enumerate(kept)}
+        fitted = ({place[j]: found for j, found in self.fitted[at].items() if j in place} for at in kept)
+        served = tuple(self.served[at] for at in kept)
+        return replace(self, windows=tuple(self.windows[at] for at in kept), served=served, fitted=tuple(fitted))
+
+    def own(self, j: int) -> float | None:
+        """The score on window j of the challenger fitted just before it."""
+        return self.fitted[j].get(j, {}).get(self.metric)
+
+    def values(self, champion: int, j: int) -> Values:
+        """What the model retrained before window `champion` has on window j; 0 is the model there was."""
+        for one in range(champion, 0, -1):       # where none could be fitted the one before stays
+            if found := self.fitted[one].get(j):
+                return found
+        return self.served[j]
+
+    def rehearsal(self, j: int) -> tuple[Score, ...]:
+        """What a check measures of a mature window where rehearsals are enabled."""
+        before = self.fitted[j - 1].get(j, {}).get(self.metric) if j else None
+        against = {"challenger_gain": self.served[j].get(self.metric), "challenger_placebo": before}
+        return (*(self._gain(name, j, other) for name, other in against.items()), self.gap)
+
+    def _gain(self, name: str, j: int, other: float | None) -> Score:
+        mine, score = self.own(j), Score(metric=name, method=self.metric)
+        if mine is None or other is None:
+            why = "there are too few labelled rows to fit or score a challenger"
+            return replace(score, status=ScoreStatus.INSUFFICIENT, reason=why)
+        return replace(score, value=better_by(self.metric, mine, other))
+
+    def scores(self, sd: float) -> Scores:
+        """The matrix, in reference sd; a window on which nothing can be scored is the same for every model."""
+        found = np.zeros((len(self.windows) + 1, len(self.windows)))
+        for champion in range(len(self.windows) + 1):
+            for j in range(champion, len(self.windows)):
+                found[champion, j] = self._scaled(champion, j, sd)
+        return Scores(found)
+
+    def _scaled(self, champion: int, j: int, sd: float) -> float:
+        value = self.values(champion, j).get(self.metric, self.served[j].get(self.metric))
+        return 0.0 if value is None or self.metric not in self.served[j] else better_by(self.metric, value, 0.0) / sd
+
+    def as_served(self, snapshot: Snapshot, champion: int) -> Snapshot:
+        """A snapshot as it would be with another model in service: performance and gains are that model's."""
+        if not champion:
+            return snapshot
+        j = self.windows.index(snapshot.window)
+        values = self.values(champion, j) if snapshot.mature else {}
+        found = (self._of_another(score, values, j) for score in snapshot.scores)
+        return replace(snapshot, scores=tuple(score for score in found if score is not None))
+
+    def _of_another(self, score: Score, values: Values, j: int) -> Score | None:
+        if score.metric in _OF_THE_MODEL or score.metric.startswith("estimated_"):
+            return None
+        if score.metric == "challenger_gain":
+            return self._gain("challenger_gain", j, values.get(self.metric))
+        if score.metric not in ALL_PERFORMANCE:
+            return score
+        if score.segment is not None or score.metric not in values:
+            return None
+        return replace(score, value=values[score.metric], low=None, high=None)
+
+
+def disjoint_windows(windows: Sequence[Window]) -> list[Window]:
+    """Leave out those that overlap the one before; they come in order."""
+    found: list[Window] = []
+    for one in windows:
+        if not found or (one.start, one.start_id) >= (found[-1].end, found[-1].end_id):
+            found.append(one)
+    return found
+
+
+def rehearse(
+    model: ModelSection, workers: Runner, windows: Sequence[Window], until: datetime, stretch: datetime | None,
+    progress: Progress | None,
+) -> World:
+    """Fit and score every challenger, in the workers. Raises CannotJudge where there is too little to say anything."""
+    if len(windows) < FEWEST:
+        raise CannotJudge(f"{model.name}: {len(windows)} windows, expected at least {FEWEST} to rehearse retrains on")
+    look: dict[str, Any] = {
+        "model": model.model_dump(mode="json"), "as_of": until.isoformat(), "hold": True,
+        "stretch": stretch.isoformat() if stretch else None,
+        "metrics": sorted({t.metric for t in model.triggers if t.metric in ALL_PERFORMANCE}),
+    }
+    apart = -(-len(windows) // MOST_FITTED)
+    behind = [range(at, len(windows) if at % apart == 0 else min(at + 2, len(windows))) for at in range(len(windows))]
+    tasks = [{"moment": None, "windows": to_json(tuple(windows))}] + [
+        {"moment": windows[at].start.isoformat(), "windows": [to_json(windows[j]) for j in behind[at]]}
+        for at in range(len(windows))
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = [pool.submit(workers.run, "monitor.backtest.challenger_scores:ahead", look | task) for task in tasks]
+        answers = []
+        for done, one in enumerate(asked, 1):
+            answers.append(one.result())
+            if progress:
+                progress(done, len(asked))
+    fitted = (dict(zip(js, answer["values"], strict=True)) for js, answer in zip(behind, answers[1:], strict=True))
+    first = answers[0]
+    return World(tuple(windows), first["metric"], tuple(first["values"]), tuple(fitted), from_json(Score, first["gap"]))
+
+
+def rounds_of(snapshots: Sequence[Snapshot], lateness: timedelta) -> list[Round]:
+    """Sort what a backtest measured by the windows that close: decisions are taken then, as models change then."""
+    newest = {s.window: s for s in sorted(snapshots, key=lambda s: s.taken_at)}
+    alone = list(disjoint(sorted(newest.values(), key=lambda s: (s.window.start, s.window.start_id))))
+    mine, rounds, before = {s.window for s in alone}, [], None
+    for one in alone:
+        now = one.window.end + lateness
+        seen = {
+            s.window: s for s in sorted(snapshots, key=lambda s: s.taken_at)
+            if s.window in mine and (before is None or s.taken_at > before) and s.taken_at <= now
+        }
+        seen.setdefault(one.window, newest[one.window])
+        rounds.append(Round(now, tuple(sorted(seen.values(), key=lambda s: (s.window.start, s.window.start_id)))))
+        before = now
+    return rounds
+
+
+def spread_of(model: ModelSection, snapshots: Sequence[Snapshot]) -> tuple[float, timedelta]:
+    """Reference sd of the metric, and the time from window to window. Raises CannotJudge where there is no scale."""
+    found = (score.value for s in snapshots for score in s.scores if score.metric == "metric_sd")
+    sd, pace = next((value for value in found if value), None), pace_of(model, snapshots)
+    if sd is None or pace is None:
+        raise CannotJudge(f"{model.name}: the metric does not vary over reference windows, so there is no scale")
+    return sd, pace
+
+
+ASSUMES = "This assumes that a retrain yields the challenger; see docs/decisions.md"
+_NO_PRICE = 2.0         # sd × windows, where no trigger on regret says what a retrain costs
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What each policy would have paid, at what price, and what its triggers would have done round by round."""
+
+    metric: str
+    sd: float                            # of the metric, over reference windows
+    price: float                         # of one retrain, sd × windows
+    rounds: tuple[Round, ...]
+    scores: Scores
+    played: dict[str, Played]            # by trigger
+    policies: tuple[Policy, ...]
+
+    def mean(self, policy: Policy) -> float:
+        """The metric of the model in service, mean over the windows."""
+        never = float(np.mean(self.scores.served([])))
+        value = (never + policy.gain / len(self.rounds)) * self.sd
+        return value if METRICS[self.metric].higher_is_better else -value
+
+    def to_json(self) -> dict[str, Any]:
+        """What `backtest --json` says of it."""
+        policies = [self._row(one) for one in self.policies]
+        return {"metric": self.metric, "sd": self.sd, "price": self.price, "assumes": ASSUMES, "policies": policies}
+
+    def _row(self, policy: Policy) -> dict[str, Any]:
+        after = None if policy.schedule is None else [to_json(self.rounds[at].now) for at in policy.schedule]
+        return {
+            "policy": policy.name, "kind": policy.kind, "retrains": policy.retrains, "at": after,
+            "gain": policy.gain, "mean": self.mean(policy), "net": policy.net, "net_interval": policy.net_interval,
+            "lead": policy.lead, "lead_interval": policy.lead_interval,
+        }
+
+
+def rehearsal(model: ModelSection, world: World, snapshots: Sequence[Snapshot]) -> Rehearsal:
+    """Play each trigger that retrains alone, and set it beside what else could have been done.
+
+    Raises CannotJudge where there is no scale.
+    """
+    rounds = rounds_of([s for s in snapshots if s.window in world.windows], model.window.lateness)
+    world = world.of([one.window for one in rounds])
+    sd, _ = spread_of(model, snapshots)
+    scores = world.scores(sd)
+    played = {name: play(alone(model, name), rounds, world.as_served) for name in asking(model)}
+    priced = next((s for one in played.values() for s in reversed(one.regret) if s and s.threshold), None)
+    price = _NO_PRICE if priced is None or priced.threshold is None else priced.threshold
+    policies = compare(scores, price, {name: one.schedule for name, one in played.items()})
+    return Rehearsal(world.metric, sd, price, tuple(rounds), scores, played, tuple(policies))
+
+
+def asking(model: ModelSection) -> list[str]:
+    return [trigger.name for trigger in model.triggers if trigger.action == "retrain"]
+
+
+def alone(model: ModelSection, name: str) -> ModelSection:
+    """The model with that trigger as the only one that retrains."""
+    others = {"action": "alert"}
+    triggers = tuple(one if one.name == name else one.model_copy(update=others) for one in model.triggers)
+    return model.model_copy(update={"triggers": triggers})

@@ -1,0 +1,272 @@
+"""What false alarms are to be expected of a configuration: its triggers replayed on the reference's own windows.
+
+Nothing has changed there, so whatever fires is a false alarm. Drift scores come from `calibrate` (each window against
+the rest); how the model did, how its groups fared, what was missing and which labels were there are measured on each
+window as in service. Years are drawn from these windows (`decide.drawn_years`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import exp, isnan
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor import __version__
+from monitor.calibration.block_bootstrap import Expected, Years, by_chance, drawn_years, together
+from monitor.calibration.reference_blocks import Division, about, asked, calibrate, cut, division, limit_of
+from monitor.config import ModelSection
+from monitor.config.rules import ALL_PERFORMANCE, DRIFT, FAIRNESS, NEVER_LABELLED, NEW_ROWS, RATES
+from monitor.config.sections import TriggerSection
+from monitor.decide.fairness import fairness_scores
+from monitor.decide.persistence import Ballot, ballot
+from monitor.decide.regret import FALSE_RETRAINS
+from monitor.drift.methods import is_p_value
+from monitor.drift.scores import drifted_share, held_against, prediction_kinds
+from monitor.drift.thresholds import UNCALIBRATED, Calibration
+from monitor.errors import CannotJudge
+from monitor.performance.group_rates import rate_scores
+from monitor.performance.label_delay import delays_of
+from monitor.performance.performance_scores import performance_scores
+from monitor.performance.segments import segment_scores
+from monitor.quality.column_checks import missing_score, quality_scores
+from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window
+from monitor.reference.reference_data import ReferenceData
+from monitor.sources.log import mask_labels, with_attributes
+from monitor.tables.columns import Ints
+from monitor.tables.digest import digest_of
+
+YEAR = timedelta(days=365)
+MOST = 200          # windows in which more than drift is measured: the newest
+LABELS = ("label_coverage", NEVER_LABELLED)
+OTHERS = (*ALL_PERFORMANCE, *RATES, *FAIRNESS, *LABELS, "missing_share", "rows")       # than drift
+_NEW_VALUES = "a reference holds no value it never had"
+_UNTOLD = {
+    "unseen_share": _NEW_VALUES, "out_of_range_share": _NEW_VALUES, "unseen_words_share": _NEW_VALUES,
+    "late_rows": "a reference does not say when its rows came",
+    "staleness_seconds": "a reference does not say when its rows came",
+    "schema_changes": "a reference has the columns it has",
+}
+_NAMED = 5          # columns named in a sentence; more are counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """False alarms to be expected of each trigger in the order of the file, and of all that can be told together."""
+
+    triggers: tuple[Expected, ...]
+    together: Expected | None            # None where no more than one can be told
+    notes: tuple[str, ...]               # where the reference is too short for calibrated thresholds
+
+    @property
+    def lines(self) -> list[str]:
+        whole = (self.together,) if self.together else ()
+        return [*(f"{one.trigger}: {one.words}" for one in (*self.triggers, *whole)), *self.notes]
+
+
+def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
+    """Say what false alarms are to be expected, and why where it cannot be told."""
+    divided = division(model, reference)
+    found = calibrate(model, divided) if asked(model) else UNCALIBRATED
+    yearly = YEAR / divided.pace
+    years, expected = {}, {}
+    for votes in ballots(model, reference, divided, found):
+        for name, (drawn, fired) in drawn_years(model, votes, yearly, _neighbours(model)).items():
+            years[name], expected[name] = drawn, drawn.expected(name, fired)
+    for name in (trigger.name for trigger in model.triggers if trigger.metric == "regret"):
+        years[name] = by_chance(FALSE_RETRAINS * yearly / 52)
+        expected[name] = years[name].expected(name)
+    triggers = [expected.get(one.name) or Expected(trigger=one.name, untold=_untold(model, reference, divided, one))
+                for one in model.triggers]
+    return Outlook(triggers=tuple(triggers), together=_together(triggers, years), notes=tuple(_notes(divided, found)))
+
+
+def _together(triggers: Sequence[Expected], years: Mapping[str, Years]) -> Expected | None:
+    missing = [one.trigger for one in triggers if one.untold]
+    name = f"all together, without {_listed(missing)}" if missing else "all together"
+    return together(list(years.values())).expected(name) if len(years) > 1 else None
+
+
+def _notes(divided: Division, found: Calibration) -> Iterator[str]:
+    for why, names in _by_reason(found.lack).items():
+        yield f"uncalibrated: {_listed(names)}; {why}. Evidently's thresholds serve, and alone retrain nothing"
+    if found.limits and divided.span < YEAR:
+        yield f"the reference spans {about(divided.span)}: seasons it has not seen will count as drift"
+
+
+def _neighbours(model: ModelSection) -> int:
+    """So many windows in a row make one number or one vote, and so must stay together."""
+    pooled = model.fairness.windows if model.fairness else 1
+    return max([pooled, *(trigger.windows.n for trigger in model.triggers)])
+
+
+def ballots(
+    model: ModelSection, reference: ReferenceData, divided: Division, found: Calibration
+) -> Iterator[dict[str, Ballot]]:
+    """Let the reference's windows vote on every trigger that they can tell; in one, where it is of the same windows.
+
+    In the newest so many more than drift is measured. Where these are not all, drift votes apart, in all of them.
+    """
+    if not (count := len(divided.windows)):
+        return
+    drifting = [trigger for trigger in model.triggers if trigger.metric in DRIFT]
+    others = [trigger for trigger in model.triggers if trigger.metric in OTHERS]
+    snapshots = [_drift_snapshot(model, divided, found, at) for at in range(count)] if drifting else []
+    votes = dict(_votes(model, drifting, snapshots))
+    more = dict(_votes(model, others, list(_measured(model, reference, divided, others)) if others else []))
+    yield from (one for one in ([votes | more] if count <= MOST else [votes, more]) if one)
+
+
+def _votes(
+    model: ModelSection, triggers: Sequence[TriggerSection], snapshots: Sequence[Snapshot]
+) -> Iterator[tuple[str, Ballot]]:
+    measured = {score.metric for one in snapshots for score in one.scores}
+    for trigger in triggers:
+        votes = ballot(model, trigger, snapshots)
+        if trigger.metric in measured and any(vote is not None for vote in votes.votes):
+            yield trigger.name, votes
+
+
+def _untold(model: ModelSection, reference: ReferenceData, divided: Division, trigger: TriggerSection) -> str:
+    """Why the reference cannot tell what a trigger does where nothing changes."""
+    if trigger.metric in _UNTOLD:
+        return _UNTOLD[trigger.metric]
+    if trigger.every or trigger.cron or trigger.metric == NEW_ROWS:
+        return "it counts time or rows, and is no alarm"
+    if trigger.members:
+        return "it rests on a trigger that cannot be told, or on other windows"
+    if trigger.metric not in (*OTHERS, *divided.metrics.values(), "drifted_share"):
+        return "it is measured in service only"
+    if not divided.windows:
+        return f"the reference spans {about(divided.span)} and holds no whole window"
+    if trigger.metric in (*ALL_PERFORMANCE, *RATES[1:], *FAIRNESS) and not reference.performance:
+        return "the reference has no labels"
+    if trigger.metric in LABELS:
+        return "the reference does not say when its labels came"
+    return f"no window of the reference has a vote: too few rows in each (window.min_rows is {model.window.min_rows})"
+
+
+def _by_reason(lack: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, why in lack.items():
+        found.setdefault(why, []).append(name)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _drift_snapshot(model: ModelSection, divided: Division, found: Calibration, at: int) -> Snapshot:
+    scores = [
+        held_against(_drift_score(divided, name, at), limit_of(model, divided, name), found)
+        for name, blocks in divided.blocks.items() if not isnan(blocks.scores[at])
+    ]
+    rows = max((int(blocks.sizes[at]) for blocks in divided.blocks.values()), default=0)
+    features = [score for score in scores if score.metric == "drift"]
+    return _snapshot(divided, at, rows, [*scores, drifted_share(features, model.drift, rows, found)])
+
+
+def _drift_score(divided: Division, name: str, at: int) -> Score:
+    blocks = divided.blocks[name]
+    value = float(blocks.scores[at])
+    return Score(metric=divided.metrics[name], method=blocks.method, column=name, status=ScoreStatus.OK,
+                 value=exp(-value) if is_p_value(blocks.method) else value, n=int(blocks.sizes[at]))
+
+
+def _measured(
+    model: ModelSection, reference: ReferenceData, divided: Division, triggers: Sequence[TriggerSection]
+) -> Iterator[Snapshot]:
+    """The newest windows of the reference, measured by what these triggers look at."""
+    answers, metrics = reference.answers, {trigger.metric for trigger in triggers}
+    times = answers[reference.roles.timestamp].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    block = cut(model, times)[1]
+    missing = _missing(model, reference, block, len(divided.windows)) if "missing_share" in metrics else {}
+    known: list[Snapshot] = []
+    for at in range(max(0, len(divided.windows) - MOST), len(divided.windows)):
+        rows = answers.take(np.flatnonzero(block == at))
+        scores = [*_of_rows(model, reference, rows, triggers), *missing.get(at, ()),
+                  *_of_labels(model, reference, rows, divided.windows[at], metrics)]
+        one = _snapshot(divided, at, len(rows), [Score(metric="rows", value=float(len(rows)), n=len(rows)), *scores])
+        known.append(one)
+        if model.fairness and metrics & {*RATES, *FAIRNESS}:
+            one = replace(one, scores=(*one.scores, *fairness_scores(model, known, one)))
+            known[-1] = one
+        yield one
+
+
+def _of_rows(
+    model: ModelSection, reference: ReferenceData, rows: pa.Table, triggers: Sequence[TriggerSection]
+) -> Iterator[Score]:
+    """How the model did on these rows, as a whole, in its segments and for its groups of people."""
+    judged, metrics = reference.performance, {trigger.metric for trigger in triggers}
+    if len(rows) < model.window.min_rows:
+        return
+    if judged and metrics & {*ALL_PERFORMANCE}:
+        yield from performance_scores(judged.beside, rows, judged.metric, False)
+        if any(trigger.segment for trigger in triggers):
+            yield from segment_scores(judged.segments, rows, model.columns.segments, provisional=False)
+    if model.fairness and metrics & {*RATES, *FAIRNESS}:
+        yield from _rates(model, reference, rows)
+
+
+def _of_labels(
+    model: ModelSection, reference: ReferenceData, rows: pa.Table, window: Window, metrics: set[str]
+) -> Iterator[Score]:
+    """Which labels are there when the window closes, and which never came when all should have."""
+    roles = reference.roles
+    if roles.label is None or not (model.label_delay or delays_of(reference.answers, roles)):
+        return
+    ripe = window.end + reference.maturity
+    for metric, moment in zip(LABELS, (window.end + model.window.lateness, ripe), strict=True):
+        if metric in metrics:
+            known = mask_labels(rows, roles, moment, model.label_delay)
+            found = quality_scores(reference.answers, known, roles, max(ripe, _end(reference)), reference.maturity)
+            yield from (score for score in found if score.metric == metric)
+
+
+def _end(reference: ReferenceData) -> datetime:
+    """When every row of the reference is old enough for its label to be overdue."""
+    newest: datetime = pc.max(reference.answers[reference.roles.timestamp]).as_py()
+    return newest + reference.maturity
+
+
+def _rates(model: ModelSection, reference: ReferenceData, rows: pa.Table) -> Iterable[Score]:
+    assert model.fairness
+    roles, columns = reference.roles, model.fairness.columns
+    try:
+        before, now = (with_attributes(model, table, roles, columns) for table in (reference.answers, rows))
+        return rate_scores(before, now, roles, model.fairness, model.window.min_rows, provisional=False)
+    except CannotJudge:
+        return ()
+
+
+def _missing(
+    model: ModelSection, reference: ReferenceData, block: Ints, count: int
+) -> dict[int, list[Score]]:
+    """The missing values of every watched column in each window."""
+    order, ends = np.argsort(block, kind="stable"), np.searchsorted(np.sort(block), np.arange(count + 1))
+    task = reference.performance.task if reference.performance else None
+    kinds = {**reference.roles.features, **prediction_kinds(reference.answers, reference.roles, task)}
+    found: dict[int, list[Score]] = {at: [] for at in range(count)}
+    for name, kind in kinds.items():
+        before, pieces = reference.profile.column(name, kind), reference.profile.pieces(name)
+        if before is None or pieces is None:
+            continue
+        ordered = pa.chunked_array(list(pieces)).take(pa.array(order))
+        for at in found:
+            part = ordered.slice(ends[at], ends[at + 1] - ends[at])
+            now = digest_of(part.chunks, len(part), kind)
+            found[at].append(missing_score(name, before, now, len(part), model.quality))
+    return found
+
+
+def _snapshot(divided: Division, at: int, rows: int, scores: Sequence[Score]) -> Snapshot:
+    window = divided.windows[at]
+    return Snapshot(
+        window=window, revision=0, taken_at=window.end, reference_id="", model_version=None, config_hash="",
+        code_version=__version__, rows=rows, labelled=rows, late=0, sampled=1.0, mature=True, status=SnapshotStatus.OK,
+        reason=None, scores=tuple(scores),
+    )

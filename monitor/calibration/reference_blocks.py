@@ -1,0 +1,283 @@
+"""The calibrated thresholds of a model, from its reference.
+
+The reference is divided as windows are cut, each part is scored against the rest of it, and votes are counted by
+`decide`'s own rule, so that a trigger "2 of 3" gets lower thresholds than "1 of 1" at the same rate.
+"""
+
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, factor, largest
+from monitor.calibration.leave_one_out import block_scores
+from monitor.config import ModelSection
+from monitor.config.column_roles import FeatureKind
+from monitor.config.rules import DRIFT
+from monitor.config.sections import TriggerSection
+from monitor.config.values import Persistence
+from monitor.decide.persistence import fires
+from monitor.drift.binned_distances import ordered
+from monitor.drift.methods import is_p_value
+from monitor.drift.multivariate import one_by_one
+from monitor.drift.scores import Threshold, chosen, prediction_kinds, wanted
+from monitor.drift.thresholds import UNCALIBRATED, Calibration
+from monitor.errors import CannotJudge
+from monitor.private import is_quiet, words
+from monitor.records import Window, from_json, to_json
+from monitor.reference.reference_data import ReferenceData
+from monitor.sources.windows import closed_windows, spec
+from monitor.tables import columns
+from monitor.tables.columns import Ints, Numbers
+from monitor.tables.digest import Pieces, digest_of
+from monitor.times import format_duration
+
+MOST = 0.1                     # share of windows in alarm by chance, however long they are
+WEEK = timedelta(days=7)       # days and weekdays come round in every log: a reference must have seen them all
+
+FORMAT = "1"                   # of what is worked out here; another one is worked out anew
+
+_log = logging.getLogger(__name__)
+
+_kept: OrderedDict[tuple[str, str], Calibration] = OrderedDict()
+_MOST_KEPT = 8
+_DRAWN = 20                    # blocks drawn at random to see what chance alone gives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """The reference in windows: those it holds whole, and every watched column's scores of them."""
+
+    windows: tuple[Window, ...]
+    span: timedelta                      # of the reference
+    pace: timedelta                      # from one window to the next when the model is watched
+    blocks: dict[str, Blocks]
+    lack: dict[str, str]                 # why a column has no blocks
+    metrics: dict[str, str]              # the drift metric of each watched column …
+    kinds: dict[str, FeatureKind]               # … and its kind
+
+
+def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
+    """Return the thresholds for a model's drift scores, worked out once for a reference and this configuration."""
+    if not asked(model):
+        return UNCALIBRATED
+    window, drift = model.window.model_dump_json(), model.drift.model_dump_json()
+    triggers = "".join(trigger.model_dump_json() for trigger in model.triggers)
+    parts = str(to_json(reference.roles))
+    key = "\x1f".join(("calibration", FORMAT, window, drift, triggers, parts, str(model.task), model.timezone.key))
+    if (reference.id, key) not in _kept:
+        found = reference.profile.kept(key, lambda: to_json(calibrate(model, division(model, reference))))
+        _kept[reference.id, key] = from_json(Calibration, found)
+        while len(_kept) > _MOST_KEPT:
+            _kept.popitem(last=False)
+    return _kept[reference.id, key]
+
+
+def division(model: ModelSection, reference: ReferenceData) -> Division:
+    """Divide a reference as windows are cut, and score each part against the rest."""
+    task = reference.performance.task if reference.performance else None
+    said = prediction_kinds(reference.answers, reference.roles, task)
+    features = one_by_one(reference.roles, model.drift).features
+    kinds: dict[str, FeatureKind] = {name: kind for name, kind in features.items() if kind != "text"}
+    return divide(model, reference.answers[reference.roles.timestamp], kinds, said, reference.profile.pieces)
+
+
+def asked(model: ModelSection) -> bool:
+    """Whether any threshold is to be calibrated."""
+    own = (column.threshold for column in model.drift.columns.values())
+    return "calibrated" in (model.drift.threshold, *own)
+
+
+def calibrate(model: ModelSection, division: Division) -> Calibration:
+    """Find each column's threshold so that all drift triggers together keep the configured rate of false alarms."""
+    wished = [name for name in division.metrics if limit_of(model, division, name) == "calibrated"]
+    lack = {name: why for name in wished if (why := _lack(model, division, name))}
+    able = [name for name in wished if name not in lack]
+    found: dict[str, float] = {}
+    for rate, windows, watched in _watches(model, division, able):
+        level = factor(largest([division.blocks[name] for name in watched]), rate, partial(fires, windows))
+        for name in watched:
+            if level is None:
+                lack[name] = _short_for(model, division, rate)
+            else:
+                found[name] = max(level, found.get(name, 0.0))
+    limits = {name: division.blocks[name].limit(level) for name, level in found.items() if name not in lack}
+    return Calibration(limits=limits, lack=lack)
+
+
+def limit_of(model: ModelSection, division: Division, name: str) -> Threshold:
+    """What a column's scores are to be held against, as configured."""
+    return wanted(name, division.kinds[name], model.drift)[1]
+
+
+def _lack(model: ModelSection, division: Division, name: str) -> str | None:
+    """Why a column has no calibrated threshold, whatever the rate."""
+    shortest = division.span < WEEK and (isinstance(model.window.size, int) or model.window.size < WEEK)
+    if shortest:
+        return f"the reference spans {about(division.span)}, less than a week, and so has not seen every weekday"
+    if len(division.windows) < FEWEST:
+        return f"the reference holds {len(division.windows)} whole windows, it takes {FEWEST}"
+    return division.lack.get(name) or division.blocks[name].lack
+
+
+def _short_for(model: ModelSection, division: Division, rate: float) -> str:
+    needed = math.ceil(1 / rate - 1e-9) - 1
+    return (f"the reference holds {len(division.windows)} windows, {model.drift.false_alarms} takes {needed}")
+
+
+def _watches(
+    model: ModelSection, division: Division, able: Sequence[str]
+) -> Iterator[tuple[float, Persistence, list[str]]]:
+    """For each trigger that follows calibrated thresholds its share of the rate, persistence and columns; scores that
+    no trigger follows get the whole rate as if one did. "1 per 90d" says little of windows of a month: at most one
+    window in ten.
+    """
+    allowed = model.drift.false_alarms
+    rate = min(allowed.count * (division.pace / allowed.span), MOST)
+    follow = [(trigger, seen) for trigger in model.triggers if (seen := _seen(trigger, division, able))]
+    for trigger, seen in follow:
+        yield rate / len(follow), trigger.windows, seen
+    left = set(able) - {name for _, seen in follow for name in seen}
+    for metric in dict.fromkeys(division.metrics.values()):
+        if alone := [name for name in able if name in left and division.metrics[name] == metric]:
+            yield rate, Persistence(1, 1), alone
+
+
+def _seen(trigger: TriggerSection, division: Division, able: Sequence[str]) -> list[str]:
+    """The columns whose thresholds a trigger follows."""
+    if not (trigger.metric in DRIFT and (trigger.drifted or trigger.metric == "drifted_share")):
+        return []
+    metric = "drift" if trigger.metric == "drifted_share" else trigger.metric
+    return [
+        name for name in able
+        if division.metrics[name] == metric and trigger.column in (None, name)
+        and trigger.method in (None, division.blocks[name].method)
+    ]
+
+
+def divide(
+    model: ModelSection, times: pa.ChunkedArray, features: Mapping[str, FeatureKind],
+    predictions: Mapping[str, FeatureKind], pieces: Callable[[str], Pieces | None],
+) -> Division:
+    """Divide rows with these times as windows are cut, and score each part's columns against the rest.
+
+    `pieces` gives a column's values in the order of the times, None where there is no such column.
+    """
+    moments = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    windows, block = cut(model, moments)
+    span = timedelta(microseconds=int(moments.max() - moments.min())) if len(moments) else timedelta(0)
+    blocks: dict[str, Blocks] = {}
+    lack: dict[str, str] = {}
+    for name, kind in {**features, **predictions}.items():
+        if (found := pieces(name)) is not None:
+            try:
+                blocks[name] = _blocks(model, name, kind, pa.chunked_array(list(found)), block, len(windows))
+            except CannotJudge as error:
+                lack[name] = str(error)
+            except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
+                lack[name] = words(error)
+                _log.error("%s: %s is not calibrated: %s", model.name, name, lack[name], exc_info=not is_quiet())
+    return Division(
+        windows=tuple(windows), span=span, pace=_pace(model, span, len(moments)), blocks=blocks, lack=lack,
+        kinds={**features, **predictions},
+        metrics=dict.fromkeys(features, "drift") | dict.fromkeys(predictions, "prediction_drift"),
+    )
+
+
+def _blocks(
+    model: ModelSection, name: str, kind: FeatureKind, column: pa.ChunkedArray, block: Ints, count: int
+) -> Blocks:
+    method = wanted(name, kind, model.drift)[0]
+    if method == "auto":
+        whole = digest_of(column.chunks, len(column), kind)
+        method = chosen(whole, whole, kind)
+    held, values = _values(kind, column)
+    scores = block_scores(method, values, block[held], count, categorical=kind == "categorical")
+    if scores is None:
+        raise CannotJudge(f"{method} takes too long for {count} windows")
+    sizes = np.bincount(block[held & (block >= 0)], minlength=count)
+    scores = np.where(sizes < model.window.min_rows, np.nan, scores)
+    return Blocks.beside_the_rest(method, scores, sizes, len(values), _chance(method, values, block[held], kind))
+
+
+def _chance(method: str, values: Numbers, block: Ints, kind: FeatureKind) -> float:
+    """The median score of blocks whose rows are drawn at random."""
+    if is_p_value(method):
+        return math.log(2)
+    drawn = np.random.default_rng(0).permutation(np.where(block < _DRAWN, block, -1))
+    scores = block_scores(method, values, drawn, _DRAWN, categorical=kind == "categorical")
+    assert scores is not None
+    return float(np.nanmedian(scores))
+
+
+def _values(kind: FeatureKind, column: pa.ChunkedArray) -> tuple[Numbers, Numbers]:
+    """Which rows are not missing, and their values or the codes of their categories."""
+    if kind == "numerical":
+        return columns.held(column).to_numpy(), columns.present(column)
+    keys = ordered({*columns.counts(column)})
+    codes = columns.codes(column, {key: place for place, key in enumerate(keys)})
+    return codes >= 0, codes[codes >= 0]
+
+
+def cut(model: ModelSection, moments: Ints) -> tuple[list[Window], Ints]:
+    """The windows the reference holds whole, and of each row the number of its window, −1 for none."""
+    block = np.full(len(moments), -1, dtype=np.int64)
+    size, order = model.window.size, np.argsort(moments, kind="stable")
+    if not len(moments):
+        return [], block
+    if isinstance(size, int):
+        whole = len(moments) // size * size
+        block[order[:whole]] = np.arange(whole) // size
+        cut = spec(model.window, model.timezone)
+        keys = [(_moment(moments[order[at]]), f"{at:012d}") for at in [*range(0, whole, size), whole - 1]]
+        return [
+            Window(model=model.name, start=a[0], start_id=a[1], end=b[0], end_id=b[1], spec=cut)
+            for a, b in pairwise(keys)
+        ], block
+    windows = list(_whole_windows(model, moments))
+    starts = np.array([_number(window.start) for window in windows], dtype=np.int64)
+    ends = np.array([_number(window.end) for window in windows], dtype=np.int64)
+    place = np.searchsorted(starts, moments, "right") - 1
+    inside = (place >= 0) & (moments < ends[place]) if len(ends) else np.zeros(len(moments), bool)
+    block[inside] = place[inside]
+    return windows, block
+
+
+def _whole_windows(model: ModelSection, moments: Ints) -> Iterator[Window]:
+    """Windows that lie within the reference but for the gap between two rows, or a twentieth of a window."""
+    assert isinstance(model.window.size, timedelta)
+    section = model.window.model_copy(update={"step": None, "lateness": timedelta(0)})
+    first, last = _moment(moments.min()), _moment(moments.max())
+    slack = max(model.window.size / 20, (last - first) / max(1, len(np.unique(moments)) - 1))
+    for window in closed_windows(
+        section, model.timezone, model.name, after=None, first=first, until=last + slack
+    ):
+        if window.start >= first - slack:
+            yield window
+
+
+def _pace(model: ModelSection, span: timedelta, rows: int) -> timedelta:
+    if isinstance(model.window.size, timedelta):
+        return model.window.step or model.window.size
+    return max(span * model.window.size / max(1, rows), timedelta(microseconds=1))
+
+
+def _moment(number: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(number))
+
+
+def _number(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+
+
+def about(span: timedelta) -> str:
+    """A duration in whole days, or hours where it is short."""
+    unit = timedelta(days=1) if span > 3 * timedelta(days=1) else timedelta(hours=1)
+    return format_duration(unit * max(1, round(span / unit)))

@@ -1,0 +1,261 @@
+"""The rehearsal: would a small model fitted just before a window have done better than the one in service?"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.challenger.learners import learn
+from monitor.config.column_roles import Roles
+from monitor.config.sections import ChallengerKind, Task
+from monitor.errors import CannotJudge
+from monitor.performance.formulas import usable, value_of
+from monitor.performance.labelled_rows import Answers, answers, classes_of, word
+from monitor.performance.metrics import better_by
+from monitor.records import Score, ScoreStatus
+from monitor.tables import columns
+from monitor.tables.columns import Floats, Ints
+from monitor.tables.feature_matrix import Features, features_of
+
+FEWEST_ROWS = 200          # labelled rows to fit on, or ten a feature where that is more
+FEWEST_SCORED = 30         # labelled rows of the window
+GAP_BLOCKS = 5             # of the reference, each scored by a challenger fitted on the others …
+GAP_ROWS = 10_000          # … the newest labelled rows of it
+MOST_CLASSES = 50          # one tree a class and round: with more a fit costs too much
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """A fitted model and what it needs to read rows; without a model, `reason` says why."""
+
+    model: Any = None
+    classes: tuple[str, ...] = ()
+    features: Features = field(default_factory=Features)
+    rows: int = 0
+    reason: str | None = None
+
+
+def fit(
+    past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int, kind: ChallengerKind = "gradient_boosting"
+) -> Challenger:
+    """Fit a challenger of the kind (fixed seed) on the newest `max_rows` labelled rows of `past`.
+
+    `past` holds only labels that were known before the window to be scored began. Too little to fit on is a
+    Challenger without a model and its reason.
+    """
+    try:
+        return _fit(past, roles, task, metric, max_rows, kind)
+    except CannotJudge as error:
+        return Challenger(reason=str(error))
+
+
+def gains(
+    challenger: Challenger | None,
+    earlier: Challenger | None,
+    window: pa.Table,
+    roles: Roles,
+    task: Task,
+    metric: str,
+    provisional: bool = False,
+) -> list[Score]:
+    """Score the challenger against the model in service, and against an earlier challenger, on the same rows.
+
+    `challenger_gain`: how much better it is than the model in service, in the metric's unit, positive where
+    retraining would have helped. `challenger_placebo`: how much better than the window before's challenger.
+    """
+    nobody = Challenger(reason="there is no challenger of the window before yet")
+    mine = challenger or Challenger(reason="there is no challenger")
+    against = {"challenger_gain": None, "challenger_placebo": earlier or nobody}
+    return [
+        _gain(name, mine, other, window, roles, task, metric, provisional) for name, other in against.items()
+    ]
+
+
+def gap(
+    reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind = "gradient_boosting"
+) -> Score:
+    """Score a challenger against the model in service on the reference, where both are out of sample: `challenger_gap`.
+
+    What is left between them there is no gain of a retrain but of another kind of model. Blocks in order of time, each
+    scored by a challenger fitted on the others; low and high are Student's 95 % interval of their mean.
+    """
+    score = Score(metric="challenger_gap", method=metric)
+    try:
+        values, rows = _gaps(reference, roles, task, metric, kind)
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=f"on the reference: {error}")
+    from scipy import stats
+
+    middle, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    margin = float(stats.t.ppf(0.975, len(values) - 1)) * spread / len(values) ** 0.5
+    return replace(score, value=middle, low=middle - margin, high=middle + margin, n=rows)
+
+
+def _gaps(
+    reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind
+) -> tuple[list[float], int]:
+    """The gap on each block, and how many labelled rows they have together."""
+    if roles.label is None or roles.label not in reference.column_names:
+        raise CannotJudge("there are no labels to fit on")
+    rows = _newest_labelled(reference, roles.label, roles.timestamp, GAP_ROWS).sort_by(roles.timestamp)
+    edges = [len(rows) * at // GAP_BLOCKS for at in range(GAP_BLOCKS + 1)]
+    values = []
+    for low, high in pairwise(edges):
+        others = fit(pa.concat_tables([rows.slice(0, low), rows.slice(high)]), roles, task, metric, GAP_ROWS, kind)
+        values.append(_compared(others, None, rows.slice(low, high - low), roles, task, metric)[0])
+    return values, len(rows)
+
+
+def rehearse(
+    past: pa.Table,
+    earlier_past: pa.Table | None,
+    window: pa.Table,
+    roles: Roles,
+    task: Task,
+    metric: str,
+    max_rows: int,
+    kind: ChallengerKind = "gradient_boosting",
+) -> list[Score]:
+    """Fit on `past` and on `earlier_past`, and return the gains on the window."""
+    earlier = None if earlier_past is None else fit(earlier_past, roles, task, metric, max_rows, kind)
+    return gains(fit(past, roles, task, metric, max_rows, kind), earlier, window, roles, task, metric)
+
+
+def _fit(
+    past: pa.Table, roles: Roles, task: Task, metric: str, max_rows: int, kind: ChallengerKind
+) -> Challenger:
+    if roles.label is None or roles.label not in past.column_names:
+        raise CannotJudge("there are no labels to fit on")
+    rows = _newest_labelled(past, roles.label, roles.timestamp, max_rows)
+    features = features_of(rows, roles)
+    if not features.names:
+        raise CannotJudge("there are no features to fit on")
+    wanted = max(FEWEST_ROWS, 10 * len(features.names))
+    if rows.num_rows < wanted:
+        raise CannotJudge(f"{rows.num_rows} labelled rows before the window, a challenger needs {wanted}")
+    classes, truth = _labels(rows[roles.label], task)
+    model = learn(kind, task, metric, features.categorical, features.matrix(rows), truth)
+    return Challenger(model, classes, features, rows.num_rows)
+
+
+def _newest_labelled(past: pa.Table, label: str, timestamp: str, max_rows: int) -> pa.Table:
+    known = past.filter(columns.held(past[label]))
+    if known.num_rows <= max_rows:
+        return known
+    return known.take(pc.sort_indices(known, sort_keys=[(timestamp, "ascending")])[-max_rows:])
+
+
+def _labels(label: pa.ChunkedArray, task: Task) -> tuple[tuple[str, ...], Floats | Ints]:
+    if task == "regression":
+        return (), columns.numeric(label)
+    found = columns.counts(label)
+    classes = tuple(sorted({word(key) for key in found}))
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        raise CannotJudge(f"{len(classes)} classes of labels before the window, expected 2 to {MOST_CLASSES}")
+    return classes, columns.codes(label, {key: classes.index(word(key)) for key in found})
+
+
+def _gain(
+    name: str,
+    challenger: Challenger,
+    other: Challenger | None,
+    window: pa.Table,
+    roles: Roles,
+    task: Task,
+    metric: str,
+    provisional: bool,
+) -> Score:
+    score = Score(metric=name, method=metric, provisional=provisional)
+    try:
+        value, rows = _compared(challenger, other, window, roles, task, metric)
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+    return replace(score, value=value, n=rows)
+
+
+def _compared(
+    challenger: Challenger, other: Challenger | None, window: pa.Table, roles: Roles, task: Task, metric: str
+) -> tuple[float, int]:
+    """Compare the challenger with `other`, or with the model in service where that is None; on how many rows."""
+    served = _served(window, roles, task, metric, challenger)
+    ours = value_of(metric, _said(challenger, window, served))
+    theirs = value_of(metric, served if other is None else _said(other, window, served))
+    return better_by(metric, ours, theirs), len(served)
+
+
+def _served(window: pa.Table, roles: Roles, task: Task, metric: str, fitted: Challenger) -> Answers:
+    """What the model in service said on the labelled rows. Raises CannotJudge where they are too few."""
+    if fitted.model is None:
+        raise CannotJudge(fitted.reason or "there is no challenger")
+    return _rows(window, roles, task, metric, fitted.classes)
+
+
+def _rows(window: pa.Table, roles: Roles, task: Task, metric: str, also: tuple[str, ...]) -> Answers:
+    classes = classes_of([window], roles, task, also)
+    served = usable(metric, answers(window, roles, task, classes))
+    if len(served) < FEWEST_SCORED:
+        raise CannotJudge(f"the window has {len(served)} labelled rows, a rehearsal needs {FEWEST_SCORED}")
+    return served
+
+
+def _said(fitted: Challenger, window: pa.Table, served: Answers) -> Answers:
+    """What a challenger says on the rows that were served."""
+    if fitted.model is None:
+        raise CannotJudge(fitted.reason or "there is no challenger")
+    return _answered(fitted, served, _predicted(fitted, window.take(served.at)))
+
+
+def _predicted(fitted: Challenger, rows: pa.Table) -> Floats:
+    """Quantities, or rows × the challenger's classes."""
+    matrix = fitted.features.matrix(rows)
+    return np.asarray(fitted.model.predict(matrix) if not fitted.classes else fitted.model.predict_proba(matrix))
+
+
+def _answered(fitted: Challenger, served: Answers, predicted: Floats) -> Answers:
+    if served.task == "regression":
+        return replace(served, said=predicted)
+    places = np.array([served.classes.index(name) for name in fitted.classes])
+    said = places[predicted.argmax(axis=1)]
+    chance = predicted[:, places == 1].sum(axis=1) if served.task == "binary" else None
+    return replace(served, said=said, chance=chance)
+
+
+def on_windows(
+    challenger: Challenger | None, windows: Sequence[pa.Table], roles: Roles, task: Task, metric: str,
+    metrics: Sequence[str],
+) -> list[dict[str, float]]:
+    """Score a challenger, or where that is None the model in service, on the labelled rows of each window.
+
+    Of `metrics` those that are defined there, on the rows the primary `metric` is defined on; none where it is not.
+    All windows are asked at once: a model takes about as long to answer a thousand rows as a hundred.
+    """
+    served: dict[int, Answers] = {}
+    for at, window in enumerate(windows):
+        with suppress(CannotJudge):
+            served[at] = _rows(window, roles, task, metric, challenger.classes if challenger else ())
+    said = served if challenger is None else _said_of_all(challenger, windows, served)
+    return [_values(said[at], (metric, *metrics)) if at in said else {} for at in range(len(windows))]
+
+
+def _said_of_all(fitted: Challenger, windows: Sequence[pa.Table], served: dict[int, Answers]) -> dict[int, Answers]:
+    if fitted.model is None or not served:
+        return {}
+    names = [name for name in fitted.features.names if name in windows[0].column_names]
+    rows = pa.concat_tables([windows[at].select(names).take(one.at) for at, one in served.items()])
+    predicted = _predicted(fitted, rows)
+    ends = np.cumsum([len(one) for one in served.values()])
+    parts = np.split(predicted, ends[:-1])
+    return {at: _answered(fitted, one, part) for (at, one), part in zip(served.items(), parts, strict=True)}
+
+
+def _values(said: Answers, metrics: Sequence[str]) -> dict[str, float]:
+    values = {}
+    for name in metrics:
+        with suppress(CannotJudge):
+            values[name] = value_of(name, said)
+    return values

@@ -1,0 +1,78 @@
+"""The rehearsal of one window: would a model fitted just before it have done better than the one in service?"""
+
+from collections import OrderedDict
+from datetime import datetime
+
+import pyarrow as pa
+
+from monitor.challenger.rehearsal import Challenger, fit, gains, gap
+from monitor.config import ModelSection
+from monitor.errors import CannotJudge
+from monitor.records import Score, Window
+from monitor.reference.reference_data import Performance, ReferenceData
+from monitor.sources.log import Log, known_by
+
+KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
+_fitted: OrderedDict[tuple[str, str, datetime], Challenger] = OrderedDict()
+_gaps: OrderedDict[tuple[str, str], Score] = OrderedDict()
+
+
+def rehearsal_scores(
+    model: ModelSection,
+    reference: ReferenceData,
+    judged: Performance,
+    log: Log,
+    rows: pa.Table,
+    window: Window,
+    earlier: datetime | None,
+) -> list[Score]:
+    """Score the challengers fitted at the window's start, and at `earlier`, on the window's labelled rows.
+
+    With them comes what a challenger gains by its kind alone, on the reference.
+    """
+    challenger = challenger_at(model, reference, judged, log, window.start)
+    placebo = challenger_at(model, reference, judged, log, earlier) if earlier else None
+    found = gains(challenger, placebo, rows, reference.roles, judged.task, judged.metric)
+    return [*found, kind_gap(model, reference, judged)]
+
+
+def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> Score:
+    """What a challenger gains by its kind alone, on the reference; worked out once for each."""
+    key = (model.model_dump_json(), reference.id)
+    if key not in _gaps:
+        kind = model.rehearsal.challenger
+        _gaps[key] = gap(reference.table, reference.roles, judged.task, judged.metric, kind)
+        while len(_gaps) > KEPT:
+            _gaps.popitem(last=False)
+    return _gaps[key]
+
+
+def challenger_at(
+    model: ModelSection, reference: ReferenceData, judged: Performance, log: Log, moment: datetime
+) -> Challenger:
+    """The challenger fitted on what was known at `moment`; the last few are kept."""
+    key = (model.model_dump_json(), reference.id, moment)
+    if key not in _fitted:
+        past, section = _past(model, reference, log, moment), model.rehearsal
+        _fitted[key] = fit(
+            past, reference.roles, judged.task, judged.metric, section.max_rows, section.challenger
+        )
+        while len(_fitted) > KEPT:
+            _fitted.popitem(last=False)
+    return _fitted[key]
+
+
+def _past(model: ModelSection, reference: ReferenceData, log: Log, moment: datetime) -> pa.Table:
+    """The newest labelled rows, reference and log, whose labels were known at `moment`."""
+    rows = log.newest_before(moment, model.rehearsal.max_rows)
+    known = rows.filter(known_by(rows, reference.roles, moment, model.label_delay))
+    if model.reference.source is None:               # then the log holds the reference's rows already
+        return known
+    before = reference.table.filter(known_by(reference.table, reference.roles, moment, model.label_delay))
+    columns = [name for name in before.column_names if name in known.column_names]
+    try:
+        both = pa.concat_tables([before.select(columns), known.select(columns)], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        why = "the log's columns differ in type from the reference's, no challenger is fitted"
+        raise CannotJudge(why) from None
+    return both.sort_by(reference.roles.timestamp)

@@ -1,0 +1,1 @@
+"""One check: look at the source, find the windows that are due, measure, decide, commit."""

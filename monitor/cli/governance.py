@@ -1,0 +1,147 @@
+"""Accountability: the governance report, the audit, forgetting people."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import click
+
+from monitor.cli.options import (
+    MOMENT,
+    by_option,
+    config_option,
+    json_option,
+    load_config,
+    model_option,
+    open_state,
+    reason_option,
+)
+from monitor.cli.status_and_history import the_model
+from monitor.cli.terminal import print_json, print_table
+from monitor.errors import UsageError
+from monitor.times import utcnow
+
+BROKEN = 3
+file_type = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@config_option
+@model_option
+@click.option("--html", "html_file", metavar="F", type=file_type, help="Write it as one HTML file.")
+@click.option("--markdown", "markdown_file", metavar="F", type=file_type, help="Write it as Markdown.")
+@json_option
+def report(
+    config_file: Path | None, model: str | None, html_file: Path | None, markdown_file: Path | None, as_json: bool
+) -> None:
+    """The governance report of a model: versions, metrics, decisions with reasons, people's hands, lineage.
+
+    Without an option it is printed as Markdown. Files are readable by you alone.
+    """
+    from monitor.govern.html_report import html
+    from monitor.govern.markdown_report import markdown
+    from monitor.govern.report import gather
+
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    section = loaded.config.models[name]
+    with open_state(loaded) as store:
+        found = gather(store, section, utcnow())
+    for path, write in ((html_file, html), (markdown_file, markdown)):
+        if path is not None:
+            _write(path, write(found, section.timezone))
+    if as_json:
+        print_json(report=found)
+    elif html_file is None and markdown_file is None:
+        click.echo(markdown(found, section.timezone))
+
+
+@click.group()
+def audit() -> None:
+    """What was done, by whom and why: whether the chain is whole, and an archive of it."""
+
+
+@audit.command("verify")
+@config_option
+@json_option
+def audit_verify(config_file: Path | None, as_json: bool) -> int:
+    """Look along the whole chain; ends with 3 where an entry was changed, removed or cut off."""
+    with open_state(load_config(config_file)) as store:
+        found = store.verify_audit()
+    if as_json:
+        print_json(entries=found.entries, hash=found.hash, problem=found.problem)
+    elif found.problem is not None:
+        click.echo(f"the audit is broken: {found.problem}; {found.entries} entries before it are whole")
+    else:
+        click.echo(f"the audit is whole: {found.entries} entries, the newest has the hash {found.hash}")
+    return 0 if found.problem is None else BROKEN
+
+
+@audit.command("export")
+@config_option
+@click.option("--from", "start", type=MOMENT, metavar="TIME", help="Entries from then on; default: the first.")
+@click.option("--to", "end", type=MOMENT, metavar="TIME", help="Entries before then; default: the newest.")
+@click.option("-o", "--output", required=True, metavar="F", type=file_type, help="The archive, a zip file.")
+def audit_export(config_file: Path | None, start: datetime | None, end: datetime | None, output: Path) -> int:
+    """Write entries, configurations, lineage and verdicts into one archive, with their sums.
+
+    Ends with 3, the archive written, where the chain is broken.
+    """
+    from monitor.govern.archive import export
+
+    with open_state(load_config(config_file)) as store:
+        found = store.verify_audit()
+        try:
+            count = export(store, start, end, output)
+        except OSError as error:
+            raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
+    click.echo(f"{output}: {count} entries")
+    if found.problem is not None:
+        click.echo(f"the audit is broken: {found.problem}", err=True)
+    return 0 if found.problem is None else BROKEN
+
+
+@click.command()
+@config_option
+@model_option
+@click.option("--id", "ids", multiple=True, metavar="ID", help="Of a row; may be given again and again.")
+@click.option("--file", "file", type=click.File(encoding="utf-8"), metavar="F", help="One id a line; - is stdin.")
+@by_option
+@reason_option
+@json_option
+def forget(
+    config_file: Path | None, model: str | None, ids: tuple[str, ...], file: IO[str] | None, by: str,
+    reason: str, as_json: bool,
+) -> None:
+    """Remove what the state holds about people, by the ids of their rows; says what cannot be removed."""
+    from monitor.govern.forget import forget as take_out
+
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    wanted = {one.strip() for one in (*ids, *(file or ())) if one.strip()}
+    if not wanted:
+        raise UsageError("expected --id ID or --file F with one id a line")
+    if any(one in reason for one in wanted):
+        raise UsageError("the reason names one of the ids; it stays in the audit, expected one without")
+    with open_state(loaded) as store:
+        done = take_out(store, loaded.config.models[name], wanted, by, reason, utcnow())
+    if as_json:
+        print_json(model=name, ids=len(wanted), forgotten=done)
+        return
+    rows = [("bounds of windows", str(done.bounds)), ("files of runs", str(done.run_files)),
+            ("profiles of references, made anew at the next check", str(done.profiles)),
+            ("copies of the state from before an upgrade", str(done.copies))]
+    print_table(("removed", "how many"), rows, right=("how many",))
+    for text in done.remains:
+        click.echo(f"not removed: {text}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that only its owner can read. Raises UsageError."""
+    try:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,105 @@
+"""What most commands share: options, the configuration, the state, the models asked for, quiet logs."""
+
+import difflib
+import getpass
+import logging
+import warnings
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from monitor.config import Loaded, find_config, load, state_dir
+from monitor.errors import ConfigError, UsageError
+from monitor.store import Store
+from monitor.times import parse_duration, parse_moment
+from monitor.workers.pool import Workers
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+config_option = click.option(
+    "-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
+    help="The configuration; default $DRIFTD_CONFIG, then /etc/driftd/driftd.toml.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+model_option = click.option("--model", "-m", metavar="M", help="Only this model.")
+by_option = click.option("--by", default=getpass.getuser, show_default="the login name", help="Who does it.")
+reason_option = click.option("--reason", required=True, help="Why; kept in the audit.")
+
+
+class Moment(click.ParamType[datetime]):
+    """ISO 8601; without an offset it is UTC."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return value if isinstance(value, datetime) else parse_moment(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a moment, expected ISO 8601 such as 2013-05-01 or 2013-05-01T06:00Z")
+
+
+def load_config(option: Path | None, *, whole: bool = False, stand_in: float | None = None) -> Loaded:
+    """Read the configuration; its warnings go to stderr. Raises ConfigError, if `whole` for absent data too."""
+    loaded = load(find_config(option), stand_in=stand_in)
+    if whole and loaded.absent:
+        raise ConfigError(list(loaded.absent))
+    for warning in (*loaded.warnings, *loaded.absent):
+        click.echo(f"warning: {warning}", err=True)
+    return loaded
+
+
+def open_state(loaded: Loaded, *, exclusive: bool = False) -> Store:
+    """Open the state; exclusive where checks or requests are made. Raises StateError, StateLocked."""
+    return Store.open(state_dir(loaded.config, loaded.path), exclusive=exclusive)
+
+
+def open_workers(loaded: Loaded) -> Workers:
+    """The processes that read and measure, limited as the service's are."""
+    daemon = loaded.config.daemon
+    # A command ends before its children wear out; a fresh one would import and fit everything again.
+    return Workers(daemon.workers, daemon.worker_memory_mb, daemon.worker_timeout, tasks_per_child=100_000)
+
+
+def chosen(loaded: Loaded, model: str | None) -> list[str]:
+    """Names of the models asked for: the one named, or all. Raises UsageError."""
+    if model is None:
+        return list(loaded.config.models)
+    return [known(model, loaded.config.models, "model")]
+
+
+def known(name: str, names: Iterable[str], what: str) -> str:
+    """Return `name` if it is one of `names`; else raise UsageError with those there are, and the nearest."""
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+    raise UsageError(f"no {what} {name!r}; {hint}")
+
+
+def quiet_logs() -> None:
+    """One command on a terminal: only warnings, and on stderr, so that stdout is the answer alone."""
+    from monitor.expose import logs
+
+    logs.configure("text", level=logging.WARNING)
+    warnings.simplefilter("ignore")      # of libraries, about their own insides
+
+
+class Span(click.ParamType[timedelta]):
+    """A duration, more than none."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            span = value if isinstance(value, timedelta) else parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error))
+        return span if span else self.fail(f"{value!r} is no time at all, expected such as 2h")
+
+
+MOMENT = Moment()
+SPAN = Span()

@@ -1,0 +1,210 @@
+"""The service, the one-shot check, and the demo."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from monitor.cli.options import (
+    MOMENT,
+    chosen,
+    config_option,
+    json_option,
+    load_config,
+    model_option,
+    open_state,
+    open_workers,
+    quiet_logs,
+)
+from monitor.cli.status_and_history import brief
+from monitor.cli.terminal import print_json, print_table, progress, span
+from monitor.config import Loaded
+from monitor.decide.triggers import SOURCE, SOURCE_DOWN
+from monitor.errors import CannotJudge, DriftdError
+from monitor.records import Action, DispatchState, SnapshotStatus, Verdict
+from monitor.store import Store
+from monitor.times import utcnow
+
+YES, UNJUDGED = 3, CannotJudge.exit_code
+UNENDED = (DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
+           DispatchState.RUNNING, DispatchState.BLOCKED)
+JUDGED = (SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED)
+SILENT = {SOURCE, SOURCE_DOWN}    # these triggers say that nothing could be judged, not that anything drifted
+
+
+@click.command()
+@config_option
+def run(config_file: Path | None) -> int:
+    """Run the service: check, tell, ask and serve until it is stopped."""
+    from monitor.config import find_config
+    from monitor.daemon.service import run as serve
+
+    return serve(find_config(config_file))
+
+
+@click.command()
+@click.option("--keep/--no-keep", default=None, help="Stay up at the end; default: on a terminal.")
+def demo(keep: bool | None) -> int:
+    """The whole story on bundled real data, in under a minute."""
+    from monitor.demo import run as play
+
+    return play(keep)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What one check of one model came to."""
+
+    model: str
+    verdicts: Sequence[Verdict] = ()
+    firing: frozenset[str] = frozenset()     # triggers that fire now, whenever they began
+    judged: bool = True                      # the newest window could be judged
+    error: DriftdError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        if self.error is not None and not isinstance(self.error, CannotJudge):
+            return self.error.exit_code
+        asked = any(verdict.action == Action.RETRAIN for verdict in self.verdicts)
+        if asked or self.firing - SILENT:
+            return YES
+        return 0 if self.judged and self.error is None else UNJUDGED
+
+
+@click.command()
+@config_option
+@model_option
+@click.option("--at", type=MOMENT, metavar="TIME", help="A dry run as of then: records, sends nothing.")
+@json_option
+def check(config_file: Path | None, model: str | None, at: datetime | None, as_json: bool) -> int:
+    """Do the checks that are due and send what is to be sent, once, then stop.
+
+    Ends with 3 when a trigger fires or a retrain was asked for, with 4 when a window could not be judged.
+    """
+    quiet_logs()
+    loaded = load_config(config_file)
+    names = chosen(loaded, model)
+    done, sent = _check_dry(loaded, names, at) if at else _check_due(loaded, names)
+    for one in done:
+        if one.error is not None:
+            click.echo(f"{one.model}: {one.error}", err=True)
+    if as_json:
+        print_json(windows=[_json(v) for one in done for v in one.verdicts],
+                   errors=[{"model": one.model, "error": str(one.error)} for one in done if one.error],
+                   dispatches=sent)
+    else:
+        _print(loaded, done, sent)
+    return worst([one.exit_code for one in done])
+
+
+def worst(codes: Sequence[int]) -> int:
+    """One exit code for several models: what keeps an answer from being trusted first, then yes, then 4."""
+    order = (1, 5, 2, YES, UNJUDGED, 0)
+    return min(codes, key=order.index, default=0)
+
+
+def _check_due(loaded: Loaded, names: Sequence[str]) -> tuple[list[Checked], list[dict[str, Any]]]:
+    from monitor.check.checker import Checker
+    from monitor.govern.retention import tidy
+    from monitor.promotion.registry import Registries
+
+    with open_state(loaded, exclusive=True) as store, open_workers(loaded) as workers:
+        store.accept_config(loaded.hash, loaded.text, utcnow())
+        checker, registries = Checker(loaded, store, workers), Registries(loaded.config, store)
+        registries.move()
+        registries.look()
+        done = []
+        with progress("checking") as report:
+            for index, name in enumerate(names):
+                report(index, len(names))
+                done.append(_check_one(checker, store, name))
+        sent = _send(loaded, store)
+        registries.track()
+        tidy(store, loaded.config.daemon.retention, utcnow())
+        return done, sent
+
+
+def _check_one(checker: Any, store: Store, name: str) -> Checked:
+    try:
+        verdicts, error = checker.check(name), None
+    except DriftdError as failure:
+        verdicts, error = [], failure
+    newest = store.snapshots(name, limit=1, metrics=())
+    return Checked(
+        model=name, verdicts=verdicts, error=error,
+        firing=frozenset(one.trigger for one in store.firing(name) if one.firing),
+        judged=all(one.status in JUDGED for one in newest),
+    )
+
+
+def _check_dry(
+    loaded: Loaded, names: Sequence[str], at: datetime
+) -> tuple[list[Checked], list[dict[str, Any]]]:
+    with open_workers(loaded) as workers:
+        return [_dry_one(loaded, name, at, workers) for name in names], []
+
+
+def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
+    from monitor.check.checker import dry_run
+
+    try:
+        said = dry_run(loaded, name, at, workers)
+    except DriftdError as failure:
+        return Checked(model=name, error=failure)
+    newest = said[-1:]
+    return Checked(
+        model=name, verdicts=[verdict for _, verdict in said],
+        firing=frozenset(trigger for _, verdict in newest for trigger in verdict.fired),
+        judged=all(snapshot.status in JUDGED for snapshot, _ in newest),
+    )
+
+
+def _json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "model": verdict.window.model,
+        "window": verdict.window,
+        "revision": verdict.revision,
+        "at": verdict.at,
+        "verdict": verdict.action,
+        "triggers": verdict.fired,
+        "guards": verdict.guards,
+        "reasons": verdict.reasons,
+    }
+
+
+def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[dict[str, Any]]) -> None:
+    zones = {name: model.timezone for name, model in loaded.config.models.items()}
+    rows = [
+        (one.model, span(verdict.window, zones[one.model]), verdict.action, ", ".join(verdict.fired),
+         ", ".join(verdict.guards))
+        for one in done for verdict in one.verdicts
+    ]
+    if rows:
+        print_table(("model", "window", "verdict", "fired", "guards"), rows)
+    for one in done:
+        if not one.verdicts and one.error is None:
+            still = f"; firing: {', '.join(sorted(one.firing))}" if one.firing else ""
+            click.echo(f"{one.model}: nothing due{still}")
+    for dispatch in sent:
+        click.echo(f"request {dispatch['id']}: {dispatch['state']} at {dispatch['pipeline']}")
+
+
+def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
+    """The outbox and the messages, once; return the requests that were on their way, as they are now."""
+    from monitor.notify.heartbeat import heartbeat
+    from monitor.notify.notifier import Notifier
+    from monitor.retrain.outbox import Outbox
+
+    outbox = Outbox.of(loaded.config, store)
+    outbox.recover()
+    before = {one.id for one in store.dispatches(states=UNENDED)}
+    outbox.send_due()
+    outbox.follow()
+    Notifier(store, loaded.config.notify, utcnow, partial(store.silences, loaded.config)).send_due()
+    if loaded.config.daemon.heartbeat is not None:
+        heartbeat(loaded.config.daemon.heartbeat)
+    return [brief(one) for one in store.dispatches() if one.id in before]

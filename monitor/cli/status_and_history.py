@@ -1,0 +1,318 @@
+"""Looking at what is going on, and why: status and history. Nothing here changes anything."""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
+from monitor.cli.terminal import moment, number, print_json, print_table, span
+from monitor.config import Loaded
+from monitor.decide.messages import standing
+from monitor.decide.silences import silence_words
+from monitor.decide.triggers import SOURCE_DOWN
+from monitor.errors import UsageError
+from monitor.records import (
+    Dispatch,
+    DispatchState,
+    Episode,
+    EpisodeState,
+    MoveState,
+    Promotion,
+    Recovery,
+    Score,
+    ScoreStatus,
+    Snapshot,
+    Verdict,
+)
+from monitor.store import Store
+from monitor.times import parse_moment, utcnow
+
+ENDED = (DispatchState.SUCCEEDED, DispatchState.FAILED, DispatchState.CANCELLED, DispatchState.ABANDONED,
+         DispatchState.WITHDRAWN, DispatchState.DELIVERED)
+_BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED, ScoreStatus.FAILED)
+_WORST = 10   # scores shown with one window
+
+
+@click.command()
+@config_option
+@model_option
+@json_option
+def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
+    """What is going on: the newest window of each model, what fires, what was asked for."""
+    loaded = load_config(config_file)
+    with open_state(loaded) as store:
+        models = [_model_status(loaded, store, name) for name in chosen(loaded, model)]
+    if as_json:
+        print_json(models=models)
+        return
+    rows = [_status_row(one, loaded.config.models[one["model"]].timezone) for one in models]
+    print_table(("model", "mode", "window", "verdict", "firing", "request"), rows)
+    for one in models:
+        _print_notes(one, loaded.config.models[one["model"]].timezone)
+
+
+def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
+    newest = next(iter(store.snapshots(name, limit=1, metrics=("gain_realised",))), None)
+    verdict = store.verdict(newest.window) if newest else None
+    requests = store.dispatches(name)
+    firing = [one for one in store.firing(name) if one.firing]
+    return {
+        "model": name,
+        "mode": loaded.config.models[name].mode,
+        "window": newest and newest.window,
+        "revision": newest and newest.revision,
+        "rows": newest and newest.rows,
+        "mature": newest and newest.mature,
+        "source": newest and newest.status,
+        "source_reason": newest and newest.reason,
+        "verdict": standing(verdict, firing),
+        "guards": verdict.guards if verdict else (),
+        "firing": firing,
+        "gain_realised": next(iter(newest.scores), None) if newest else None,
+        "reference": store.reference(name),
+        "episode": store.open_episode(name),
+        "dispatch": next((brief(one) for one in reversed(requests) if one.state not in ENDED), None),
+        "last_dispatch": brief(requests[-1]) if requests else None,
+        "promotion": store.newest_taken(name),
+        "waiting": store.waiting_promotion(name),
+        "alias_move": next(iter(store.moves(name, (MoveState.PENDING, MoveState.SENDING))), None),
+        "paused": store.paused(name),
+        "silences": store.silences(loaded.config, name, utcnow()),
+    }
+
+
+def brief(dispatch: Dispatch) -> dict[str, Any]:
+    """A dispatch without its body, which `history` need not repeat."""
+    fields = ("id", "attempt", "pipeline", "state", "created_at", "tries", "next_try_at", "accepted_at",
+              "running_at", "ended_at", "handle", "url", "reason")
+    return {name: getattr(dispatch, name) for name in fields}
+
+
+def _status_row(one: dict[str, Any], zone: tzinfo) -> list[str]:
+    request = one["dispatch"] or one["last_dispatch"]
+    return [
+        one["model"],
+        one["mode"],
+        span(one["window"], zone) if one["window"] else "none yet",
+        one["verdict"] or "",
+        "\n".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one["firing"]),
+        request["state"] if request else "",
+    ]
+
+
+def _print_notes(one: dict[str, Any], zone: ZoneInfo) -> None:
+    """What does not fit a row: pauses, a need that stands, a request, a source in trouble."""
+    notes = []
+    if one["source"] not in (None, "ok"):
+        notes.append(f"{str(one['source']).replace('_', ' ')}: {one['source_reason'] or 'no reason given'}")
+    notes += [str(firing.reason) for firing in one["firing"] if firing.trigger == SOURCE_DOWN]
+    if realised := one["gain_realised"]:
+        notes.append(str(realised.reason))
+    if pause := one["paused"]:
+        notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
+    notes += [silence_words(silence, zone) for silence in one["silences"]]
+    notes += _version_notes(one, zone)
+    if episode := one["episode"]:
+        notes.append(f"need {episode.state}: {episode.reason}")
+        notes += ["`driftd approve` or `driftd reject` answers it"] if episode.state == "awaiting_approval" else []
+    if request := one["dispatch"] or one["last_dispatch"]:
+        unsaid = "no answer yet" if one["dispatch"] else "no more is known"
+        notes.append(f"request {request['id']} {request['state']}: {request['reason'] or unsaid}")
+    for note in notes:
+        click.echo(f"{one['model']}: {note}")
+
+
+def _version_notes(one: dict[str, Any], zone: ZoneInfo) -> list[str]:
+    """Which version is in service since when, what came of it, and what waits."""
+    notes = []
+    if promotion := one["promotion"]:
+        notes.append(promotion_words(promotion, zone))
+    if waiting := one["waiting"]:
+        notes.append(f"version {waiting.version} waits: `driftd approve --promotion` or `driftd reject --promotion`")
+    if move := one["alias_move"]:
+        notes.append(f"the alias is being moved to version {move.to_version}: {move.answer or 'no answer yet'}")
+    return notes
+
+
+def promotion_words(one: Promotion, zone: tzinfo) -> str:
+    """One version, how it came, and whether the need it answers has gone."""
+    by = f", {one.decided_by}: {one.reason}" if one.decided_by else ""
+    head = f"version {one.version} {one.state} {moment(one.at, zone)} ({one.origin}{by})"
+    if one.recovery is None or one.need is None:
+        return head
+    words = {Recovery.AWAITED: "recovery is awaited", Recovery.RECOVERED: "recovered", Recovery.MISSING: "no recovery"}
+    return f"{head}, need {one.need}: {words[one.recovery]}" + (f": {one.recovery_reason}" * bool(one.recovery_reason))
+
+
+@click.command()
+@config_option
+@model_option
+@click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(1), help="So many windows.")
+@click.option("--explain", metavar="WINDOW", help="Why: a window by the date of its start, or `newest`.")
+@json_option
+def history(
+    config_file: Path | None, model: str | None, limit: int, explain: str | None, as_json: bool
+) -> None:
+    """What was decided for each window, newest last; with --explain one window in full."""
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    zone = loaded.config.models[name].timezone
+    with open_state(loaded) as store:
+        if explain is not None:
+            _explain(store, find_window(store, name, explain, zone), zone, as_json)
+            return
+        found = [(one, store.verdict(one.window)) for one in store.snapshots(name, limit=limit, metrics=())]
+        shown = {one.window for one, _ in found}
+        approvals = [one for one in store.episodes(name) if one.approval and one.window in shown]
+        since = min((one.taken_at for one, _ in found), default=None)
+        promotions = [one for one in store.promotions(name) if since is None or one.at >= since]
+    if as_json:
+        print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals,
+                   promotions=promotions)
+        return
+    rows = [_row(*pair, zone) for pair in found]
+    print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
+    for one in approvals:
+        click.echo(_approval(one, zone))
+    for came in promotions:
+        click.echo(promotion_words(came, zone))
+
+
+def _approval(episode: Episode, zone: tzinfo) -> str:
+    """Who asked for a retrain that needed a person's word, and what was said."""
+    asked = episode.approval
+    assert asked is not None
+    head = f"{span(episode.window, zone)}: {asked.asked_by or episode.trigger} asked on {moment(asked.asked_at, zone)}"
+    if asked.decision is None:
+        return f"{head}, {'waits for an answer' if episode.state == 'awaiting_approval' else episode.state}"
+    words = {EpisodeState.REQUESTED: "approved"}.get(asked.decision, asked.decision.value)
+    by = f" by {asked.decided_by}" if asked.decided_by else ""
+    return f"{head}, {words}{by} on {moment(asked.decided_at, zone)}: {asked.reason}"
+
+
+def the_model(loaded: Loaded, model: str | None) -> str:
+    """The model named, or the only one there is. Raises UsageError."""
+    names = list(loaded.config.models)
+    if model is None and len(names) != 1:
+        raise UsageError(f"which model? expected --model with one of: {', '.join(names)}")
+    return known(model or names[0], names, "model")
+
+
+def _window_json(snapshot: Snapshot, verdict: Verdict | None) -> dict[str, Any]:
+    return {
+        "window": snapshot.window,
+        "revision": snapshot.revision,
+        "rows": snapshot.rows,
+        "late": snapshot.late,
+        "label_coverage": snapshot.label_coverage,
+        "mature": snapshot.mature,
+        "status": snapshot.status,
+        "reason": snapshot.reason,
+        "reference_id": snapshot.reference_id,
+        "taken_at": snapshot.taken_at,
+        "verdict": verdict and verdict.action,
+        "triggers": verdict.fired if verdict else (),
+        "guards": verdict.guards if verdict else (),
+        "reasons": verdict.reasons if verdict else (),
+    }
+
+
+def _row(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> Sequence[str]:
+    return (
+        span(snapshot.window, zone),
+        str(snapshot.rows),
+        "" if snapshot.status == "ok" else snapshot.status.replace("_", " "),
+        _said(snapshot, verdict),
+        ", ".join(verdict.fired) if verdict else "",
+        ", ".join(verdict.guards) if verdict else "",
+    )
+
+
+def _said(snapshot: Snapshot, verdict: Verdict | None) -> str:
+    """The action; with ~ while labels are still maturing."""
+    if verdict is None:
+        return "none"
+    return str(verdict.action) if snapshot.mature else f"{verdict.action} ~"
+
+
+def find_window(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
+    """The newest revision of the window that starts at `text`. Raises UsageError."""
+    if text == "newest":
+        found = store.snapshots(model, limit=1)
+    else:
+        start = _start(text, zone)
+        found = store.snapshots(model, window_start=start) or [
+            one for one in store.snapshots(model, metrics=()) if one.window.start <= start < one.window.end
+        ][-1:]
+    if not found and text == "newest":
+        raise UsageError(f"{model}: no window has been checked yet; `driftd check` does it")
+    if not found:
+        raise UsageError(f"{model}: no window {text} has been checked; `driftd history` lists them")
+    return store.snapshots(model, window_start=found[-1].window.start)[-1]
+
+
+def _start(text: str, zone: tzinfo) -> datetime:
+    try:
+        local = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "expected the date of its start, such as 2013-05-06, or newest"
+        raise UsageError(f"{text!r} is no window, {expected}") from None
+    return local.replace(tzinfo=zone) if local.tzinfo is None else parse_moment(text)
+
+
+def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> None:
+    verdict = store.verdict(snapshot.window)
+    if as_json:
+        revisions = [one.revision for one in store.revisions(snapshot.window.model, snapshot.window)]
+        needs = _needs(store, snapshot)
+        document = _window_json(snapshot, verdict) | {"revisions": revisions, "scores": snapshot.scores, "needs": needs}
+        print_json(model=snapshot.window.model, **document)
+        return
+    _print_head(snapshot, verdict, zone)
+    for need in _needs(store, snapshot):
+        click.echo(f"  the need of {need.trigger} that began here is {need.state}: {need.reason}")
+        if need.approval is not None:
+            click.echo(f"  {_approval(need, zone)}")
+    whole = [score for score in snapshot.scores if score.column is None]
+    bad = [score for score in snapshot.scores if score.column is not None and score.status in _BAD]
+    _print_scores(("metric",), [((one.metric,), one) for one in whole])
+    _print_scores(("metric", "column", "method"),
+                  [((one.metric, one.column, one.method), one) for one in bad[:_WORST]])
+
+
+def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:
+    """The needs to retrain that began with this window, and what became of them."""
+    return [one for one in store.episodes(snapshot.window.model) if one.window == snapshot.window]
+
+
+def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:
+    labels = "labels mature" if snapshot.mature else "labels still maturing: performance is provisional (~)"
+    click.echo(f"{snapshot.window.model}, window {span(snapshot.window, zone)}, revision {snapshot.revision}")
+    click.echo(f"{snapshot.rows} rows ({snapshot.late} late), {snapshot.labelled} labelled, {labels}")
+    if snapshot.reason:
+        click.echo(f"{snapshot.status}: {snapshot.reason}")
+    if verdict is None:
+        click.echo("no verdict: the reference changed while this was checked")
+        return
+    click.echo(f"verdict: {verdict.action}, reached {moment(verdict.at, zone)}")
+    for reason in verdict.reasons:
+        click.echo(f"  {reason}")
+
+
+def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str | None], Score]]) -> None:
+    """A table of scores, each begun by its own cells; nothing where there are none."""
+    if not scores:
+        return
+    click.echo()
+    numbers = ("value", "reference", "threshold")
+    rows = [(*cells, number(one.value), number(one.reference), number(one.threshold), _standing(one))
+            for cells, one in scores]
+    print_table((*headings, *numbers, "status"), rows, right=numbers)
+
+
+def _standing(score: Score) -> str:
+    return f"{score.status}{' ~' if score.provisional else ''}"

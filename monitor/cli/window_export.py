@@ -1,0 +1,55 @@
+"""Rows of windows, with the champion's predictions and matured labels, as a file."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from monitor.cli.log_rows import Asked, read_matured, stretch_options
+from monitor.cli.options import config_option, json_option, model_option, quiet_logs
+from monitor.cli.terminal import print_json
+from monitor.config import ModelSection
+
+
+@click.group()
+def window() -> None:
+    """Rows of windows, with what the model said of them."""
+
+
+@window.command()
+@config_option
+@model_option
+@stretch_options
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="Parquet, CSV or JSON lines, by its ending; replaced if it is there.")
+@click.option("--private", is_flag=True, help="Also the columns that are configured as private.")
+@json_option
+def export(
+    config_file: Path | None, model: str | None, window: str | None, since: datetime | None, until: datetime | None,
+    output: Path, private: bool, as_json: bool,
+) -> None:
+    """Write rows of the log whose labels have matured, with the predictions of the model in service.
+
+    Every row has an id, on which a candidate's predictions are joined again: see `driftd gate`. The file is
+    readable by its owner alone.
+    """
+    from monitor.gate.matured_rows import write_rows
+
+    quiet_logs()
+    section, found = read_matured(config_file, model, Asked(window, since, until))
+    left_out = () if private else _private(section)
+    write_rows(found.rows, output, left_out)
+    first, last = (found.rows[found.roles.timestamp][place].as_py() for place in (0, -1))
+    if as_json:
+        print_json(model=section.name, file=str(output), rows=len(found.rows), first=first, last=last,
+                   left_out=list(left_out))
+        return
+    click.echo(f"{output}: {len(found.rows)} rows of {section.name}, from {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
+               f"named by {found.roles.id}")
+    if left_out:
+        click.echo(f"left out as private: {', '.join(left_out)}")
+
+
+def _private(model: ModelSection) -> tuple[str, ...]:
+    """Columns whose values leave only when asked for by name."""
+    return model.columns.private

@@ -1,0 +1,183 @@
+"""Which column plays which part: named in the configuration, else found by its usual name. Pure."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from monitor.config.keys import did_you_mean
+from monitor.config.sections import Columns
+from monitor.errors import ConfigError
+from monitor.private import quoted
+
+FeatureKind = Literal["numerical", "categorical", "text"]
+
+INTEGER_CATEGORIES = 10      # integers with at most so many values are categories, as Evidently guesses
+TEXT_SHARE = 0.5             # strings with a larger share of distinct values are text, as Evidently guesses
+
+# The first name of each is the one our own logs use: where it is there, the others are plain columns.
+USUAL_NAMES = {
+    "timestamp": ("timestamp", "ts", "time", "datetime", "date", "event_time", "event_timestamp",
+                  "created_at", "predicted_at", "prediction_time"),
+    "id": ("prediction_id", "id", "request_id", "event_id", "uuid"),
+    "prediction": ("prediction", "predicted", "pred", "y_pred", "prediction_label", "predicted_label"),
+    "probability": ("prediction_proba", "probability", "proba", "score", "y_pred_proba", "y_proba"),
+    "label": ("label", "actual", "y_true", "ground_truth", "outcome", "target"),
+    "label_timestamp": ("label_timestamp", "labeled_at", "labelled_at", "label_time"),
+    "model_version": ("model_version", "model"),
+}
+KINDS = {"timestamp": ("timestamp",), "label_timestamp": ("timestamp",), "probability": ("float",)}
+NEEDED = ("timestamp", "prediction")
+IN_LABELS = ("label", "label_timestamp")     # looked for in the labels' own place where they have one
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a column: its kind, how many distinct values it has, how many rows are not missing."""
+
+    kind: Literal["integer", "float", "boolean", "string", "timestamp", "other"]
+    distinct: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The part of each column; features in the order of the data."""
+
+    timestamp: str
+    id: str | None
+    prediction: str
+    probability: str | None
+    label: str | None
+    label_timestamp: str | None
+    model_version: str | None
+    features: dict[str, FeatureKind]
+
+
+def find_roles(
+    columns: Columns,
+    facts: dict[str, Facts],
+    label_columns: dict[str, Facts] | None,
+    where: str,
+    protected: Collection[str] = (),
+    attributes: Collection[str] | None = None,
+) -> Roles:
+    """Return the part of each column of the data that `facts` describes.
+
+    `label_columns` describes labels kept in a place of their own; `where` names the data in errors. `protected`
+    columns, in the data or in a place of their own that has the columns `attributes`, are not features unless
+    `columns.features` lists them. Raises
+    ConfigError with every problem: a named column that is not there, two candidates of equal standing, no
+    timestamp, no prediction, labels apart but no id to join them on.
+    """
+    finder = _Finder(columns, facts, label_columns, where)
+    found = {role: finder.find(role) for role in USUAL_NAMES}
+    if found["prediction"] == found["probability"]:      # a log of probabilities alone
+        found["probability"] = None
+    if label_columns is not None:
+        finder.check_join(found["id"], label_columns, "labels")
+    if attributes is not None:
+        finder.check_join(found["id"], attributes, "attributes")
+    finder.check_there("segments", columns.segments, facts)
+    finder.check_there("fairness", protected, {*facts, *(attributes or ())})
+    finder.check_there("private", columns.private, {*facts, *(attributes or ()), *(label_columns or ())})
+    features = finder.features({name for name in found.values() if name is not None}, set(protected))
+    timestamp, prediction = found.pop("timestamp"), found.pop("prediction")
+    if finder.problems or timestamp is None or prediction is None:
+        raise ConfigError(finder.problems)
+    return Roles(timestamp=timestamp, prediction=prediction, features=features, **found)
+
+
+def feature_kind(facts: Facts, declared_categorical: bool) -> FeatureKind | None:
+    """Return the kind of a column as a feature, guessed as Evidently guesses; None where it cannot be one."""
+    if facts.kind in ("timestamp", "other"):
+        return None
+    if declared_categorical or facts.kind == "boolean":
+        return "categorical"
+    if facts.kind == "string":
+        return "text" if facts.distinct > facts.rows * TEXT_SHARE else "categorical"
+    return "categorical" if facts.kind == "integer" and facts.distinct <= INTEGER_CATEGORIES else "numerical"
+
+
+class _Finder:
+    def __init__(
+        self, columns: Columns, facts: dict[str, Facts], labels: dict[str, Facts] | None, where: str
+    ) -> None:
+        self.columns = columns
+        self.facts = facts
+        self.labels = labels
+        self.where = where
+        self.problems: list[str] = []
+        self.named = {name for role in USUAL_NAMES if (name := getattr(columns, role)) is not None}
+
+    def problem(self, key: str, text: str) -> None:
+        self.problems.append(f"{self.where}: columns.{key}: {text}")
+
+    def find(self, role: str) -> str | None:
+        place = self.labels if self.labels is not None and role in IN_LABELS else self.facts
+        name: str | None = getattr(self.columns, role)
+        if name is not None:
+            return name if self._is_there(role, name, place) else None
+        candidates = self._candidates(role, place)
+        if role == "prediction" and not candidates:
+            candidates = self._candidates("probability", place)
+        if len(candidates) > 1:
+            self.problem(role, f"{_listed(candidates)} could each be it, expected one of them under columns")
+        elif not candidates and role in NEEDED:
+            usual = ", ".join(USUAL_NAMES[role][:4])
+            self.problem(role, f"no column has a usual name for it ({usual}, …), expected one of "
+                               f"{_listed(place)}")
+        return candidates[0] if len(candidates) == 1 else None
+
+    def _candidates(self, role: str, place: dict[str, Facts]) -> list[str]:
+        first, *usual = USUAL_NAMES[role]
+        free = [name for name in place if name not in self.named]
+        best = [name for name in free if name.lower() == first]
+        names = best or [name for name in free if name.lower() in usual]
+        if role == "probability":            # an integer named score is a feature
+            return [name for name in names if best or place[name].kind in KINDS[role]]
+        return [name for name in names if place[name].kind in KINDS.get(role, ())] or names
+
+    def check_there(self, key: str, names: Iterable[str], place: Collection[str]) -> None:
+        for name in names:
+            self._is_there(key, name, place)
+
+    def _is_there(self, key: str, name: str, place: Collection[str]) -> bool:
+        if name not in place:
+            near = did_you_mean(name, place)
+            self.problem(key, f'there is no column "{name}"{near or ","} there are {_listed(place)}')
+        return name in place
+
+    def check_join(self, name: str | None, place: Collection[str], what: str) -> None:
+        if name is None and not self.problems:
+            self.problem("id", f"{what} in a place of their own are joined on it, expected one of "
+                               f"{_listed(self.facts)}")
+        elif name is not None and name not in place:
+            self.problem("id", f'the {what} have no "{name}" to be joined on, they have {_listed(place)}')
+
+    def features(self, taken: set[str], protected: set[str]) -> dict[str, FeatureKind]:
+        """The kind of each feature: those listed, else every column without a part that can be one."""
+        declared = self.columns.categorical or ()
+        kinds = {name: feature_kind(facts, name in declared) for name, facts in self.facts.items()}
+        if self.columns.features is None:
+            apart = taken | protected
+            names = [name for name, kind in kinds.items() if name not in apart and kind is not None]
+        else:
+            names = [name for name in self.columns.features if self._may_be_feature(name, taken, kinds)]
+        for name in declared:
+            if self._is_there("categorical", name, self.facts) and name not in names:
+                self.problem("categorical", f'"{name}" is not a feature')
+        return {name: kind for name in names if (kind := kinds[name]) is not None}
+
+    def _may_be_feature(self, name: str, taken: set[str], kinds: dict[str, FeatureKind | None]) -> bool:
+        if not self._is_there("features", name, self.facts):
+            return False
+        if name in taken:
+            self.problem("features", f'"{name}" already has another part')
+        elif kinds[name] is None:
+            kind = self.facts[name].kind
+            self.problem("features", f'"{name}" is of kind {kind}, expected numbers, text or booleans')
+        return name not in taken and kinds[name] is not None
+
+
+def _listed(names: Collection[str]) -> str:
+    return quoted(", ".join(names)) if names else "none"      # where a header was lost, values stand in its place

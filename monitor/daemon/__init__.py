@@ -1,0 +1,1 @@
+"""The service: its parts, its schedule, its signals, its words to systemd."""

@@ -1,0 +1,361 @@
+"""The service: puts the parts together, keeps them running, reloads, stops.
+
+It decides nothing and remembers nothing; what counts is in the store before it takes effect.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import structlog
+
+from monitor import __version__
+from monitor.config import Loaded, load, missing_secrets, state_dir
+from monitor.daemon import systemd
+from monitor.daemon.schedule import Schedule
+from monitor.daemon.signals import Signals, Watch
+from monitor.errors import CannotJudge, DriftdError, Stopping
+from monitor.expose import logs
+from monitor.expose.prometheus import Metrics
+from monitor.expose.view import View, read_view
+from monitor.govern.retention import tidy
+from monitor.notify.heartbeat import heartbeat
+from monitor.records import Verdict
+from monitor.store import Store
+from monitor.times import Clock, format_moment, utcnow
+from monitor.web.app import App
+from monitor.web.posts import Posts
+from monitor.web.server import WebServer
+from monitor.workers.pool import Workers
+
+_log = structlog.get_logger("driftd")
+
+_HOUR = timedelta(hours=1)
+_PATIENCE = timedelta(seconds=7)  # for what is under way when told to stop; then it is abandoned
+_STUCK = 120.0                    # seconds without a turn of the main loop
+_REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
+_SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
+_TIDY_EVERY = 6 * 3600.0          # seconds between looks at what has grown old
+_NEED_RESTART = ("state_dir", "listen", "workers", "worker_memory_mb", "worker_timeout", "log_format")
+
+
+class Checks(Protocol):
+    def check(self, name: str) -> list[Verdict]: ...
+
+
+class Requests(Protocol):
+    def recover(self) -> Any: ...
+    def send_due(self) -> Any: ...
+    def follow(self) -> Any: ...
+
+
+class Registered(Protocol):
+    def move(self) -> list[str]: ...
+    def look(self) -> list[str]: ...
+    def track(self) -> Any: ...
+
+
+class People(Protocol):
+    def send_due(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is built anew from each configuration; all its memory is in the store."""
+
+    checker: Checks
+    outbox: Requests
+    registries: Registered
+    notifier: People
+
+
+Build = Callable[[Loaded, Store, Workers, Clock], Parts]
+
+
+def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts:
+    """Put together what a configuration asks for. Raises DriftdError before anything has an effect."""
+    from monitor.check.checker import Checker
+    from monitor.notify.notifier import Notifier
+    from monitor.promotion.registry import Registries
+    from monitor.retrain.outbox import Outbox
+
+    return Parts(
+        checker=Checker(loaded, store, workers, clock),
+        outbox=Outbox.of(loaded.config, store, clock),
+        registries=Registries(loaded.config, store, clock),
+        notifier=Notifier(store, loaded.config.notify, clock, partial(store.silences, loaded.config)),
+    )
+
+
+def run(config_path: Path, clock: Clock = utcnow) -> int:
+    """Run the service until SIGTERM or SIGINT; return the exit code.
+
+    Raises ConfigError, StateLocked or StateError when it cannot start.
+    """
+    logs.configure("text")
+    loaded = load(config_path)
+    logs.configure(loaded.config.daemon.log_format)
+    with Signals() as signals, Daemon(loaded, build, clock) as daemon:
+        daemon.start()
+        _serve(daemon, signals)
+    return 0
+
+
+def _serve(daemon: "Daemon", signals: Signals) -> None:
+    """The main loop: a look every second at signals, the clock and the configuration's files."""
+    while True:
+        match signals.wait(1.0):
+            case signal.SIGTERM | signal.SIGINT:
+                return
+            case signal.SIGHUP:
+                daemon.reload()
+            case signal.SIGUSR1:
+                daemon.look_now()
+        daemon.tick()
+
+
+class Daemon:
+    """All running parts of one configuration; `start`, then `tick` every second, then `close`."""
+
+    def __init__(self, loaded: Loaded, build: Build, clock: Clock = utcnow) -> None:
+        self._loaded, self._build, self._clock = loaded, build, clock
+        self._metrics = Metrics(__version__)
+        self._schedule = Schedule(clock)
+        self._watch = Watch(loaded.files)
+        self._view = View()
+        self._publishing, self._counting = threading.Lock(), threading.Lock()
+        self._published: Any = None          # what the view was read from
+        self._under_way: set[str] = set()    # models that are being checked
+        self._lived = threading.Event()      # a check has ended well since the last sign of life
+        self._signed = time.monotonic()
+        self._turned = time.monotonic()
+        self._unready: str | None = "starting"
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Open the state, begin to listen, put every model on the schedule. Raises DriftdError."""
+        settings, folder = self._loaded.config.daemon, state_dir(self._loaded.config, self._loaded.path)
+        self._store = self._opened.enter_context(Store.open(folder))
+        self._workers = self._opened.enter_context(
+            Workers(settings.workers, settings.worker_memory_mb, settings.worker_timeout)
+        )
+        self._parts = self._build(self._loaded, self._store, self._workers, self._clock)
+        self._parts.outbox.recover()
+        self._accept(self._loaded)
+        self._publish()
+        posts = Posts(self._store, lambda: self._loaded.config, self._clock, self._told)
+        app = App(self._metrics, lambda: self._view, self._sick, lambda: self._unready, posts)
+        self._web = WebServer(settings.listen, app)
+        self._opened.callback(self._web.close)
+        self._opened.callback(self._wind_down)
+        self._plan()
+        self._schedule.start()
+        self._unready = None
+        systemd.notify("READY=1", self._status())
+
+    @property
+    def address(self) -> str:
+        """Where the HTTP side listens, host:port."""
+        return self._web.address
+
+    def close(self) -> None:
+        """Stop: what is under way may end within seconds, then it is abandoned; nothing is lost by that."""
+        self._unready = "stopping"
+        systemd.notify("STOPPING=1", "STATUS=stopping")
+        self._opened.close()
+
+    def tick(self) -> None:
+        """One turn of the main loop."""
+        self._turned = time.monotonic()
+        self._schedule.tick()
+        if self._watch.changed():
+            _log.info("The configuration's files have changed.")
+            self.reload()
+        if self._sick() is None:
+            systemd.notify("WATCHDOG=1")
+
+    def look_now(self) -> None:
+        """Check every model without waiting for its time."""
+        for name in self._loaded.config.models:
+            self._schedule.soon(_task(name))
+
+    def reload(self) -> None:
+        """Read the configuration again; all is built before anything is touched, else nothing changes."""
+        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._watch.follow(self._loaded.files)
+        try:
+            loaded = load(self._loaded.path)
+            parts = self._build(loaded, self._store, self._workers, self._clock)
+            self._accept(loaded)
+        except DriftdError as error:
+            self._refuse(str(error).splitlines())
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, the last good one must stay in force
+            _log.exception("Reloading failed unexpectedly.")
+            self._refuse([repr(error)])
+        else:
+            self._swap(loaded, parts)
+        systemd.notify("READY=1", self._status())
+
+    def _accept(self, loaded: Loaded) -> None:
+        self._store.accept_config(loaded.hash, loaded.text, self._clock())
+        _log.info("Configuration accepted.", hash=loaded.hash, models=len(loaded.config.models))
+        self._metrics.reloaded(True, self._clock())
+        for sentence in (*loaded.warnings, *loaded.absent, *missing_secrets(loaded)):
+            _log.warning(sentence)
+
+    def _refuse(self, problems: list[str]) -> None:
+        _log.error("The configuration is refused; the last good one stays in force.", problems=problems)
+        self._metrics.reloaded(False, self._clock())
+
+    def _swap(self, loaded: Loaded, parts: Parts) -> None:
+        before = self._loaded
+        with self._counting:
+            self._loaded, self._parts = loaded, parts
+            for name in set(before.config.models) - set(loaded.config.models):
+                self._schedule.remove(_task(name))
+                self._metrics.forget(name)
+        for key in _NEED_RESTART:
+            if getattr(before.config.daemon, key) != getattr(loaded.config.daemon, key):
+                _log.warning("A changed setting takes effect after a restart.", key=f"daemon.{key}")
+        if loaded.files != before.files:
+            self._watch.follow(loaded.files)
+        self._publish()
+        self._plan()
+
+    def _plan(self) -> None:
+        for name, model in self._loaded.config.models.items():
+            look = partial(self._check, name)
+            if model.cron is not None:
+                self._schedule.cron(_task(name), model.cron, model.timezone, look)
+            else:
+                self._schedule.every(_task(name), (model.every or _HOUR).total_seconds(), look)
+        self._schedule.every("requests", 5, lambda: self._publish_if(self._parts.outbox.send_due()))
+        self._schedule.every("follow", 15, lambda: self._publish_if(self._parts.outbox.follow()))
+        self._schedule.every("moves", 5, lambda: self._new_versions(self._parts.registries.move()))
+        self._schedule.every("registry", 60, lambda: self._new_versions(self._parts.registries.look()))
+        self._schedule.every("track", 60, lambda: self._parts.registries.track())
+        self._schedule.every("messages", 5, lambda: self._publish_if(self._parts.notifier.send_due()))
+        self._schedule.every("publish", 30, self._publish)  # what commands changed in the store meanwhile
+        self._schedule.every("heartbeat", _SIGN_EVERY, self._sign_of_life)
+        self._schedule.every("rest", 30, partial(self._workers.rest, _REST))
+        self._schedule.every("retention", _TIDY_EVERY, self._tidy)
+
+    def _new_versions(self, models: list[str]) -> None:
+        """A version that has come is looked at now, and not when its model's turn comes."""
+        for name in models:
+            self._schedule.soon(_task(name))
+        self._publish_if(models)
+
+    def _told(self, what: str, model: str | None) -> None:
+        """Somebody told us that a run has ended, or that an alias moved."""
+        if model is not None:
+            self._schedule.soon(_task(model))
+        self._schedule.soon("messages" if what == "run" else what)
+
+    def _tidy(self) -> None:
+        """Remove what is older than the configuration keeps."""
+        removed = tidy(self._store, self._loaded.config.daemon.retention, self._clock())
+        if removed:
+            _log.info("What is older than daemon.retention was removed.", **asdict(removed))
+
+    def _check(self, name: str) -> None:
+        """One check of a model, its outcome told everywhere."""
+        began = time.monotonic()
+        self._under_way.add(name)
+        outcome, verdicts = self._judge(name)
+        if outcome not in ("failed", "stopped"):
+            self._lived.set()
+        self._under_way.discard(name)
+        with self._counting:
+            if outcome == "stopped" or name not in self._loaded.config.models:
+                return
+            actions = [verdict.action for verdict in verdicts]
+            self._metrics.checked(name, outcome, time.monotonic() - began, self._clock(), actions)
+        self._publish()
+        for task in ("requests", "messages", "track", *(() if self._under_way else ("heartbeat",))):
+            self._schedule.soon(task)
+
+    def _sign_of_life(self) -> None:
+        """Once after each round of checks; when one of them takes long, once a minute for the others."""
+        target, round_over = self._loaded.config.daemon.heartbeat, not self._under_way
+        overdue = time.monotonic() - self._signed > _SIGN_EVERY
+        if target is not None and self._lived.is_set() and (round_over or overdue):
+            self._lived.clear()
+            self._signed = time.monotonic()
+            heartbeat(target)
+
+    def _judge(self, name: str) -> tuple[str, list[Verdict]]:
+        try:
+            verdicts = self._parts.checker.check(name)
+        except Stopping:
+            return "stopped", []
+        except CannotJudge as error:
+            _log.warning(str(error), model=name)
+            return "not_judged", []
+        except DriftdError as error:
+            _log.error(str(error), model=name)
+            return "failed", []
+        except Exception:  # noqa: BLE001 - a fault of ours is counted and logged, other models go on
+            _log.exception("The check failed unexpectedly.", model=name)
+            return "failed", []
+        for verdict in verdicts:
+            _log.info("Checked.", **_words(verdict))
+        return ("judged" if verdicts else "nothing_due"), verdicts
+
+    def _publish_if(self, changed: Any) -> None:
+        if changed:
+            self._publish()
+
+    def _publish(self) -> None:
+        """Show what the store knows now, to scrapes, page and systemd."""
+        with self._publishing:
+            config, now = self._loaded.config, self._clock()
+            silences = [self._store.silences(config, name, now) for name in config.models]
+            source = (self._store.version(), self._loaded, silences)
+            if source == self._published:
+                return
+            view = read_view(self._store, config, now)
+            self._published = source
+            if view == self._view:
+                return
+            self._view = view
+            self._metrics.show(view)
+        if self._unready is None:
+            systemd.notify(self._status())
+
+    def _status(self) -> str:
+        firing = sum(one.firing for model in self._view.models for one in model.firing)
+        return f"STATUS={len(self._view.models)} models watched, {firing} triggers firing"
+
+    def _sick(self) -> str | None:
+        if time.monotonic() - self._turned > _STUCK:
+            return "the main loop stands still"
+        return None if self._schedule.alive() else "the scheduler stands still"
+
+    def _wind_down(self) -> None:
+        if not self._schedule.stop(_PATIENCE):
+            _log.info("What is still under way is abandoned; it is done again after the next start.")
+            self._workers.close()
+            self._schedule.stop(timedelta(seconds=2))
+
+
+def _task(model: str) -> str:
+    return f"check {model}"
+
+
+def _words(verdict: Verdict) -> dict[str, Any]:
+    words = {"model": verdict.window.model, "window": format_moment(verdict.window.start), "revision": verdict.revision}
+    return words | {"action": str(verdict.action), "fired": verdict.fired, "guards": verdict.guards}

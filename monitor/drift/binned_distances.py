@@ -1,0 +1,162 @@
+"""Drift methods that compare shares of bins: psi, psi_quantile, jensenshannon, kl_div, hellinger.
+
+Each takes the digests of reference and window, none of them empty, and gives Evidently 0.7.23's number to 1e-9.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from monitor.tables.columns import Category, Counts, Floats, Numbers
+from monitor.tables.digest import FEW, CategoryDigest, Digest, NumberDigest
+
+Shares = tuple[Floats, Floats]
+
+BINS = 10          # of equal shares of the reference, for psi_quantile
+EPSILON = 1e-4     # stands for an empty bin's share, unless the smallest share is smaller still
+
+
+def psi(reference: Digest, window: Digest) -> float:
+    """Population stability index, Σ (r − c) ln(r / c) over bins; empty bins get a small share."""
+    return _stability(*shares(reference, window))
+
+
+def psi_quantile(reference: Digest, window: Digest) -> float:
+    """The textbook PSI: ten bins of equal shares of the reference, open at both ends; categories as in `psi`.
+
+    The window does not move the bins, so numbers can be compared from window to window, and one absurd value
+    is one value in the last bin.
+    """
+    if not (isinstance(reference, NumberDigest) and isinstance(window, NumberDigest)):
+        return psi(reference, window)
+    edges = quantile_edges(reference.ascending)
+    return binned_psi(_between(edges, reference), _between(edges, window))
+
+
+def quantile_edges(reference: Numbers) -> Floats:
+    """Inner edges of the reference's bins (it comes sorted): its deciles, or around each of a few distinct numbers.
+
+    A value lies in bin `searchsorted(edges, value, "right")`.
+    """
+    distinct = np.unique(reference).astype(np.float64)
+    if len(distinct) <= FEW:
+        return np.sort(np.concatenate([distinct, np.nextafter(distinct, np.inf)]))
+    return np.unique(np.quantile(reference.astype(np.float64), np.arange(1, BINS) / BINS))
+
+
+def binned_psi(reference: Numbers, window: Numbers) -> float:
+    """PSI of two histograms over the same bins, those that are empty in both left out."""
+    held = reference + window > 0
+    return _stability(*(side[held] / side.sum() for side in (reference, window)))
+
+
+def jensenshannon(reference: Digest, window: Digest) -> float:
+    """Jensen-Shannon distance, natural logarithm: the square root of the divergence, 0 to √ln 2."""
+    r, c = (side / side.sum() for side in shares(reference, window))
+    middle = (r + c) / 2
+    divergence = (_relative_entropy(r, middle) + _relative_entropy(c, middle)) / 2
+    return float(np.sqrt(max(divergence, 0.0)))
+
+
+def kl_div(reference: Digest, window: Digest) -> float:
+    """Kullback-Leibler divergence of the reference's shares from the window's, empty bins filled as for psi."""
+    r, c = (side / side.sum() for side in map(_filled, shares(reference, window)))
+    return _relative_entropy(r, c)
+
+
+def hellinger(reference: Digest, window: Digest) -> float:
+    """Hellinger distance, √(1 − Σ √(r·c)), 0 to 1; numbers in Sturges' bins for the distinct values of both."""
+    if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
+        edges = sturges(reference, window, _distinct(reference, window))
+        widths, mean = np.diff(edges).astype(np.float64), (edges[-1] - edges[0]) / (len(edges) - 1)
+        r, c = (_within(edges, side) / widths / side.n for side in (reference, window))
+    else:
+        (r, c), mean = shares(reference, window), np.float64(1)
+    overlap: np.floating[Any] = mean * 0
+    for one, other in zip(r.tolist(), c.tolist(), strict=True):    # in order and in the column's type: near 1 it shows
+        overlap += math.sqrt(one * other) * mean
+    return math.sqrt(1 - np.clip(overlap, 0, 1))
+
+
+def shares(reference: Digest, window: Digest) -> Shares:
+    """Shares per bin: one a category or distinct number, else Sturges' equal widths over both together."""
+    if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest) and reference.few is None:
+        edges = sturges(reference, window, reference.n + window.n)
+        return _within(edges, reference) / reference.n, _within(edges, window) / window.n
+    before, now = same_words(tally(reference), tally(window))
+    keys = ordered({*before, *now})
+    return counted(before, keys) / sum(before.values()), counted(now, keys) / sum(now.values())
+
+
+def sturges(reference: NumberDigest, window: NumberDigest, size: int) -> Numbers:
+    """Edges of equal width over both, as many as Sturges' rule asks for `size` values, as NumPy lays them."""
+    kind = np.result_type(reference.kind, window.kind)
+    low, high = min(reference.low, window.low), max(reference.high, window.high)
+    ends = np.array([low, high], kind)
+    span: Any = high - low if kind.kind in "iu" else ends[1] - ends[0]     # float32 keeps its rounding
+    width = span / (np.log2(size) + 1.0)
+    if kind.kind in "iu" and 0 < width < 1:
+        width = 1.0
+    edges: Numbers = np.histogram_bin_edges(ends, int(np.ceil(span / width)) if width else 1)
+    return edges
+
+
+def tally(column: Digest) -> Counts:
+    """How often each category or distinct number occurs."""
+    if isinstance(column, NumberDigest):
+        return column.tallied
+    assert isinstance(column, CategoryDigest)
+    return column.counts
+
+
+def same_words(reference: Counts, window: Counts) -> tuple[Counts, Counts]:
+    """Write numbers as text where the other side's categories are text: 1 and "1" are one category."""
+    texts = [any(isinstance(key, str) for key in side) for side in (reference, window)]
+    if texts[0] != texts[1]:
+        return {str(k): v for k, v in reference.items()}, {str(k): v for k, v in window.items()}
+    return reference, window
+
+
+def ordered(keys: set[Category]) -> list[Category]:
+    """Sort categories: numbers first by size, then text."""
+    return sorted(keys, key=lambda key: (isinstance(key, str), key))
+
+
+def counted(found: Counts, keys: list[Category]) -> Floats:
+    """The counts of these categories, in their order."""
+    return np.array([found.get(key, 0) for key in keys], dtype=np.float64)
+
+
+def _within(edges: Numbers, column: NumberDigest) -> Floats:
+    """Count the values of each bin; edges reach from the smallest to the largest of both sides."""
+    return _between(edges[1:-1], column)
+
+
+def _between(edges: Numbers, column: NumberDigest) -> Floats:
+    """Count the values of each bin between inner edges, the outer bins open."""
+    return np.diff(np.concatenate([[0], column.below(edges), [column.n]])).astype(np.float64)
+
+
+
+def _distinct(reference: NumberDigest, window: NumberDigest) -> int:
+    """How many different numbers both have together."""
+    before, now = reference.ascending, window.ascending
+    new = before[window.ranks_in(reference) - 1] != now        # below the smallest: compared with the largest
+    new[1:] &= now[1:] != now[:-1]
+    return 1 + int(np.count_nonzero(before[1:] != before[:-1])) + int(np.count_nonzero(new))
+
+
+def _stability(reference: Floats, window: Floats) -> float:
+    r, c = _filled(reference), _filled(window)
+    return float(np.sum((r - c) * np.log(r / c)))
+
+
+def _filled(found: Floats) -> Floats:
+    smallest = found[found > 0].min()
+    return np.where(found == 0, smallest / 1e6 if smallest <= EPSILON else EPSILON, found)
+
+
+def _relative_entropy(p: Floats, q: Floats) -> float:
+    held = p > 0
+    return float(np.sum(p[held] * np.log(p[held] / q[held])))

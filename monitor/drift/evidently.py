@@ -1,0 +1,121 @@
+"""The only module that imports Evidently: its remaining stat tests, called directly, and its report's metrics.
+
+The stat tests' path is Evidently's legacy one, so the version is pinned and a contract test holds it. Its
+telemetry is turned off before the import: no event leaves.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from monitor.config.column_roles import FeatureKind
+from monitor.errors import CannotJudge
+
+_SILENT = ("DO_NOT_TRACK", "ITERATIVE_DO_NOT_TRACK")   # read by evidently.telemetry and by its sender
+_OF_TESTS = ("tests", "type")                          # ends of the names of fields that are no options
+
+Value = tuple[str, float, float | None]                # what it is called, in the window, in the reference
+
+
+def score(name: str, kind: FeatureKind, reference: Any, window: Any) -> float:
+    """Return the number Evidently's stat test `name` gives for two sequences of present values, in row order.
+
+    Raises CannotJudge where that is not finite, otherwise whatever the test raises.
+    """
+    with _quiet():
+        import pandas as pd
+        from evidently.legacy.calculations.stattests.registry import get_registered_stattest
+        from evidently.legacy.core import ColumnType
+
+        column_type = ColumnType[kind.capitalize()]
+        test = get_registered_stattest(name, column_type)
+        np.random.seed(0)   # empirical_mmd permutes with NumPy's global generator
+        value = float(test(pd.Series(reference), pd.Series(window), column_type, None).drift_score)
+    if not np.isfinite(value):
+        raise CannotJudge(f"{name} has no finite value here")
+    return value
+
+
+def wrong_option(metric: str, options: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the options of a report metric, None where nothing is."""
+    with _quiet():
+        import evidently.metrics
+
+        kind = getattr(evidently.metrics, metric)
+        known = [name for name in kind.__fields__ if not name.endswith(_OF_TESTS)]
+        if unknown := [name for name in options if name not in known]:
+            return f'{metric} has no option "{unknown[0]}", expected {" or ".join(known) or "none"}'
+        try:
+            kind(**options)
+        except Exception as error:  # noqa: BLE001  its models raise what they like at construction
+            return f"{metric}: {_first(error)}"
+    return None
+
+
+def report(
+    metric: str, options: Mapping[str, Any], reference: Any, window: Any, definition: Mapping[str, Any]
+) -> list[Value]:
+    """Run one report metric on two pandas frames.
+
+    `definition`: columns as `DataDefinition` takes them, and the `task` with its `answers` as
+    `BinaryClassification`, `MulticlassClassification` or `Regression` takes them.
+    Returns every number of its results; the name is empty where there is only one. Nothing is rendered.
+    Raises whatever the metric raises.
+    """
+    with _quiet():
+        import evidently.metrics
+        from evidently import Dataset, Report
+        from evidently.core.report import ReferenceMetricNotFound
+
+        described = _described(**definition)
+        sides = [Dataset.from_pandas(side, data_definition=described) for side in (window, reference)]
+        snapshot = Report([getattr(evidently.metrics, metric)(**options)]).run(*sides)
+        shown = snapshot.dict()["metrics"]
+        found: list[Value] = []
+        for one in shown:
+            try:
+                beside = dict(snapshot.context.get_reference_metric_result(one["id"]).itervalues())
+            except ReferenceMetricNotFound:          # a BaseException: the metric has no number of the reference
+                beside = {}
+            title = str(one["metric_name"]) if len(shown) > 1 else ""
+            for part, value in snapshot.context.get_metric_result(one["id"]).itervalues():
+                name = " ".join(filter(None, (title, str(part))))
+                found.append((name, float(value), float(beside[part]) if part in beside else None))
+    return found
+
+
+def _described(task: str | None = None, answers: Mapping[str, Any] | None = None, **columns: Any) -> Any:
+    from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
+
+    kinds: dict[str, tuple[str, Any]] = {
+        "binary": ("classification", BinaryClassification),
+        "multiclass": ("classification", MulticlassClassification),
+        "regression": ("regression", Regression),
+    }
+    if task is None:
+        return DataDefinition(**columns)
+    key, kind = kinds[task]
+    return DataDefinition(**columns, **{key: [kind(**(answers or {}))]})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without telemetry, and without SciPy's and scikit-learn's remarks."""
+    for variable in _SILENT:
+        os.environ[variable] = "1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _first(error: Exception) -> str:
+    """The first thing a pydantic error is about, or the error's own words."""
+    listed = getattr(error, "errors", None)
+    if listed is None:
+        return str(error)
+    first = listed()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

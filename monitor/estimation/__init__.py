@@ -1,0 +1,1 @@
+"""Performance estimated before labels are known: CBPE, DLE, their sampling errors and their skill."""

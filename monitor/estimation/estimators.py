@@ -1,0 +1,164 @@
+"""Performance before the labels are known: CBPE for classifiers that give probabilities, DLE for regressors.
+
+CBPE (confidence-based performance estimation): each row counts as positive with its calibrated probability p and
+as negative with 1 − p; a metric's estimate is the metric on those fractional rows. DLE (direct loss estimation): a
+regressor learns on the reference how large the model's error is; a metric's estimate is the mean of what it says.
+Both after NannyML 0.13.1 (docs "how it works", performance estimation), thresholds and sampling errors likewise. Both
+suppose that the relation between features and label has not changed: see docs/estimation.md.
+
+The estimator is fitted on the whole reference, for windows never belong to it. What it says of the reference itself
+is cross-fitted over five stretches of time, so that no row is judged by an estimator that saw its label.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.config.column_roles import Roles
+from monitor.config.rules import ESTIMABLE, ESTIMATED
+from monitor.config.sections import Task
+from monitor.errors import CannotJudge
+from monitor.estimation.cbpe import cbpe
+from monitor.estimation.dle import dle
+from monitor.estimation.fitted import Read, Values
+from monitor.estimation.sampling_error import row_error
+from monitor.performance.confidence_intervals import Z
+from monitor.performance.formulas import usable
+from monitor.performance.labelled_rows import Answers, answers, classes_of
+from monitor.performance.metrics import METRICS
+from monitor.performance.performance_scores import block_values
+from monitor.records import Score, ScoreStatus
+
+FEWEST_ROWS = 200            # labelled rows of the reference
+FEWEST_OF_A_CLASS = 10
+DEVIATIONS = 3               # a threshold lies so many sd of the reference's windows from their mean
+UNBOUNDED = ("log_loss", "mae", "rmse", "mape")
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """What the reference says of one metric.
+
+    `reference`: the cross-fitted estimate on the reference. `threshold`: of the worse side. `error`: the sampling
+    error of one row, to be divided by the root of a window's rows.
+    """
+
+    reference: float | None
+    threshold: float | None
+    error: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimator:
+    """A fitted estimator; `read` returns the rows of a table it can judge, and each metric's estimate on them."""
+
+    method: Literal["cbpe", "dle"]
+    read: Read
+    norms: dict[str, Norm]
+
+
+def fit_estimator(
+    reference: pa.Table, roles: Roles, task: Task, metrics: Sequence[str], blocks: Sequence[pa.Table]
+) -> Estimator:
+    """Fit on the labelled rows of the reference; `blocks` is the reference cut as windows are, for thresholds.
+
+    Costs: CBPE sorts the reference some tens of times; DLE fits six regressors a metric on at most 20,000 rows.
+    Raises CannotJudge where nothing can be estimated: too few labels, no probability, no features.
+    """
+    wanted = [name for name in metrics if name in ESTIMABLE[task]]
+    if not wanted:
+        can = ", ".join(ESTIMABLE[task]) or "nothing"
+        raise CannotJudge(f"of a {task} model {can} can be estimated without labels")
+    rows = reference.sort_by(roles.timestamp) if roles.timestamp in reference.column_names else reference
+    classes = classes_of([rows], roles, task)
+    known = answers(rows, roles, task, classes)
+    if task != "regression":
+        known = usable("roc_auc", known)
+    if len(known) < FEWEST_ROWS:
+        raise CannotJudge(f"the reference has {len(known)} labelled rows, an estimate needs {FEWEST_ROWS}")
+    if task != "regression" and min(known.truth.sum(), len(known) - known.truth.sum()) < FEWEST_OF_A_CLASS:
+        raise CannotJudge(f"an estimate needs {FEWEST_OF_A_CLASS} labelled rows of each class in the reference")
+    read, across = cbpe(known, roles) if task == "binary" else dle(rows, known, roles, wanted)
+    cut = [block for one in blocks if len(block := answers(one, roles, task, classes))]
+    norms = {name: _norm(name, known, across, cut) for name in wanted}
+    return Estimator("cbpe" if task == "binary" else "dle", read, norms)
+
+
+def estimate_scores(estimator: Estimator, window: pa.Table) -> list[Score]:
+    """Estimate each metric on all rows of a window that have a prediction, labelled or not.
+
+    `low` and `high` are the 95 % interval of the sampling error alone: how far the estimate's assumption is wrong,
+    no window tells by itself. Worse than the threshold is `drifted`.
+    """
+    try:
+        n, value = estimator.read(window)
+    except CannotJudge as error:
+        return [_blank(estimator, name, str(error)) for name in estimator.norms]
+    return [_score(estimator, name, n, value) for name in estimator.norms]
+
+
+def cannot_estimate(metrics: Sequence[str], reason: str) -> list[Score]:
+    """Scores that say why there is no estimate."""
+    return [
+        Score(metric=ESTIMATED + name, status=ScoreStatus.INSUFFICIENT, reason=reason) for name in metrics
+    ]
+
+
+def _blank(estimator: Estimator, name: str, reason: str) -> Score:
+    return replace(cannot_estimate([name], reason)[0], method=estimator.method)
+
+
+def _score(estimator: Estimator, name: str, n: int, value: Values) -> Score:
+    try:
+        found = value(name)
+    except CannotJudge as error:
+        return _blank(estimator, name, str(error))
+    norm = estimator.norms[name]
+    half = None if norm.error is None else Z * norm.error / np.sqrt(n)
+    score = Score(
+        metric=ESTIMATED + name,
+        method=estimator.method,
+        value=found,
+        reference=norm.reference,
+        low=None if half is None else _clipped(name, found - half),
+        high=None if half is None else _clipped(name, found + half),
+        threshold=norm.threshold,
+        n=n,
+    )
+    return replace(score, status=ScoreStatus.DRIFTED) if _worse(name, found, norm.threshold) else score
+
+
+def _worse(name: str, value: float, threshold: float | None) -> bool:
+    if threshold is None:
+        return False
+    return value < threshold if METRICS[name].higher_is_better else value > threshold
+
+
+def _clipped(name: str, value: float) -> float:
+    return float(max(0.0, value if name in UNBOUNDED else min(1.0, value)))
+
+
+def _norm(name: str, known: Answers, across: Values, blocks: list[Answers]) -> Norm:
+    threshold, error = partial(_threshold, blocks), partial(row_error, known)
+    return Norm(_tried(across, name), _tried(threshold, name), _tried(error, name))
+
+
+def _tried(value: Values, name: str) -> float | None:
+    try:
+        found = value(name)
+    except CannotJudge:
+        return None
+    return found if np.isfinite(found) else None
+
+
+def _threshold(blocks: list[Answers], name: str) -> float:
+    """Mean ± 3 sd (ddof 0) of the realised metric over blocks of the reference, on the worse side."""
+    if not blocks:
+        raise CannotJudge("the reference holds no whole window")
+    values, _ = block_values(blocks, name)
+    side = -DEVIATIONS if METRICS[name].higher_is_better else DEVIATIONS
+    return _clipped(name, float(np.mean(values) + side * np.std(values)))

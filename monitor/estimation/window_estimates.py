@@ -1,0 +1,57 @@
+"""Estimates of one window's performance, by an estimator fitted on the reference once and kept."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from monitor.config import ModelSection
+from monitor.config.rules import ESTIMABLE, ESTIMATED
+from monitor.errors import CannotJudge
+from monitor.estimation.estimators import Estimator, cannot_estimate, estimate_scores, fit_estimator
+from monitor.records import Score
+from monitor.reference.reference_data import Performance, ReferenceData, blocks
+
+KEPT = 4  # estimators kept in this worker's memory, and nowhere else
+_fitted: OrderedDict[tuple[str, str, int], Estimator] = OrderedDict()
+
+
+def estimated_scores(
+    model: ModelSection, reference: ReferenceData, judged: Performance, rows: pa.Table
+) -> list[Score]:
+    """Estimate the window's metrics from what the model said; the labels are not looked at."""
+    metrics = _asked(model, reference, judged)
+    if not metrics:
+        return []
+    try:
+        return estimate_scores(_estimator(model, reference, judged, metrics), rows)
+    except CannotJudge as error:
+        return cannot_estimate(metrics, str(error))
+
+
+def _asked(model: ModelSection, reference: ReferenceData, judged: Performance) -> list[str]:
+    """What triggers name; besides, all that probabilities give at once, or the metric a regressor is judged by."""
+    named = {t.metric.removeprefix(ESTIMATED) for t in model.triggers if t.metric.startswith(ESTIMATED)}
+    usual: Sequence[str] = ()
+    if judged.task == "regression":
+        usual = (judged.metric,)
+    elif reference.roles.probability is not None:
+        usual = ESTIMABLE[judged.task]
+    possible = ESTIMABLE[judged.task]
+    return sorted({*named, *(name for name in usual if name in possible)}, key=lambda name: name != judged.metric)
+
+
+def _estimator(
+    model: ModelSection, reference: ReferenceData, judged: Performance, metrics: Sequence[str]
+) -> Estimator:
+    """A reference that is a stretch of the log gets labels later: then it is fitted anew."""
+    answers, roles = reference.answers, reference.roles
+    labelled = len(answers) - answers[roles.label].null_count
+    key = (model.model_dump_json(), reference.id, labelled)
+    if key not in _fitted:
+        table = reference.table
+        cut = list(blocks(model, table, roles))
+        _fitted[key] = fit_estimator(table, roles, judged.task, metrics, cut)
+        while len(_fitted) > KEPT:
+            _fitted.popitem(last=False)
+    return _fitted[key]

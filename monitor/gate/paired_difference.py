@@ -1,0 +1,173 @@
+"""How much better a candidate is than the champion on the same rows, and how sure that is.
+
+Rows in the order of time are cut into disjoint blocks of consecutive rows, which are drawn with replacement
+(Carlstein 1986), the same blocks for both models, for all rows and for every segment: what the two have in common
+cancels, and rows near in time stay together. Bounds reflect the draws' deviations (basic bootstrap). Those of segments
+hold for all of them at once: the quantile is that of the largest deviation over its standard error (max-t, Romano
+and Wolf 2005), stretched by as much as Student's t is wider than the normal for so many blocks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from monitor.errors import CannotJudge
+from monitor.gate.resampled_metrics import Redrawn, redrawn
+from monitor.performance.formulas import usable, value_of
+from monitor.performance.labelled_rows import Answers
+from monitor.performance.metrics import METRICS, better_by
+from monitor.records import Score, ScoreStatus
+from monitor.tables.columns import Floats, Ints, Numbers
+from monitor.tables.groups import SMALLEST_CELL
+
+ALPHA = 0.05
+OF_SEGMENTS = 0.04       # the level asked of a bootstrap that is to keep 0.05 over all segments (benchmarks gate)
+BLOCKS = 100
+DRAWS = 2000
+FEWEST_BLOCKS = 10       # that a segment's rows are spread over
+MOST_UNDEFINED = 0.1     # of the draws
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """What champion and candidate say of the same labelled rows, oldest first."""
+
+    champion: Answers
+    candidate: Answers
+
+    def __len__(self) -> int:
+        return len(self.champion)
+
+    def take(self, rows: Numbers) -> "Pair":
+        return Pair(self.champion.take(rows), self.candidate.take(rows))
+
+
+def pair_of(champion: Answers, candidate: Answers) -> Pair:
+    """Keep the rows both have answers for."""
+    rows = np.intersect1d(champion.at, candidate.at)
+    return Pair(*(one.take(np.searchsorted(one.at, rows)) for one in (champion, candidate)))
+
+
+def rested_on(metric: str, pair: Pair) -> Pair:
+    """Keep the rows the metric is defined on for both. Raises CannotJudge where it is not defined."""
+    keep = np.ones(len(pair), bool)
+    if METRICS[metric].needs_probability:
+        for one, who in ((pair.champion, "champion"), (pair.candidate, "candidate")):
+            if one.chance is None:
+                raise CannotJudge(f"{metric} needs a probability column, the {who}'s predictions have none")
+            keep &= ~np.isnan(one.chance)
+    if metric == "mape":
+        keep &= pair.champion.truth != 0
+    pair = pair.take(keep)
+    for one in (pair.champion, pair.candidate):
+        usable(metric, one)
+    return pair
+
+
+def improvements(
+    metric: str, pair: Pair, segments: Sequence[tuple[str, Numbers]], min_rows: int
+) -> tuple[Score, tuple[Score, ...]]:
+    """Score how much better the candidate is: on all rows, and on those of each segment (name, mask of the table's
+    rows). `low` and `high` are one-sided 95 % bounds, of segments for all at once.
+
+    Fewer than `min_rows` rows are insufficient; of a segment also rows in fewer than ten blocks, or where the metric
+    rests on fewer than ten rows. Raises CannotJudge where the metric is not defined on all rows.
+    """
+    whole = rested_on(metric, pair)
+    count = min(BLOCKS, len(whole))
+    block = np.arange(len(whole)) * count // max(1, len(whole))
+    weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS).astype(np.float64)
+    deviations: list[Floats] = []
+    found = [_improvement(metric, None, whole, block, weights, min_rows, deviations)]
+    overall = _bounded(found, deviations, count, ALPHA)[0]
+    found, deviations = [], []
+    for name, inside in segments:
+        rows = np.asarray(inside)[whole.champion.at]
+        found.append(_improvement(metric, name, whole.take(rows), block[rows], weights, min_rows, deviations))
+    return overall, tuple(_bounded(found, deviations, count, OF_SEGMENTS))
+
+
+def _improvement(
+    metric: str, segment: str | None, pair: Pair, block: Ints, weights: Floats, min_rows: int, deviations: list[Floats]
+) -> Score:
+    """One improvement without bounds; its deviations are appended where it can be judged."""
+    score = Score(metric="improvement", method=metric, segment=segment, n=len(pair))
+    try:
+        _require(metric, pair, block, min_rows, whole=segment is None)
+        of = Redrawn(weights, block)
+        values = [redrawn(metric, one, of) for one in (pair.candidate, pair.champion)]
+        value = better_by(metric, *(value_of(metric, one) for one in (pair.candidate, pair.champion)))
+        drawn = _better(metric, *values)
+        if np.isnan(drawn).mean() > MOST_UNDEFINED:
+            raise CannotJudge(f"{metric} is not defined on enough resamples of these rows")
+    except CannotJudge as error:
+        few = len(pair) < SMALLEST_CELL
+        reason = f"fewer than {SMALLEST_CELL} rows" if few else str(error)
+        return replace(score, status=ScoreStatus.INSUFFICIENT, n=None if few else len(pair), reason=reason)
+    deviations.append(np.nan_to_num(drawn - value))
+    return replace(score, value=value)
+
+
+def _require(metric: str, pair: Pair, block: Ints, min_rows: int, *, whole: bool) -> None:
+    if len(pair) < min_rows:
+        raise CannotJudge(f"{len(pair)} rows, expected at least {min_rows}")
+    if whole:
+        return
+    sizes = np.unique(block, return_counts=True)[1]
+    if sizes.sum() ** 2 / (sizes**2).sum() < FEWEST_BLOCKS:
+        raise CannotJudge("its rows lie in too few stretches of time to say how sure the number is")
+    if (resting := _resting(metric, pair)) < SMALLEST_CELL:
+        raise CannotJudge(f"{metric} rests on {resting} rows here, expected at least {SMALLEST_CELL}")
+
+
+def _resting(metric: str, pair: Pair) -> int:
+    """Rows that have a say in the metric: of the positive class, of the rarer one, or all."""
+    truth, one, other = pair.champion.truth, pair.champion.said, pair.candidate.said
+    if pair.champion.task != "binary":
+        return len(pair)
+    positives = int((truth == 1).sum())
+    rows = {
+        "recall": positives,
+        "specificity": len(pair) - positives,
+        "precision": int(((one == 1) | (other == 1)).sum()),
+        "f1": int(((truth == 1) | (one == 1) | (other == 1)).sum()),
+        "balanced_accuracy": min(positives, len(pair) - positives),
+        "roc_auc": min(positives, len(pair) - positives),
+        "average_precision": positives,
+    }
+    return rows.get(metric, len(pair))
+
+
+def _better(metric: str, candidate: Floats, champion: Floats) -> Floats:
+    """`better_by`, draw by draw."""
+    kind = METRICS[metric]
+    if kind.signed:
+        candidate, champion = np.abs(candidate), np.abs(champion)
+    return candidate - champion if kind.higher_is_better else champion - candidate
+
+
+def _bounded(scores: Sequence[Score], deviations: Sequence[Floats], blocks: int, alpha: float) -> list[Score]:
+    """Give the scores that have a value their bounds, at once; `deviations`: theirs from it, over the draws."""
+    if not deviations:
+        return list(scores)
+    errors = np.array([np.std(one, ddof=1) for one in deviations])
+    varying = errors > 0
+    t = np.array(deviations)[varying] / errors[varying, None]
+    down, up = (_farthest(side, blocks, alpha) for side in (t, -t))
+    places = iter(errors)
+    return [
+        score if score.value is None else
+        replace(score, low=score.value - down * (error := float(next(places))), high=score.value + up * error)
+        for score in scores
+    ]
+
+
+def _farthest(t: Floats, blocks: int, alpha: float) -> float:
+    """How many standard errors a bound is away that holds for all: (scores, draws) of studentised deviations."""
+    from scipy import stats
+
+    if not len(t):
+        return 0.0
+    drawn = np.quantile(t.max(axis=0), 1 - alpha)
+    return float(stats.t.isf(stats.norm.sf(drawn), blocks - 1) * np.sqrt(blocks / (blocks - 1)))

@@ -1,0 +1,117 @@
+"""The story of the gate: rows that neither model has seen, both models' answers, what is sure of them, the verdict.
+
+Rows and the champion's predictions come from files, or from the log of a model that the daemon watches; the
+candidate's predictions always come as a file. No model is loaded, so nothing is unpickled.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monitor.config import ModelSection
+from monitor.decide.fairness import fairness_scores
+from monitor.gate.gate_verdict import GateVerdict, gate
+from monitor.records import Score, Snapshot, SnapshotStatus, Window
+
+if TYPE_CHECKING:
+    from monitor.gate.matured_rows import Matured, Stretch
+    from monitor.gate.measured_trial import Measured, Trial
+
+BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the models were fitted on, as far as who calls the gate says so."""
+
+    candidate_until: datetime | None = None
+    champion_until: datetime | None = None
+    candidate_on: Path | None = None
+
+    @property
+    def until(self) -> dict[str, datetime | None]:
+        return {"candidate": self.candidate_until, "champion": self.champion_until}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The verdict, what was measured, and what could not be looked at."""
+
+    verdict: GateVerdict
+    measured: "Measured"
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `driftd gate --json`, without its schema_version."""
+        found = self.measured
+        whole = next((s for s in found.performance if s.metric == found.metric and s.segment is None), None)
+        return {
+            "outcome": self.verdict.outcome,
+            "reasons": self.verdict.reasons,
+            "task": found.task,
+            "metric": found.metric,
+            "rows": found.rows,
+            "labelled": found.labelled,
+            "first": found.first,
+            "last": found.last,
+            "champion": whole and whole.reference,
+            "candidate": whole and whole.value,
+            "improvement": self.verdict.overall,
+            "notes": self.notes,
+            "scores": (*self.verdict.scores, *found.performance),
+        }
+
+
+def gate_files(
+    model: ModelSection, data: Path, champion: Path | None, candidate: Path, seen: Seen, reference: Path | None = None
+) -> Judged:
+    """Judge a candidate by files alone. Raises SourceError, CannotJudge, UsageError, ConfigError."""
+    from monitor.gate.measured_trial import trial_of_files
+
+    return _judged(trial_of_files(model, data, champion, candidate, reference), seen)
+
+
+def gate_log(model: ModelSection, found: "Matured", candidate: Path, seen: Seen) -> Judged:
+    """Judge a candidate by the log of the model in service. Raises as `gate_files` does."""
+    from monitor.gate.matured_rows import trial_of_log
+
+    return _judged(trial_of_log(model, found, candidate), seen)
+
+
+def stretch_of(
+    window: Window | None, since: datetime | None, until: datetime | None, reference_since: datetime | None, seen: Seen
+) -> "Stretch":
+    """Which rows of a log judge a candidate: a window, or all behind the training data and the reference."""
+    from monitor.gate.matured_rows import Stretch
+
+    known = (reference_since, seen.candidate_until, seen.champion_until)
+    begin = since or max((one for one in known if one is not None), default=BEGINNING)
+    return Stretch(window=window, since=begin, until=until)
+
+
+def _judged(trial: "Trial", seen: Seen) -> Judged:
+    from monitor.gate.measured_trial import measure, require_unseen
+
+    notes = require_unseen(trial, seen.until, seen.candidate_on)
+    found = measure(trial)
+    verdict = gate(found.overall, found.segments, _fairness(trial.model, found), found.contract, trial.model.gate)
+    return Judged(verdict=verdict, measured=found, notes=notes)
+
+
+def _fairness(model: ModelSection, found: "Measured") -> tuple[Score, ...]:
+    """The fairness numbers of these rows, as of one window that holds them all."""
+    if model.fairness is None or not found.rates:
+        return ()
+    window = Window(model=model.name, start=BEGINNING, end=found.last or BEGINNING, spec="")
+    snapshot = Snapshot(
+        window=window, revision=0, taken_at=window.end, reference_id="", model_version=None, config_hash="",
+        code_version="", rows=found.rows, labelled=found.labelled, late=0, sampled=1.0, mature=True,
+        status=SnapshotStatus.OK, reason=None, scores=found.rates,
+    )
+    return fairness_scores(_as_the_gate(model), [snapshot], snapshot)
+
+
+def _as_the_gate(model: ModelSection) -> ModelSection:
+    """Groups need as many rows as the gate asks for, not as many as a window."""
+    return model.model_copy(update={"window": model.window.model_copy(update={"min_rows": model.gate.min_rows})})

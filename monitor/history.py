@@ -1,0 +1,106 @@
+"""All that is remembered about one model and may be looked at when deciding."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from monitor.config.rules import ALL_ESTIMATED, ESTIMATED, RATES
+from monitor.config.sections import ModelSection
+from monitor.records import (
+    Dispatch,
+    Episode,
+    Firing,
+    Promotion,
+    Reference,
+    Score,
+    ScoreStatus,
+    Silence,
+    Snapshot,
+    SnapshotStatus,
+    Window,
+)
+
+_ALWAYS = ("challenger_gain", "challenger_gap", "challenger_placebo", "metric_sd", "missing_share", "schema_changes")
+_SILENCE = ("staleness_seconds", "rows", "late_rows")     # breached means a bad source, not broken data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the store remembers of one model.
+
+    `snapshots`: the newest revision of each earlier window judged against the current reference, oldest
+    first, without the one being judged; its scores may be narrowed to `remembered(model)`.
+    `before`: the newest windows judged against earlier references, oldest first, with what rehearsals said only.
+    `accepted`: moments of accepted requests, failed runs and manual ones included, oldest first.
+    `paid_until`: end of the newest window judged when the last accepted request was made.
+    `declined`: by trigger the end of the newest window whose need was rejected, or not approved in time.
+    """
+
+    reference: Reference
+    snapshots: tuple[Snapshot, ...] = ()
+    before: tuple[Snapshot, ...] = ()
+    firing: Mapping[str, Firing] = field(default_factory=dict)
+    episode: Episode | None = None           # the model's newest
+    accepted: tuple[datetime, ...] = ()
+    paid_until: datetime | None = None
+    declined: Mapping[str, datetime] = field(default_factory=dict)
+    in_flight: Dispatch | None = None
+    answered: bool = False                   # the newest episode's request has come to a good end
+    paused: str | None = None                # by whom and why
+    silences: tuple[Silence, ...] = ()       # in force now
+    promotion: Promotion | None = None       # the version that came with the reference
+
+    @property
+    def since(self) -> datetime:
+        """Windows that start from here on belong to the next retrain: nobody has asked for them yet."""
+        return max(self.reference.since, self.paid_until or self.reference.since)
+
+    def known(self, snapshot: Snapshot) -> tuple[Snapshot, ...]:
+        """Every window cut like the snapshot's, oldest first; the snapshot replaces its earlier revision."""
+        place, spec = _place(snapshot.window), snapshot.window.spec
+        others = (s for s in self.snapshots if s.window.spec == spec and _place(s.window) != place)
+        return tuple(sorted((*others, snapshot), key=lambda s: _place(s.window)))
+
+
+def remembered(model: ModelSection) -> frozenset[str]:
+    """Names of the metrics `History.snapshots` must hold."""
+    triggers = {trigger.metric for trigger in model.triggers}
+    rates = RATES if model.fairness else ()
+    return frozenset((*_ALWAYS, *rates, *triggers, *_estimated(model, triggers)))
+
+
+def _estimated(model: ModelSection, triggers: set[str]) -> Iterator[str]:
+    """Estimates and what they are held against: of the model's metric, and of those that triggers name."""
+    names = {ESTIMATED + model.metric} if model.metric else set(ALL_ESTIMATED)
+    for name in sorted(names | (triggers & set(ALL_ESTIMATED))):
+        yield from (name, name.removeprefix(ESTIMATED))
+
+
+def disjoint(snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
+    """Leave out windows that overlap the last one taken; they come in order, forwards or backwards."""
+    taken: Snapshot | None = None
+    for one in snapshots:
+        if taken is None or _apart(one.window, taken.window):
+            taken = one
+            yield one
+
+
+def is_broken(snapshot: Snapshot) -> bool:
+    """Whether the data break their contract: columns or types changed, a burst of nulls."""
+    breached = (s for s in snapshot.scores if s.status is ScoreStatus.BREACHED and s.metric not in _SILENCE)
+    return snapshot.status is SnapshotStatus.SCHEMA_CHANGED or any(breached)
+
+
+def usable(score: Score) -> bool:
+    """Whether the score says anything: not insufficient, not failed, and a number."""
+    failed = score.status in (ScoreStatus.INSUFFICIENT, ScoreStatus.FAILED)
+    return not failed and score.value is not None and not math.isnan(score.value)
+
+
+def _place(window: Window) -> tuple[datetime, str]:
+    return window.start, window.start_id
+
+
+def _apart(a: Window, b: Window) -> bool:
+    return (a.end, a.end_id) <= (b.start, b.start_id) or (b.end, b.end_id) <= (a.start, a.start_id)

@@ -1,0 +1,111 @@
+"""95 % confidence intervals of the performance metrics, in closed form but for a confusion matrix's."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from monitor.tables.columns import Floats, Ints, Numbers
+
+Interval = tuple[float, float]
+RESAMPLES = 200
+Z = 1.959963984540054     # 97.5 % quantile of the normal distribution
+
+
+def wilson(hits: float, n: float) -> Interval | None:
+    """Wilson (1927) score interval of a share, None without trials."""
+    if n <= 0:
+        return None
+    share, spare = hits / n, Z * Z / n
+    middle = (share + spare / 2) / (1 + spare)
+    half = Z * np.sqrt(share * (1 - share) / n + spare / (4 * n)) / (1 + spare)
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def shares_apart(hits: int, n: int, before: Ints, sizes: Ints) -> float:
+    """Return how far a share must be from an earlier one to differ by three standard errors.
+
+    The two-proportion test with Yates's correction, its variance times the dispersion of the earlier share from block
+    to block (Pearson's chi-square over its degrees of freedom, at least 1; Rao and Scott 1992): what comes in bursts,
+    as cancelled flights do, differs from week to week without any change. `before`, `sizes`: hits and rows by block.
+    """
+    total = int(sizes.sum())
+    share, pooled = before.sum() / total, (hits + before.sum()) / (n + total)
+    expected = sizes * share * (1 - share)
+    chi_square = float(np.sum((before - sizes * share) ** 2 / expected)) if 0 < share < 1 else 0.0
+    dispersion = max(1.0, chi_square / max(1, len(sizes) - 1))
+    spare = 1 / n + 1 / total
+    return float(3 * np.sqrt(dispersion * pooled * (1 - pooled) * spare) + spare / 2)
+
+
+def mean(values: Floats) -> Interval | None:
+    """Normal interval of a mean, mean ± 1.96 sd/√n; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    half = Z * float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    middle = float(np.mean(values))
+    return middle - half, middle + half
+
+
+def root_mean(squares: Floats) -> Interval | None:
+    """Interval of the root of a mean, from the mean's own, cut off at zero."""
+    found = mean(squares)
+    return None if found is None else (float(np.sqrt(max(0.0, found[0]))), float(np.sqrt(found[1])))
+
+
+def r_squared(errors: Floats, deviations: Floats) -> Interval | None:
+    """Interval of 1 − Σe²/Σd² by the delta method for a ratio of means (Cochran 1977, section 2.11)."""
+    n, below = len(errors), float(np.mean(deviations**2)) if len(errors) else 0.0
+    if n < 2 or below == 0:
+        return None
+    ratio = float(np.mean(errors**2)) / below
+    half = Z * float(np.std(errors**2 - ratio * deviations**2, ddof=1)) / (below * np.sqrt(n))
+    return 1 - ratio - half, 1 - ratio + half
+
+
+def roc_auc(truth: Ints, chance: Floats) -> Interval | None:
+    """Interval of the area under the ROC curve: variance after DeLong et al. (1988), from ranks
+    (Sun and Xu 2014)."""
+    m = int(np.sum(truth == 1))
+    n = len(truth) - m
+    if m < 2 or n < 2:
+        return None
+    above, below = placements(truth, chance)
+    area = float(np.mean(above))
+    half = Z * float(np.sqrt(np.var(above, ddof=1) / m + np.var(below, ddof=1) / n))
+    return max(0.0, area - half), min(1.0, area + half)
+
+
+def placements(truth: Ints, chance: Floats) -> tuple[Floats, Floats]:
+    """Return for each positive the share of negatives it stands above, for each negative that of the positives
+    below which it stands, each by rising chance; a tie counts half. Both classes must be there."""
+    ones, zeros = np.sort(chance[truth == 1]), np.sort(chance[truth == 0])
+    return _below(ones, zeros), 1 - _below(zeros, ones)
+
+
+def _below(values: Floats, others: Floats) -> Floats:
+    """Return for each value the share of the others that are smaller, a tie counting half; both are sorted."""
+    smaller, not_larger = (np.searchsorted(others, values, side) for side in ("left", "right"))
+    return (smaller + not_larger) / (2 * len(others))
+
+
+def average_precision(area: float, positives: int) -> Interval | None:
+    """Logit interval of the area under the precision-recall curve (Boyd, Eng and Page 2013, section 3.2)."""
+    if positives < 2 or not 0 < area < 1:
+        return None
+    middle, half = np.log(area / (1 - area)), Z / np.sqrt(positives * area * (1 - area))
+    return float(1 / (1 + np.exp(half - middle))), float(1 / (1 + np.exp(-half - middle)))
+
+
+def confusion(matrix: Numbers, of: Callable[[Numbers], Numbers]) -> Interval | None:
+    """Percentile bootstrap (Efron 1979, fixed seed) of a number of the confusion matrix.
+
+    Rows drawn with replacement make the cells multinomial, so cells are drawn instead of rows. `of` maps
+    matrices of shape (RESAMPLES, classes, classes) to numbers, NaN where undefined.
+    """
+    total = int(matrix.sum())
+    if total < 2:
+        return None
+    cells = np.random.default_rng(0).multinomial(total, matrix.ravel() / total, size=RESAMPLES)
+    found = of(cells.reshape(RESAMPLES, *matrix.shape).astype(np.float64))
+    found = found[np.isfinite(found)]
+    return (float(np.quantile(found, 0.025)), float(np.quantile(found, 0.975))) if len(found) else None

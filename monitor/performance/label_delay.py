@@ -1,0 +1,93 @@
+"""When labels come: the delays of the reference's labels, by the Kaplan–Meier estimator.
+
+A row without a label yet says only that its delay is longer than it is old: it is censored. Rows that never get a
+label keep the curve from ever reaching 1; it ends in a plateau, the share of rows that get one at all (the "cured"
+rest, after Maller and Zhou 1992), and a row counts as mature at the age by which nearly all of that share was known.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.config.column_roles import Roles
+from monitor.tables import columns
+from monitor.tables.columns import Floats, Numbers
+
+NEARLY_ALL = 0.99    # of the labels that ever come
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delays:
+    """One entry a row: how long its label took, or how old the row was when last looked at; in seconds.
+
+    Both are NaN for a row that has a label, but not the moment at which it came.
+    """
+
+    ages: Floats
+    labelled: Numbers
+
+    def __len__(self) -> int:
+        return len(self.ages)
+
+
+def delays_of(table: pa.Table, roles: Roles, known_until: datetime | None = None) -> Delays | None:
+    """Read the delays; None where no label_timestamp is kept.
+
+    `known_until` is when the labels were last looked at; None: at the newest moment in the table.
+    """
+    label, when = roles.label, roles.label_timestamp
+    if label is None or when is None or not {label, when} <= set(table.column_names):
+        return None
+    asked, told = seconds(table[roles.timestamp]), seconds(table[when])
+    labelled: Numbers = columns.held(table[label]).to_numpy()
+    newest = np.nanmax(np.concatenate([asked, told]), initial=-np.inf)
+    end = newest if known_until is None else known_until.timestamp()
+    return Delays(np.maximum(0.0, np.where(labelled, told, end) - asked), labelled)
+
+
+def kaplan_meier(delays: Delays) -> tuple[Floats, Floats]:
+    """Return the distinct label delays, ascending, and the estimated share of rows labelled by each (Kaplan and Meier
+    1958). A row censored at the very age at which another gets its label counts as at risk then."""
+    known = ~np.isnan(delays.ages)
+    ages, labelled = delays.ages[known], delays.labelled[known]
+    at, events = np.unique(ages[labelled], return_counts=True)
+    at_risk = len(ages) - np.searchsorted(np.sort(ages), at, side="left")
+    left = np.cumprod(1 - events / at_risk)
+    return at, np.asarray(1 - left, dtype=np.float64)
+
+
+def maturity_age(delays: Delays) -> float | None:
+    """Return the smallest age, in seconds, at which 99 % of the labels that ever come are known; None without any."""
+    at, share = kaplan_meier(delays)
+    if not len(at):
+        return None
+    return float(at[np.searchsorted(share, NEARLY_ALL * share[-1] - 1e-12)])
+
+
+def known_at(delays: Delays, ages: Floats) -> Floats:
+    """Return for each row how often its label would be known on rows as old as `ages`: 0 for those without."""
+    ordered = np.sort(ages)
+    older = 1 - np.searchsorted(ordered, delays.ages, side="left") / len(ordered)
+    return np.where(delays.labelled & ~np.isnan(delays.ages), older, 0.0)
+
+
+def ages_at(table: pa.Table, timestamp: str, moment: datetime) -> Floats:
+    """Return how old each row is at a moment, in seconds."""
+    return moment.timestamp() - seconds(table[timestamp])
+
+
+def known_early(reference: pa.Table, window: pa.Table, roles: Roles, as_of: datetime) -> Floats | None:
+    """Return how often the label of each row of the reference was known at the age the window's rows have at `as_of`.
+
+    None where no label_timestamp is kept.
+    """
+    delays = delays_of(reference, roles)
+    return None if delays is None else known_at(delays, ages_at(window, roles.timestamp, as_of))
+
+
+def seconds(column: pa.ChunkedArray) -> Floats:
+    """Return moments as Unix seconds, NaN where missing; those without an offset are read as UTC."""
+    found = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+    return columns.numeric(found) / 1e6

@@ -1,0 +1,184 @@
+"""How well the model does on rows with a label, beside the reference, with 95 % confidence intervals."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.config.column_roles import Roles
+from monitor.config.sections import Task
+from monitor.errors import CannotJudge
+from monitor.performance import formulas
+from monitor.performance.label_delay import known_early
+from monitor.performance.labelled_rows import Answers, answers, classes_of
+from monitor.performance.metrics import METRICS
+from monitor.records import Score, ScoreStatus
+from monitor.tables.columns import Floats
+
+RESAMPLES = 200
+RESAMPLED_ROWS = 20_000
+FEWEST_BLOCKS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """The reference's own numbers, which stand beside every window's: each is computed once.
+
+    Beside a window whose labels are still coming stands the reference as it was known at the same age: each row
+    counts by how often its label would have been there on rows as old as the window's.
+    """
+
+    reference: pa.Table
+    roles: Roles
+    task: Task
+    _found: dict[tuple[str, ...], dict[str, float | None]] = field(default_factory=dict)
+
+    def values(self, classes: tuple[str, ...]) -> dict[str, float | None]:
+        """Every metric of the task; None where it is not defined, nothing where there are no labels."""
+        if classes not in self._found:
+            self._found[classes] = self._values(classes)
+        return self._found[classes]
+
+    def early(self, classes: tuple[str, ...], window: pa.Table, as_of: datetime) -> dict[str, float | None]:
+        """The same, from the labels that were known at the age the window's rows have at `as_of`."""
+        weight = known_early(self.reference, window, self.roles, as_of)
+        return self.values(classes) if weight is None else self._values(classes, weight)
+
+    def _values(self, classes: tuple[str, ...], weight: Floats | None = None) -> dict[str, float | None]:
+        try:
+            given = answers(self.reference, self.roles, self.task, classes)
+        except CannotJudge:
+            return {}             # a reference without labels: the numbers stand alone
+        if weight is not None:
+            given = replace(given, weight=weight[given.at]).take(weight[given.at] > 0)
+        return values_of(given)
+
+
+def performance_scores(
+    beside: Beside, window: pa.Table, metric: str, provisional: bool, as_of: datetime | None = None
+) -> list[Score]:
+    """Score the labelled rows of the window by every metric of the task, the primary `metric` first.
+
+    A metric that cannot be had (no label yet, one class only, no probability) is insufficient, with a reason.
+    Provisional ones stand beside the reference as it was known at the age of the window's rows at `as_of`.
+    """
+    roles, task = beside.roles, beside.task
+    names = metrics_for(task, roles, metric)
+    try:
+        classes = classes_of([beside.reference, window], roles, task)
+        now = answers(window, roles, task, classes)
+    except CannotJudge as error:
+        return [_insufficient(name, str(error), 0, provisional) for name in names]
+    early = as_of if provisional and len(now) else None
+    before = beside.early(classes, window, early) if early else beside.values(classes)
+    return [score_of(name, now, before.get(name), provisional) for name in names]
+
+
+def names_for(task: Task) -> list[str]:
+    """Return the metrics of a task."""
+    return [name for name, metric in METRICS.items() if task in metric.tasks]
+
+
+def metrics_for(task: Task, roles: Roles, primary: str) -> list[str]:
+    """Return the metrics a window is scored by, the primary one first."""
+    names = sorted(names_for(task), key=lambda name: name != primary)
+    if roles.probability is None and task != "binary":
+        names = [name for name in names if not METRICS[name].needs_probability]
+    return names
+
+
+def values_of(given: Answers) -> dict[str, float | None]:
+    """Return every metric of the task on these answers, None where it is not defined on them."""
+    return {name: next(iter(_defined(name, [given])), None) for name in names_for(given.task)}
+
+
+def metric_sd(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str) -> Score:
+    """Return the standard deviation (ddof 1) of the metric from block to block of the reference.
+
+    A block counts when the metric is defined on it and it has at least half the median block's labelled rows.
+    With fewer than three such blocks it is the spread over 200 resamples of a block's size instead. Low and high are
+    the 95 % interval of a normal metric's sd (chi-square); None for resamples, which are no windows.
+    """
+    score = Score(metric="metric_sd", method=metric)
+    try:
+        classes = classes_of(list(blocks), roles, task)
+        read = [answers(block, roles, task, classes) for block in blocks]
+        return _sd(score, [block for block in read if len(block)], metric)
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+
+
+def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
+    if not blocks:
+        raise CannotJudge("the reference has no labelled rows")
+    values, reason = block_values(blocks, metric)
+    sd = float(np.std(values, ddof=1))
+    low, high = (None, None) if reason else _sd_interval(sd, len(values))
+    return replace(score, n=sum(map(len, blocks)), value=sd, low=low, high=high, reason=reason)
+
+
+def _sd_interval(sd: float, count: int) -> tuple[float, float]:
+    from scipy.special import chdtri  # the quantile of chi-square; scipy.stats takes a second to import
+
+    least, most = chdtri(count - 1, (0.975, 0.025))
+    return float(sd * np.sqrt((count - 1) / most)), float(sd * np.sqrt((count - 1) / least))
+
+
+def block_values(blocks: Sequence[Answers], metric: str) -> tuple[Floats, str | None]:
+    """Return the metric on each block with at least half the median block's rows.
+
+    With fewer than three such blocks: on 200 resamples (fixed seed), spread as those of a block's size would be,
+    and a reason that says so. Raises CannotJudge where the metric is defined on hardly any.
+    """
+    size = float(np.median([len(block) for block in blocks]))
+    values = np.array(_defined(metric, [block for block in blocks if len(block) >= size / 2]))
+    if len(values) >= FEWEST_BLOCKS:
+        return values, None
+    rows = max(2, min(int(size), RESAMPLED_ROWS))
+    pooled, generator = _pool(list(blocks)), np.random.default_rng(0)
+    resamples = (pooled.take(generator.integers(len(pooled), size=rows)) for _ in range(RESAMPLES))
+    values = np.array(_defined(metric, resamples))
+    if len(values) < RESAMPLES / 2:
+        raise CannotJudge(f"{metric} is not defined on resamples of {rows} labelled rows of the reference")
+    middle = np.mean(values)
+    reason = f"from resamples of {rows} rows: fewer than {FEWEST_BLOCKS} windows of the reference are usable"
+    return middle + (values - middle) * np.sqrt(rows / max(size, 2.0)), reason
+
+
+def score_of(metric: str, now: Answers, before: float | None, provisional: bool) -> Score:
+    """Score the answers by one metric with its 95 % interval; insufficient, with a reason, where it is not defined."""
+    score = Score(metric=metric, n=len(now), provisional=provisional, reference=before)
+    try:
+        score = replace(score, value=formulas.value_of(metric, now))
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+    used = formulas.usable(metric, now)
+    low, high = formulas.interval(metric, used) or (None, None)
+    reason = f"{len(now) - len(used)} rows with a label of zero left out" if metric == "mape" else None
+    return replace(score, low=low, high=high, n=len(used), reason=reason if len(used) < len(now) else None)
+
+
+def _insufficient(metric: str, reason: str, n: int, provisional: bool) -> Score:
+    return Score(metric=metric, status=ScoreStatus.INSUFFICIENT, reason=reason, n=n, provisional=provisional)
+
+
+def _defined(metric: str, many: Iterable[Answers]) -> list[float]:
+    values = []
+    for given in many:
+        with suppress(CannotJudge):
+            values.append(formulas.value_of(metric, given))
+    return values
+
+
+def _pool(blocks: list[Answers]) -> Answers:
+    chances = [block.chance for block in blocks if block.chance is not None]
+    return replace(
+        blocks[0],
+        truth=np.concatenate([block.truth for block in blocks]),
+        said=np.concatenate([block.said for block in blocks]),
+        at=np.concatenate([block.at for block in blocks]),
+        chance=np.concatenate(chances) if len(chances) == len(blocks) else None,
+    )

@@ -1,0 +1,242 @@
+"""Which version of a model is in service, how another one comes into it, and back.
+
+Every change is one row of the store, written before it has an effect; the next check finds the version in service there
+and brings its reference, by compare-and-set on the one before. So whatever is cut short goes on with that check.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from monitor.config.sections import ModelSection, ReferenceSection
+from monitor.errors import UsageError
+from monitor.records import AliasMove, Dispatch, Message, MoveState, Promotion, PromotionState
+from monitor.store import Store
+
+REGISTRY = "registry"
+
+
+def in_service(store: Store, model: ModelSection) -> str | None:
+    """The version that came last; where the configuration has changed its mind since, the configuration's."""
+    newest = store.newest_taken(model.name)
+    if newest is None:
+        return model.version
+    return newest.version if model.registry or newest.configured == model.version else model.version
+
+
+def as_in_service(store: Store, model: ModelSection, folder: Path) -> ModelSection:
+    """The model with its version in service and that one's reference; `folder` is the configuration's."""
+    version = in_service(store, model)
+    return model if version == model.version else model.model_copy(
+        update={"version": version, "reference": _reference(store, model, version, folder)}
+    )
+
+
+def _reference(store: Store, model: ModelSection, version: str | None, folder: Path) -> ReferenceSection:
+    """What its run named, else the path with {version}, else as configured."""
+    told = [one.reference for one in store.promotions(model.name) if one.version == version]
+    told += [one.new_reference for one in store.made_versions(model.name) if one.new_version == version]
+    named, source, template = next(filter(None, reversed(told)), None), model.reference.source, model.reference.template
+    path = str(folder / named) if named else template and template.replace("{version}", version or "")
+    if not path:
+        return model.reference
+    if source is None or source.path is None:
+        return ReferenceSection.model_validate({"source": {"path": path}})
+    return model.reference.model_copy(update={"source": source.model_copy(update={"path": path})})
+
+
+def collect(store: Store, model: ModelSection, now: datetime) -> None:
+    """Make promotions of what runs have said they made, each run once.
+
+    With a registry its alias decides, and a run's word counts only where a person is to be asked.
+    """
+    if model.registry is not None and not needs_person(model):
+        return
+    with store.transaction():
+        seen = {one.dispatch_id for one in store.promotions(model.name)}
+        for run in store.made_versions(model.name):
+            if run.id not in seen:
+                _collected(store, model, run, now)
+
+
+def _collected(store: Store, model: ModelSection, run: Dispatch, now: datetime) -> None:
+    asked_for, current = asked_under(run), in_service(store, model)
+    assert run.new_version is not None
+    promotion = Promotion(
+        model=model.name, version=run.new_version, replaces=asked_for, configured=model.version, origin="run", at=now,
+        state=PromotionState.TAKEN, dispatch_id=run.id, reference=run.new_reference, asked_by=_asker(store, run),
+    )
+    if asked_for != current or run.new_version == current:
+        why = f"version {current} is in service, and the run was asked for under {asked_for}"
+        store.add_promotion(replace(promotion, state=PromotionState.SUPERSEDED, decided_at=now, reason=why))
+    else:
+        _come(store, model, promotion, now)
+
+
+def _come(store: Store, model: ModelSection, promotion: Promotion, now: datetime) -> None:
+    """A version has come: it is taken, or people are asked."""
+    if not needs_person(model):
+        store.add_promotion(replace(promotion, state=PromotionState.TAKEN))
+        return
+    waiting = store.add_promotion(replace(promotion, state=PromotionState.WAITING))
+    words = [f'`driftd {word} --promotion --model {model.name} --reason "…"`' for word in ("approve", "reject")]
+    store.add_message(_message(
+        waiting, "promotion", f"version {waiting.version} awaits approval", now,
+        f"It would replace {waiting.replaces or 'the version in service'}. "
+        f"{words[0]} puts it in its place, {words[1]} does not.",
+    ))
+
+
+def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) -> bool:
+    """The registry's alias names this version: if another one was in service, it has come; True where it has."""
+    with store.transaction():
+        last, current, before = store.alias_seen(model.name), in_service(store, model), store.promotions(model.name)
+        store.note_alias(replace(last, version=version, read_at=now, down_since=None, reason=None))
+        if version == current:
+            waiting = store.waiting_promotion(model.name)
+            if waiting is not None and waiting.origin == REGISTRY:
+                store.drop_waiting(model.name, f"the alias names {version} again", now)
+            return False
+        newest = next((one for one in reversed(before) if one.origin == REGISTRY), None)
+        known = newest is not None and newest.version == version == last.version
+        if known and newest is not None and newest.state in (PromotionState.WAITING, PromotionState.REJECTED):
+            return False
+        promotion = Promotion(
+            model=model.name, version=version, replaces=current, configured=model.version, origin=REGISTRY,
+            state=PromotionState.TAKEN, at=now, **_run_of(store, model.name, version),
+        )
+        if current is None or store.reference(model.name) is None:
+            store.add_promotion(promotion)       # in service when driftd came: nobody is asked
+        else:
+            _come(store, model, promotion, now)
+        return True
+
+
+def _run_of(store: Store, model: str, version: str) -> dict[str, Any]:
+    """What is known of the run that made a version."""
+    runs = [one for one in store.made_versions(model) if one.new_version == version]
+    seen = {one.dispatch_id for one in store.promotions(model)}
+    if not runs:
+        return {}
+    free = None if runs[-1].id in seen else runs[-1].id
+    return {"dispatch_id": free, "reference": runs[-1].new_reference, "asked_by": _asker(store, runs[-1])}
+
+
+def approve_promotion(store: Store, model: ModelSection, by: str, reason: str, now: datetime) -> AliasMove | None:
+    """Take the version that waits, or move the registry's alias to it (returned); audited.
+
+    Raises UsageError where none waits, where `by` asked for the retrain, or where another version came into service.
+    """
+    with store.transaction():
+        waiting = _waiting(store, model)
+        if waiting.asked_by == by:
+            raise UsageError(f"{by} asked for this retrain; expected somebody else to approve what came of it (--by)")
+        current = in_service(store, model)
+        if current != waiting.replaces:
+            raise UsageError(
+                f"{model.name}: version {waiting.version} was to replace {waiting.replaces}, but {current} is in "
+                "service now; reject it"
+            )
+        move = None
+        alias = store.alias_seen(model.name).version
+        if model.registry is not None and alias != waiting.version:
+            move = _move(store, model, alias or current, waiting.version, by, reason, now, "approve promotion")
+        taken = replace(waiting, state=PromotionState.TAKEN, decided_at=now, decided_by=by, reason=reason)
+        if move is not None:                     # … once the alias has moved
+            taken = replace(taken, state=PromotionState.SUPERSEDED)
+        store.settle_promotion(taken, now)
+        return move
+
+
+def reject_promotion(store: Store, model: ModelSection, by: str, reason: str, now: datetime) -> Promotion:
+    """Turn down the version that waits; audited. Raises UsageError where none waits."""
+    with store.transaction():
+        waiting = _waiting(store, model)
+        rejected = replace(waiting, state=PromotionState.REJECTED, decided_at=now, decided_by=by, reason=reason)
+        store.settle_promotion(rejected, now)
+        return rejected
+
+
+def rollback(store: Store, model: ModelSection, to: str, by: str, reason: str, now: datetime) -> AliasMove:
+    """Write the wish that the alias names an earlier version again; audited.
+
+    Raises UsageError without a registry, saying what to do, or where the version is in service already.
+    """
+    current = in_service(store, model)
+    if model.registry is None:
+        raise UsageError(
+            f"{model.name} has no [models.{model.name}.registry] whose alias could be moved: put version {to} back "
+            f'into service, then write version = "{to}" into [models.{model.name}]'
+        )
+    with store.transaction():
+        alias = store.alias_seen(model.name).version or current
+        if alias == to:
+            raise UsageError(f"{model.name}: {model.registry.alias} names version {to} already")
+        return _move(store, model, alias, to, by, reason, now, "rollback")
+
+
+def moved(store: Store, model: ModelSection, move: AliasMove, now: datetime) -> None:
+    """The alias was moved on a person's word, which nobody is asked for again: the version is in service."""
+    current, last = in_service(store, model), store.alias_seen(model.name)
+    store.note_alias(replace(last, version=move.to_version, read_at=now, down_since=None, reason=None))
+    if current == move.to_version:
+        return
+    asked = [one for one in store.promotions(model.name) if one.version == move.to_version]
+    back = any(one.state is PromotionState.TAKEN for one in asked) or move.to_version == model.version
+    run = _run_of(store, model.name, move.to_version) | {"dispatch_id": None}
+    store.add_promotion(Promotion(**{
+        "model": model.name, "version": move.to_version, "replaces": current, "configured": model.version,
+        "origin": "rollback" if back else REGISTRY, "state": PromotionState.TAKEN, "at": now,
+        "decided_at": move.created_at, "decided_by": move.by_whom, "reason": move.reason, **run,
+    }))
+
+
+def needs_person(model: ModelSection) -> bool:
+    return model.retrain is not None and model.retrain.approval.promotion == "person"
+
+
+def asked_under(run: Dispatch) -> str | None:
+    """The version in service when a run was asked for."""
+    version = json.loads(run.body)["data"]["model_version"]
+    return None if version is None else str(version)
+
+
+def _move(
+    store: Store, model: ModelSection, current: str | None, to: str, by: str, reason: str, now: datetime, action: str
+) -> AliasMove:
+    if current is None:
+        raise UsageError(f"{model.name}: the registry has not said yet which version is in service; try again shortly")
+    move = AliasMove(
+        id=AliasMove.new_id(model.name, current, to, now), model=model.name, from_version=current, to_version=to,
+        by_whom=by, reason=reason, state=MoveState.PENDING, created_at=now,
+    )
+    store.add_move(move, action)
+    return move
+
+
+def _waiting(store: Store, model: ModelSection) -> Promotion:
+    waiting = store.waiting_promotion(model.name)
+    if waiting is None:
+        raise UsageError(f"{model.name}: no version awaits approval")
+    return waiting
+
+
+def _asker(store: Store, run: Dispatch) -> str | None:
+    """The person who asked for a run, where one did."""
+    episode = store.episode(run.episode_id)
+    if episode is not None and episode.approval is not None and episode.approval.asked_by is not None:
+        return episode.approval.asked_by
+    hands = ("retrain", "retry --new-attempt")
+    said = [one.actor for one in store.audit_of(run.model) if one.subject == run.id and one.action in hands]
+    return said[-1] if said else None
+
+
+def _message(promotion: Promotion, kind: str, headline: str, now: datetime, body: str) -> Message:
+    key = "\x1f".join((promotion.model, str(promotion.seq), kind, promotion.version))
+    return Message(
+        id=hashlib.sha256(key.encode()).hexdigest()[:40], model=promotion.model, kind=kind,
+        title=f"{promotion.model}: {headline}", body=body, created_at=now, next_try_at=now,
+    )

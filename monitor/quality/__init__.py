@@ -1,0 +1,1 @@
+"""Data quality: missing, unseen and out-of-range values, schema, rows, labels, staleness."""

@@ -1,0 +1,195 @@
+"""Data quality: shares of missing, unseen and out-of-range values, schema, row count, labels, staleness."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config.column_roles import FeatureKind, Roles
+from monitor.config.sections import QualitySection
+from monitor.errors import CannotJudge
+from monitor.performance import confidence_intervals
+from monitor.records import Score, ScoreStatus
+from monitor.tables import columns
+from monitor.tables.digest import CategoryDigest, Digest, NumberDigest
+from monitor.times import format_moment
+
+NAMED = 5        # columns of a list that are named
+FEWEST_BLOCKS, MOST_BLOCKS = 5, 200      # of the reference, for the spread of the never-labelled share
+
+
+def quality_scores(
+    reference: pa.Table,
+    window: pa.Table,
+    roles: Roles,
+    as_of: datetime,
+    maturity: timedelta,
+    newest: datetime | None = None,
+) -> list[Score]:
+    """Score the window's data beside the reference's, as seen at `as_of`; rows older than `maturity` should
+    have labels. `newest` is the timestamp of the log's newest row.
+
+    Staleness is told; only a window without rows is judged here, as breached.
+    """
+    scores = [Score(metric="rows", value=float(window.num_rows), n=window.num_rows)]
+    scores.append(_staleness(window.num_rows, newest, as_of))
+    if roles.label is not None:
+        old = as_of - maturity
+        scores.append(_label_coverage(reference, window, roles.label))
+        scores.append(_never_labelled(reference, window, roles.label, roles.timestamp, old))
+    return scores
+
+
+def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles, extra: Sequence[str] = ()) -> Score:
+    """Count the columns that are missing or changed between number, text and time; breached above zero.
+
+    Widths, integer or float, booleans as numbers, dictionary encoding and all-null columns are no change. The
+    label may be missing: labels come late. `extra` columns, which the reference lacks, are told and never judged.
+    """
+    sentences, told = [], f"{listed(extra)}, which the reference lacks: not watched" if extra else None
+    for name in _named(roles):
+        before, now = (_word(schema, name) for schema in (reference, window))
+        if now is None and before is not None and name != roles.label:
+            sentences.append(f"column {name} is missing")
+        elif name == roles.timestamp or None in (now, before) or "nothing" in (now, before):
+            continue    # moments may be stored as text, and are read as moments all the same
+        elif now != before:
+            sentences.append(f"column {name} holds {now}, {before} in the reference")
+    score = Score(metric="schema_changes", value=float(len(sentences)), reason=told)
+    reason = "; ".join([*sentences, told] if told else sentences)
+    return replace(score, status=ScoreStatus.BREACHED, reason=reason) if sentences else score
+
+
+def listed(names: Sequence[str]) -> str:
+    """Columns in words, a few of them by name: "column a", "columns a, b and 3 more"."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(names[:NAMED])}{more}"
+
+
+def watched(roles: Roles) -> list[str]:
+    """Features and what the model said: the columns no row should lack."""
+    said = [name for name in (roles.prediction, roles.probability) if name]
+    return [*roles.features, *said]
+
+
+def _named(roles: Roles) -> list[str]:
+    others = [roles.timestamp, *([roles.label] if roles.label is not None else [])]
+    return list(dict.fromkeys([*others, *watched(roles)]))
+
+
+def _word(schema: pa.Schema, name: str) -> str | None:
+    place = schema.get_field_index(name)
+    return columns.type_word(schema.field(place).type) if place >= 0 else None
+
+
+def missing_score(
+    name: str, reference: Digest | None, window: Digest | None, rows: int, section: QualitySection
+) -> Score:
+    """Score the missing values of one column of a window of `rows` rows; None for a side that lacks it."""
+    before = reference.missing / reference.rows if reference is not None and reference.rows else None
+    score = Score(metric="missing_share", column=name, n=rows, reference=before)
+    if not rows:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
+    value = 1.0 if window is None else window.missing / rows
+    score = replace(score, value=value, threshold=min(1.0, (before or 0.0) + section.missing))
+    if value - (before or 0.0) > section.missing:
+        held = "" if before is None else f", {before:.1%} in the reference"
+        return replace(score, status=ScoreStatus.BREACHED, reason=f"{value:.1%} of {name} is missing{held}")
+    return score
+
+
+def outside_score(name: str, kind: FeatureKind, reference: Digest | None, window: Digest | None, rows: int) -> Score:
+    """Score the values the reference never had: categories it has not, numbers beyond its smallest and largest."""
+    metric = "out_of_range_share" if kind == "numerical" else "unseen_share"
+    score = Score(metric=metric, column=name, n=rows, status=ScoreStatus.INSUFFICIENT)
+    for where, side in (("reference", reference), ("window", window)):
+        if side is None:
+            return replace(score, status=ScoreStatus.FAILED, reason=f"the {where} has no column {name}")
+    assert reference is not None
+    assert window is not None
+    try:
+        outside = _outside(reference, window)
+    except CannotJudge as error:
+        return replace(score, status=ScoreStatus.FAILED, reason=str(error))
+    if not window.n:
+        return replace(score, n=0, reason="every value in the window is missing")
+    return replace(score, value=outside / window.n, n=window.n, reference=0.0, status=ScoreStatus.OK)
+
+
+def _outside(reference: Digest, window: Digest) -> int:
+    """Count the window's values that lie beyond the reference's, or are of a category it never had."""
+    if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
+        if not reference.n:
+            raise CannotJudge("every value in the reference is missing")
+        if window.low >= reference.low and window.high <= reference.high:
+            return 0
+        below, upto = window.below(np.array([reference.low, np.nextafter(reference.high, np.inf)]))
+        return int(below + window.n - upto)
+    assert isinstance(reference, CategoryDigest)
+    assert isinstance(window, CategoryDigest)
+    return sum(times for key, times in window.counts.items() if str(key) not in reference.words)
+
+
+def _label_coverage(reference: pa.Table, window: pa.Table, label: str) -> Score:
+    score = Score(metric="label_coverage", n=window.num_rows, reference=_labelled_share(reference, label))
+    value = _labelled_share(window, label)
+    if value is None:
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason="the window has no rows")
+    return replace(score, value=value)
+
+
+def _never_labelled(
+    reference: pa.Table, window: pa.Table, label: str, timestamp: str, old: datetime
+) -> Score:
+    """Rows whose label is overdue, beside the reference's; drifted where the two shares differ by more than chance."""
+    rows, earlier = _until(window, timestamp, old), _until(reference, timestamp, old)
+    covered, before = _labelled_share(rows, label), _labelled_share(earlier, label)
+    score = Score(metric="never_labelled_share", n=rows.num_rows)
+    if before is not None:
+        score = replace(score, reference=1 - before)
+    if covered is None:
+        reason = "no row is old enough for its label to be overdue"
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=reason)
+    score = replace(score, value=1 - covered)
+    if not before:
+        return score
+    ordered = earlier.select([timestamp, label]).sort_by(timestamp)
+    return _beside(score, covered, before, ordered[label])
+
+
+def _beside(score: Score, covered: float, before: float, labels: pa.ChunkedArray) -> Score:
+    """Judge the share by the reference's, in blocks of as many rows as the window has, at least five."""
+    assert score.n
+    unknown = np.invert(columns.held(labels).to_numpy())
+    blocks = np.array_split(unknown, max(FEWEST_BLOCKS, min(MOST_BLOCKS, len(unknown) // score.n)))
+    hits, sizes = (np.array([count(block) for block in blocks]) for count in (np.sum, len))
+    far = confidence_intervals.shares_apart(round((1 - covered) * score.n), score.n, hits, sizes)
+    threshold = 1 - before + (far if covered < before else -far)
+    status = ScoreStatus.DRIFTED if abs(covered - before) > far else ScoreStatus.OK
+    return replace(score, threshold=min(1.0, max(0.0, threshold)), status=status)
+
+
+def _labelled_share(table: pa.Table, label: str) -> float | None:
+    if not table.num_rows:
+        return None
+    missing = columns.missing(table[label]) if label in table.column_names else table.num_rows
+    share: float = 1 - missing / table.num_rows
+    return share
+
+
+def _until(table: pa.Table, timestamp: str, moment: datetime) -> pa.Table:
+    times = table[timestamp]
+    limit = moment if times.type.tz is not None else moment.astimezone(UTC).replace(tzinfo=None)
+    return table.filter(pc.less_equal(times, pa.scalar(limit, times.type)))
+
+
+def _staleness(rows: int, newest: datetime | None, as_of: datetime) -> Score:
+    age = None if newest is None else max(0.0, (as_of - newest).total_seconds())
+    score = Score(metric="staleness_seconds", value=age, n=rows)
+    if rows:
+        return score
+    last = "the log holds none" if newest is None else f"the newest of the log is from {format_moment(newest)}"
+    return replace(score, status=ScoreStatus.BREACHED, reason=f"the window has no rows; {last}")

@@ -1,0 +1,1 @@
+"""The reference in a worker: its rows, its roles, and its digests kept as files."""

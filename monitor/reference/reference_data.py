@@ -1,0 +1,210 @@
+"""The reference of a model in a worker: its rows, and what follows from them for every window."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
+from monitor.errors import CannotJudge, ConfigError, SourceError
+from monitor.performance.label_delay import delays_of, maturity_age
+from monitor.performance.metrics import default_metric
+from monitor.performance.performance_scores import Beside, metric_sd
+from monitor.performance.segments import Segments
+from monitor.performance.task import guess_task
+from monitor.records import Reference, Score, Window, from_json, to_json
+from monitor.reference.profile import Profile, kept, profile_folder
+from monitor.sources import open_source
+from monitor.sources.log import Log, facts, reference_rows
+from monitor.sources.rows import Rows
+from monitor.sources.windows import closed_windows, first_stretch
+from monitor.times import format_duration, format_moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """How the model is judged, where there are labels."""
+
+    task: Task
+    metric: str
+    sd: Score                            # of the metric over windows of the reference
+    beside: Beside                       # every metric on the whole reference
+    segments: Segments                   # … and on its parts, as they are asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceData:
+    """What stays the same from window to window."""
+
+    id: str
+    stretch: datetime | None             # its first moment, where it is the first stretch of the log
+    answers: pa.Table                    # every row: which it is, and what the model said and should have said
+    schema: pa.Schema                    # of all its columns
+    profile: Profile                     # the digests of its columns
+    read: Callable[[], pa.Table]
+    roles: Roles
+    performance: Performance | None      # None where there are no labels
+    maturity: timedelta                  # age at which nearly all labels are known
+
+
+    @property
+    def rows(self) -> int:
+        return len(self.answers)
+
+    @property
+    def table(self) -> pa.Table:
+        """All its columns in memory; the last few that were asked for are kept."""
+        key = (self.id, self.rows, self.answers.num_columns)
+        if key not in _tables:
+            _tables[key] = self.read()
+            while len(_tables) > KEPT:
+                _tables.popitem(last=False)
+        return _tables[key]
+
+
+KEPT = 2  # references with all their columns in this worker's memory
+_tables: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
+
+
+def load_reference(
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, *, hold: bool = False
+) -> ReferenceData:
+    """Read the reference, or take it from this worker's memory when neither data nor configuration changed.
+
+    `stretch` is where a reference of the form "first 90d" begins; None means at the log's first row. Digests are kept
+    in the folder `profiles`. Raises SourceError, ConfigError, and CannotJudge while such a stretch is not over yet.
+    """
+    if model.reference.source is not None:
+        mark = open_source(model.reference.source, model.timezone).fingerprint()
+        return _from_source(model.model_dump_json(), mark, profiles)
+    return _from_log(model, as_of, stretch, profiles, hold)
+
+
+@lru_cache(maxsize=8)
+def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
+    model = ModelSection.model_validate_json(text)
+    section = model.reference.source
+    assert section is not None
+    source = open_source(section, model.timezone)
+    content = source.content_id()
+    made_from = (content, section.model_dump_json(), model.timezone.key, model.columns.model_dump_json())
+    folder = profile_folder(profiles, *made_from)
+    found = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
+    roles = _roles(model, from_json(dict[str, Facts], found), f"reference {source.origin}")
+    rows = reference_rows(model, source, roles)
+    return _data(model, Reference.new_id(content, model.version), None, rows, folder, roles, known_until=None)
+
+
+def _from_log(
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, hold: bool
+) -> ReferenceData:
+    log = Log(model, log_roles(model), as_of, hold=hold)
+    start, span = stretch or log.first(), model.reference.first
+    assert span is not None
+    if start is None or start + span > as_of:
+        until = "a row has come" if start is None else format_moment(start + span)
+        raise CannotJudge(
+            f"{model.name}: the reference is the first {format_duration(span)} of the log, "
+            f"nothing is judged until {until}"
+        )
+    window = Window(model=model.name, start=start, end=start + span, spec="")
+    rows = log.window(window)
+    id = Reference.new_id(first_stretch(span, start), model.version)
+    folder = profile_folder(profiles, id, str(len(rows.table)), model.predictions.model_dump_json())
+    return _data(model, id, start, rows, folder, log.roles, as_of)
+
+
+def log_roles(model: ModelSection) -> Roles:
+    """The part of each column as the log itself shows it."""
+    return _log_roles(model.model_dump_json())
+
+
+@lru_cache(maxsize=32)
+def _log_roles(text: str) -> Roles:
+    """Columns play the same part for as long as the configuration stays, whatever rows come."""
+    model = ModelSection.model_validate_json(text)
+    source = open_source(model.predictions, model.timezone)
+    return _roles(model, facts(source.read(None)), f"predictions {source.origin}")
+
+
+def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
+    labels = open_source(model.labels, model.timezone) if model.labels else None
+    protected = model.fairness.columns if model.fairness else ()
+    roles = find_roles(
+        model.columns,
+        found,
+        facts(labels.read(None)) if labels else None,
+        where,
+        protected=protected,
+        attributes=_attributes(model, [*found, *protected, *model.columns.private]) if model.attributes else None,
+    )
+    if problems := wrongly_private(model, roles):
+        raise ConfigError(problems)
+    return roles
+
+
+def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
+    """Columns of the attributes; where they cannot be read now, fairness alone fails, and says so."""
+    assert model.attributes is not None
+    try:
+        return list(open_source(model.attributes, model.timezone).schema().names)
+    except SourceError:
+        return otherwise
+
+
+def _data(
+    model: ModelSection,
+    id: str,
+    stretch: datetime | None,
+    rows: Rows,
+    folder: Path | None,
+    roles: Roles,
+    known_until: datetime | None,
+) -> ReferenceData:
+    """`known_until`: when the labels were last looked at, None for a file that may have been written long ago."""
+    return ReferenceData(
+        id=id,
+        stretch=stretch,
+        answers=rows.table,
+        schema=rows.schema,
+        profile=Profile(rows, folder, model.columns.private),
+        read=rows.whole,
+        roles=roles,
+        performance=_performance(model, rows.table, roles),
+        maturity=_maturity(model, rows.table, roles, known_until),
+    )
+
+
+def _performance(model: ModelSection, table: pa.Table, roles: Roles) -> Performance | None:
+    if not roles.label or not pc.any(pc.is_valid(table[roles.label])).as_py():
+        return None
+    task = model.task or guess_task(table[roles.label], table[roles.prediction])
+    metric = model.metric or default_metric(task, roles.probability is not None)
+    sd = metric_sd(list(blocks(model, table, roles)), roles, task, metric)
+    segments = Segments(table, roles, task, metric, model.window.min_rows)
+    return Performance(task=task, metric=metric, sd=sd, beside=Beside(table, roles, task), segments=segments)
+
+
+def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: datetime | None) -> timedelta:
+    delays = delays_of(table, roles, known_until)
+    age = None if delays is None else maturity_age(delays)
+    return model.label_delay if age is None else timedelta(seconds=age)
+
+
+def blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
+    """Cut the reference as windows are cut."""
+    size, times = model.window.size, table[roles.timestamp]
+    if isinstance(size, int):
+        ordered = table.sort_by(roles.timestamp)
+        yield from (ordered.slice(at, size) for at in range(0, len(table) - size + 1, size))
+        return
+    first, last = pc.min(times).as_py(), pc.max(times).as_py()
+    for window in closed_windows(
+        model.window, model.timezone, model.name, after=None, first=first, until=last + model.window.lateness
+    ):
+        yield table.filter(pc.and_(pc.greater_equal(times, window.start), pc.less(times, window.end)))

@@ -1,0 +1,109 @@
+"""A log that is read once and kept in memory, for who looks at it again and again: a backtest's worker."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config.sections import SourceSection
+from monitor.errors import SourceError
+from monitor.records import Content
+from monitor.sources import Source, open_source
+from monitor.sources.files import FileSource
+from monitor.sources.rows import once_each, picked
+
+MOST_MB = 256       # of files; a larger log is read as it is without
+KEPT = 2            # logs in this worker's memory
+_held: OrderedDict[tuple[str, str, str, tuple[str, ...], str | None, str], "Held"] = OrderedDict()
+
+
+class Held:
+    """A source whose rows are in memory, each once; a part of them is a view where they are in the order of time."""
+
+    each_once = True
+
+    def __init__(self, source: Source, timestamp: str, moments: Sequence[str], id: str | None) -> None:
+        self.origin, self._source = source.origin, source
+        self._schema = source.schema()
+        table = source.read(None, timestamp=timestamp, moments=moments)
+        self._table = picked(table, once_each(table, id, timestamp))
+        self._times = self._table[timestamp].to_numpy().astype("datetime64[us]").view(np.int64)
+        self._ordered = bool((np.diff(self._times) >= 0).all()) and not self._table[timestamp].null_count
+
+    def fingerprint(self) -> str:
+        return self._source.fingerprint()
+
+    def content_id(self) -> str:
+        return self._source.content_id()
+
+    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+        return self._source.contents(place, known)
+
+    def guesses(self) -> dict[str, str]:
+        return self._source.guesses()
+
+    def schema(self) -> pa.Schema:
+        return self._schema
+
+    def read(
+        self,
+        columns: Sequence[str] | None,
+        *,
+        timestamp: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        moments: Sequence[str] = (),
+    ) -> pa.Table:
+        table = self._table
+        if columns is not None:
+            table = table.select(list(dict.fromkeys([*columns, *([timestamp] if timestamp else []), *moments])))
+        if start is None and end is None:
+            return table
+        assert timestamp is not None
+        if self._ordered:
+            first = 0 if start is None else int(np.searchsorted(self._times, _micros(start), "left"))
+            last = len(table) if end is None else int(np.searchsorted(self._times, _micros(end), "right"))
+            return table.slice(first, max(0, last - first))
+        return table.filter(_between(table[timestamp], start, end))
+
+    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> None:
+        return None
+
+
+def held(
+    section: SourceSection, timezone: ZoneInfo, timestamp: str, moments: Sequence[str], id: str | None
+) -> Source:
+    """Return the source of a section, read once as long as it stays as it is; the plain one where that is too much.
+
+    Only Parquet files of one schema are kept: the types of text depend on which rows are read.
+    """
+    source = open_source(section, timezone)
+    if not isinstance(source, FileSource):
+        return source
+    key = (section.model_dump_json(), timezone.key, timestamp, tuple(moments), id, source.fingerprint())
+    if key not in _held:
+        if not source.alike(MOST_MB << 20):
+            return source
+        names = tuple(name for name in moments if name in source.schema().names)
+        try:
+            _held[key] = Held(source, timestamp, names, id)
+        except SourceError:
+            return source       # a bad place somewhere in it: let each look meet it, or not
+        while len(_held) > KEPT:
+            _held.popitem(last=False)
+    return _held[key]
+
+
+def _micros(moment: datetime) -> np.int64:
+    return np.datetime64(moment.replace(tzinfo=None), "us").astype(np.int64)
+
+
+def _between(times: pa.ChunkedArray, start: datetime | None, end: datetime | None) -> pa.ChunkedArray:
+    utc = pa.timestamp("us", "UTC")
+    after = None if start is None else pc.greater_equal(times, pa.scalar(start, utc))
+    before = None if end is None else pc.less_equal(times, pa.scalar(end, utc))
+    return pc.and_(after, before) if after is not None and before is not None else before if after is None else after

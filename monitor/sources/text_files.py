@@ -1,0 +1,148 @@
+"""What CSV and JSON lines share: one steady look at a file that may grow, and what is remembered about it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.errors import SourceError
+from monitor.sources.timestamps import Bounds, in_utc
+
+_EDGE = 4096                     # bytes compared to tell appending from rewriting
+_MOSTLY = 0.9                    # a text column is a number column with errors from this share of numbers on
+_NUMBER = r"^\s*[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
+_MARK = {b"numbers": b"mostly"}
+
+Key = tuple[object, ...]
+Range = tuple[datetime, datetime] | None
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What one look at a file taught, kept while the process lives and the file stays as it is."""
+
+    schema: pa.Schema
+    ranges: dict[str, Range] = field(default_factory=dict)
+
+
+_known: dict[Key, _Facts] = {}
+
+
+class TextFormat:
+    """Base of the text formats; a subclass gives `_parse`, and `_dialect` as part of the memory's key."""
+
+    day_first: bool | None = None
+    grows = True
+    _decimal = "."
+    _dialect: object = None
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+
+    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
+        raise NotImplementedError
+
+    def schema(self, path: Path) -> pa.Schema:
+        facts = _known.get(self._key(path.stat())) or self._look(path, None)[0]
+        return self.settle(facts.schema.empty_table()).schema
+
+    def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
+        """Yield the file's rows; none, with its schema, where it is known to lie outside the bounds."""
+        facts = _known.get(self._key(path.stat()))
+        if facts and not _meets(facts, bounds):
+            yield _choose(facts.schema.empty_table(), columns)
+            return
+        facts, table = self._look(path, columns)
+        if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
+            table = in_utc(table, [bounds.timestamp], self._zone, path, self.day_first)
+            facts.ranges[bounds.timestamp] = _range(table[bounds.timestamp])
+        yield table
+
+    def _look(self, path: Path, columns: Sequence[str] | None) -> tuple[_Facts, pa.Table]:
+        """Read the file and remember what it taught; a file not seen before is parsed whole, for its schema."""
+        stat, data = snapshot(path)
+        key = None if stat is None else self._key(stat)
+        facts = _known.get(key) if key else None
+        wanted = None if facts is None or columns is None else _present(facts.schema, columns)
+        table = self._parse(data, path, wanted)
+        return facts or _remember(key, table.schema), _choose(table, columns)
+
+    def settle(self, table: pa.Table) -> pa.Table:
+        """Read number columns with errors as numbers where these rows hold no error."""
+        for place, kept in enumerate(table.schema):
+            if kept.metadata == _MARK:
+                text = pc.replace_substring(pc.utf8_trim_whitespace(table[place]), self._decimal, ".")
+                try:
+                    table = table.set_column(place, kept.name, text.cast(pa.float64()))
+                except pa.ArrowInvalid:
+                    continue
+        return table
+
+    def _key(self, stat: os.stat_result) -> Key:
+        reading = (type(self), self._dialect, self._zone.key)
+        return (*reading, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
+    """Return the file's content, and its stat where nothing was appended meanwhile.
+
+    Raises SourceError when it was rewritten meanwhile: what was read is then neither the old nor the new.
+    """
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        data = file.read()
+        after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return after, data
+        file.seek(0)
+        head = file.read(min(_EDGE, len(data)))
+        file.seek(max(0, len(data) - _EDGE))
+        tail = file.read(min(_EDGE, len(data)))
+    if head != data[:_EDGE] or tail != data[-_EDGE:]:
+        raise SourceError(f"{path}: was rewritten while it was read; write to a name ending in .tmp, then "
+                          "rename")
+    return None, data
+
+
+def mark_numbers(table: pa.Table, names: Sequence[str], decimal: str = ".") -> pa.Table:
+    """Mark those text columns among `names` that hold numbers but for a few errors."""
+    for name in names:
+        place = table.schema.get_field_index(name)
+        text = pc.drop_null(table[name])
+        pattern = _NUMBER.replace(r"\.", "," if decimal == "," else r"\.")
+        numbers = pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0
+        if len(text) and numbers >= _MOSTLY * len(text):
+            table = table.set_column(place, table.schema.field(place).with_metadata(_MARK), table[name])
+    return table
+
+
+def _meets(facts: _Facts, bounds: Bounds) -> bool:
+    known = facts.ranges.get(bounds.timestamp or "")
+    return known is None or bounds.meets(*known)
+
+
+def _range(times: pa.ChunkedArray) -> Range:
+    limits = pc.min_max(times).as_py()
+    return None if limits["min"] is None else (limits["min"], limits["max"])
+
+
+def _present(schema: pa.Schema, columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name in schema.names]
+
+
+def _choose(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+    return table if columns is None else table.select(_present(table.schema, columns))
+
+
+def _remember(key: Key | None, schema: pa.Schema) -> _Facts:
+    facts = _Facts(schema)
+    if len(_known) > 10_000:
+        _known.clear()
+    if key is not None:
+        _known[key] = facts
+    return facts

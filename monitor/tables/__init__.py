@@ -1,0 +1,1 @@
+"""Arrow tables and columns: values, digests, groups, samples, and the matrix a learner reads."""

@@ -1,0 +1,1 @@
+"""Child processes that read and measure; JSON lines over pipes."""

@@ -1,0 +1,177 @@
+"""Digests of a reference are kept as files: found by every worker, made anew when they do not fit, never in the way."""
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from monitor.config import ModelSection
+from monitor.reference import reference_data as loading
+from monitor.reference.profile import UNUSED, profile_folder
+from monitor.reference.reference_data import ReferenceData
+from monitor.tables.digest import CategoryDigest, Digest, KeptCategories, KeptNumbers, KeptText, NumberDigest
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+KINDS: dict[str, Any] = {"x": "numerical", "word": "categorical", "said": "text"}
+ROWS = 400
+
+
+def write(folder: Path, shift: float = 0.0) -> Path:
+    path = folder / "reference.parquet"
+    pq.write_table(pa.table({
+        "timestamp": [NOW - timedelta(days=30) + timedelta(hours=n) for n in range(ROWS)],
+        "prediction": np.arange(ROWS) % 2,
+        "x": pa.array([None if n % 9 == 0 else n / 7 + shift for n in range(ROWS)]),
+        "word": ["abc"[n % 3] for n in range(ROWS)],
+        "said": [f"text number {n} of many" for n in range(ROWS)],
+    }), path)
+    return path
+
+
+def worker(path: Path, profiles: Path | None) -> ReferenceData:
+    """The reference as a worker that has just started reads it."""
+    loading._from_source.cache_clear()
+    loading._tables.clear()
+    place = {"path": str(path)}
+    model = ModelSection.model_validate({"name": "m", "predictions": place, "reference": {"source": place}})
+    return loading.load_reference(model, NOW, None, profiles)
+
+
+def digests(found: ReferenceData) -> dict[str, Digest]:
+    made = {name: found.profile.column(name, kind) for name, kind in KINDS.items()}
+    return {name: digest for name, digest in made.items() if digest is not None}
+
+
+def figures(found: ReferenceData) -> dict[str, Any]:
+    """What the digests say, in numbers that can be compared."""
+    said: dict[str, Any] = {}
+    for name, digest in digests(found).items():
+        said[name] = [digest.rows, digest.missing]
+        if isinstance(digest, NumberDigest):
+            said[name] += [digest.spread, digest.ascending.tolist()]
+        elif isinstance(digest, CategoryDigest):
+            said[name] += [digest.counts]
+    return said
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the columns that were read from Parquet files."""
+    names: set[str] = set()
+    real = pq.ParquetFile.read_row_group
+
+    def noted(self: Any, group: int, columns: Any = None, **options: Any) -> pa.Table:
+        names.update(columns or self.schema_arrow.names)
+        return real(self, group, columns=columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
+    return names
+
+
+def test_a_second_worker_finds_them_and_reads_no_column_again(tmp_path: Path, read: set[str]) -> None:
+    """The same numbers, memory-mapped, without a look at the reference's feature columns; only its owner may read."""
+    path, profiles = write(tmp_path), tmp_path / "state/profiles"
+    first = figures(worker(path, profiles))
+    assert read >= set(KINDS)
+    read.clear()
+    again = worker(path, profiles)
+    assert figures(again) == first == figures(worker(path, None))
+    kinds = [type(digest) for digest in digests(again).values()]
+    assert kinds == [KeptNumbers, KeptCategories, KeptText]
+    assert isinstance(digests(again)["x"].ascending, np.memmap)     # type: ignore[attr-defined]  # of KeptNumbers
+    folder = next(profiles.iterdir())
+    assert [one.stat().st_mode & 0o777 for one in (profiles, folder)] == [0o700, 0o700]
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+
+
+def test_found_digests_need_no_feature_column(tmp_path: Path, read: set[str]) -> None:
+    """What is read of a reference whose profile is there is who, when and what the model said."""
+    path, profiles = write(tmp_path), tmp_path / "profiles"
+    figures(worker(path, profiles))
+    read.clear()
+    figures(worker(path, profiles))
+    assert read == {"timestamp", "prediction"}
+
+
+def test_a_rewritten_file_has_a_profile_of_its_own(tmp_path: Path) -> None:
+    """Another content, another profile; the first one's content again finds the first."""
+    profiles = tmp_path / "profiles"
+    first = figures(worker(write(tmp_path), profiles))
+    second = figures(worker(write(tmp_path, shift=1.0), profiles))
+    assert second["x"] != first["x"]
+    assert second == figures(worker(write(tmp_path, shift=1.0), None))
+    assert len(list(profiles.iterdir())) == 2
+    assert figures(worker(write(tmp_path), profiles)) == first
+    assert len(list(profiles.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [
+    lambda content: b"",                                   # as after a power failure
+    lambda content: content[: len(content) // 2],
+    lambda content: bytes(len(content)),
+], ids=["empty", "half", "zeros"])
+@pytest.mark.parametrize("ending", [".json", ".npy"])
+def test_a_damaged_file_is_made_anew(tmp_path: Path, ending: str, damage: Any) -> None:
+    """Whatever befell the files, the numbers are right, and the files are whole again."""
+    path, profiles = write(tmp_path), tmp_path / "profiles"
+    first = figures(worker(path, profiles))
+    files = [file for file in next(profiles.iterdir()).iterdir() if file.suffix == ending]
+    contents = {file: file.read_bytes() for file in files}
+    for file in files:
+        file.write_bytes(damage(contents[file]))
+    assert figures(worker(path, profiles)) == first
+    assert {file: file.read_bytes() for file in files} == contents
+
+
+def test_without_a_place_to_write_nothing_is_lost(tmp_path: Path) -> None:
+    """A file where the folder should be, or a folder that may not be written: the numbers come without it."""
+    path, place = write(tmp_path), tmp_path / "profiles"
+    place.write_text("in the way")
+    assert figures(worker(path, place)) == figures(worker(path, None))
+    assert place.read_text() == "in the way"
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond a few bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_costs_only_time_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What cannot be written whole is not kept, its half is removed, and is kept once there is room."""
+    path, profiles = write(tmp_path), tmp_path / "profiles"
+    expected = figures(worker(path, None))
+    with full_disk():
+        assert figures(worker(path, profiles)) == expected
+    assert list(next(profiles.iterdir()).iterdir()) == []
+    assert figures(worker(path, profiles)) == expected
+    assert isinstance(digests(worker(path, profiles))["x"], KeptNumbers)
+
+
+def test_unused_profiles_are_removed(tmp_path: Path) -> None:
+    """A new profile removes those nobody asked for in 30 days, and no other; being found is being asked for."""
+    old, used, recent = (profile_folder(tmp_path, name) for name in ("old", "used", "recent"))
+    assert old
+    assert used
+    assert recent
+    (old / "digest.npy").write_bytes(b"some")
+    ages = {old: UNUSED + timedelta(days=1), used: UNUSED + timedelta(days=1), recent: UNUSED - timedelta(days=1)}
+    for folder, age in ages.items():
+        then = datetime.now(UTC).timestamp() - age.total_seconds()
+        os.utime(folder, (then, then))
+    assert profile_folder(tmp_path, "used") == used
+    assert profile_folder(tmp_path, "new")
+    assert (old.exists(), used.exists(), recent.exists()) == (False, True, True)
