@@ -19,8 +19,7 @@ from monitor.performance.labelled_rows import Answers, answers, classes_of, word
 from monitor.performance.metrics import better_by
 from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
-from monitor.tables.columns import Floats, Ints
-from monitor.tables.feature_matrix import Features, features_of
+from monitor.tables.columns import Features, Floats, Ints, features_of
 
 FEWEST_ROWS = 200          # labelled rows to fit on, or ten a feature where that is more
 FEWEST_SCORED = 30         # labelled rows of the window

@@ -23,7 +23,7 @@ from monitor.private import words
 from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
 from monitor.tables.columns import Category, Floats
-from monitor.tables.random_rows import SEED, draw
+from monitor.tables.groups import SEED, draw
 
 MOST_CLASSIFIED = 2000   # rows a side; five folds on fifty features take about two CPU seconds
 MOST_PROJECTED = 20_000  # rows a side

@@ -22,7 +22,7 @@ from monitor.errors import CannotJudge
 from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
 from monitor.tables.columns import Ints
-from monitor.tables.random_rows import draw
+from monitor.tables.groups import draw
 
 MOST_TEXTS = 20_000             # a side; Evidently's classifier of so many takes one to two CPU seconds
 MOST_CHARACTERS = 20_000_000    # a side

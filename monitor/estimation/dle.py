@@ -10,8 +10,7 @@ from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
 from monitor.estimation.fitted import Read, Values, folds
 from monitor.performance.labelled_rows import Answers, unlabelled
-from monitor.tables.columns import Floats
-from monitor.tables.feature_matrix import Features, features_of
+from monitor.tables.columns import Features, Floats, features_of
 
 MOST_ROWS = 20_000           # a regressor is fitted on at most so many, spread over the reference
 

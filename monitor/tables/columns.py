@@ -1,4 +1,4 @@
-"""Arrow columns as arrays and counts. ±inf and NaN are missing, as null is, everywhere.
+"""Arrow columns as arrays, counts and the matrix a learner reads. ±inf and NaN are missing, as null is, everywhere.
 
 Dictionary encoded columns are read as what they encode. Categories keep their own value where it is a number
 (1, 1.0 and true are one category, as in Evidently) and are text otherwise.
@@ -6,6 +6,7 @@ Dictionary encoded columns are read as what they encode. Categories keep their o
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
 
 Floats = npt.NDArray[np.float64]
@@ -155,3 +157,46 @@ def _array(column: Any) -> Numbers:
         whole = whole.cast(kind.value_type)
     values: Numbers = whole.to_numpy(zero_copy_only=False)
     return values
+
+
+MOST_CATEGORIES = 255      # of one column, the most frequent ones; the limit of scikit-learn's bins
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The columns a learner reads, in order, and the places of the categories of those that hold some."""
+
+    names: tuple[str, ...] = ()
+    places: dict[str, dict[Category, int]] | None = None
+
+    @property
+    def categorical(self) -> list[bool]:
+        """Which of the matrix's columns hold places."""
+        return [name in (self.places or {}) for name in self.names]
+
+    def matrix(self, table: pa.Table) -> Floats:
+        """Rows × features; NaN for the missing, the unknown, and columns that are not there."""
+        found = np.full((table.num_rows, len(self.names)), np.nan)
+        for at, name in enumerate(self.names):
+            if name in table.column_names:
+                found[:, at] = self._column(table[name], name)
+        return found
+
+    def _column(self, column: pa.ChunkedArray, name: str) -> Floats:
+        places = (self.places or {}).get(name)
+        if places is None:
+            return numeric(column)
+        at = codes(column, places)
+        return np.where(at < 0, np.nan, at)
+
+
+def features_of(table: pa.Table, roles: Roles) -> Features:
+    """Find the features that a table has; texts are left out, nothing here reads them."""
+    kinds = {n: kind for n, kind in roles.features.items() if kind != "text" and n in table.column_names}
+    places = {name: _places(table[name]) for name, kind in kinds.items() if kind == "categorical"}
+    return Features(tuple(kinds), places)
+
+
+def _places(column: pa.ChunkedArray) -> dict[Category, int]:
+    often = sorted(counts(column).items(), key=lambda pair: (-pair[1], str(pair[0])))
+    return {key: place for place, (key, _) in enumerate(often[:MOST_CATEGORIES])}

@@ -1,7 +1,8 @@
-"""The groups of a column: its most frequent values, each a segment "column=value"."""
+"""The groups of a column: its most frequent values, each a segment "column=value". And a sample of all rows."""
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 
 from monitor.errors import CannotJudge
@@ -67,3 +68,13 @@ def _left_out(column: str, many: int, rare: int) -> str | None:
     why = [f"{many} beyond the {MOST_GROUPS} most frequent"] if many else []
     why += [f"{rare} with fewer than {SMALLEST_CELL} rows"] if rare else []
     return f"values of {column} that are not measured one by one: {', '.join(why)}" if why else None
+
+
+SEED = 0
+
+
+def draw(rows: int, most: int) -> Ints:
+    """Return the numbers of at most `most` of `rows` rows in ascending order, chosen by a fixed seed."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(SEED).choice(rows, most, replace=False))
