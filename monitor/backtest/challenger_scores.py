@@ -14,7 +14,7 @@ from monitor.errors import CannotJudge
 from monitor.records import Window, from_json, to_json
 from monitor.reference.reference_data import ReferenceData
 from monitor.sources.log import Log, mask_labels
-from monitor.sources.window_rows import contains
+from monitor.sources.rows import contains
 
 KEPT = 250      # windows whose labelled rows stay in this worker's memory
 _tables: OrderedDict[tuple[str, str, Window], pa.Table] = OrderedDict()

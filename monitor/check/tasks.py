@@ -47,8 +47,7 @@ from monitor.records import (
 )
 from monitor.reference.reference_data import Performance, ReferenceData, load_reference, log_roles
 from monitor.sources.log import Log, with_attributes
-from monitor.sources.rows import Rows
-from monitor.sources.window_rows import contains
+from monitor.sources.rows import Rows, contains
 from monitor.sources.windows import closed_windows, row_windows, spec
 from monitor.tables.digest import Digest, digest_of
 

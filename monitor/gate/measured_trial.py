@@ -24,9 +24,9 @@ from monitor.performance.task import guess_task
 from monitor.private import quoted
 from monitor.quality.column_checks import missing_score, schema_changes
 from monitor.records import Score, ScoreStatus
+from monitor.sources.column_types import in_utc
 from monitor.sources.ids import row_ids
 from monitor.sources.log import facts
-from monitor.sources.timestamps import in_utc
 from monitor.tables.columns import Numbers, counts, missing, type_word
 from monitor.tables.groups import divide
 from monitor.times import format_moment

@@ -1,17 +1,30 @@
 """One set of column types for all sources, and how the types of several files become one.
 
-Text is `string`, decimals are float64, structs become dotted columns; lists, maps and bytes are left out.
+Text is `string`, decimals are float64, structs become dotted columns; lists, maps and bytes are left out. Moments are
+timestamp[us, UTC], from whatever a log stores: timestamps, dates, numbers, text.
 """
 
+import re
+import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
 from monitor.private import quoted
+
+UTC_US = pa.timestamp("us", "UTC")
+_DAY_MONTH = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})"
+_DAY_MONTH_HEAD = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
+_ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+_EPOCH_UNITS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))   # largest magnitude, microseconds per unit
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -114,3 +127,160 @@ def _numeric(kind: pa.DataType) -> bool:
 
 def _calendar(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+class Bounds(NamedTuple):
+    """The rows wanted: start ≤ timestamp ≤ end, each open where None."""
+
+    timestamp: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def meets(self, low: datetime, high: datetime) -> bool:
+        """Tell whether moments from low to high can lie within."""
+        return (self.start is None or high >= self.start) and (self.end is None or low <= self.end)
+
+    def holds(self, low: datetime, high: datetime) -> bool:
+        """Tell whether all moments from low to high lie within."""
+        return (self.start is None or low >= self.start) and (self.end is None or high <= self.end)
+
+
+def to_utc(
+    column: pa.ChunkedArray, zone: ZoneInfo, *, where: str, day_first: bool | None = None
+) -> pa.ChunkedArray:
+    """Return the column as timestamp[us, UTC].
+
+    Naive moments and dates are read in `zone`; numbers as days (20260331), or s, ms, µs, ns since 1970;
+    text as ISO 8601, else day or month first (`day_first`; None: guessed). Raises SourceError that begins
+    with `where`.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    try:
+        if pa.types.is_null(kind):
+            return column.cast(UTC_US)
+        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            return _from_timestamps(column, zone)
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            return _from_numbers(column, zone)
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return _from_text(column.cast(pa.string()), zone, day_first)
+    except (pa.ArrowInvalid, OverflowError, ValueError) as error:
+        raise SourceError(f"{where}: holds what is not a time ({quoted(_brief(error))}), expected ISO 8601 such as "
+                          "2026-03-31T12:00:00Z, or seconds since 1970") from None
+    raise SourceError(f"{where}: is of type {kind}, expected times; name another column")
+
+
+def in_utc(
+    table: pa.Table, names: Sequence[str], zone: ZoneInfo, place: object, day_first: bool | None = None
+) -> pa.Table:
+    """Return the table with those of the columns `names` that it has as timestamp[us, UTC]."""
+    for name in names:
+        index = table.schema.get_field_index(name)
+        if index >= 0:
+            times = to_utc(table[name], zone, where=f"{place}: column {name}", day_first=day_first)
+            table = table.set_column(index, name, times)
+    return table
+
+
+def guess_day_first(values: Iterable[str]) -> bool | None:
+    """Tell whether dates such as 3.4.2026 begin with the day; None where no value settles it."""
+    dotted = False
+    for value in values:
+        match = _DAY_MONTH_HEAD.match(value)
+        if match and int(match[1]) > 12:
+            return True
+        if match and int(match[2]) > 12:
+            return False
+        dotted = dotted or bool(match and value[match.end(1)] == ".")
+    return True if dotted else None            # dots are written where the day comes first
+
+
+def within(table: pa.Table, bounds: Bounds) -> pa.Table:
+    """Return the rows inside the bounds; a row without timestamp is outside once there is a bound."""
+    if bounds.timestamp not in table.schema.names or (bounds.start is None and bounds.end is None):
+        return table
+    return table.filter(mask_of(table, bounds))
+
+
+def mask_of(table: pa.Table, bounds: Bounds) -> pa.ChunkedArray:
+    """Tell for each row whether it is inside the bounds, of which there must be one; null without a timestamp."""
+    at = table[bounds.timestamp]
+    limits = ((pc.greater_equal, bounds.start), (pc.less_equal, bounds.end))
+    return reduce(pc.and_, (inside(at, pa.scalar(limit, UTC_US)) for inside, limit in limits if limit is not None))
+
+
+def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s"))
+    if column.type.tz is None:
+        column = pc.assume_timezone(column, zone.key, ambiguous="earliest", nonexistent="latest")
+    return column.cast(UTC_US, safe=False)
+
+
+def _from_numbers(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    if pa.types.is_integer(column.type) and _are_days(column):
+        return _from_timestamps(pc.strptime(column.cast(pa.string()), "%Y%m%d", "s"), zone)
+    largest = pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0.0
+    scale = next((scale for limit, scale in _EPOCH_UNITS if largest < limit), None)
+    if pa.types.is_integer(column.type):
+        whole = column.cast(pa.int64())
+        whole = pc.divide(whole, 1000) if scale is None else pc.multiply(whole, scale)
+    else:
+        factor = 1e-3 if scale is None else float(scale)
+        whole = pc.round(pc.multiply(column.cast(pa.float64()), factor)).cast(pa.int64())
+    return whole.cast(pa.timestamp("us")).cast(UTC_US)
+
+
+def _are_days(column: pa.ChunkedArray) -> bool:
+    """Tell whether whole numbers are days such as 20260331; as seconds they would all lie in August 1970."""
+    limits = pc.min_max(column).as_py()
+    return limits["min"] is not None and limits["min"] >= 19000101 and limits["max"] <= 21991231
+
+
+def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) -> pa.ChunkedArray:
+    text = pc.utf8_trim_whitespace(column)
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    if pc.any(pc.match_substring_regex(text, _DAY_MONTH)).as_py():
+        if day_first is None:
+            day_first = guess_day_first(v for v in text.unique().to_pylist() if v)
+        text = _to_iso(text, bool(day_first))
+    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
+    text = pc.replace_substring_regex(text, r"(:\d\d(\.\d+)?) ?(UTC|GMT)$", r"\1Z")
+    text = pc.replace_substring_regex(text, r" ([+-]\d\d:?\d\d)$", r"\1")
+    zoned = pc.match_substring_regex(text, _ZONED)
+    nothing = pa.scalar(None, pa.string())
+    try:
+        aware = pc.if_else(zoned, text, nothing).cast(UTC_US)
+        naive = pc.if_else(zoned, nothing, text).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return _by_pandas(text, zone, bool(day_first))
+    return pc.coalesce(aware, _from_timestamps(naive, zone))
+
+
+def _to_iso(text: pa.ChunkedArray, day_first: bool) -> pa.ChunkedArray:
+    text = pc.replace_substring_regex(text, _DAY_MONTH, r"\3-\2-\1" if day_first else r"\3-\1-\2")
+    text = pc.replace_substring_regex(text, r"^(\d{4})-(\d)-", r"\1-0\2-")
+    text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d)-(\d)(\D|$)", r"\1-0\2\3")
+    return pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d)[ T,]+(\d):", r"\1 0\2:")
+
+
+def _by_pandas(text: pa.ChunkedArray, zone: ZoneInfo, day_first: bool) -> pa.ChunkedArray:
+    """Read the forms Arrow does not know (3 Mar 2026, 2:05 PM); slow, so each distinct text once."""
+    import pandas as pd
+
+    coded = text.combine_chunks().dictionary_encode()
+    values = []
+    for value in coded.dictionary.to_pylist():
+        with warnings.catch_warnings(action="ignore"):       # pandas warns of ISO dates beside others
+            moment = pd.to_datetime(value, dayfirst=day_first)
+        if moment.tz is None:
+            moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+        values.append(moment.tz_convert("UTC").to_pydatetime(warn=False))
+    found = pa.array(values, UTC_US)
+    return pa.chunked_array([found.take(coded.indices)])
+
+
+def _brief(error: BaseException) -> str:
+    return str(error).split("\n")[0].split(". ")[0][:120]

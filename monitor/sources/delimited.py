@@ -17,9 +17,8 @@ import pyarrow.csv
 from monitor.config.sections import CsvSection
 from monitor.errors import SourceError
 from monitor.private import quoted
-from monitor.sources.column_types import different
+from monitor.sources.column_types import different, guess_day_first
 from monitor.sources.text_files import TextFormat, mark_numbers
-from monitor.sources.timestamps import guess_day_first
 
 if TYPE_CHECKING:
     from _csv import Reader

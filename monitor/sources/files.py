@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -16,9 +16,8 @@ from monitor.config.sections import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import conform, is_number, tidy, unify, union
-from monitor.sources.file_formats import Columnar, Format, Stamp
-from monitor.sources.timestamps import Bounds, in_utc, within
+from monitor.sources.column_types import Bounds, conform, in_utc, is_number, tidy, unify, union, within
+from monitor.sources.parquet import Stamp
 
 T = TypeVar("T")
 
@@ -28,6 +27,26 @@ ENDINGS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl",
 }
 _UNFINISHED = (".tmp", ".part", ".open")
+
+
+class Format(Protocol):
+    """How one kind of file is read; `read` may yield more rows than the bounds, never fewer."""
+
+    day_first: bool | None
+    grows: bool                              # reads a steady copy of a file that is being appended to
+
+    def guesses(self) -> dict[str, str]: ...
+    def schema(self, path: Path) -> pa.Schema: ...
+    def settle(self, table: pa.Table) -> pa.Table: ...
+    def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
+
+
+@runtime_checkable
+class Columnar(Format, Protocol):
+    """A format that reads single columns of single row groups."""
+
+    def count(self, path: Path, bounds: Bounds) -> int: ...
+    def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]: ...
 
 
 class FileSource:

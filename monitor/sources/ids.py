@@ -1,4 +1,7 @@
-"""An id for every row, and one hash for sampling: the same on every machine, run after run."""
+"""An id for every row, the sample by its hash, and the labels that are joined on it.
+
+The hash is the same on every machine, run after run.
+"""
 
 from hashlib import blake2b
 
@@ -82,3 +85,62 @@ def _hex(hashes: Hashes) -> pa.Array:
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def sample(ids: pa.Array, keep: int) -> npt.NDArray[np.bool_]:
+    """Return which rows are kept, at most `keep` of them.
+
+    A row is kept when the hash of its id ends in k zero bits, with the smallest k that fits: nothing else in
+    the window but k has a say, and a smaller sample lies within a larger one.
+    """
+    kept = np.ones(len(ids), np.bool_)
+    if len(ids) <= keep:
+        return kept
+    hashes = hash_texts(ids)
+    mask = 0
+    while kept.sum() > keep and mask < 2**63 - 1:
+        mask = mask * 2 + 1
+        kept = (hashes & mask) == 0
+    return kept
+
+
+def join_labels(
+    log: pa.Table, labels: pa.Table, id: str, label: str, label_timestamp: str | None
+) -> pa.Table:
+    """Return the log with the newest label of each id, and when it became known; null where there is none.
+
+    Rows and their order stay; a repeated id gets the same label in each row. The newest label is the one with
+    the latest label_timestamp, else the last row; null labels are none. Id 17 and "17" are one.
+    """
+    wanted = [label, *([label_timestamp] if label_timestamp else [])]
+    _require(log, [id], "the log")
+    _require(labels, [id, *wanted], "the labels")
+    newest = _newest(labels.select([id, *wanted]), id, label, label_timestamp)
+    found = pc.index_in(as_text(log[id]), value_set=newest[id].combine_chunks())
+    kept = log.select([name for name in log.schema.names if name not in wanted])
+    for name in wanted:
+        kept = kept.append_column(name, newest[name].take(found))
+    return kept
+
+
+def _newest(labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
+    labels = labels.set_column(labels.schema.get_field_index(id), id, as_text(labels[id]))
+    labels = labels.filter(pc.and_(pc.is_valid(labels[label]), pc.is_valid(labels[id])))
+    if label_timestamp:
+        places = pa.array(np.arange(labels.num_rows))
+        at = labels[label_timestamp]
+        keys = pa.table({"known": pc.cast(pc.is_valid(at), pa.int8()), "at": at, "place": places})
+        labels = labels.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.schema.names]))
+    return labels.take(_last_places(labels[id]))
+
+
+def _last_places(ids: pa.ChunkedArray) -> pa.Array:
+    numbered = pa.table({"id": ids, "place": pa.array(np.arange(len(ids)))})
+    return numbered.group_by("id").aggregate([("place", "max")])["place_max"]
+
+
+def _require(table: pa.Table, names: list[str], place: str) -> None:
+    for name in names:
+        if name not in table.schema.names:
+            there = quoted(", ".join(table.schema.names[:20]))
+            raise SourceError(f"{place}: has no column {name}, which joining labels needs; it has {there}")

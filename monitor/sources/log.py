@@ -13,11 +13,8 @@ from monitor.config.sections import ModelSection
 from monitor.records import Window
 from monitor.sources import Scan, Source, open_source
 from monitor.sources.column_types import is_number
-from monitor.sources.ids import row_ids
-from monitor.sources.label_join import join_labels
-from monitor.sources.rows import Mask, Rows, once_each, picked
-from monitor.sources.sample_by_id import sample
-from monitor.sources.window_rows import RowKeys, contains
+from monitor.sources.ids import join_labels, row_ids, sample
+from monitor.sources.rows import Mask, RowKeys, Rows, contains, once_each, picked
 
 
 class Log:

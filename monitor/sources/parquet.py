@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,13 +12,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.column_types import different, flat, tidy
-from monitor.sources.file_formats import Stamp
-from monitor.sources.timestamps import Bounds, in_utc, mask_of, to_utc
+from monitor.sources.column_types import Bounds, different, flat, in_utc, mask_of, tidy, to_utc
 
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are wanted; None: all of them
 
 _SLACK = timedelta(hours=3)      # naive statistics are not monotone where clocks go back
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What changes about a file when it is written."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        stat = path.stat()
+        return cls(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
 class Parquet:

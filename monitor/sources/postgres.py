@@ -13,7 +13,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.timestamps import UTC_US, Bounds, in_utc, within
+from monitor.sources.column_types import UTC_US, Bounds, in_utc, within
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql

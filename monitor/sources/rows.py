@@ -1,8 +1,12 @@
-"""Rows of a log or a reference: a few columns in memory, the others read when they are asked for."""
+"""Rows of a log or a reference, which of them a window holds, and their sorted keys, by which windows are cut.
+
+A few columns are in memory, the others are read when they are asked for.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import cached_property
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
+from monitor.records import Window
 from monitor.sources import Scan
+from monitor.sources.column_types import UTC_US
+from monitor.sources.windows import Key
 
 Mask = npt.NDArray[np.bool_]
 
@@ -149,3 +156,43 @@ def once_each(table: pa.Table, id: str | None, timestamp: str) -> Mask:
 def picked(table: pa.Table, keep: Mask) -> pa.Table:
     """Return the rows kept; the table itself where all of them are."""
     return table if keep.all() else table.filter(pa.array(keep))
+
+
+class RowKeys(Sequence[Key]):
+    """The (timestamp, id) of every row that has a timestamp, in order; made only when asked for."""
+
+    def __init__(self, table: pa.Table, timestamp: str, ids: pa.Array) -> None:
+        keys = pa.table({"at": table[timestamp], "id": ids})
+        keys = keys.filter(pc.is_valid(keys["at"])).combine_chunks()
+        self._keys = keys.sort_by([("at", "ascending"), ("id", "ascending")]).combine_chunks()
+
+    def __len__(self) -> int:
+        return int(self._keys.num_rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Key: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Key]: ...
+    def __getitem__(self, place: int | slice) -> Key | list[Key]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        return self._keys["at"][place].as_py(), self._keys["id"][place].as_py()
+
+
+def contains(table: pa.Table, timestamp: str, ids: pa.Array | None, window: Window) -> pa.Array:
+    """Tell for each row whether (start, start_id) ≤ (timestamp, id) < (end, end_id). Windows of time need no ids."""
+    at = table[timestamp]
+    not_early = pc.invert(_before(at, ids, window.start, window.start_id))
+    mask = pc.and_(not_early, _before(at, ids, window.end, window.end_id)).fill_null(False)
+    return mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask
+
+
+def trim(table: pa.Table, timestamp: str, ids: pa.Array, window: Window) -> pa.Table:
+    """Return the rows the window holds."""
+    return table.filter(contains(table, timestamp, ids, window))
+
+
+def _before(at: pa.ChunkedArray, ids: pa.Array | None, moment: datetime, id: str) -> pa.ChunkedArray:
+    limit = pa.scalar(moment, UTC_US)
+    earlier = pc.less(at, limit)
+    return pc.or_(earlier, pc.and_(pc.equal(at, limit), pc.less(ids, id))) if id else earlier

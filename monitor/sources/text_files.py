@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
-from monitor.sources.timestamps import Bounds, in_utc
+from monitor.sources.column_types import Bounds, in_utc
 
 _EDGE = 4096                     # bytes compared to tell appending from rewriting
 _MOSTLY = 0.9                    # a text column is a number column with errors from this share of numbers on

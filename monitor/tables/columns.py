@@ -23,6 +23,7 @@ Numbers = npt.NDArray[Any]
 Arrow = Any                # pa.ChunkedArray or pa.Array, which pyarrow does not type
 Category = float | int | str
 Counts = dict[Category, int]
+MOST_CATEGORIES = 255      # of one column, the most frequent ones; the limit of scikit-learn's bins
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
@@ -157,9 +158,6 @@ def _array(column: Any) -> Numbers:
         whole = whole.cast(kind.value_type)
     values: Numbers = whole.to_numpy(zero_copy_only=False)
     return values
-
-
-MOST_CATEGORIES = 255      # of one column, the most frequent ones; the limit of scikit-learn's bins
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from monitor.tables.columns import Ints
 
 SMALLEST_CELL = 10     # nothing is told about fewer rows: they are people
 MOST_GROUPS = 20       # of a column; each comes with every metric
+SEED = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +69,6 @@ def _left_out(column: str, many: int, rare: int) -> str | None:
     why = [f"{many} beyond the {MOST_GROUPS} most frequent"] if many else []
     why += [f"{rare} with fewer than {SMALLEST_CELL} rows"] if rare else []
     return f"values of {column} that are not measured one by one: {', '.join(why)}" if why else None
-
-
-SEED = 0
 
 
 def draw(rows: int, most: int) -> Ints:

@@ -18,7 +18,7 @@ from monitor import client
 from monitor.client import PredictionLog
 from monitor.config.sections import SourceSection
 from monitor.sources import open_source
-from monitor.sources.label_join import join_labels
+from monitor.sources.ids import join_labels
 
 
 def rows(folder: Path, kind: str = "predictions") -> list[dict[str, Any]]:

@@ -6,9 +6,7 @@ import pyarrow as pa
 import pytest
 
 from monitor.errors import SourceError
-from monitor.sources.ids import row_ids
-from monitor.sources.label_join import join_labels
-from monitor.sources.sample_by_id import sample
+from monitor.sources.ids import join_labels, row_ids, sample
 
 
 def test_the_newest_label_wins_and_every_row_keeps_its_place() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.config.sections import WindowSection
 from monitor.records import Window
-from monitor.sources.window_rows import RowKeys, contains, trim
+from monitor.sources.rows import RowKeys, contains, trim
 from monitor.sources.windows import closed_windows, newest_closed, row_windows, spec
 
 PARIS = ZoneInfo("Europe/Paris")
