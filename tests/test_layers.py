@@ -41,9 +41,8 @@ ONE_PLACE = {
 # What measures and what decides does no I/O, reads no clock, writes no log, and imports only its like.
 PURE = (
     "tables/", "quality/", "decide/", "history.py", "wording.py", "records.py", "errors.py",
-    "drift/binned_distances.py", "drift/column_scores.py", "drift/contingency_tests.py", "drift/evidently.py",
-    "drift/evidently_report.py", "drift/methods.py", "drift/multivariate.py", "drift/rank_tests.py",
-    "drift/scores.py", "drift/small_cells.py", "drift/text.py", "drift/thresholds.py",
+    "drift/column_scores.py", "drift/count_tests.py", "drift/evidently.py", "drift/evidently_report.py",
+    "drift/methods.py", "drift/multivariate.py", "drift/rank_tests.py", "drift/scores.py", "drift/text.py",
     "performance/", "estimation/cbpe.py", "estimation/dle.py", "estimation/estimators.py", "estimation/fitted.py",
     "estimation/sampling_error.py", "estimation/skill.py", "challenger/learners.py", "challenger/rehearsal.py",
     "calibration/block_bootstrap.py", "calibration/calibrated_thresholds.py", "calibration/leave_one_out.py",

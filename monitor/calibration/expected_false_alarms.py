@@ -23,9 +23,8 @@ from monitor.config.sections import TriggerSection
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.persistence import Ballot, ballot
 from monitor.decide.regret import FALSE_RETRAINS
-from monitor.drift.methods import is_p_value
+from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
 from monitor.drift.scores import drifted_share, held_against, prediction_kinds
-from monitor.drift.thresholds import UNCALIBRATED, Calibration
 from monitor.errors import CannotJudge
 from monitor.performance.group_rates import rate_scores
 from monitor.performance.label_delay import delays_of

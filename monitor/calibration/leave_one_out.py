@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from monitor.drift.binned_distances import EPSILON, quantile_edges
+from monitor.drift.count_tests import EPSILON, quantile_edges
 from monitor.drift.methods import METHODS, is_p_value, work_out
 from monitor.tables.columns import Floats, Ints, Numbers
 from monitor.tables.digest import FEW, NumberDigest

@@ -24,11 +24,10 @@ from monitor.config.rules import DRIFT
 from monitor.config.sections import TriggerSection
 from monitor.config.values import Persistence
 from monitor.decide.persistence import fires
-from monitor.drift.binned_distances import ordered
-from monitor.drift.methods import is_p_value
+from monitor.drift.count_tests import ordered
+from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
 from monitor.drift.multivariate import one_by_one
 from monitor.drift.scores import Threshold, chosen, prediction_kinds, wanted
-from monitor.drift.thresholds import UNCALIBRATED, Calibration
 from monitor.errors import CannotJudge
 from monitor.private import is_quiet, words
 from monitor.records import Window, from_json, to_json

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from monitor.config.column_roles import FeatureKind
 from monitor.config.sections import DriftSection, QualitySection
+from monitor.drift.methods import UNCALIBRATED, Calibration
 from monitor.drift.scores import drift_score, drifted_share
-from monitor.drift.thresholds import UNCALIBRATED, Calibration
 from monitor.quality.column_checks import missing_score, outside_score
 from monitor.records import Score
 from monitor.tables.digest import Digest, digest_of

@@ -10,9 +10,9 @@ import pyarrow as pa
 from monitor.config.column_roles import Roles
 from monitor.config.sections import DriftSection, EvidentlySection, Task
 from monitor.drift import evidently
+from monitor.drift.evidently import Value
 from monitor.drift.multivariate import embedding_columns
 from monitor.drift.scores import prediction_kinds
-from monitor.drift.small_cells import large_enough
 from monitor.performance.labelled_rows import classes_of, is_score, word
 from monitor.private import words
 from monitor.records import Score, ScoreStatus
@@ -25,6 +25,7 @@ _OF_ANSWERS = {         # these look at labels: rows without one are left out
     "binary": ("Accuracy", "F1", "FNR", "FPR", "LogLoss", "Precision", "Recall", "RocAuc", "TNR", "TPR", "Dummy"),
     "regression": ("AbsMaxError", "MAE", "MAPE", "MeanError", "R2Score", "RMSE", "Dummy"),
 }
+_OF_VALUES = ("CategoryCount", "InListValueCount", "OutListValueCount", "InRangeValueCount", "OutRangeValueCount")
 
 
 def report_scores(
@@ -145,3 +146,21 @@ def _plain(column: pa.ChunkedArray, classes: bool) -> pa.ChunkedArray:
         keys = (columns.category(value) for value in column.to_pylist())
         return pa.chunked_array([pa.array([None if key is None else word(key) for key in keys], pa.string())])
     return column.cast(pa.float64() if pa.types.is_decimal(kind) else kind)
+
+
+def large_enough(metric: str, found: Sequence[Value], window: pa.Table, label: str | None) -> list[Value]:
+    """Leave out of a metric's numbers those that are about some rows, but fewer than ten, on either side."""
+    if metric in _OF_VALUES:
+        return [] if any(part == "count" and _small(now, before) for part, now, before in found) else list(found)
+    if metric == "UniqueValueCount":
+        few = {part.partition(".")[2] for part, now, before in found
+               if part.startswith("counts.") and _small(now, before)}
+        return [one for one in found if one[0].partition(".")[2] not in few]
+    if metric.endswith("ByLabel") and label in window.column_names:
+        few = {word(key) for key, rows in columns.counts(window[label]).items() if rows < SMALLEST_CELL}
+        return [one for one in found if one[0] not in few]
+    return list(found)
+
+
+def _small(*counts: float | None) -> bool:
+    return any(count is not None and 0 < count < SMALLEST_CELL for count in counts)

@@ -1,17 +1,31 @@
-"""The drift methods by name, with Evidently 0.7.23's numbers to 1e-9: what each is for, and how it is worked out."""
+"""The drift methods by name, with Evidently 0.7.23's numbers to 1e-9: what each is for, and how it is worked out.
+
+With them the calibrated thresholds that scores are held against; `calibration` finds them.
+"""
 
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from monitor.config.column_roles import FeatureKind
-from monitor.drift.binned_distances import hellinger, jensenshannon, kl_div, psi, psi_quantile, same_words, tally
-from monitor.drift.contingency_tests import COUNTED
+from monitor.drift.count_tests import BINNED, COUNTED, same_words, tally
 from monitor.drift.rank_tests import RANKED
 from monitor.errors import CannotJudge
+from monitor.tables.columns import Floats, Ints
 from monitor.tables.digest import CategoryDigest, Digest, NumberDigest
+
+_BOTH: tuple[FeatureKind, ...] = ("numerical", "categorical")
+_NUMERICAL: tuple[FeatureKind, ...] = ("numerical",)
+_CATEGORICAL: tuple[FeatureKind, ...] = ("categorical",)
+_TEXT: tuple[FeatureKind, ...] = ("text",)
+OWN = (*BINNED, *RANKED, *COUNTED)       # the others are Evidently's own functions, called by name
+OURS_ALONE = ("psi_quantile",)           # not in Evidently
+AS_SQUARES = ("psi", "psi_quantile", "kl_div")      # grow with 1/n + 1/m by chance alone; distances with its root
+Rows = int | Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +42,6 @@ class Method:
             return value < threshold if self.side == "<" else value > threshold
         return value <= threshold if self.side == "<=" else value >= threshold
 
-
-_BOTH: tuple[FeatureKind, ...] = ("numerical", "categorical")
-_NUMERICAL: tuple[FeatureKind, ...] = ("numerical",)
-_CATEGORICAL: tuple[FeatureKind, ...] = ("categorical",)
-_TEXT: tuple[FeatureKind, ...] = ("text",)
 
 METHODS: dict[str, Method] = {
     "psi": Method(_BOTH, 0.1, ">="),
@@ -57,15 +66,6 @@ METHODS: dict[str, Method] = {
     "abs_text_content_drift": Method(_TEXT, 0.55, ">"),
     "perc_text_content_drift": Method(_TEXT, 0.95, ">"),     # of classifiers that guess: see `text`
 }
-BINNED: dict[str, Callable[[Digest, Digest], float]] = {
-    "psi": psi,
-    "psi_quantile": psi_quantile,
-    "jensenshannon": jensenshannon,
-    "kl_div": kl_div,
-    "hellinger": hellinger,
-}
-OWN = (*BINNED, *RANKED, *COUNTED)       # the others are Evidently's own functions, called by name
-OURS_ALONE = ("psi_quantile",)           # not in Evidently
 
 
 def is_p_value(method: str) -> bool:
@@ -113,3 +113,51 @@ def _value(name: str, reference: Digest, window: Digest) -> float:
 def _rows(column: Digest) -> Any:
     assert isinstance(column, NumberDigest | CategoryDigest)
     return column.in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A column's calibrated threshold for windows of `rows` values beside a reference of `reference` values.
+
+    `value` is higher the further away: −log p for a p-value.
+    """
+
+    method: str
+    value: float
+    rows: int
+    reference: int
+
+    def at(self, rows: int) -> float:
+        """Return the threshold for a window with `rows` values, in the method's own number.
+
+        A smaller window scatters more: its threshold grows as the method does where nothing changed. That of a
+        larger one stays: how much of a block's distance is chance and how much its time is not known. p-values
+        know the rows themselves.
+        """
+        value = self.value * float(grows(self.method, self.reference, self.rows, rows))
+        return math.exp(-value) if is_p_value(self.method) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The limits by column, and why other columns have none."""
+
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    lack: Mapping[str, str] = field(default_factory=dict)
+
+
+UNCALIBRATED = Calibration()
+
+
+def grows(method: str, reference: int, usual: int, rows: Rows) -> Floats:
+    """How much more windows of `rows` values scatter than one of `usual` many; at least 1."""
+    found: Floats = np.maximum(1.0, spread(method, reference, rows) / spread(method, reference, usual))
+    return found
+
+
+def spread(method: str, reference: Rows, rows: Rows) -> Floats:
+    """How a method's number grows as both sides become smaller, where nothing changed; 1 for a p-value."""
+    both: Floats = 1 / np.asarray(reference) + 1 / np.asarray(rows)
+    if is_p_value(method):
+        return np.ones_like(both)
+    return both if method in AS_SQUARES else np.sqrt(both)

@@ -8,9 +8,8 @@ import pyarrow as pa
 
 from monitor.config.column_roles import FeatureKind, Roles
 from monitor.config.sections import ColumnDrift, DriftSection, Task
-from monitor.drift.binned_distances import same_words
-from monitor.drift.methods import METHODS, choose, work_out
-from monitor.drift.thresholds import Calibration
+from monitor.drift.count_tests import same_words
+from monitor.drift.methods import METHODS, Calibration, choose, work_out
 from monitor.errors import CannotJudge
 from monitor.performance.labelled_rows import is_score
 from monitor.performance.task import guess_task

@@ -13,8 +13,7 @@ from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, expected, 
 from monitor.calibration.leave_one_out import block_scores
 from monitor.config.values import Persistence
 from monitor.decide.persistence import fires
-from monitor.drift.methods import work_out
-from monitor.drift.thresholds import Limit
+from monitor.drift.methods import Limit, work_out
 from monitor.tables.digest import NumberDigest, digest_of
 
 BLOCKS, ROWS = 12, 60
