@@ -27,9 +27,8 @@ from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
 from monitor.drift.scores import drifted_share, held_against, prediction_kinds
 from monitor.errors import CannotJudge
 from monitor.performance.group_rates import rate_scores
-from monitor.performance.label_delay import delays_of
-from monitor.performance.performance_scores import performance_scores
-from monitor.performance.segments import segment_scores
+from monitor.performance.labels import delays_of
+from monitor.performance.performance_scores import performance_scores, segment_scores
 from monitor.quality.column_checks import missing_score, quality_scores
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window
 from monitor.reference.reference_data import ReferenceData

@@ -28,9 +28,8 @@ from monitor.drift.whole_rows import parts_together, problems_together
 from monitor.errors import ConfigError, DriftdError
 from monitor.estimation.window_estimates import estimated_scores
 from monitor.performance.group_rates import rate_scores
-from monitor.performance.label_corrections import CORRECTED, corrected, labels_digest
-from monitor.performance.performance_scores import performance_scores
-from monitor.performance.segments import segment_scores
+from monitor.performance.labels import CORRECTED, corrected, labels_digest
+from monitor.performance.performance_scores import performance_scores, segment_scores
 from monitor.private import HIDDEN, for_a_model, is_quiet, words
 from monitor.quality.column_checks import quality_scores, schema_changes
 from monitor.records import (

@@ -11,8 +11,7 @@ from monitor.config.sections import ColumnDrift, DriftSection, Task
 from monitor.drift.count_tests import same_words
 from monitor.drift.methods import METHODS, Calibration, choose, work_out
 from monitor.errors import CannotJudge
-from monitor.performance.labelled_rows import is_score
-from monitor.performance.task import guess_task
+from monitor.performance.labelled_rows import guess_task, is_score
 from monitor.private import quoted
 from monitor.records import Score, ScoreStatus
 from monitor.tables.digest import CategoryDigest, Digest, NumberDigest, digest_of

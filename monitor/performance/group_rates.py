@@ -16,9 +16,9 @@ from monitor.config.column_roles import Roles
 from monitor.config.sections import FairnessSection
 from monitor.errors import CannotJudge
 from monitor.performance import confidence_intervals
-from monitor.performance.label_delay import known_early
 from monitor.performance.labelled_rows import answers, classes_of, unlabelled
-from monitor.performance.segments import ALPHA, simultaneous
+from monitor.performance.labels import known_early
+from monitor.performance.performance_scores import ALPHA, simultaneous
 from monitor.records import Score, ScoreStatus
 from monitor.tables.columns import Floats, Ints
 from monitor.tables.groups import SMALLEST_CELL, Groups, divide, not_every, small

@@ -1,4 +1,4 @@
-"""Labels beside what the model said, on the rows where both are known.
+"""Labels beside what the model said, on the rows where both are known, and what kind of model they tell of.
 
 Classes are compared as words: true, "yes" and 1 are one class, false, "no" and 0 another. The positive class
 of a binary task is 1, true, "1", "yes" or "true" where one of them occurs, else the lexically greatest.
@@ -6,6 +6,7 @@ of a binary task is 1, true, "1", "yes" or "true" where one of them occurs, else
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from monitor.tables import columns
 from monitor.tables.columns import Category, Floats, Ints, Numbers
 
 _WORDS = {"1": "1", "true": "1", "yes": "1", "0": "0", "false": "0", "no": "0"}
+MOST_CLASSES = 20   # whole numbers with more distinct values are quantities
 
 
 @dataclass(frozen=True)
@@ -152,3 +154,39 @@ def _column(table: pa.Table, name: str | None, part: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise CannotJudge(f"there is no {part} column {name}")
     return table[name]
+
+
+def guess_task(labels: pa.ChunkedArray, predictions: pa.ChunkedArray) -> Task:
+    """Return the task: regression where labels are quantities, else binary or multiclass.
+
+    Text and booleans are classes. Numbers are quantities where they are no whole numbers, or more than 20
+    different ones, or predicted by broken numbers (a share between 0 and 1 excepted: a probability of one of
+    two classes). Raises CannotJudge where there is neither a label nor a prediction.
+    """
+    known = labels if columns.missing(labels) < len(labels) else predictions
+    if columns.missing(known) == len(known):
+        raise CannotJudge("the task cannot be told: there are no labels and no predictions, set task = …")
+    if columns.type_word(known.type) != "number":
+        return _classes(len(columns.counts(known)))
+    values = np.unique(columns.present(known).astype(np.float64))
+    quantities = len(values) > MOST_CLASSES or _broken(values)
+    if len(values) <= 2 and not quantities:
+        return "regression" if _predicts_quantities(predictions) else "binary"
+    return "regression" if quantities or _broken(_present_numbers(predictions)) else _classes(len(values))
+
+
+def _classes(distinct: int) -> Task:
+    return "binary" if distinct <= 2 else "multiclass"
+
+
+def _present_numbers(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    return columns.present(column) if columns.type_word(column.type) == "number" else np.empty(0)
+
+
+def _predicts_quantities(predictions: pa.ChunkedArray) -> bool:
+    values = _present_numbers(predictions)
+    return _broken(values) and not bool(((values >= 0) & (values <= 1)).all())
+
+
+def _broken(values: np.ndarray[Any, Any]) -> bool:
+    return bool((values % 1 != 0).any())

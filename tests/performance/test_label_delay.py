@@ -9,9 +9,8 @@ from scipy.stats import CensoredData, chi2_contingency, ecdf
 
 from monitor.config.column_roles import Roles
 from monitor.performance.confidence_intervals import shares_apart
-from monitor.performance.label_delay import Delays, delays_of, kaplan_meier, maturity_age
-from monitor.performance.performance_scores import Beside, performance_scores
-from monitor.performance.segments import Segments, segment_scores
+from monitor.performance.labels import Delays, delays_of, kaplan_meier, maturity_age
+from monitor.performance.performance_scores import Beside, Segments, performance_scores, segment_scores
 from monitor.quality.column_checks import quality_scores
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

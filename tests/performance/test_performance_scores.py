@@ -11,9 +11,9 @@ import pytest
 from sklearn import metrics as sk
 
 from monitor.config.column_roles import Roles
+from monitor.performance.labelled_rows import guess_task
 from monitor.performance.metrics import METRICS, better_by, default_metric
 from monitor.performance.performance_scores import Beside, metric_sd, performance_scores
-from monitor.performance.task import guess_task
 from monitor.records import Score
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"

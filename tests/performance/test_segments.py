@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from monitor.config.column_roles import Roles
 from monitor.performance.confidence_intervals import wilson
-from monitor.performance.segments import ALPHA, Segments, segment_scores, simultaneous
+from monitor.performance.performance_scores import ALPHA, Segments, segment_scores, simultaneous
 from monitor.records import Score, ScoreStatus
 
 ORACLE = (
