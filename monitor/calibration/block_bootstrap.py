@@ -16,7 +16,7 @@ from statistics import fmean
 from monitor.config.composition_rules import in_order
 from monitor.config.sections import ModelSection
 from monitor.config.values import Persistence
-from monitor.decide.persistence import Ballot, fires
+from monitor.decide.triggers import Ballot, fires
 from monitor.wording import several
 
 SURE = 0.95            # share of years with no more than `at_most`

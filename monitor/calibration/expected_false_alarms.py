@@ -21,8 +21,8 @@ from monitor.config import ModelSection
 from monitor.config.rules import ALL_PERFORMANCE, DRIFT, FAIRNESS, NEVER_LABELLED, NEW_ROWS, RATES
 from monitor.config.sections import TriggerSection
 from monitor.decide.fairness import fairness_scores
-from monitor.decide.persistence import Ballot, ballot
 from monitor.decide.regret import FALSE_RETRAINS
+from monitor.decide.triggers import Ballot, ballot
 from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
 from monitor.drift.scores import drifted_share, held_against, prediction_kinds
 from monitor.errors import CannotJudge

@@ -23,7 +23,7 @@ from monitor.config.column_roles import FeatureKind
 from monitor.config.rules import DRIFT
 from monitor.config.sections import TriggerSection
 from monitor.config.values import Persistence
-from monitor.decide.persistence import fires
+from monitor.decide.triggers import fires
 from monitor.drift.count_tests import ordered
 from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
 from monitor.drift.multivariate import one_by_one

@@ -20,8 +20,8 @@ from monitor.cli.options import (
 )
 from monitor.cli.rollback import approve_promotion, promotion_option, reject_promotion
 from monitor.cli.status_and_history import the_model
+from monitor.decide.guards import silence_words
 from monitor.decide.recovery import NO_RECOVERY
-from monitor.decide.silences import silence_words
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.records import Dispatch, Silence

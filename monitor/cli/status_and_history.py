@@ -11,8 +11,8 @@ import click
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
 from monitor.cli.terminal import moment, number, print_json, print_table, span
 from monitor.config import Loaded
+from monitor.decide.guards import silence_words
 from monitor.decide.messages import standing
-from monitor.decide.silences import silence_words
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.records import (

@@ -5,18 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.config.sections import ModelSection
-from monitor.decide import realised_gain
 from monitor.decide import regret as waiting
-from monitor.decide.composed_triggers import judge_all
-from monitor.decide.date_triggers import data_ended, rows_score
 from monitor.decide.episodes import PERSON, Event, advance, awaiting, begin, is_open, needed
-from monitor.decide.explanation import Outcome, reasons
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.guards import Moment, speak
-from monitor.decide.messages import Letter
+from monitor.decide.messages import Letter, Outcome, reasons
 from monitor.decide.recovery import judge_recovery
-from monitor.decide.triggers import SOURCE_DOWN, Judgement
-from monitor.decide.votes import Case
+from monitor.decide.triggers import SOURCE_DOWN, Judgement, judge_all
+from monitor.decide.votes import Case, data_ended, rows_score
 from monitor.estimation import skill as estimates
 from monitor.history import History
 from monitor.records import (
@@ -71,7 +67,7 @@ def decide(
     asked = changed is not None and changed.state is EpisodeState.REQUESTED
     outcome = Outcome(model, judged, said, episode, asked)
     rows = rows_score(model, known, since, history.declined)
-    told = (waiting.score(model, regret), realised_gain.score(regret.realised), rows)
+    told = (waiting.score(model, regret), waiting.realised_score(regret.realised), rows)
     recovery = recovered.changed if recovered else None
     return Decision(
         verdict=_verdict(snapshot, now, outcome),

@@ -7,19 +7,25 @@ what a challenger gains by its kind alone; r the share of such gains that earlie
 rows relative to the mean. Newer windows whose labels are still to come count as those before them did: h of them, at
 most k, make S · (1 + h / k), where k windows made S since it was zero.
 It is sure when S, without them, is beyond what noise alone reaches: S ≥ 3 σ √Σw. All in reference sd × windows.
+
+The share r: before a promotion the mean gain p of the newest k windows says what a new model would gain; in the first
+window after it a fresh challenger, which knows hardly more than the model that came, still gains q over that. So p − q
+was realised: later windows would show how the new model ages, not what it brought. With noise σ of one window's gain
+it has the variance v = σ² (1/k + 1). A normal regression of p − q on p through zero, with the prior share 1 ± ½ (what
+is rehearsed is what comes), gives r = (1/τ² + Σ p (p − q) / v) / (1/τ² + Σ p² / v), τ = ½.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby, islice, pairwise
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Level
-from monitor.decide.challenger_gains import gain, kind_of, newest, noise_of, value_of
-from monitor.decide.realised_gain import ALL, Realised, realised
-from monitor.history import History, disjoint, is_broken
+from monitor.history import History, disjoint, is_broken, usable
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.wording import day, each, number, several
 
@@ -28,6 +34,25 @@ _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
 FALSE_RETRAINS = 0.2  # about so many in 52 windows with placebos at the most, were every gain noise, of whatever size
 _NO_SCALE = "the metric's spread over reference windows is not known"
 _NO_SPREAD = "the metric is the same in every reference window, so there is no scale"
+_KEPT = 0.8     # a tenth of each tail is winsorised: sizes above the 80 % quantile count as that
+LAST = 6          # windows before a promotion that say what is predicted
+PRIOR = 0.5       # sd of the share, before anything was seen
+LEAST = 0.25      # one pipeline that once brought nothing must not silence regret for good
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """The share that counts, and how many promotions it rests on."""
+
+    share: float = 1.0
+    promotions: int = 0
+
+    @property
+    def words(self) -> str:
+        return f"gains count {self.share:.0%}: so much of them {several(self.promotions, 'earlier promotion')} brought"
+
+
+ALL = Realised()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +208,86 @@ def pace_of(model: ModelSection, known: Sequence[Snapshot]) -> timedelta | None:
     lengths = [s.window.end - s.window.start for s in known]
     mean = sum(lengths, timedelta()) / len(lengths)
     return mean or None
+
+
+def gain(snapshot: Snapshot) -> float | None:
+    """The gain a window adds; None where its labels are immature or its data broken."""
+    if not snapshot.mature or snapshot.status is not SnapshotStatus.OK or is_broken(snapshot):
+        return None
+    return value_of(snapshot, "challenger_gain")
+
+
+def value_of(snapshot: Snapshot, metric: str) -> float | None:
+    """A score's value, where it says anything and is not provisional."""
+    score = _said(snapshot, metric)
+    return score.value if score else None
+
+
+def newest(known: Sequence[Snapshot], metric: str) -> Score | None:
+    """The newest such Score of these windows, which come oldest first."""
+    return next((score for s in reversed(known) if (score := _said(s, metric))), None)
+
+
+def _said(snapshot: Snapshot, metric: str) -> Score | None:
+    found = (s for s in snapshot.scores if s.metric == metric and usable(s) and not s.provisional)
+    return next((s for s in found if s.value is not None and math.isfinite(s.value)), None)
+
+
+def noise_of(placebos: Sequence[float]) -> float:
+    """Winsorised root mean square; 0 while there are none."""
+    if not placebos:
+        return 0.0
+    sizes = sorted(map(abs, placebos))
+    cap = sizes[math.ceil(_KEPT * len(sizes)) - 1]
+    return math.sqrt(sum(min(size, cap) ** 2 for size in sizes) / len(sizes))
+
+
+def kind_of(known: Sequence[Snapshot]) -> float:
+    """What of every gain comes from the challenger being of another kind than the model: as much as is certain.
+
+    A challenger that is worse on the reference may only have had fewer rows to learn from: nothing is added for it.
+    """
+    gap = newest(known, "challenger_gap")
+    return 0.0 if gap is None or gap.low is None else max(gap.low, 0.0)
+
+
+def realised(history: History, known: Sequence[Snapshot], noise: float) -> Realised:
+    """Compare what was predicted with what came, over the promotions whose windows are still remembered.
+
+    `noise`: of one window's gain, in the metric; 0 while nobody knows, and then every gain counts whole.
+    """
+    if not noise:
+        return ALL
+    pairs = list(_promotions((*history.before, *known)))
+    drawn = sum(p * (p - q) / (noise**2 * (1 / k + 1)) for p, k, q in pairs)
+    sure = sum(p * p / (noise**2 * (1 / k + 1)) for p, k, _ in pairs)
+    share = (1 / PRIOR**2 + drawn) / (1 / PRIOR**2 + sure)
+    return Realised(min(1.0, max(LEAST, share)), len(pairs))
+
+
+def realised_score(found: Realised) -> Score | None:
+    """The Score `gain_realised`; None before a promotion could be looked back on."""
+    if not found.promotions:
+        return None
+    return Score(metric="gain_realised", value=found.share, n=found.promotions, reference=1.0, reason=found.words)
+
+
+def _promotions(snapshots: Sequence[Snapshot]) -> Iterator[tuple[float, int, float]]:
+    """Per promotion what was predicted, by how many windows, and what was left; snapshots come oldest first."""
+    services = [list(group) for _, group in groupby(snapshots, key=lambda one: one.reference_id)]
+    for old, new in pairwise(services):
+        if old[-1].model_version is not None and old[-1].model_version == new[0].model_version:
+            continue       # another reference for the same model
+        before, after = list(islice(_gains(old, reverse=True), LAST)), next(_gains(new), None)
+        if before and after is not None and fmean(before) > 0:
+            yield fmean(before), len(before), after
+
+
+def _gains(snapshots: Sequence[Snapshot], *, reverse: bool = False) -> Iterator[float]:
+    """The gain beyond that of the challenger's kind, of disjoint windows."""
+    kind = kind_of(snapshots)
+    judged = [one for one in snapshots if gain(one) is not None]
+    for one in disjoint(reversed(judged) if reverse else judged):
+        found = gain(one)
+        assert found is not None
+        yield found - kind

@@ -1,16 +1,21 @@
-"""What the votes of windows make of each trigger."""
+"""What the votes of windows make of each trigger, and of those that name others (`all`, `any`, `unless`).
 
-from collections.abc import Iterable, Sequence
+Also the rule of persistence by itself, and the votes of windows that were never due.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Literal
 
+from monitor.config.composition_rules import in_order
 from monitor.config.rules import ALL_ESTIMATED
-from monitor.config.sections import MEASURED, TriggerSection
+from monitor.config.sections import MEASURED, ModelSection, TriggerSection
 from monitor.config.values import Persistence
-from monitor.decide import date_triggers
-from monitor.decide.votes import WORST, Case, Vote, vote
+from monitor.decide.regret import Regret
+from monitor.decide.votes import WORST, Case, Vote, awaited_date, vote
 from monitor.history import disjoint, is_broken
 from monitor.records import ScoreStatus, Snapshot, SnapshotStatus
 from monitor.wording import day, listed, number, several
@@ -19,6 +24,7 @@ Action = Literal["alert", "retrain"]
 
 BROKEN_DATA, SOURCE = "broken-data", "source"
 SOURCE_DOWN = "source-down"     # noticed at a look, between windows: it cannot be read, or is stale now
+Votes = Sequence[bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def _lacks(case: Case, trigger: TriggerSection, votes: Sequence[bool]) -> str:
     if enough(trigger.windows, votes):
         return ""
     if trigger.every is not None or trigger.cron is not None:
-        return date_triggers.wanted(trigger, case.begun(trigger), case.model.timezone)
+        return awaited_date(trigger, case.begun(trigger), case.model.timezone)
     if trigger.metric == "regret":
         return _regret_lacks(case, trigger)
     n = trigger.windows.n
@@ -178,3 +184,98 @@ def judgement(
     since = was.since if was and not changed else case.snapshot.window.end
     state = f"It fires since {day(since, case.model.timezone)}" if firing else "It does not fire"
     return Judgement(name, action, firing, changed, stands, since, words, f"{tally}{state}")
+
+
+def judge_all(case: Case) -> tuple[Judgement, ...]:
+    """The built-in triggers, then the configured ones in the order of the file."""
+    judged = {one.name: one for one in (broken_data(case), source(case))}
+    for trigger in in_order(case.model):
+        against = [name for name in trigger.unless if judged[name].firing]
+        judged[trigger.name] = _held_back(case, trigger, against) if against else _judge(case, trigger, judged)
+    return tuple(judged[name] for name in (BROKEN_DATA, SOURCE, *(one.name for one in case.model.triggers)))
+
+
+def _judge(case: Case, trigger: TriggerSection, judged: Mapping[str, Judgement]) -> Judgement:
+    if trigger.members:
+        return _composed(case, trigger, [judged[name] for name in trigger.members])
+    return judge(case, trigger)
+
+
+def _composed(case: Case, trigger: TriggerSection, members: Sequence[Judgement]) -> Judgement:
+    """Fires with all of its members, or with any; a retrain needs a sound one among them.
+
+    `all` never fires where its sound member alone would not; `any` counts sound members only.
+    """
+    was = case.was.get(trigger.name)
+    fired = was is not None and was.firing
+    holds, sound, stands = _together(trigger, members)
+    asks = trigger.action == "retrain"
+    firing = holds and (sound or fired or not asks)
+    names = [f"{one.name} {'fires' if one.firing else 'does not'}" for one in members]
+    words = listed(names) + ("" if sound or not (asks and holds) else "; none of them may ask for a retrain by itself")
+    found = judgement(case, trigger.name, trigger.action, firing, words, "", firing and stands and (sound or not asks))
+    need = listed([one.name for one in members if not one.firing])
+    lacks = f"{need} firing too" if trigger.all else f"one of {need} firing"
+    return replace(found, sound=sound, lacks="" if firing else lacks if need else "a member that may ask for retrains")
+
+
+def _together(trigger: TriggerSection, members: Sequence[Judgement]) -> tuple[bool, bool, bool]:
+    """Whether the members make it fire, whether soundly, and on votes known now."""
+    some = any(one.firing and one.sound for one in members)
+    if trigger.all:
+        return all(one.firing for one in members), some, all(one.stands for one in members)
+    counted = [one for one in members if one.sound or trigger.action == "alert"]
+    return any(one.firing for one in members), some, any(one.stands for one in counted)
+
+
+def _held_back(case: Case, trigger: TriggerSection, against: Sequence[str]) -> Judgement:
+    """While one of `unless` fires nothing changes: it neither begins nor clears, and asks for nothing."""
+    was = case.was.get(trigger.name)
+    words = f"held back while {listed(against)} {'fires' if len(against) == 1 else 'fire'}"
+    firing = was is not None and was.firing
+    found = judgement(case, trigger.name, trigger.action, firing, words, "", stands=False)
+    return replace(found, sound=False, lacks=f"{listed(against)} not firing")
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """How disjoint windows, oldest first, vote on one trigger: while it does not fire, and while it does."""
+
+    votes: Votes
+    clearing: Votes
+
+    def of(self, windows: Sequence[int]) -> "Ballot":
+        """The votes of these windows, by their places, in this order."""
+        return Ballot([self.votes[at] for at in windows], [self.clearing[at] for at in windows])
+
+
+def fires(
+    windows: Persistence, votes: Votes, clearing: Votes | None = None, held: Sequence[bool] | None = None
+) -> list[bool]:
+    """Return whether a trigger fires at each of these disjoint windows, oldest first, by their votes; None is none.
+
+    `clearing`: the votes that count while it fires, where those are others; where `held` nothing changes.
+    """
+    newest: deque[tuple[bool, bool]] = deque(maxlen=windows.n)
+    firing, found = False, []
+    for at, cast in enumerate(votes):
+        if cast is not None:
+            newest.append((cast, bool(clearing[at]) if clearing else cast))
+            if not (held and held[at]):
+                firing = enough(windows, (one[firing] for one in newest))
+        found.append(firing)
+    return found
+
+
+def ballot(model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Snapshot]) -> Ballot:
+    """Let windows vote on a trigger, oldest first, as `decide` would have it.
+
+    Regret, skill, dates and new rows are not told from snapshots alone: nobody votes on them here.
+    """
+    def cast(snapshot: Snapshot, fired: bool) -> bool | None:
+        case = Case(model=model, known=snapshots, snapshot=snapshot, regret=Regret(), skills={}, was={}, newest=True,
+                    since=snapshots[0].window.start)
+        return vote(case, trigger, snapshot, fired).yes
+
+    votes = [cast(one, False) for one in snapshots]
+    return Ballot(votes, votes if trigger.clear is None else [cast(one, True) for one in snapshots])

@@ -1,18 +1,23 @@
-"""How one window votes on a trigger: yes, no or not at all, and what it saw in words."""
+"""How one window votes on a trigger: yes, no or not at all, and what it saw in words.
+
+Dates and new rows lie in no window: both count from where the model's data ended.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
+from monitor.config import cron
 from monitor.config.rules import FAIRNESS, NEW_ROWS, RATES
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Change
-from monitor.decide import date_triggers
 from monitor.decide.regret import Regret, Step, cost
 from monitor.estimation.skill import Skill
-from monitor.history import is_broken, usable
+from monitor.history import History, disjoint, is_broken, usable
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
-from monitor.wording import listed, number
+from monitor.times import format_duration
+from monitor.wording import day, listed, number, several
 
 # These say how whole the data are, so they keep their votes where the data are broken; for alerts only.
 _CONTRACT = {
@@ -63,7 +68,7 @@ def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -
     if trigger.metric == NEW_ROWS:
         return _rows_vote(case, trigger, snapshot, fired)
     if trigger.every is not None or trigger.cron is not None:
-        return Vote(*date_triggers.due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
+        return Vote(*due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
     scores = [s for s in snapshot.scores if _matches(trigger, s)]
     heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
     held = [s for s in heard if _held(trigger, s) is not None]
@@ -106,13 +111,13 @@ def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired:
 
 def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
     since = case.begun(trigger)
-    count = date_triggers.new_rows(case.known, since, snapshot)
+    count = new_rows(case.known, since, snapshot)
     if count is None:
         return Vote(None, "the window adds no new rows (not mature, or there when the model was last fitted)")
     score = Score(metric=NEW_ROWS, value=count)
     limit = _limit(trigger, score, fired)
     assert limit is not None
-    words = f"{date_triggers.rows_words(count, since, case.model.timezone)} (limit {number(limit)})"
+    words = f"{rows_words(count, since, case.model.timezone)} (limit {number(limit)})"
     return Vote(_passes(trigger, score, limit), words)
 
 
@@ -218,3 +223,62 @@ def _unheard(trigger: TriggerSection, scores: Sequence[Score]) -> str:
     if any(usable(s) for s in scores):
         return f"{subject} has no reference value to compare with"
     return f"{subject} could not be judged{f' ({reason})' if reason else ''}"
+
+
+def data_ended(history: History, known: Sequence[Snapshot]) -> datetime:
+    """Where dates and new rows count from: the last request or the reference, and not before the first window."""
+    return max(history.since, known[0].window.start)
+
+
+def due(trigger: TriggerSection, since: datetime, until: datetime, zone: ZoneInfo) -> tuple[bool, str]:
+    """Whether a date of the trigger lies in (since, until], and what that says in words."""
+    if trigger.every is not None:
+        date = since + trigger.every
+        over = "were over on" if date <= until else "last until"
+        return date <= until, f"{format_duration(trigger.every)} since {day(since, zone)} {over} {day(date, zone)}"
+    last = cron.last_time(trigger.cron or "", zone, since, until)
+    if last is None:
+        return False, f'no date of "{trigger.cron}" since {day(since, zone)}'
+    return True, f'{day(last, zone)} is a date of "{trigger.cron}"'
+
+
+def awaited_date(trigger: TriggerSection, since: datetime, zone: ZoneInfo) -> str:
+    """What would make it due, in words."""
+    if trigger.every is not None:
+        return f"a window that ends on {day(since + trigger.every, zone)} or later"
+    return f'a date of "{trigger.cron}"'
+
+
+def new_rows(known: Sequence[Snapshot], since: datetime, snapshot: Snapshot) -> int | None:
+    """Mature labelled rows from `since` up to this window, each once; None where the window adds none."""
+    total = 0
+    for one in disjoint(s for s in known if s.window.start >= since and _counts(s)):
+        total += one.labelled
+        if one is snapshot:
+            return total
+    return None
+
+
+def rows_words(count: int, since: datetime, zone: ZoneInfo) -> str:
+    return f"{several(count, 'new mature row')} since {day(since, zone)}"
+
+
+def rows_score(
+    model: ModelSection, known: Sequence[Snapshot], since: datetime, declined: Mapping[str, datetime]
+) -> Score | None:
+    """The Score `new_rows`, where a trigger asks for it."""
+    trigger = next((one for one in model.triggers if one.metric == NEW_ROWS and one.above is not None), None)
+    if trigger is None or trigger.above is None:
+        return None
+    since = max(since, declined.get(trigger.name, since))
+    threshold = trigger.above.number
+    counts = [count for s in reversed(known) if (count := new_rows(known, since, s)) is not None]
+    if not counts:
+        lack = f"no window begun since {day(since, model.timezone)} is mature yet"
+        return Score(metric=NEW_ROWS, threshold=threshold, status=ScoreStatus.INSUFFICIENT, reason=lack)
+    words = rows_words(counts[0], since, model.timezone)
+    return Score(metric=NEW_ROWS, value=counts[0], threshold=threshold, n=counts[0], reason=words)
+
+
+def _counts(snapshot: Snapshot) -> bool:
+    return snapshot.mature and snapshot.status is SnapshotStatus.OK and not is_broken(snapshot)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from monitor.config import Config
-from monitor.decide.silences import in_force
+from monitor.decide.guards import in_force
 from monitor.records import Message, Silence
 from monitor.store import row_mapping
 from monitor.store.chain import DRIFTD, Chain, text_hash

@@ -5,8 +5,8 @@ import hashlib
 from html import escape
 from zoneinfo import ZoneInfo
 
+from monitor.decide.guards import silence_words
 from monitor.decide.messages import standing
-from monitor.decide.silences import silence_words
 from monitor.expose.view import ModelView, View
 from monitor.times import format_moment
 

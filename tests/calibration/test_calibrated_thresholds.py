@@ -12,7 +12,7 @@ from scipy import stats
 from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, expected, factor, largest
 from monitor.calibration.leave_one_out import block_scores
 from monitor.config.values import Persistence
-from monitor.decide.persistence import fires
+from monitor.decide.triggers import fires
 from monitor.drift.methods import Limit, work_out
 from monitor.tables.digest import NumberDigest, digest_of
 

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.calibration.block_bootstrap import by_chance, drawn_years, together
 from monitor.config.values import Persistence
-from monitor.decide.persistence import Ballot, fires
+from monitor.decide.triggers import Ballot, fires
 
 WEEKS = 52
 

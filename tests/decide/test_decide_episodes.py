@@ -10,8 +10,7 @@ import pytest
 from monitor.config.sections import RetrainSection
 from monitor.decide.decision import decide
 from monitor.decide.episodes import PERSON, TRANSITIONS, Event, advance, person_request, supersede
-from monitor.decide.explanation import explain
-from monitor.decide.messages import note_source
+from monitor.decide.messages import explain, note_source
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.records import Action, Dispatch, Episode, EpisodeState, Score
 

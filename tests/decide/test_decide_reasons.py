@@ -12,8 +12,8 @@ from monitor.config import Config
 from monitor.config.cron import last_time
 from monitor.config.sections import RetrainSection, SilenceSection
 from monitor.decide.decision import decide
-from monitor.decide.explanation import explain
-from monitor.decide.silences import in_force
+from monitor.decide.guards import in_force
+from monitor.decide.messages import explain
 from monitor.records import Score, ScoreStatus
 
 DAY = timedelta(days=1)

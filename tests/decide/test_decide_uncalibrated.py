@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.config.values import Persistence
-from monitor.decide.persistence import ballot, fires
+from monitor.decide.triggers import ballot, fires
 from monitor.records import Action, Score, ScoreStatus
 
 
