@@ -23,6 +23,7 @@ COMMANDS = {   # name: where it is, what it does
     "demo": ("monitor.cli.run:demo", "The whole story on bundled real data."),
     "init": ("monitor.cli.init:init", "Look at a prediction log and write a first configuration."),
     "validate": ("monitor.cli.validate:validate", "Every error in the file; --show, --online."),
+    "schema": ("monitor.cli.schema:schema", "The JSON Schema of the configuration, for editors."),
     "run": ("monitor.cli.run:run", "The service."),
     "check": ("monitor.cli.run:check", "Once: the checks that are due, the outbox, then stop."),
     "status": ("monitor.cli.status_and_history:status", "What is going on."),

@@ -14,7 +14,7 @@ import click
 
 from monitor.cli.options import F, quiet_logs
 from monitor.cli.terminal import moment
-from monitor.config import Columns, Roles, SourceSection, find_roles, load
+from monitor.config import Columns, Roles, SourceSection, find_roles, load, schema
 from monitor.errors import CannotJudge, UsageError
 from monitor.times import format_duration, utcnow
 
@@ -77,7 +77,7 @@ def init(
     data: str, reference: str | None, labels: str | None, output: Path, model: str | None, force: bool,
     timestamp: str | None, prediction: str | None, label: str | None,
 ) -> None:
-    """Look at a prediction log and write a first configuration.
+    """Look at a prediction log and write a first configuration, and beside it the schema that editors check it by.
 
     DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines. REFERENCE is what windows are
     compared with; without it the beginning of the log.
@@ -91,6 +91,7 @@ def init(
     text = toml(name, found, {part: relative(place, output) for part, place in places.items() if place})
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
+    (output.parent / schema.FILE).write_text(schema.text(), encoding="utf-8")
     load(output)
     _tell(name, found, output)
 
@@ -144,6 +145,7 @@ def toml(name: str, found: Found, places: dict[str, str]) -> str:
         window += f", min_rows = {max(1, found.usual_rows // 2)}"
     metric = f"metric      = {json.dumps(found.metric)}" if found.roles.label else "# no label, no accuracy"
     lines = [
+        f"#:schema ./{schema.FILE}",
         "# Written by `driftd init`. `driftd validate --show` prints every other setting with its default.",
         f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}]",
         f"predictions = {quoted['predictions']}    # a file, a glob or a folder; it may grow",
@@ -198,4 +200,5 @@ def _tell(name: str, found: Found, output: Path) -> None:
     file = shlex.quote(str(output))
     live = utcnow() - found.newest < 2 * found.size
     after = f"driftd check -c {file}" if live else f"driftd backtest -c {file} --model {name}"
-    click.echo(f"wrote {output}; next:\n  driftd validate -c {file}\n  {after}")
+    click.echo(f"wrote {output}, and {schema.FILE} beside it for editors; next:")
+    click.echo(f"  driftd validate -c {file}\n  {after}")

@@ -4,159 +4,300 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
-from monitor.config.section import Section
-from monitor.config.values import PositiveDuration, SecretRef, TextOrSecret
+from monitor.config.section import Section, exactly_one
+from monitor.config.values import Address, AddressOrSecret, PositiveDuration, SecretRef, TextOrSecret
+
+ACCOUNT_OR_TOKEN: JsonDict = {
+    "dependentRequired": {"username": ["password"], "password": ["username"]},
+    "not": {"required": ["username", "token"]},
+}
 
 
 class OverHttp(Section):
     """What every pipeline has that is asked over HTTP."""
 
-    ca: Path | None = None                   # PEM, of a place whose certificate no public authority has signed
+    ca: Path | None = None
+    """Certificates to trust instead of the system's, PEM."""
     timeout: PositiveDuration = timedelta(seconds=15)
+    """For one try."""
 
 
 class WebhookPipeline(OverHttp):
+    """A signed HTTP request (Standard Webhooks, CloudEvents)."""
+
     kind: Literal["webhook"]
-    url: TextOrSecret
-    secret: SecretRef                        # whsec_ + base64
-    previous_secret: SecretRef | None = None  # signs too while a secret rotates
+    """`"webhook"`."""
+    url: AddressOrSecret
+    """Where to POST."""
+    secret: SecretRef
+    """`whsec_` and the base64 of 24 to 64 bytes."""
+    previous_secret: SecretRef | None = None
+    """Signs too, while a secret rotates."""
 
 
 class GithubApp(Section):
     """A GitHub App, installed for the repository."""
 
     id: int
+    """Number of the app."""
     installation: int
-    key: SecretRef                           # its private key, PEM
+    """Number of the app's installation in the repository's account."""
+    key: SecretRef
+    """Its private key, PEM."""
 
 
 class GithubPipeline(OverHttp):
+    """A GitHub Actions workflow, or a `repository_dispatch`."""
+
+    model_config = ConfigDict(json_schema_extra={
+        "allOf": [exactly_one("workflow", "event_type"), exactly_one("token", "app")],
+    })
+
     kind: Literal["github"]
-    repository: str                          # owner/name
+    """`"github"`."""
+    repository: str = Field(json_schema_extra={"pattern": r"^[\w-]+/[\w.-]+$"})
+    """`owner/name`."""
     workflow: str | None = None
-    event_type: str | None = None            # instead of a workflow: a repository_dispatch, which nobody can follow
+    """Name of the workflow's file, such as `retrain.yml`."""
+    event_type: str | None = None
+    """Instead of a workflow: the event of a `repository_dispatch`, whose runs nobody can follow."""
     ref: str = "main"
+    """Branch or tag that runs."""
     token: SecretRef | None = None
-    app: GithubApp | None = None             # instead of a token
-    inputs: dict[str, str] = {}              # sent besides driftd_id and driftd_evidence
-    api: str = "https://api.github.com"
+    """A token that may write actions and read contents."""
+    app: GithubApp | None = None
+    """A GitHub App instead of a token."""
+    inputs: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    api: Address = "https://api.github.com"
+    """Address of the API; of an Enterprise server `https://HOST/api/v3`."""
 
 
 class GitlabPipeline(OverHttp):
+    """A GitLab pipeline."""
+
     kind: Literal["gitlab"]
-    project: str                             # its path or number
+    """`"gitlab"`."""
+    project: str
+    """Its path, `group/name`, or its number."""
     ref: str = "main"
+    """Branch or tag that runs."""
     token: SecretRef
-    inputs: dict[str, str] = {}              # that the pipeline declares under spec.inputs
-    url: str = "https://gitlab.com"
+    """An access token with the scope `api`."""
+    inputs: dict[str, str] = {}
+    """Texts for inputs that the pipeline declares."""
+    url: Address = "https://gitlab.com"
+    """Address of the server."""
 
 
 class JenkinsPipeline(OverHttp):
+    """A Jenkins job with parameters."""
+
     kind: Literal["jenkins"]
-    url: str
-    job: str                                 # folders before it with /
+    """`"jenkins"`."""
+    url: Address
+    """Address of the server."""
+    job: str
+    """Name of the job, folders before it with `/`."""
     username: str
+    """The user that asks."""
     token: SecretRef
-    parameters: dict[str, str] = {}          # sent besides DRIFTD_ID and DRIFTD_EVIDENCE
+    """An API token of that user."""
+    parameters: dict[str, str] = {}
+    """Texts sent besides `DRIFTD_ID` and `DRIFTD_EVIDENCE`."""
 
 
 class AirflowPipeline(OverHttp):
+    """An Airflow DAG run."""
+
+    model_config = ConfigDict(json_schema_extra=ACCOUNT_OR_TOKEN)
+
     kind: Literal["airflow"]
-    url: str
+    """`"airflow"`."""
+    url: Address
+    """Address of the server."""
     dag: str
+    """Id of the DAG."""
     version: Literal[2, 3] = 3
+    """Major version of Airflow: 2 or 3."""
     username: str | None = None
+    """The user that asks, with `password`."""
     password: SecretRef | None = None
-    token: SecretRef | None = None           # instead of user and password
-    conf: dict[str, str] = {}                # sent besides driftd_id and driftd_evidence
+    """Password of that user."""
+    token: SecretRef | None = None
+    """A bearer token instead of user and password."""
+    conf: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class PrefectPipeline(OverHttp):
+    """A Prefect flow run."""
+
+    model_config = ConfigDict(json_schema_extra=ACCOUNT_OR_TOKEN)
+
     kind: Literal["prefect"]
-    url: str                                 # with /api at its end
-    deployment: str                          # flow/name or its id
+    """`"prefect"`."""
+    url: Address
+    """Address of the API, with `/api` at its end."""
+    deployment: str
+    """`flow/name` of the deployment, or its id."""
     username: str | None = None
+    """The user that asks, with `password`."""
     password: SecretRef | None = None
+    """Password of that user."""
     token: SecretRef | None = None
-    parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
+    """An API key instead of user and password."""
+    parameters: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class KubeflowPipeline(OverHttp):
+    """A run of Kubeflow Pipelines."""
+
     kind: Literal["kubeflow"]
-    url: str
+    """`"kubeflow"`."""
+    url: Address
+    """Address, often with `/pipeline` at its end."""
     pipeline_id: str
-    pipeline_version: str | None = None      # default: the newest
-    experiment: str | None = None            # its id
+    """Id of the pipeline."""
+    pipeline_version: str | None = None
+    """Id of its version. Default: the newest."""
+    experiment: str | None = None
+    """Id of the experiment. Default: the server's own."""
     token: SecretRef | None = None
-    parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
+    """A bearer token."""
+    parameters: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class ArgoPipeline(OverHttp):
+    """An Argo workflow, made from a WorkflowTemplate."""
+
     kind: Literal["argo"]
-    url: str
+    """`"argo"`."""
+    url: Address
+    """Address of the server."""
     namespace: str
-    template: str                            # a WorkflowTemplate
+    """Where it runs."""
+    template: str
+    """Name of a WorkflowTemplate."""
     token: SecretRef | None = None
-    parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
+    """A bearer token."""
+    parameters: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class KubernetesPipeline(OverHttp):
+    """A Kubernetes Job."""
+
     kind: Literal["kubernetes"]
-    url: str = "https://kubernetes.default.svc"
+    """`"kubernetes"`."""
+    url: Address = "https://kubernetes.default.svc"
+    """Address of the API server."""
     namespace: str
-    manifest: Path                           # of a Job, YAML or JSON
-    token: SecretRef | None = None           # default: the service account's
+    """Where it runs."""
+    manifest: Path
+    """File with the Job, YAML or JSON."""
+    token: SecretRef | None = None
+    """A bearer token. Default: the service account's."""
+    ca: Path | None = None
+    """Certificates to trust, PEM. Default: the service account's."""
 
 
 class DatabricksPipeline(OverHttp):
+    """A Databricks job run."""
+
     kind: Literal["databricks"]
-    url: str
+    """`"databricks"`."""
+    url: Address
+    """Address of the server."""
     job_id: int
+    """Number of the job."""
     token: SecretRef
-    parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
+    """A bearer token."""
+    parameters: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class SagemakerPipeline(OverHttp):
+    """An execution of a SageMaker pipeline."""
+
     kind: Literal["sagemaker"]
+    """`"sagemaker"`."""
     region: str
+    """The region, such as `eu-west-1`."""
     pipeline_name: str
-    profile: str | None = None               # of the AWS configuration; default: whatever this machine has
-    parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
-    url: str | None = None                   # default: the region's
+    """Name of the pipeline."""
+    profile: str | None = None
+    """Profile of the AWS configuration. Default: whatever this machine has."""
+    parameters: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    url: Address | None = None
+    """Address of the API. Default: the region's."""
 
 
 class VertexPipeline(OverHttp):
+    """A pipeline job of Vertex AI."""
+
     kind: Literal["vertex"]
+    """`"vertex"`."""
     project: str
+    """Id or number of the project."""
     region: str
-    template: str                            # gs://… or https://…-kfp.pkg.dev/…
-    output: str                              # gs://…, where the run writes
+    """The region, such as `europe-west1`."""
+    template: str
+    """The compiled pipeline: `gs://…` or `https://…-kfp.pkg.dev/…`."""
+    output: str
+    """Where a run writes: `gs://…`."""
     service_account: str | None = None
-    token: SecretRef | None = None           # default: the application default credentials
-    parameters: dict[str, str] = {}          # sent besides driftd_id and driftd_evidence
-    url: str | None = None                   # default: the region's
+    """Service account that the run acts as. Default: the project's."""
+    token: SecretRef | None = None
+    """A bearer token. Default: the application default credentials."""
+    parameters: dict[str, str] = {}
+    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    url: Address | None = None
+    """Address of the API. Default: the region's."""
 
 
 class AzuremlPipeline(OverHttp):
+    """A job of Azure Machine Learning."""
+
     kind: Literal["azureml"]
+    """`"azureml"`."""
     tenant: str
-    client: str                              # of the application that asks
+    """Id of the tenant."""
+    client: str
+    """Id of the application that asks."""
     secret: SecretRef
+    """Secret of that application."""
     subscription: str
+    """Id of the subscription."""
     resource_group: str
+    """Name of the resource group."""
     workspace: str
-    job_file: Path                           # JSON: the properties of the job
-    url: str = "https://management.azure.com"
-    login: str = "https://login.microsoftonline.com"
+    """Name of the workspace."""
+    job_file: Path
+    """JSON with the `properties` of a job."""
+    url: Address = "https://management.azure.com"
+    """Address of the API; other clouds have others."""
+    login: Address = "https://login.microsoftonline.com"
+    """Where tokens come from."""
 
 
 class CommandPipeline(Section):
+    """A program on this machine."""
+
     kind: Literal["command"]
-    command: tuple[str, ...] = Field(min_length=1)   # no shell
-    timeout: PositiveDuration = timedelta(hours=6)   # of the run
+    """`"command"`."""
+    command: tuple[str, ...] = Field(min_length=1)
+    """Program and arguments; no shell."""
+    timeout: PositiveDuration = timedelta(hours=6)
+    """For the run, which is then ended."""
     environment: dict[str, TextOrSecret] = {}
+    """Added to the daemon's own environment; texts, or secrets."""
 
 
 Pipeline = Annotated[

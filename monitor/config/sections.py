@@ -4,89 +4,142 @@ Reading files, locating lines and collecting errors is `load`'s work; nothing he
 A model dumped with `model_dump(mode="json")` reads back equal, and holds no secret, only where they are kept.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from monitor.config.pipeline_sections import Pipeline
-from monitor.config.section import Section
+from monitor.config.section import Section, exactly_one
 from monitor.config.values import (
+    Address,
+    AddressOrSecret,
     Budget,
     BudgetText,
     ChangeText,
     Duration,
     Level,
     LevelText,
+    Moment,
     Persistence,
     PersistenceText,
+    PlainLevel,
     PositiveDuration,
     SecretRef,
-    TextOrSecret,
+    Threshold,
     WindowSize,
     Zone,
 )
 
+MEASURED = ("above", "below", "rise", "drop", "drifted")     # conditions of a trigger that go with a metric
+CONDITIONS = (*MEASURED, "every", "cron", "all", "any")
 Task = Literal["binary", "multiclass", "regression"]
 ChallengerKind = Literal["gradient_boosting", "linear", "forest"]
 
 
 class Daemon(Section):
-    state_dir: Path | None = None            # default: $STATE_DIRECTORY, then ./state
-    listen: str = "127.0.0.1:9745"           # host:port of the HTTP side
-    workers: int | None = Field(default=None, ge=1)  # processes that read and measure; default: one a core, at least 2
+    """The service itself."""
+
+    state_dir: Path | None = None
+    """What driftd remembers. Default: `$STATE_DIRECTORY`, then `./state`."""
+    listen: str = Field(default="127.0.0.1:9745", json_schema_extra={"pattern": r"^\S+:\d{1,5}$"})
+    """HOST:PORT of the page, `/metrics`, `/healthz`, `/readyz`; there is no password."""
+    workers: int | None = Field(default=None, ge=1)
+    """Processes that read and measure, started when needed. Default: one for each core, at least 2."""
     worker_memory_mb: int = Field(default=4096, ge=256)
+    """A worker that needs more is ended."""
     worker_timeout: PositiveDuration = timedelta(minutes=30)
-    heartbeat: TextOrSecret | None = None    # fetched after each round of checks
+    """A task that takes longer is ended."""
+    heartbeat: AddressOrSecret | None = None
+    """A URL fetched after each round of checks, so that silence is noticed."""
     log_format: Literal["text", "json"] = "text"
-    callback_secret: SecretRef | None = None  # whsec_ + base64: takes what pipelines report of their runs
-    retention: PositiveDuration | None = None  # what is older is removed; None: nothing is
+    """`"text"` or `"json"`."""
+    callback_secret: SecretRef | None = None
+    """`whsec_` + base64 of 24 to 64 bytes: pipelines may [report](promotion.md) how their runs ended. Off without."""
+    retention: PositiveDuration | None = None
+    """What is older is [removed](governance.md#retention): windows, messages, runs. At least `"60d"`. Default:
+    nothing is."""
 
 
 class WindowSection(Section):
+    """How the log is cut into windows; a duration or a number alone is the `size`."""
+
     size: WindowSize = timedelta(days=7)
-    step: PositiveDuration | None = None     # default: size, so that windows tumble
-    lateness: Duration = timedelta(0)        # how long after its end a window still waits for rows
+    """Time, cut from local midnight (weeks from Monday); or so many rows."""
+    step: PositiveDuration | None = None
+    """From one window to the next. Default: `size`, so that they do not overlap."""
+    lateness: Duration = timedelta(0)
+    """How long after its end a window still waits for rows."""
     min_rows: int = Field(default=100, ge=1)
-    sample: int | None = Field(default=None, ge=1)  # at most so many rows, chosen by hash of the id
-    memory_mb: int = Field(default=32, ge=1)  # a column that takes more is never held whole
+    """Fewer is too little data: not judged."""
+    sample: int | None = Field(default=None, ge=1)
+    """At most so many rows, chosen by a hash of the id. Default: all."""
+    memory_mb: int = Field(default=32, ge=1)
+    """A column that takes more is read a row group at a time, twice; `ks` and `wasserstein` then come from 1,024
+    bins."""
 
 
 class Columns(Section):
     """Names of the columns that play a part. Each that is not named is found by its usual name."""
 
     timestamp: str | None = None
+    """When the prediction was made."""
     id: str | None = None
+    """Of the prediction. Default: a hash of the row, unless labels are joined."""
     prediction: str | None = None
-    probability: str | None = None           # of the positive class
+    """The answer."""
+    probability: str | None = None
+    """Of the positive class."""
     label: str | None = None
+    """The truth."""
     label_timestamp: str | None = None
+    """When the label became known."""
     model_version: str | None = None
-    features: tuple[str, ...] | None = None  # default: every column without another part
-    categorical: tuple[str, ...] | None = None  # default: by type
-    segments: tuple[str, ...] = ()           # performance is told for each value of these
-    private: tuple[str, ...] = ()            # never told as values, only as numbers about them
+    """Which model answered."""
+    features: tuple[str, ...] | None = None
+    """What the model is given. Default: every column without another part."""
+    categorical: tuple[str, ...] | None = None
+    """Features to be treated as categories. Default: by type."""
+    segments: tuple[str, ...] = ()
+    """Performance is told [for each value](fairness.md#segments) of these too; they stay features."""
+    private: tuple[str, ...] = ()
+    """Never told as values, only as numbers about them: [privacy](governance.md#privacy)."""
 
 
 class CsvSection(Section):
-    """How a CSV file is read; what is not given is guessed and shown by `validate --show`."""
+    """How a CSV file is read. What is not given is guessed, and shown by `validate --show`."""
 
     delimiter: str | None = None
+    """Between the cells of a row, such as `";"`."""
     decimal: Literal[".", ","] | None = None
+    """`"."` or `","`."""
     encoding: str | None = None
+    """Of the text, such as `"cp1252"`."""
     day_first: bool | None = None
+    """Whether 03/04 is the third of April."""
 
 
 class SourceSection(Section):
-    """Rows: a file, a glob or a folder (path), or a read-only PostgreSQL table (database + table)."""
+    """Rows: a file, a glob or a folder (`path`), or a PostgreSQL table (`database` with `table`). A text is the
+    `path`."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("path", "database") | {
+        "dependentRequired": {"database": ["table"], "table": ["database"]},
+    })
 
     path: str | None = None
-    format: Literal["parquet", "csv", "jsonl"] | None = None   # default: by the file's ending
+    """A file, a glob, or a folder."""
+    format: Literal["parquet", "csv", "jsonl"] | None = None
+    """`"parquet"`, `"csv"` or `"jsonl"`. Default: by the file's ending."""
     csv: CsvSection = CsvSection()
+    """How a CSV file is read."""
     database: SecretRef | None = None
+    """Address of a PostgreSQL database; only ever read."""
     table: str | None = None
+    """Its table or view."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "SourceSection":
@@ -98,70 +151,118 @@ class SourceSection(Section):
 
 
 class ReferenceSection(Section):
-    """A place like a source's, or the first stretch of the log."""
+    """What windows are compared with: a place, or the first stretch of the log (`"first 90d"`)."""
 
-    source: SourceSection | None = None
-    template: str | None = None              # the path before {version} was filled in, set by `load`
+    source: SkipJsonSchema[SourceSection | None] = None      # users write its keys directly into the table
+    template: SkipJsonSchema[str | None] = None              # the path before {version} was filled in, set by `load`
     first: PositiveDuration | None = None
+    """The beginning of the log, instead of a place."""
 
 
 class ColumnDrift(Section):
+    """What is different for one column."""
+
     method: str | None = None
-    threshold: float | Literal["calibrated", "evidently"] | None = None
+    """As in `drift`. Default: as there."""
+    threshold: Threshold | None = None
+    """`"calibrated"`, `"evidently"` or a number. Default: as in `drift`."""
 
 
 class DriftSection(Section):
-    method: str = "auto"                      # as Evidently chooses
-    threshold: float | Literal["calibrated", "evidently"] = "calibrated"
-    false_alarms: BudgetText = Budget(1, timedelta(days=90))   # that calibrated thresholds allow, all triggers together
-    share: float = Field(default=0.5, gt=0, le=1)   # of drifted columns that makes the data drifted
+    """How drift is measured, and from where on it counts."""
+
+    method: str = "auto"
+    """As Evidently chooses; or psi, jensenshannon, wasserstein, ks, chisquare, z, …"""
+    threshold: Threshold = "calibrated"
+    """`"calibrated"`: [keeps `false_alarms`](#calibrated-thresholds); `"evidently"`: as it chooses; or a number."""
+    false_alarms: BudgetText = Budget(1, timedelta(days=90))
+    """The rate calibrated thresholds keep where nothing has changed, all triggers on drift together; never more than
+    one window in ten."""
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Of drifted columns that makes the data drifted, where thresholds are not calibrated."""
     columns: dict[str, ColumnDrift] = {}
-    multivariate: bool = False               # all features together: costs seconds a window
-    embeddings: dict[str, str] = {}          # name → glob of the columns that are judged together
+    """For one column: `columns.distance = { method = "psi", threshold = 0.2 }`."""
+    multivariate: bool = False
+    """All features together too; costs seconds of a core a window."""
+    embeddings: dict[str, str] = {}
+    """Name = glob of the columns that are judged together: `{ text = "emb_*" }`."""
 
 
 class QualitySection(Section):
-    missing: float = Field(default=0.2, gt=0, le=1)  # a share this far above the reference's is broken
-    stale: PositiveDuration | None = None    # newest row older is a stale source; default: one window
+    """From where on data are broken."""
+
+    missing: float = Field(default=0.2, gt=0, le=1)
+    """A missing share so far above the reference's is broken data."""
+    stale: PositiveDuration | None = None
+    """A source whose newest row is older is stale. Default: one window."""
 
 
 class FairnessSection(Section):
     """Protected columns: what the model answers to one group of people, beside another."""
 
-    columns: tuple[str, ...] = Field(min_length=1)   # features only where `columns.features` lists them
-    comparison: dict[str, str] = {}          # column → the group others are compared with; else the largest
-    windows: int = Field(default=4, ge=1)    # so many are pooled, that small groups have enough rows
+    columns: tuple[str, ...] = Field(min_length=1)
+    """Protected columns, in the log or in `attributes`; features only where `columns.features` lists them."""
+    comparison: dict[str, str] = {}
+    """The group others are compared with: `{ sex = "male" }`. Default: the largest of the reference."""
+    windows: int = Field(default=4, ge=1)
+    """So many of the newest mature windows are pooled, that small groups have enough rows."""
 
 
 class EvidentlySection(Section):
     """One metric of Evidently's reports, measured on every window."""
 
     metric: str
-    options: dict[str, Any] = {}             # as Evidently's class takes them
+    """Its class's name, such as `"QuantileValue"`."""
+    options: dict[str, Any] = {}
+    """What the class takes: `{ column = "age", quantile = 0.9 }`."""
 
 
 class TriggerSection(Section):
     """One condition: a metric beside a number, a date, or what other triggers of the model do."""
 
+    model_config = ConfigDict(json_schema_extra=exactly_one(*CONDITIONS))
+
     name: str
-    metric: str = ""                         # of above, below, rise, drop, drifted
+    """What messages and metrics call it."""
+    metric: str = ""
+    """[Any metric](architecture.md#metric-names), with `above`, `below`, `rise`, `drop` or `drifted`."""
     column: str | None = None
-    segment: str | None = None               # a column's name, or one of its values: "origin=JFK"
+    """Only this column."""
+    segment: str | None = None
+    """`"origin=JFK"`, or `"origin"`: every value of it, with bounds that [hold for all at
+    once](fairness.md#triggers)."""
     method: str | None = None
+    """Only this drift method."""
     above: LevelText | None = None
-    about: BudgetText | None = None          # how often, of regret: `backtest --suggest` finds the price, `above`
-    below: LevelText | None = None
+    """The metric is more than this. For `regret` also a price: `"0.02 for 30d"`, so much of the metric lost for so
+    long."""
+    about: BudgetText | None = None
+    """A wish for `regret`: `"4 per year"`; stands beside the price that [`backtest --suggest`](commands.md#backtest)
+    proposes for it."""
+    below: PlainLevel | None = None
+    """The metric is less than this."""
     rise: ChangeText | None = None
+    """Against the reference: `"15%"` of its value, or `3.5`."""
     drop: ChangeText | None = None
+    """The same, downwards."""
     drifted: Literal[True] | None = None
-    every: PositiveDuration | None = None    # so long after the model's data ended
-    cron: str | None = None                  # a date since the model's data ended
-    all: tuple[str, ...] | None = Field(default=None, min_length=1)    # all of these triggers fire
-    any: tuple[str, ...] | None = Field(default=None, min_length=1)    # one of these triggers fires
-    unless: tuple[str, ...] = ()             # nothing changes while one of these triggers fires
+    """The method's own verdict."""
+    every: PositiveDuration | None = None
+    """So long after the model's data ended: `"90d"`."""
+    cron: str | None = None
+    """At these dates: `"0 6 1 * *"`, in the model's time zone."""
+    all: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """These triggers of the model fire, all of them."""
+    any: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """One of these triggers of the model fires."""
+    unless: tuple[str, ...] = ()
+    """While one of these triggers fires nothing changes: it neither begins nor clears, and asks for nothing."""
     windows: PersistenceText = Persistence(1, 1)
-    clear: float | None = None               # the level at which it clears again; default: the threshold
+    """`"2 of 3"`: it fires when so many of the newest judged windows agree."""
+    clear: float | None = None
+    """The level at which it clears again. Default: the threshold."""
     action: Literal["alert", "retrain"] = "alert"
+    """`"alert"` or `"retrain"`."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -179,8 +280,6 @@ class TriggerSection(Section):
         return self
 
 
-MEASURED = ("above", "below", "rise", "drop", "drifted")     # conditions that go with a metric
-CONDITIONS = (*MEASURED, "every", "cron", "all", "any")
 DEFAULT_TRIGGERS = (
     TriggerSection(name="drift", metric="drifted_share", drifted=True),
     TriggerSection(name="retraining-pays", metric="regret", above=Level(2.0), action="retrain"),
@@ -191,98 +290,177 @@ class ApprovalSection(Section):
     """Whose word a retrain needs."""
 
     request: Literal["automatic", "person"] = "automatic"
-    lapse: PositiveDuration = timedelta(days=7)      # without an answer for so long, it is not asked for
-    promotion: Literal["automatic", "person"] = "automatic"  # whose word a new version needs
+    """`"automatic"`, or `"person"`: a person's word is needed."""
+    lapse: PositiveDuration = timedelta(days=7)
+    """Without an answer for so long it is not asked for."""
+    promotion: Literal["automatic", "person"] = "automatic"
+    """`"automatic"`, or `"person"`: a new version waits for [`driftd approve --promotion`](promotion.md#promotion)."""
 
 
 class RetrainSection(Section):
+    """Where retrains of the model are asked for, and how often at most."""
+
     pipeline: str
+    """Name of a `[pipelines.NAME]`."""
     cooldown: Duration = timedelta(days=3)
+    """After an accepted request, before the next."""
     budget: BudgetText = Budget(4, timedelta(days=365))
-    min_labels: int = Field(default=100, ge=0)   # labelled rows since the reference or the last request
-    queue_timeout: PositiveDuration = timedelta(days=1)    # then a run that has not begun is given up
-    run_timeout: PositiveDuration = timedelta(days=1)  # then a run without an end, or that cannot be followed, is over
+    """So many accepted requests; also `"4 per year"`."""
+    min_labels: int = Field(default=100, ge=0)
+    """Labelled rows since the reference or the last request."""
+    queue_timeout: PositiveDuration = timedelta(days=1)
+    """From the accepted request; then a run that has not begun is `unknown`, and people are told."""
+    run_timeout: PositiveDuration = timedelta(days=1)
+    """From its beginning; then a run without an end is `unknown`; one that cannot be followed counts as over."""
     approval: ApprovalSection = ApprovalSection()
+    """Whose word a retrain needs."""
 
 
 class RehearsalSection(Section):
-    enabled: bool = True                     # false where the data may not be used for fitting
-    challenger: ChallengerKind = "gradient_boosting"   # the kind nearest to the model in service
+    """Whether a retrain would help: a small challenger is fitted on the log and scored beside the model in service."""
+
+    enabled: bool = True
+    """False where the data may not be used for fitting; then there is no regret."""
+    challenger: ChallengerKind = "gradient_boosting"
+    """Or `"linear"`, `"forest"`: the kind that is nearest to your own model ([why](decisions.md#regret-retrains))."""
     max_rows: int = Field(default=60_000, ge=1000)
+    """The challenger is fitted on the newest so many."""
 
 
 class GateSection(Section):
-    """Whether a candidate may replace the champion."""
+    """What a candidate must show before it replaces the model in service."""
 
-    margin: float = 0.0                      # the improvement's lower bound is above it; negative: not worse by more
-    delta: float = Field(default=0.0, ge=0)  # a segment blocks where it is certainly worse by more
-    min_rows: int = Field(default=100, ge=1)     # labelled, of the whole and of each segment and group
-    segments: tuple[str, ...] | None = None  # default: columns.segments
-    limits: dict[str, float] = {}            # fairness metric → how large (a ratio: how small) it may be
+    margin: float = 0.0
+    """The improvement of the metric is above it, surely; below 0: it is not worse by more."""
+    delta: float = Field(default=0.0, ge=0)
+    """A segment blocks where it is worse by more, surely."""
+    min_rows: int = Field(default=100, ge=1)
+    """Labelled rows, of all and of each segment and group."""
+    segments: tuple[str, ...] | None = None
+    """Columns whose values are segments. Default: `columns.segments`."""
+    limits: dict[str, float] = {}
+    """Of fairness: `limits.demographic_parity_difference = 0.1`; a `…_ratio` may not be smaller."""
 
 
 class RegistrySection(Section):
     """Where versions are kept, and which of them is in service."""
 
     kind: Literal["mlflow"]
-    url: str
-    name: str                                # of the registered model
-    alias: str = "champion"                  # names the version in service
+    """`"mlflow"`."""
+    url: Address
+    """Address of the server, such as `"https://mlflow.example"`."""
+    name: str
+    """Name of the registered model."""
+    alias: str = "champion"
+    """Names the version in service."""
     token: SecretRef | None = None
+    """Sent as `Authorization: Bearer`. Default: none."""
     ca: Path | None = None
+    """Certificates to trust instead of the system's, PEM."""
     timeout: PositiveDuration = timedelta(seconds=15)
-    experiment: str | None = None            # a run for each window is logged there
-    webhook_secret: SecretRef | None = None  # takes MLflow's webhooks
+    """For one answer."""
+    experiment: str | None = None
+    """A run for each window, with its metrics, is logged there. Default: none is."""
+    webhook_secret: SecretRef | None = None
+    """Takes MLflow's webhooks that are signed with it. Default: takes none."""
 
 
 class EstimationSection(Section):
-    enabled: bool = True                     # false where the data may not be used for fitting
+    """Performance before the labels come."""
+
+    enabled: bool = True
+    """[Estimates](estimation.md) of performance before labels come; false where the data may not be used for
+    fitting."""
 
 
 class ModelSection(Section):
-    name: str = ""                           # the table's own name, set by `load`
+    """One model in service. Only `predictions` and `reference` are needed, here or in `[defaults]`."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["every", "cron"]}})
+
+    name: SkipJsonSchema[str] = ""           # the table's own name, set by `load`
     mode: Literal["observe", "act"] = "observe"
-    task: Task | None = None                 # default: from the label
-    metric: str | None = None                # default: from the task
+    """`"observe"`: records what it would have asked for, sends nothing; or `"act"`."""
+    task: Task | None = None
+    """`"binary"`, `"multiclass"` or `"regression"`. Default: told from the label."""
+    metric: str | None = None
+    """The one number the model is judged by. Default: `roc_auc`, `accuracy` or `rmse`, from the task."""
     version: str | None = None
+    """Of the model in service; another one means a new reference."""
     timezone: Zone = ZoneInfo("UTC")
-    every: PositiveDuration | None = None    # how often to look; default 1h
+    """Windows begin at its midnight; timestamps without an offset are read in it."""
+    every: PositiveDuration | None = None
+    """How often to look. Default: `"1h"`."""
     cron: str | None = None
-    since: datetime | None = None            # first start: begin here instead of at the newest closed window
-    label_delay: Duration = timedelta(0)     # where no label_timestamp says when labels became known
+    """When to look, instead of `every`: `"15 * * * *"`, in the model's time zone."""
+    since: Moment | None = None
+    """Where a first start begins. Default: the newest closed window."""
+    label_delay: Duration = timedelta(0)
+    """Age at which labels are known, where no `label_timestamp` says it."""
     window: WindowSection = WindowSection()
+    """How the log is cut into windows; a duration or a number alone is its `size`."""
     columns: Columns = Columns()
+    """Names of the columns that play a part."""
     predictions: SourceSection
-    labels: SourceSection | None = None      # in a place of their own: joined on id
-    attributes: SourceSection | None = None  # protected columns that are not in the log: joined on id
+    """The log: what was asked, what was answered."""
+    labels: SourceSection | None = None
+    """Labels in a place of their own, joined on id."""
+    attributes: SourceSection | None = None
+    """Protected columns that are not in the log, joined on id."""
     reference: ReferenceSection
+    """What windows are compared with: a place, or `"first 90d"` of the log."""
     drift: DriftSection = DriftSection()
+    """How drift is measured, and from where on it counts."""
     quality: QualitySection = QualitySection()
+    """From where on data are broken."""
     fairness: FairnessSection | None = None
+    """Protected columns, whose groups are compared. Default: none are."""
     rehearsal: RehearsalSection = RehearsalSection()
+    """Whether a retrain would help, tried on the log."""
     estimation: EstimationSection = EstimationSection()
+    """Performance before the labels come."""
     evidently: tuple[EvidentlySection, ...] = ()
+    """Metrics of Evidently's reports, measured on every window."""
     triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
+    """What alerts and what retrains. Default: `drift` alerts and `retraining-pays` retrains."""
     retrain: RetrainSection | None = None
+    """Where retrains are asked for; without it nothing is asked for."""
     gate: GateSection = GateSection()
+    """What a candidate must show before it replaces the model in service."""
     registry: RegistrySection | None = None
+    """Where versions are kept; without it versions come by runs and this file."""
 
 
 class NotifySection(Section):
-    urls: tuple[SecretRef, ...] = ()         # Apprise addresses
+    """Whom to tell."""
+
+    urls: tuple[SecretRef, ...] = ()
+    """[Apprise](https://github.com/caronc/apprise) addresses: mail, Slack, Teams, …"""
 
 
 class SilenceSection(Section):
-    """When people are not told: once (until), or again and again (cron, duration)."""
+    """When people are not told: once (`until`), or again and again (`cron`, `duration`)."""
 
-    model: str | None = None                 # default: every model
-    trigger: str | None = None               # default: every message about the model
-    since: datetime | None = None            # default: from now on
-    until: datetime | None = None
+    model_config = ConfigDict(json_schema_extra=exactly_one("until", "cron") | {
+        "dependentRequired": {"cron": ["duration"], "duration": ["cron"], "since": ["until"]},
+    })
+
+    model: str | None = None
+    """Of which model. Default: of every model."""
+    trigger: str | None = None
+    """Only messages about this trigger. Default: every message about the model."""
+    since: Moment | None = None
+    """From when; without an offset in the model's time zone. Default: from now on."""
+    until: Moment | None = None
+    """The first moment after it."""
     cron: str | None = None
+    """When it begins: `"0 22 * * *"`, in the model's time zone."""
     duration: PositiveDuration | None = None
-    maintenance: bool = False                # holds back requests too
+    """For how long then."""
+    maintenance: bool = False
+    """Holds back requests too."""
     reason: str
+    """Shown wherever the silence is."""
 
     @model_validator(mode="after")
     def _one_time(self) -> "SilenceSection":
@@ -294,8 +472,15 @@ class SilenceSection(Section):
 
 
 class Config(Section):
+    """One file of driftd's configuration."""
+
     daemon: Daemon = Daemon()
+    """The service itself."""
     models: dict[str, ModelSection]
+    """The models that are watched, each by its name."""
     pipelines: dict[str, Pipeline] = {}
+    """Where retrain requests go, each by its name; `kind` says what it is."""
     silences: tuple[SilenceSection, ...] = ()
+    """When people are not told."""
     notify: NotifySection = NotifySection()
+    """Whom to tell."""

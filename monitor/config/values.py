@@ -7,12 +7,13 @@ expected form in words; `load` adds file, line and key.
 import os
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
 
 from monitor.errors import ConfigError
 from monitor.times import format_duration, parse_duration
@@ -187,19 +188,68 @@ def _reads(kind: Any) -> BeforeValidator:
 
 _as_text = PlainSerializer(str, return_type=str)
 _as_duration = PlainSerializer(format_duration, return_type=str)
+_as_reference = PlainSerializer(lambda v: v if isinstance(v, str) else {v.kind: v.name})
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), _as_duration]
-PositiveDuration = Annotated[timedelta, BeforeValidator(_positive_duration), _as_duration]
+# What an editor can hold a text to. A title is the word of docs/configuration.md for the type.
+_SPAN = r"\d+(\.\d+)?\s*[smhdw]"
+_SPANS = rf"{_SPAN}(\s*{_SPAN})*"
+_ONE_WORD = r"(\d+(\.\d+)?[smhdw])+"
+_DURATION: JsonSchemaValue = {"title": "duration", "type": "string", "pattern": rf"^\s*{_SPANS}\s*$"}
+_POSITIVE = _DURATION | {"pattern": rf"^(?=.*[1-9])\s*{_SPANS}\s*$"}
+_BUDGET_TEXT = {"type": "string", "pattern": rf"^\s*\d+\s+per\s+({'|'.join(_YEAR)}|{_ONE_WORD})\s*$"}
+_PRICE_TEXT = {"title": "price", "type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s+for\s+{_ONE_WORD}\s*$"}
+_SHARE = {"title": "share", "type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}
+_ADDRESS = {"type": "string", "pattern": r"^https?://[^/?#@\s]+([/?#].*)?$"}     # without user and password
+_SECRET = {
+    "title": "secret",
+    "type": "object",
+    "properties": {
+        "env": {"description": "Name of an environment variable.", "type": "string", "minLength": 1},
+        "file": {"description": "A file that holds the secret alone.", "type": "string", "minLength": 1},
+        "credential": {"description": "Name of a systemd credential.", "type": "string", "minLength": 1},
+    },
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), _as_duration, WithJsonSchema(_DURATION)]
+PositiveDuration = Annotated[timedelta, BeforeValidator(_positive_duration), _as_duration, WithJsonSchema(_POSITIVE)]
 WindowSize = Annotated[
     timedelta | int,
     BeforeValidator(_size),
     PlainSerializer(lambda size: size if isinstance(size, int) else format_duration(size)),
+    WithJsonSchema({"anyOf": [_POSITIVE, {"type": "integer", "minimum": 1}]}),
 ]
-Zone = Annotated[ZoneInfo, BeforeValidator(_zone), _as_text]
-PersistenceText = Annotated[Persistence, _reads(Persistence), _as_text]
-BudgetText = Annotated[Budget, _reads(Budget), _as_text]
-LevelText = Annotated[Level, _reads(Level), PlainSerializer(lambda v: v.number if v.span is None else str(v))]
-ChangeText = Annotated[Change, _reads(Change), PlainSerializer(lambda v: str(v) if v.relative else v.amount)]
-_as_reference = PlainSerializer(lambda v: v if isinstance(v, str) else {v.kind: v.name})
-SecretRef = Annotated[Secret, _reads(Secret), _as_reference]
-TextOrSecret = Annotated[str | Secret, BeforeValidator(_text_or_secret), _as_reference]
+Threshold = Annotated[
+    float | Literal["calibrated", "evidently"],
+    WithJsonSchema({"anyOf": [
+        {"type": "number", "exclusiveMinimum": 0}, {"type": "string", "enum": ["calibrated", "evidently"]},
+    ]}),
+]
+Moment = Annotated[
+    datetime, WithJsonSchema({"title": "date or time", "type": "string", "pattern": r"^\d{4}-?(\d\d|W\d\d)"})
+]
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone), _as_text, WithJsonSchema({"type": "string"})]
+PersistenceText = Annotated[
+    Persistence, _reads(Persistence), _as_text,
+    WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9]*[1-9][0-9]*\s+of\s+[0-9]*[1-9][0-9]*\s*$"}),
+]
+BudgetText = Annotated[Budget, _reads(Budget), _as_text, WithJsonSchema(_BUDGET_TEXT)]
+_as_level = PlainSerializer(lambda level: level.number if level.span is None else str(level))
+LevelText = Annotated[Level, _reads(Level), _as_level, WithJsonSchema({"anyOf": [{"type": "number"}, _PRICE_TEXT]})]
+# a price is read too, so that a rule can say where prices go
+PlainLevel = Annotated[Level, _reads(Level), _as_level, WithJsonSchema({"type": "number"})]
+ChangeText = Annotated[
+    Change, _reads(Change), PlainSerializer(lambda v: str(v) if v.relative else v.amount),
+    WithJsonSchema({"anyOf": [_SHARE, {"type": "number", "exclusiveMinimum": 0}]}),
+]
+Address = Annotated[str, WithJsonSchema(_ADDRESS)]
+SecretRef = Annotated[Secret, _reads(Secret), _as_reference, WithJsonSchema(_SECRET)]
+TextOrSecret = Annotated[
+    str | Secret, BeforeValidator(_text_or_secret), _as_reference,
+    WithJsonSchema({"anyOf": [{"type": "string"}, _SECRET]}),
+]
+AddressOrSecret = Annotated[
+    str | Secret, BeforeValidator(_text_or_secret), _as_reference, WithJsonSchema({"anyOf": [_ADDRESS, _SECRET]})
+]

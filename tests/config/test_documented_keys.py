@@ -1,65 +1,17 @@
-"""docs/configuration.md says of every key what the configuration models say, so that it cannot rot."""
+"""docs/configuration.md and the schemas in config/ say of every key what the sections say, so that they cannot rot."""
 
 import re
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from pydantic.fields import FieldInfo
 
-from monitor.config import load, pipeline_sections
-from monitor.config import sections as models
+from docs.write import CHAPTERS, PAGE, SCHEMAS, rows, with_tables
+from monitor.config import load, pipeline_sections, sections
 from monitor.config.section import Section
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-TEXT = (DOCS / "configuration.md").read_text(encoding="utf-8")
-SET_BY_LOAD = ((models.ModelSection, "name"), (models.ReferenceSection, "template"))
-CHAPTERS: dict[str, type[Section]] = {
-    "[daemon]": models.Daemon,
-    "[models.NAME]": models.ModelSection,
-    "[models.NAME.window]": models.WindowSection,
-    "[models.NAME.columns]": models.Columns,
-    "Places: [models.NAME.predictions], .labels, .attributes, .reference": models.SourceSection,
-    "[models.NAME.predictions.csv]": models.CsvSection,
-    "[models.NAME.reference]": models.ReferenceSection,
-    "[models.NAME.drift]": models.DriftSection,
-    "[models.NAME.drift.columns.COLUMN]": models.ColumnDrift,
-    "[models.NAME.quality]": models.QualitySection,
-    "[models.NAME.fairness]": models.FairnessSection,
-    "[models.NAME.rehearsal]": models.RehearsalSection,
-    "[models.NAME.estimation]": models.EstimationSection,
-    "[[models.NAME.evidently]]": models.EvidentlySection,
-    "[[models.NAME.triggers]]": models.TriggerSection,
-    "[models.NAME.retrain]": models.RetrainSection,
-    "[models.NAME.retrain.approval]": models.ApprovalSection,
-    "[models.NAME.gate]": models.GateSection,
-    "[models.NAME.registry]": models.RegistrySection,
-    **{f'[pipelines.NAME] kind = "{kind}"': section for kind, section in pipeline_sections.KINDS.items()},
-    "[pipelines.NAME.app]": pipeline_sections.GithubApp,
-    "[[silences]]": models.SilenceSection,
-    "[notify]": models.NotifySection,
-}
-
-
-def rows(chapter: str) -> dict[str, list[str]]:
-    """Cells of a chapter's table by key: type, default, meaning."""
-    body = re.split(r"^## ", TEXT.split(f"\n## {chapter}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
-    found = re.findall(r"^\| `(\w+)` \|(.*)\|$", body, re.MULTILINE)
-    return {key: [cell.strip() for cell in cells.split("|")] for key, cells in found}
-
-
-def shown(section: type[Section], name: str, field: FieldInfo) -> str:
-    """A default as the documentation writes it."""
-    if field.is_required():
-        return "needed"
-    serialised = section.__pydantic_serializer__.to_python(
-        section.model_construct(**{name: field.default}), mode="json", include={name}, warnings=False,
-    )[name]
-    if isinstance(serialised, bool):
-        return f"`{str(serialised).lower()}`"
-    if isinstance(serialised, str):
-        return f'`"{serialised}"`'
-    return f"`{serialised}`" if isinstance(serialised, int | float) else "–"
+DOCS = PAGE.parent
+REWRITE = "run `.venv/bin/python docs/write.py`, and look at the difference"
 
 
 def choices(annotation: Any) -> list[str]:
@@ -70,23 +22,31 @@ def choices(annotation: Any) -> list[str]:
 
 def test_every_section_has_a_chapter() -> None:
     """Each kind of table is described, and no chapter describes one that is gone."""
-    everything = [*vars(models).values(), *vars(pipeline_sections).values()]
-    sections = {kind for kind in everything if isinstance(kind, type) and issubclass(kind, Section)}
-    assert set(CHAPTERS.values()) == sections - {Section, models.Config, pipeline_sections.OverHttp}
-    assert set(re.findall(r"^## (.+)$", TEXT, re.MULTILINE)) == set(CHAPTERS)
+    everything = [*vars(sections).values(), *vars(pipeline_sections).values()]
+    kinds = {kind for kind in everything if isinstance(kind, type) and issubclass(kind, Section)}
+    assert set(CHAPTERS.values()) == kinds - {Section, sections.Config, pipeline_sections.OverHttp}
+    assert set(re.findall(r"^## (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)) == set(CHAPTERS)
+
+
+def test_the_tables_are_those_of_the_sections() -> None:
+    """Each key is described with its type, default and meaning as the sections have it."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_tables(page) == page, REWRITE
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
+def test_the_schemas_are_those_of_the_sections(path: Path) -> None:
+    """The schema that the repository holds is the one that `driftd schema` prints."""
+    assert path.read_text(encoding="utf-8") == SCHEMAS[path], REWRITE
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_the_keys_are_those_of_the_models(chapter: str) -> None:
-    """Each key is described with its default and its choices, and no key that does not exist."""
-    section, documented = CHAPTERS[chapter], rows(chapter)
-    fields = {name: section.model_fields[name] for name in section.key_names() if (section, name) not in SET_BY_LOAD}
-    assert list(documented) == list(fields)
-    for name, field in fields.items():
-        _, default, meaning = documented[name]
-        assert default == shown(section, name, field), name
-        for choice in choices(field.annotation):
-            assert f'"{choice}"' in meaning + default, (name, choice)
+def test_choices_are_named(chapter: str) -> None:
+    """A key that is limited to some texts names them all."""
+    section = CHAPTERS[chapter]
+    lines = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", rows(section), re.MULTILINE))
+    named = [(name, choice) for name in lines for choice in choices(section.model_fields[name].annotation)]
+    assert [(name, choice) for name, choice in named if f'"{choice}"' not in lines[name]] == []
 
 
 @pytest.mark.parametrize("path", sorted([*DOCS.glob("*.md"), DOCS.parent / "README.md"]), ids=lambda path: path.name)

@@ -1,0 +1,182 @@
+"""The JSON Schema (2020-12) of a configuration as users write it: what `driftd schema` prints.
+
+Made from the sections: pydantic says the types and limits, the sections what each key means, and this file what
+`document` does before validation: short forms, [defaults], included files. What a schema cannot say (names that must
+exist, values that must fit each other) `driftd validate` does.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from monitor.config.section import Section, exactly_one, meanings
+from monitor.config.sections import Config
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FILE = "driftd.schema.json"                  # its name beside a configuration
+INCLUDED_FILE = "driftd-included.schema.json"
+PLACE = "place"                              # the title of what a path alone may stand for
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's schema without null, which TOML does not have, and without the titles and defaults it makes up."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> Schema:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> Schema:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def sort(self, value: Schema, parent_key: str | None = None) -> Schema:
+        return value
+
+
+def text(*, included: bool = False) -> str:
+    """The schema as the text of a file."""
+    return json.dumps(json_schema(included=included), indent=2, ensure_ascii=False) + "\n"
+
+
+def json_schema(*, included: bool = False) -> Schema:
+    """The schema of a configuration; or of a file that one includes, which may inherit whatever is needed."""
+    made = Config.model_json_schema(schema_generator=_Generator)
+    tables: dict[str, Schema] = made.pop("$defs")
+    for section in sections(Config):
+        _describe(made if section is Config else tables[section.__name__], section)
+    made["properties"]["pipelines"]["additionalProperties"].pop("discriminator")     # a word of OpenAPI
+    _add_short_forms(tables)
+    needed = _take_needed("ModelSection", tables, {})
+    if included:
+        top = {"properties": {name: made["properties"][name] for name in ("models", "pipelines")}}
+    else:
+        top = {"properties": _OF_THE_FILE | made["properties"], **_needed_of_the_file(needed)}
+    head = {"$schema": DIALECT, "title": "driftd", "description": made["description"], "type": "object"}
+    shared: dict[str, Schema] = {}
+    whole: Schema = _share({**head, "additionalProperties": False, **top, "$defs": tables}, shared)
+    used = json.dumps(whole)
+    every = whole["$defs"] | shared
+    whole["$defs"] = {name: table for name, table in every.items() if f'"#/$defs/{name}"' in used}
+    return whole
+
+
+def sections(kind: Any) -> Iterator[type[Section]]:
+    """Every section below an annotation, each once, that of the annotation first."""
+    seen: dict[type[Section], None] = {}
+    _collect(kind, seen)
+    return iter(seen)
+
+
+def written(section: type[Section], name: str) -> Any:
+    """The default of a key as a user would write it; None where there is none."""
+    field = section.model_fields[name]
+    if field.is_required() or field.default is None:
+        return None
+    holder = section.model_construct(**{name: field.default})
+    return holder.model_dump(mode="json", include={name}, exclude_unset=True)[name]
+
+
+_OF_THE_FILE: Schema = {
+    "include": {
+        "description": "More files, with [models.*] and [pipelines.*]: a path, a glob, or a list of them.",
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "default": [],
+    },
+    "defaults": {
+        "description": "What every model has in common; a model's own values win.",
+        "$ref": "#/$defs/ModelSection",
+        "default": {},
+    },
+}
+
+
+def _collect(kind: Any, seen: dict[type[Section], None]) -> None:
+    if isinstance(kind, type) and issubclass(kind, Section) and kind not in seen:
+        seen[kind] = None
+        for field in kind.model_fields.values():
+            _collect(field.annotation, seen)
+    for part in getattr(kind, "__args__", ()):
+        _collect(part, seen)
+
+
+def _describe(table: Schema, section: type[Section]) -> None:
+    """Say of each key what it means and what holds where it is not written."""
+    table.pop("title", None)
+    table["description"] = _plain(table["description"])
+    texts, keys = meanings(section), table["properties"]
+    table["properties"] = {name: keys[name] for name in section.key_names() if name in keys}
+    for name, key in table["properties"].items():
+        key["description"] = _plain(texts[name])
+        default = written(section, name)
+        if default is not None:
+            key["default"] = default
+
+
+def _plain(text: str) -> str:
+    """The text without its links, whose addresses are relative to docs/."""
+    return _LINK.sub(r"\1", " ".join(text.split()))
+
+
+def _add_short_forms(tables: dict[str, Schema]) -> None:
+    """What `document` writes out in full: a text for a place, a size for a window, `label` of a model."""
+    source, reference, window = (tables[f"{name}Section"] for name in ("Source", "Reference", "Window"))
+    reference["properties"] |= source["properties"]
+    reference |= exactly_one("path", "database", "first") | {"dependentRequired": source["dependentRequired"]}
+    text = {"description": "Its path alone.", "type": "string"}
+    stretch = {"description": "Its path alone, or \"first 90d\".", "type": "string"}
+    size = {"description": "Its size alone.", "anyOf": window["properties"]["size"]["anyOf"]}
+    tables |= {
+        "SourceSection": {"title": PLACE, "anyOf": [text, source]},
+        "ReferenceSection": {"title": PLACE, "anyOf": [stretch, reference]},
+        "WindowSection": {"anyOf": [size, window]},
+    }
+    tables["ModelSection"]["properties"]["label"] = {"description": "Short for `columns.label`.", "type": "string"}
+
+
+def _take_needed(name: str, tables: dict[str, Schema], taken: dict[str, Schema]) -> Schema:
+    """Take out of a table, and of those in it, what makes it whole; what is left holds for a part of it too."""
+    if name not in taken:
+        table = tables[name].get("anyOf", [tables[name]])[-1]
+        needed = {rule: table.pop(rule) for rule in ("required", "oneOf", "dependentRequired") if rule in table}
+        if pairs := list(combinations([only["required"][0] for only in needed.get("oneOf", ())], 2)):
+            table["allOf"] = [{"not": {"required": list(pair)}} for pair in pairs]
+        inner = {key: part["$ref"].rpartition("/")[2] for key, part in table["properties"].items() if "$ref" in part}
+        below = {key: _take_needed(part, tables, taken) for key, part in inner.items()}
+        if any(below.values()):
+            needed["properties"] = {key: part for key, part in below.items() if part}
+        taken[name] = {"if": {"type": "object"}, "then": needed} if needed else {}
+    return taken[name]
+
+
+def _needed_of_the_file(needed: Schema) -> Schema:
+    """What has to be there: something to watch; all of each model, where no [defaults] may have it."""
+    return {
+        "anyOf": [{"required": ["models"], "properties": {"models": {"minProperties": 1}}}, {"required": ["include"]}],
+        "if": {"not": {"required": ["defaults"]}},
+        "then": {"properties": {"models": {"additionalProperties": needed}}},
+    }
+
+
+def _share(value: Any, shared: dict[str, Schema]) -> Any:
+    """The same with each secret's long description in one place."""
+    if isinstance(value, list):
+        return [_share(part, shared) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("title") == "secret":
+        own = ("description", "default")
+        shared["Secret"] = {name: part for name, part in value.items() if name not in own} | {"description": _SECRET}
+        return {"$ref": "#/$defs/Secret", **{name: value[name] for name in own if name in value}}
+    return {name: _share(part, shared) for name, part in value.items()}
+
+
+_SECRET = "Where a secret is kept; its value is never written in the file."
