@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any
+from typing import Protocol, TypeVar
 
 from monitor.errors import DriftdError, TaskFailed
 
@@ -17,12 +17,33 @@ HIDDEN = "(not shown: columns.private)"
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def for_a_model(task: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+class _Columns(Protocol):
+    @property
+    def private(self) -> Collection[str]: ...
+
+
+class _Model(Protocol):
+    @property
+    def columns(self) -> _Columns: ...
+
+
+class AboutAModel(Protocol):
+    """A request to a worker that says which model it is about."""
+
+    @property
+    def model(self) -> _Model: ...
+
+
+Req = TypeVar("Req", bound=AboutAModel)
+Res = TypeVar("Res")
+
+
+def for_a_model(task: Callable[[Req], Res]) -> Callable[[Req], Res]:
     """Make a worker's task keep quiet about the private columns of the model it is given."""
     @wraps(task)
-    def done(payload: dict[str, Any]) -> Any:
-        with keeping_quiet(payload["model"]["columns"]["private"]):
-            return task(payload)
+    def done(request: Req) -> Res:
+        with keeping_quiet(request.model.columns.private):
+            return task(request)
     return done
 
 

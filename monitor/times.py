@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], datetime]
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)    # before every row
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _WHOLE = re.compile(r"\s*(?:\d+(?:\.\d+)?\s*[smhdw]\s*)+")

@@ -1,17 +1,17 @@
 """What a model fitted at one moment scores on the windows behind it: a row of what a backtest's rehearsal reads."""
 
 from collections import OrderedDict
-from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.challenger.rehearsal import on_windows
 from monitor.challenger.window_rehearsal import challenger_at, kind_gap
-from monitor.check.tasks import Look
+from monitor.check.opened_data import open_log, open_reference
+from monitor.check.requests import Ahead, AheadRequest, Look
 from monitor.errors import CannotJudge
-from monitor.records import Window, from_json, to_json
+from monitor.private import for_a_model
+from monitor.records import Window
 from monitor.reference.reference_data import ReferenceData
 from monitor.sources.log import Log, mask_labels
 from monitor.sources.rows import contains
@@ -20,28 +20,22 @@ KEPT = 250      # windows whose labelled rows stay in this worker's memory
 _tables: OrderedDict[tuple[str, str, Window], pa.Table] = OrderedDict()
 
 
-def ahead(task: dict[str, Any]) -> dict[str, Any]:
-    """Score the challenger fitted at `moment`, or without one the model in service, on each of `windows`.
-
-    Each window with the labels known when it was mature. Returns `values`: a window's metrics by name, empty where
-    it cannot be scored; of the model in service also `gap`, what a challenger gains by its kind.
-    """
-    look = Look.read(task)
-    reference = look.reference()
+@for_a_model
+def ahead(request: AheadRequest) -> Ahead:
+    """Score one model on each window, with the labels known when that was mature. Raises CannotJudge."""
+    model, reference, moment = request.model, open_reference(request), request.moment
     judged = reference.performance
     if judged is None:
-        raise CannotJudge(f"{look.model.name}: there are no labels, expected some to rehearse retrains with")
-    log = look.log(reference.roles)
-    moment = datetime.fromisoformat(task["moment"]) if task["moment"] else None
-    challenger = challenger_at(look.model, reference, judged, log, moment) if moment else None
-    windows = [from_json(Window, one) for one in task["windows"]]
+        raise CannotJudge(f"{model.name}: there are no labels, expected some to rehearse retrains with")
+    log = open_log(request, reference.roles)
+    challenger = challenger_at(model, reference, judged, log, moment) if moment else None
     if challenger is not None and challenger.model is None:
-        values: list[dict[str, float]] = [{} for _ in windows]
+        values: list[dict[str, float]] = [{} for _ in request.windows]
     else:
-        tables = [_labelled(look, reference, log, one) for one in windows]
-        values = on_windows(challenger, tables, reference.roles, judged.task, judged.metric, task["metrics"])
-    gap = None if moment else to_json(kind_gap(look.model, reference, judged))
-    return {"metric": judged.metric, "values": values, "gap": gap}
+        tables = [_labelled(request, reference, log, one) for one in request.windows]
+        values = on_windows(challenger, tables, reference.roles, judged.task, judged.metric, request.metrics)
+    gap = None if moment else kind_gap(model, reference, judged)
+    return Ahead(metric=judged.metric, values=tuple(values), gap=gap)
 
 
 def _labelled(look: Look, reference: ReferenceData, log: Log, window: Window) -> pa.Table:

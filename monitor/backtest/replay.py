@@ -12,15 +12,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.backtest.simulation import World, disjoint_windows, rehearse
-from monitor.calibration.block_bootstrap import Expected
-from monitor.calibration.expected_false_alarms import Outlook
-from monitor.check.checker import BEGINNING, Checker, Runner
+from monitor.calibration.outlook import Expected, Outlook
+from monitor.check.checker import Checker
+from monitor.check.requests import EXTENT, RESOLVE, SURVEY, Look, SurveyRequest
 from monitor.config import Loaded, ModelSection
 from monitor.config.sections import ApprovalSection, RetrainSection
 from monitor.errors import CannotJudge, SourceError, UsageError
-from monitor.records import SCHEMA_VERSION, Action, DispatchState, Snapshot, Survey, Verdict, Window, from_json, to_json
+from monitor.records import SCHEMA_VERSION, Action, DispatchState, Score, Snapshot, Verdict, Window, to_json
 from monitor.store import Store
-from monitor.times import utcnow
+from monitor.times import BEGINNING, utcnow
+from monitor.workers.task import Req, Res, Runner, Task
 
 Progress = Callable[[int, int], None]
 
@@ -115,19 +116,24 @@ class _Watched:
         self.world: World | None = None
         self.snapshots: list[Snapshot] = []
 
-    def run(self, task: str, payload: Any) -> Any:
-        if self.world is not None:
-            off = {**payload["model"]["rehearsal"], "enabled": False}
-            payload = payload | {"model": payload["model"] | {"rehearsal": off}}
-        answer = self._workers.run(task, payload | {"hold": True})
-        if task != "monitor.check.tasks:observe":
-            return answer
-        snapshot = from_json(Snapshot, answer)
-        if self.world is not None and snapshot.mature and snapshot.window in self.world.windows:
-            found = self.world.rehearsal(self.world.windows.index(snapshot.window))
-            snapshot = replace(snapshot, scores=(*snapshot.scores, *found))
-        self.snapshots.append(snapshot)
-        return to_json(snapshot)
+    def run(self, task: Task[Req, Res], request: Req) -> Res:
+        if isinstance(request, Look):
+            request = replace(request, model=self._asked_of(request.model), hold=True)
+        answer = self._workers.run(task, request)
+        if isinstance(answer, Snapshot):
+            answer = replace(answer, scores=(*answer.scores, *self._rehearsed(answer)))
+            self.snapshots.append(answer)
+        return answer
+
+    def _asked_of(self, model: ModelSection) -> ModelSection:
+        if self.world is None:
+            return model
+        return model.model_copy(update={"rehearsal": model.rehearsal.model_copy(update={"enabled": False})})
+
+    def _rehearsed(self, snapshot: Snapshot) -> tuple[Score, ...]:
+        if self.world is None or not snapshot.mature or snapshot.window not in self.world.windows:
+            return ()
+        return self.world.rehearsal(self.world.windows.index(snapshot.window))
 
 
 def _replay(
@@ -169,15 +175,13 @@ class _Span:
 
 def _span(model: ModelSection, workers: Runner) -> _Span:
     """Look over the log: each window's closing, and the maturity of its labels."""
-    look: dict[str, Any] = {"model": model.model_dump(mode="json"), "stretch": None, "recount": [], "last": None}
-    extent = workers.run("monitor.check.tasks:extent", look | {"as_of": utcnow().isoformat()})
-    if extent["newest"] is None:
+    extent = workers.run(EXTENT, Look(model=model, as_of=utcnow()))
+    if extent.first is None or extent.newest is None:
         raise CannotJudge(f"{model.name}: the log holds no rows, expected some to replay")
-    section, newest = model.window, datetime.fromisoformat(extent["newest"])
+    section, newest = model.window, extent.newest
     size = timedelta(0) if isinstance(section.size, int) else section.size
-    end = (newest + size + section.lateness).isoformat()
-    since = (model.since or datetime.fromisoformat(extent["first"])).isoformat()
-    survey = from_json(Survey, workers.run("monitor.check.tasks:survey", look | {"as_of": end, "since": since}))
+    end, since = newest + size + section.lateness, model.since or extent.first
+    survey = workers.run(SURVEY, SurveyRequest(model=model, as_of=end, since=since))
     windows = [tally.window for tally in survey.tallies if tally.window.start <= newest]
     ages = {section.lateness, max(survey.maturity, section.lateness)}
     first = survey.stretch + model.reference.first if survey.stretch and model.reference.first else BEGINNING
@@ -219,9 +223,8 @@ def _retrains(model: ModelSection, verdicts: list[Verdict]) -> Iterator[Retrain]
 
 def _outlook(model: ModelSection, workers: Runner, span: "_Span") -> Outlook:
     """What false alarms the reference lets expect."""
-    model_json, as_of = model.model_dump(mode="json"), span.moments[-1].isoformat()
-    look = {"model": model_json, "as_of": as_of, "stretch": to_json(span.stretch)}
-    return from_json(Outlook, workers.run("monitor.check.tasks:resolve", look)["outlook"])
+    look = Look(model=model, as_of=span.moments[-1], stretch=span.stretch)
+    return workers.run(RESOLVE, look).outlook
 
 
 def _summaries(

@@ -15,14 +15,15 @@ import numpy as np
 from monitor.backtest.policies import Policy, compare
 from monitor.backtest.schedules import Scores
 from monitor.backtest.simulated_triggers import Played, Round, play
-from monitor.check.checker import Runner
+from monitor.check.requests import AHEAD, Ahead, AheadRequest
 from monitor.config.rules import ALL_PERFORMANCE
 from monitor.config.sections import ModelSection
 from monitor.decide.regret import pace_of
 from monitor.errors import CannotJudge
 from monitor.history import disjoint
 from monitor.performance.metrics import METRICS, better_by
-from monitor.records import Score, ScoreStatus, Snapshot, Window, from_json, to_json
+from monitor.records import Score, ScoreStatus, Snapshot, Window, to_json
+from monitor.workers.task import Runner
 
 MOST_FITTED = 104       # moments whose challengers are scored on every later window
 FEWEST = 4              # windows there must be to say anything
@@ -124,27 +125,27 @@ def rehearse(
     """Fit and score every challenger, in the workers. Raises CannotJudge where there is too little to say anything."""
     if len(windows) < FEWEST:
         raise CannotJudge(f"{model.name}: {len(windows)} windows, expected at least {FEWEST} to rehearse retrains on")
-    look: dict[str, Any] = {
-        "model": model.model_dump(mode="json"), "as_of": until.isoformat(), "hold": True,
-        "stretch": stretch.isoformat() if stretch else None,
-        "metrics": sorted({t.metric for t in model.triggers if t.metric in ALL_PERFORMANCE}),
-    }
+    everywhere = AheadRequest(
+        model=model, as_of=until, stretch=stretch, hold=True, moment=None, windows=tuple(windows),
+        metrics=tuple(sorted({t.metric for t in model.triggers if t.metric in ALL_PERFORMANCE})),
+    )
     apart = -(-len(windows) // MOST_FITTED)
     behind = [range(at, len(windows) if at % apart == 0 else min(at + 2, len(windows))) for at in range(len(windows))]
-    tasks = [{"moment": None, "windows": to_json(tuple(windows))}] + [
-        {"moment": windows[at].start.isoformat(), "windows": [to_json(windows[j]) for j in behind[at]]}
+    requests = [everywhere] + [
+        replace(everywhere, moment=windows[at].start, windows=tuple(windows[j] for j in behind[at]))
         for at in range(len(windows))
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        asked = [pool.submit(workers.run, "monitor.backtest.challenger_scores:ahead", look | task) for task in tasks]
-        answers = []
+        asked = [pool.submit(workers.run, AHEAD, request) for request in requests]
+        answers: list[Ahead] = []
         for done, one in enumerate(asked, 1):
             answers.append(one.result())
             if progress:
                 progress(done, len(asked))
-    fitted = (dict(zip(js, answer["values"], strict=True)) for js, answer in zip(behind, answers[1:], strict=True))
-    first = answers[0]
-    return World(tuple(windows), first["metric"], tuple(first["values"]), tuple(fitted), from_json(Score, first["gap"]))
+    served, *challengers = answers
+    assert served.gap is not None            # it is measured where no challenger is asked for
+    fitted = (dict(zip(js, one.values, strict=True)) for js, one in zip(behind, challengers, strict=True))
+    return World(tuple(windows), served.metric, served.values, tuple(fitted), served.gap)
 
 
 def rounds_of(snapshots: Sequence[Snapshot], lateness: timedelta) -> list[Round]:

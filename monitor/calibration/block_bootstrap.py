@@ -13,55 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from monitor.calibration.outlook import Expected
 from monitor.config.composition_rules import in_order
 from monitor.config.sections import ModelSection
 from monitor.config.values import Persistence
 from monitor.decide.triggers import Ballot, fires
-from monitor.wording import several
 
 SURE = 0.95            # share of years with no more than `at_most`
 _DRAWN = 200_000       # windows of all years together, but no fewer years …
 _YEARS = 100, 400      # … than the first and no more than the second
 _LONGEST = 10_000      # windows drawn for a year; of more, as many are taken to stand for all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """False alarms of one trigger to be expected in a year; `untold`: why they cannot be told."""
-
-    trigger: str
-    a_year: float | None = None
-    at_most: int | None = None           # in 95 of 100 years
-    windows: int | None = None           # that it rests on, …
-    begun: int | None = None             # … how often it begins to fire in them as they are, …
-    firing: int | None = None            # … and in how many of them it fires
-    untold: str | None = None
-
-    @property
-    def mostly_on(self) -> bool:
-        """Whether it fires in most windows in which nothing has changed: it begins once, and stays."""
-        return bool(self.windows and self.firing and self.firing > self.windows / 2)
-
-    @property
-    def rate(self) -> str:
-        """So many a year, to two digits; a dash where it cannot be told."""
-        if self.a_year is None:
-            return "–"
-        if self.mostly_on:
-            return "most of the time"
-        return f"{self.a_year:.2g} a year" if self.a_year < 10 else f"{self.a_year:.0f} a year"
-
-    @property
-    def words(self) -> str:
-        if self.a_year is None:
-            return f"cannot be told: {self.untold}"
-        if self.mostly_on:
-            return f"fires most of the time, in {self.firing} of the reference's {self.windows} windows"
-        said = f"about {self.rate}; at most {self.at_most} by chance"
-        if self.windows is None:
-            return said
-        firing = f", {self.firing} firing" if self.firing else ""
-        return f"{said} (began {several(self.begun or 0, 'time')} in the reference's {self.windows} windows{firing})"
 
 
 @dataclass(frozen=True, slots=True)

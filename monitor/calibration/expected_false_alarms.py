@@ -6,7 +6,7 @@ window as in service. Years are drawn from these windows (`decide.drawn_years`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import exp, isnan
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor import __version__
-from monitor.calibration.block_bootstrap import Expected, Years, by_chance, drawn_years, together
+from monitor.calibration.block_bootstrap import Years, by_chance, drawn_years, together
+from monitor.calibration.outlook import Expected, Outlook
 from monitor.calibration.reference_blocks import Division, about, asked, calibrate, cut, division, limit_of
 from monitor.config import ModelSection
 from monitor.config.rules import ALL_PERFORMANCE, DRIFT, FAIRNESS, NEVER_LABELLED, NEW_ROWS, RATES
@@ -48,20 +49,6 @@ _UNTOLD = {
     "schema_changes": "a reference has the columns it has",
 }
 _NAMED = 5          # columns named in a sentence; more are counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """False alarms to be expected of each trigger in the order of the file, and of all that can be told together."""
-
-    triggers: tuple[Expected, ...]
-    together: Expected | None            # None where no more than one can be told
-    notes: tuple[str, ...]               # where the reference is too short for calibrated thresholds
-
-    @property
-    def lines(self) -> list[str]:
-        whole = (self.together,) if self.together else ()
-        return [*(f"{one.trigger}: {one.words}" for one in (*self.triggers, *whole)), *self.notes]
 
 
 def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:

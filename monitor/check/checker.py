@@ -1,12 +1,13 @@
 """The story of a check, top to bottom: survey, due windows, observe, decide, commit."""
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from pathlib import Path
 
 from monitor import __version__
+from monitor.check.due_windows import Due, counted, due_windows, first_start, look_back, stale
+from monitor.check.requests import CONTENTS, OBSERVE, SURVEY, ContentsRequest, ObserveRequest, SurveyRequest
 from monitor.config import Loaded, ModelSection
 from monitor.decide.decision import decide
 from monitor.decide.episodes import person_request
@@ -17,8 +18,6 @@ from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, Usag
 from monitor.history import History, remembered
 from monitor.promotion.versions import as_in_service, collect
 from monitor.records import (
-    Content,
-    Counted,
     Dispatch,
     Episode,
     EpisodeState,
@@ -26,45 +25,19 @@ from monitor.records import (
     Snapshot,
     SnapshotStatus,
     Survey,
-    Tally,
     Verdict,
     Window,
-    from_json,
-    to_json,
 )
 from monitor.retrain.approval import lapse
 from monitor.retrain.outbox import new_dispatch
-from monitor.sources.windows import first_stretch, newest_closed, spec
+from monitor.sources.windows import first_stretch, spec
 from monitor.store import Known, Store
-from monitor.times import Clock, format_duration, format_moment, utcnow
+from monitor.times import BEGINNING, Clock, format_duration, format_moment, utcnow
+from monitor.workers.task import Runner
 
-BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-COVERAGE_STEP = 0.1  # a provisional window is measured again when so much more of it is labelled
-LOOK_BACK = 5        # windows that may still be revised for rows that come late …
-LOOK_BACK_SPAN = timedelta(days=35)  # … and at least this long: a clinic may sync three weeks late
 NO_TIMEOUT = timedelta(days=1)       # of a run, where the model has no [retrain]
 
 _log = logging.getLogger(__name__)
-
-
-class Runner(Protocol):
-    """Where the reading and measuring is done: `workers.Workers`, or the process itself in a backtest."""
-
-    def run(self, task: str, payload: Any) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """One revision of one window that is to be measured now."""
-
-    window: Window
-    revision: int
-    rows: int
-    mature: bool
-    first_rows: int | None               # what revision 0 counted: what is more now came late
-    earlier: datetime | None             # start of the window before, whose challenger is the placebo
-    last_row: datetime | None            # timestamp of the log's newest row
-    corrected: bool = False              # labels that were known before are others now
 
 
 class Checker:
@@ -144,14 +117,11 @@ class Checker:
     def _look(self, model: ModelSection, now: datetime) -> tuple[Reference, Survey]:
         """Find the reference, and count the rows of every window that may be due."""
         current = self._promoted(model, now)
-        known = self._known(model, current, now)
-        last = self._last(model)
-        payload = self._payload(model, now, current) | {
-            "recount": [to_json(_counted(one)) for one in known],
-            "last": to_json(last) if last else None,
-            "since": _first_start(model, now).isoformat(),
-        }
-        survey = from_json(Survey, self._workers.run("monitor.check.tasks:survey", payload))
+        recount = tuple(counted(one) for one in self._known(model, current, now))
+        survey = self._workers.run(SURVEY, SurveyRequest(
+            model=model, as_of=now, stretch=stretch_of(model, current), profiles=self._profiles,
+            since=first_start(model, now), last=self._last(model), recount=recount,
+        ))
         return self._reference(model, current, survey, now), survey
 
     def _promoted(self, model: ModelSection, now: datetime) -> Reference | None:
@@ -187,10 +157,8 @@ class Checker:
 
     def _known(self, model: ModelSection, reference: Reference | None, now: datetime) -> list[Known]:
         """Recent windows judged against this reference: those whose rows and labels may still grow."""
-        size = model.window.size
-        span = LOOK_BACK_SPAN if isinstance(size, int) else max(LOOK_BACK_SPAN, LOOK_BACK * size)
         cut = spec(model.window, model.timezone)
-        since, last = now - span - model.label_delay, self._last(model)
+        since, last = look_back(model.window, model.label_delay, now), self._last(model)
         known = self._store.known_windows(model.name, cut, min(since, last.end) if last else since)
         return [one for one in known if reference is not None and one.reference_id == reference.id]
 
@@ -199,15 +167,9 @@ class Checker:
         cut = spec(model.window, model.timezone)
         return self._store.last_window(model.name, cut, filled=True) or self._store.last_window(model.name, cut)
 
-    def _payload(self, model: ModelSection, now: datetime, reference: Reference | None) -> dict[str, Any]:
-        span = model.reference.first
-        stretch = reference.since - span if reference and span else None
-        return {
-            "model": model.model_dump(mode="json"),
-            "as_of": now.isoformat(),
-            "stretch": stretch.isoformat() if stretch else None,
-            "profiles": str(self._store.folder / "profiles") if self._store.folder else None,
-        }
+    @property
+    def _profiles(self) -> Path | None:
+        return self._store.folder / "profiles" if self._store.folder else None
 
     def _check_window(
         self, model: ModelSection, reference: Reference, due: Due, now: datetime, *, newest: bool
@@ -235,18 +197,13 @@ class Checker:
         return decision.verdict if taken else None
 
     def _observe(self, model: ModelSection, reference: Reference, due: Due, now: datetime) -> Snapshot:
-        payload = self._payload(model, now, reference) | {
-            "window": to_json(due.window),
-            "revision": due.revision,
-            "mature": due.mature,
-            "first_rows": due.first_rows,
-            "corrected": due.corrected,
-            "earlier": due.earlier.isoformat() if due.earlier else None,
-            "newest": due.last_row.isoformat() if due.last_row else None,
-            "config_hash": self._loaded.hash,
-        }
+        request = ObserveRequest(
+            model=model, as_of=now, stretch=stretch_of(model, reference), profiles=self._profiles,
+            window=due.window, revision=due.revision, mature=due.mature, first_rows=due.first_rows,
+            corrected=due.corrected, earlier=due.earlier, newest=due.last_row, config_hash=self._loaded.hash,
+        )
         try:
-            return from_json(Snapshot, self._workers.run("monitor.check.tasks:observe", payload))
+            return self._workers.run(OBSERVE, request)
         except Stopping:
             raise
         except DriftdError as error:
@@ -284,16 +241,15 @@ class Checker:
         """Keep the content hashes of the data the windows came from; no lineage where nothing is kept at all."""
         if self._store.folder is None:
             return
-        seen = [one.content for one in self._store.data_seen(model.name) if one.reference_id == reference.id]
-        payload = {"model": model.model_dump(mode="json"), "known": [(c.place, c.name, c.stamp) for c in seen]}
+        seen = (one.content for one in self._store.data_seen(model.name) if one.reference_id == reference.id)
         try:
-            found = self._workers.run("monitor.check.data_seen:contents", payload)
+            contents = self._workers.run(CONTENTS, ContentsRequest(model=model, known=tuple(seen)))
         except Stopping:
             raise
         except DriftdError as error:
             _log.warning("%s: the data's content could not be noted: %s", model.name, error)
             return
-        self._store.note_data(model.name, reference.id, [from_json(Content, one) for one in found], now)
+        self._store.note_data(model.name, reference.id, contents.changed, now)
 
     def _note_source(self, model: ModelSection, now: datetime, failure: str | None) -> None:
         before = {one.trigger: one for one in self._store.firing(model.name)}.get(SOURCE_DOWN)
@@ -302,82 +258,15 @@ class Checker:
             self._store.note(*noted)
 
 
+def stretch_of(model: ModelSection, reference: Reference | None) -> datetime | None:
+    """Where a reference of the form "first 90d" begins; None of another form, and as long as there is none."""
+    span = model.reference.first
+    return reference.since - span if reference and span else None
+
+
 def dry_run(loaded: Loaded, name: str, at: datetime, workers: Runner) -> list[tuple[Snapshot, Verdict]]:
     """What a check at `at` would have said of the newest window closed then; nothing is recorded."""
     with Store.memory() as store:
         Checker(loaded, store, workers, lambda: at).check(name)
         said = [(snapshot, store.verdict(snapshot.window)) for snapshot in store.snapshots(name)]
     return [(snapshot, verdict) for snapshot, verdict in said if verdict is not None]
-
-
-def due_windows(
-    model: ModelSection, reference: Reference, survey: Survey, known: Iterable[Known], now: datetime, *, first: bool
-) -> list[Due]:
-    """Which windows are to be measured, oldest first: each closed one once, and revisions of those that grew.
-
-    At the `first` start only the newest closed one is, unless the configuration says since when.
-    """
-    before = {one.window: one for one in known}
-    starts = sorted(tally.window.start for tally in survey.tallies)
-    due = []
-    for tally in sorted(survey.tallies, key=lambda one: (one.window.start, one.window.start_id)):
-        if tally.window.start < reference.since:
-            continue
-        mature = now >= tally.window.end + survey.maturity
-        earlier = max((start for start in starts if start < tally.window.start), default=None)
-        one = _due(tally, before.get(tally.window), mature, earlier, survey.newest)
-        due += [one] if one else []
-    return due[-1:] if first and model.since is None else due
-
-
-def _due(
-    tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None
-) -> Due | None:
-    if known is not None and not _grew(tally, known, mature):
-        return None
-    return Due(
-        window=tally.window,
-        revision=known.revision + 1 if known else 0,
-        rows=tally.rows,
-        mature=mature,
-        first_rows=known.first_rows if known else None,
-        earlier=earlier,
-        last_row=last_row,
-        corrected=known is not None and _corrected(tally, known),
-    )
-
-
-def _counted(known: Known) -> Counted:
-    return Counted(window=known.window, at=known.taken_at, labelled=known.labelled, labels=known.labels)
-
-
-def _grew(tally: Tally, known: Known, mature: bool) -> bool:
-    """Rows that vanish (old files are tidied away) are no news; rows and labels that come or are corrected are."""
-    if tally.rows > known.rows or (mature and not known.mature) or _corrected(tally, known):
-        return True
-    return not known.mature and tally.labelled >= known.labelled + COVERAGE_STEP * tally.rows > known.labelled
-
-
-def _corrected(tally: Tally, known: Known) -> bool:
-    return tally.corrected and tally.rows == known.rows
-
-
-def stale(model: ModelSection, survey: Survey, now: datetime) -> str | None:
-    """Say that the newest row is too old, by `quality.stale`, else by the length of a window; None where it is not."""
-    size = model.window.size
-    limit = model.quality.stale or (None if isinstance(size, int) else size + model.window.lateness)
-    if limit is None or survey.newest is None or now - survey.newest <= limit:
-        return None
-    return (
-        f"{model.name}: the newest row is from {format_moment(survey.newest)}, expected one within "
-        f"{format_duration(limit)}; is the service still writing its log? (replay an old log with driftd backtest)"
-    )
-
-
-def _first_start(model: ModelSection, now: datetime) -> datetime:
-    """Where to look on a first start: `since`, else at the newest closed window."""
-    if model.since is not None:
-        return model.since
-    if isinstance(model.window.size, int):
-        return BEGINNING
-    return newest_closed(model.window, model.timezone, model.name, now).start

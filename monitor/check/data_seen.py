@@ -1,24 +1,22 @@
 """The worker's side of lineage: which data there were, by their content."""
 
-from typing import Any
-
-from monitor.config import ModelSection
+from monitor.check.requests import Contents, ContentsRequest
 from monitor.private import for_a_model
-from monitor.records import to_json
+from monitor.records import Content
 from monitor.sources import open_source
 
 
 @for_a_model
-def contents(task: dict[str, Any]) -> list[Any]:
-    """Hash the files of a model that changed since they were `known`. Returns Contents; raises SourceError."""
-    model = ModelSection.model_validate(task["model"])
+def contents(request: ContentsRequest) -> Contents:
+    """Hash the files of a model that changed since they were `known`. Raises SourceError."""
+    model = request.model
     sections = {
         "predictions": model.predictions, "labels": model.labels, "attributes": model.attributes,
         "reference": model.reference.source,
     }
-    found = []
+    changed: list[Content] = []
     for place, section in sections.items():
-        known = {(name, stamp) for where, name, stamp in task["known"] if where == place}
+        known = {(one.name, one.stamp) for one in request.known if one.place == place}
         if section is not None:
-            found += [to_json(one) for one in open_source(section, model.timezone).contents(place, known)]
-    return found
+            changed += open_source(section, model.timezone).contents(place, known)
+    return Contents(changed=tuple(changed))

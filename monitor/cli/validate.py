@@ -4,20 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from monitor.calibration.outlook import Outlook
+from monitor.check.requests import Look
 from monitor.cli.options import config_option, json_option, load_config, quiet_logs
 from monitor.cli.terminal import moment, print_json, print_table, progress
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.private import keeping_quiet
-from monitor.records import from_json
 from monitor.times import format_duration, utcnow
-
-if TYPE_CHECKING:
-    from monitor.calibration.expected_false_alarms import Outlook  # heavy: loaded for the look itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +31,7 @@ class Looked:
     newest: datetime | None
     extra: Sequence[str]                 # columns of the log that the reference lacks
     guesses: dict[str, str]
-    outlook: "Outlook"                   # what false alarms are to be expected
+    outlook: Outlook                     # what false alarms are to be expected
 
 
 @click.command()
@@ -85,19 +82,17 @@ def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]
 
 def look(model: ModelSection) -> Looked:
     """Find the parts of the columns, and count the log. Raises ConfigError, SourceError, CannotJudge."""
-    from monitor.calibration.expected_false_alarms import Outlook
-    from monitor.check.tasks import resolve
+    from monitor.check.resolve import resolve
     from monitor.sources import open_source
 
-    found = resolve({"model": model.model_dump(mode="json"), "as_of": utcnow().isoformat(), "stretch": None})
-    roles = from_json(Roles, found["roles"])
+    found = resolve(Look(model=model, as_of=utcnow()))
+    roles = found.roles
     source = open_source(model.predictions, model.timezone)
     times = source.read([], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
     return Looked(
-        roles=roles, task=found["task"], metric=found["metric"], reference_rows=found["reference_rows"],
-        maturity=timedelta(seconds=found["maturity_seconds"]), rows=len(times),
-        first=min(times, default=None), newest=max(times, default=None), extra=found["extra"],
-        guesses=source.guesses(), outlook=from_json(Outlook, found["outlook"]),
+        roles=roles, task=found.task, metric=found.metric, reference_rows=found.reference_rows,
+        maturity=found.maturity, rows=len(times), first=min(times, default=None), newest=max(times, default=None),
+        extra=found.extra, guesses=source.guesses(), outlook=found.outlook,
     )
 
 

@@ -13,12 +13,11 @@ from monitor.config import ModelSection
 from monitor.decide.fairness import fairness_scores
 from monitor.gate.gate_verdict import GateVerdict, gate
 from monitor.records import Score, Snapshot, SnapshotStatus, Window
+from monitor.times import BEGINNING
 
 if TYPE_CHECKING:
     from monitor.gate.matured_rows import Matured, Stretch
     from monitor.gate.measured_trial import Measured, Trial
-
-BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,3 +143,13 @@ def _words(labels: pa.ChunkedArray) -> Words:
     words = [hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in encoded.dictionary.to_pylist()]
     found: Words = np.frombuffer(b"".join(words), np.uint64)[encoded.indices.to_numpy()]
     return found
+
+
+def label_known(table: pa.Table, roles: Roles) -> pa.ChunkedArray:
+    """Tell for each row whether its label is known."""
+    label = roles.label if roles.label in table.column_names else None
+    return pc.is_valid(table[label]) if label else pa.chunked_array([pa.repeat(False, len(table))])
+
+
+def count_true(mask: pa.Array | pa.ChunkedArray) -> int:
+    return pc.sum(mask).as_py() or 0

@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib
+import inspect
 import json
 import os
 import resource
@@ -10,9 +11,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from monitor.errors import DriftdError, TaskFailed
+from monitor.records import from_json, to_json
+from monitor.workers.task import Answer, Asked
 
 
 def main(memory_mb: int, lifeline: int) -> None:
@@ -42,10 +45,10 @@ def _leave_with_parent(lifeline: int) -> None:
         os._exit(0)
 
 
-def _answer(request: dict[str, Any], memory_mb: int) -> dict[str, Any]:
-    task = request["task"]
+def _answer(asked: Asked, memory_mb: int) -> Answer:
+    task = asked["task"]
     try:
-        return {"result": _function(task)(request["payload"])}
+        return {"result": perform(task, asked["payload"])}
     except MemoryError:
         return {"error": "WorkerDied", "text": f"{task} needed more than {memory_mb} MB.", "ends": True}
     except DriftdError as error:
@@ -55,12 +58,28 @@ def _answer(request: dict[str, Any], memory_mb: int) -> dict[str, Any]:
         return {"error": "TaskFailed", "text": f"{task} failed: {type(error).__name__}: {error}"}
 
 
+def perform(task: str, payload: Any) -> Any:
+    """Do a task, named "monitor.module:function": the JSON of its request in, the JSON of its result out.
+
+    The request's record is what the function's only parameter is annotated with. Raises TaskFailed where the name is
+    no task's, and what the task raises.
+    """
+    function = _function(task)
+    return to_json(function(from_json(_request(function), payload)))
+
+
 def _function(task: str) -> Callable[[Any], Any]:
     module, _, name = task.partition(":")
     if module.split(".")[0] != "monitor" or not name.isidentifier():
         raise TaskFailed(f"{task!r} is no task, expected monitor.module:function.")
     function: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
     return function
+
+
+def _request(function: Callable[[Any], Any]) -> type[Any]:
+    (parameter,) = inspect.signature(function).parameters
+    kind: type[Any] = get_type_hints(function)[parameter]
+    return kind
 
 
 if __name__ == "__main__":

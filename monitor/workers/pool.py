@@ -1,7 +1,8 @@
 """Child processes that read and measure, so that the daemon stays small and survives whatever happens there.
 
 One JSON line each way per task: `{"task": "module:function", "payload": …}` to the child's stdin,
-`{"result": …}` or `{"error": class, "text": sentence}` back. No pickle. See `worker_main` for the child.
+`{"result": …}` or `{"error": class, "text": sentence}` back. No pickle. A payload and a result are the JSON of the
+records that the task names (`workers.task`). See `workers.child` for the other side.
 """
 
 import json
@@ -21,7 +22,9 @@ import structlog
 
 from monitor import errors
 from monitor.errors import ConfigError, DriftdError, Stopping, TaskFailed, TaskTimeout, WorkerDied
+from monitor.records import from_json, to_json
 from monitor.times import format_duration
+from monitor.workers.task import Answer, Asked, Req, Res, Task
 
 JSON = Any
 
@@ -67,21 +70,22 @@ class Workers:
     ) -> None:
         self.close()
 
-    def run(self, task: str, payload: JSON, *, timeout: timedelta | None = None) -> JSON:
-        """Run `module:function` of monitor on the payload in a child and return its result.
+    def run(self, task: Task[Req, Res], request: Req, *, timeout: timedelta | None = None) -> Res:
+        """Have the task's function answer the request in a child, and return its result.
 
         Blocks, first for a free child, then for the result. Raises what the task raised where it is one of
         monitor.errors; TaskFailed for any other exception; TaskTimeout; WorkerDied when the child was killed,
         and a second one as well, or ran out of memory; Stopping once `close` was called.
         """
+        payload, limit = to_json(request), timeout or self._timeout
         try:
-            answer = self._ask(task, payload, timeout or self._timeout)
+            answer = self._ask(task.function, payload, limit)
         except WorkerDied as died:
             _log.warning(f"{died} It is tried once more in a fresh one.")
-            answer = self._ask(task, payload, timeout or self._timeout)
+            answer = self._ask(task.function, payload, limit)
         if "error" in answer:
             raise _error(answer["error"], answer["text"])
-        return answer["result"]
+        return from_json(task.result, answer["result"])
 
     def rest(self, after: timedelta) -> None:
         """End the children that had nothing to do for so long; new ones are started when they are needed."""
@@ -102,9 +106,9 @@ class Workers:
         for child in children:
             child.end()
 
-    def _ask(self, task: str, payload: JSON, timeout: timedelta) -> dict[str, Any]:
+    def _ask(self, function: str, payload: JSON, timeout: timedelta) -> Answer:
         with self._child() as child:
-            return child.ask(task, payload, timeout)
+            return child.ask(function, payload, timeout)
 
     @contextmanager
     def _child(self) -> "Iterator[_Child]":
@@ -173,15 +177,15 @@ class _Child:
             )
         threading.Thread(target=self._pass_on_stderr, daemon=True, name="worker-stderr").start()
 
-    def ask(self, task: str, payload: JSON, timeout: timedelta) -> dict[str, Any]:
+    def ask(self, task: str, payload: JSON, timeout: timedelta) -> Answer:
         """Send one task, wait for its answer. Raises TaskTimeout or WorkerDied; the child is then useless."""
         self.tasks += 1
-        request = json.dumps({"task": task, "payload": payload}).encode() + b"\n"
+        asked: Asked = {"task": task, "payload": payload}
         late = threading.Event()
         timer = threading.Timer(timeout.total_seconds(), self._kill_late, [late])
         timer.daemon = True
         timer.start()
-        line = self._exchange(request)
+        line = self._exchange(json.dumps(asked).encode() + b"\n")
         timer.cancel()
         timer.join()
         self.usable = not late.is_set() and line.endswith(b"\n")
@@ -191,7 +195,7 @@ class _Child:
                               "daemon.worker_timeout.")
         if not line.endswith(b"\n"):
             raise WorkerDied(f"{task}: the worker process {self._how_it_ended()}.")
-        answer: dict[str, Any] = json.loads(line)
+        answer: Answer = json.loads(line)
         self.usable = not answer.get("ends", False)
         return answer
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from monitor.check.checker import Checker
+from monitor.check.requests import CONTENTS, Contents
 from monitor.config import Config, Loaded
 from monitor.config.sections import ModelSection
 from monitor.promotion.registry import Registries
 from monitor.promotion.versions import rollback
-from monitor.records import DispatchState, Reference, Survey, to_json
+from monitor.records import DispatchState, Reference, Survey
 from monitor.store import Store
+from monitor.workers.task import Task
 from tests.retrain import dying
 
 NOW = datetime.fromisoformat("2026-03-02T12:00:00+00:00")
@@ -21,14 +23,14 @@ NOW = datetime.fromisoformat("2026-03-02T12:00:00+00:00")
 class NoData:
     """The Runner of a model whose log is empty: only its reference is looked at."""
 
-    def run(self, task: str, payload: Any) -> Any:
-        if task != "monitor.check.tasks:survey":
-            return []
-        version = payload["model"]["version"]
-        return to_json(Survey(
+    def run(self, task: Task[Any, Any], request: Any) -> Any:
+        if task is CONTENTS:
+            return Contents(changed=())
+        version = request.model.version
+        return Survey(
             reference_id="ref1" if version == "1" else Reference.new_id("rows", version), reference_rows=9,
             stretch=None, task=None, metric=None, first=None, newest=NOW, maturity=timedelta(0), tallies=(),
-        ))
+        )
 
 
 def model(url: str, name: str, **approval: str) -> ModelSection:

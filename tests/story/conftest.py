@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +14,10 @@ import pytest
 
 from monitor.check.checker import Checker
 from monitor.config import Config, Loaded, ModelSection
-from monitor.records import Snapshot, Verdict
+from monitor.records import Snapshot, Verdict, from_json, to_json
 from monitor.store import Store
+from monitor.workers.child import perform
+from monitor.workers.task import Req, Res, Task
 
 START = datetime(2024, 1, 1, tzinfo=UTC)          # a Monday
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -27,9 +28,9 @@ MANY = {"name": "many", "metric": "rows", "above": 20}
 class Here:
     """The Runner of these tests: the tasks of a worker, in this process, with JSON in and JSON out."""
 
-    def run(self, task: str, payload: Any) -> Any:
-        module, name = task.split(":")
-        return json.loads(json.dumps(getattr(import_module(module), name)(json.loads(json.dumps(payload)))))
+    def run(self, task: Task[Req, Res], request: Req) -> Res:
+        payload = json.loads(json.dumps(to_json(request)))
+        return from_json(task.result, json.loads(json.dumps(perform(task.function, payload))))
 
 
 def rows(

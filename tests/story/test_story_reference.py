@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.check.requests import OBSERVE
 from monitor.errors import CannotJudge
 from monitor.records import Reference
 
@@ -70,9 +71,9 @@ class Meanwhile:
     def __init__(self, world, made):
         self._world, self._runner = world, made.Here()
 
-    def run(self, task, payload):
-        found = self._runner.run(task, payload)
-        if task.endswith(":observe"):
+    def run(self, task, request):
+        found = self._runner.run(task, request)
+        if task is OBSERVE:
             now = self._world.store.reference("m")
             new = Reference(model="m", id="new", model_version="2", origin="new", since=now.since)
             assert self._world.store.install_reference(new, now.id, now.since)

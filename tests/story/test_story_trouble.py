@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.check.requests import OBSERVE
 from monitor.errors import SourceError, Stopping, TaskTimeout, WorkerDied
 
 
@@ -11,12 +12,10 @@ class Failing:
     def __init__(self, made, error, days):
         self._made, self._runner, self._error, self._days = made, made.Here(), error, days
 
-    def run(self, task, payload):
-        if task.endswith(":observe"):
-            start = self._made.START.fromisoformat(payload["window"]["start"].replace("Z", "+00:00"))
-            if (start - self._made.START) / self._made.DAY in self._days:
-                raise self._error
-        return self._runner.run(task, payload)
+    def run(self, task, request):
+        if task is OBSERVE and (request.window.start - self._made.START) / self._made.DAY in self._days:
+            raise self._error
+        return self._runner.run(task, request)
 
 
 def _unreadable(world):

@@ -7,15 +7,22 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from monitor.errors import ConfigError, SourceError, Stopping, TaskFailed, TaskTimeout, WorkerDied
 from monitor.workers.pool import Workers
+from monitor.workers.task import Task
 
 INSIDE = Path(__file__).parent / "inside"
 TASKS = "monitor.trial_tasks"
+
+
+def trial(name: str) -> Task[Any, Any]:
+    """A task of the tests: whatever is JSON in, whatever is JSON out."""
+    return Task(f"{TASKS}:{name}", Any, Any)
 
 
 @pytest.fixture(autouse=True)
@@ -47,38 +54,38 @@ def alive(pid: int) -> bool:
 def test_payload_comes_back_as_it_went(workers):
     """JSON of every shape, also longer than a pipe holds, passes both ways unchanged."""
     payload = {"text": "żółw\n" * 100_000, "numbers": [1, 2.5, None, True], "nested": {"a": [{}]}}
-    assert workers.run(f"{TASKS}:echo", payload) == payload
+    assert workers.run(trial("echo"), payload) == payload
 
 
 def test_prints_of_libraries_do_not_disturb_the_answer(workers):
     """What a task prints goes to the log, not into the protocol."""
     with capture_logs() as logs:
-        assert workers.run(f"{TASKS}:chatter", None) == "quiet"
+        assert workers.run(trial("chatter"), None) == "quiet"
         until(lambda: any("a library prints" in entry["event"] for entry in logs))
 
 
 def test_children_compute_on_one_thread_and_send_no_usage_data(workers):
     """In a child Arrow, BLAS and OpenMP have one thread each, and usage reporting is switched off."""
-    assert set(workers.run(f"{TASKS}:threads", None)) == {1}
-    assert workers.run(f"{TASKS}:environment", ["DO_NOT_TRACK"]) == {"DO_NOT_TRACK": "1"}
+    assert set(workers.run(trial("threads"), None)) == {1}
+    assert workers.run(trial("environment"), ["DO_NOT_TRACK"]) == {"DO_NOT_TRACK": "1"}
 
 
 def test_a_task_over_its_time_is_ended_and_the_next_one_runs(workers, tmp_path):
     """A time-out raises TaskTimeout, the process is gone, and the place is free again."""
     pid_file = tmp_path / "pid"
     with pytest.raises(TaskTimeout, match="spin ran longer than 2s"):
-        workers.run(f"{TASKS}:spin", str(pid_file), timeout=timedelta(seconds=2))
+        workers.run(trial("spin"), str(pid_file), timeout=timedelta(seconds=2))
     assert not alive(int(pid_file.read_text()))
-    assert workers.run(f"{TASKS}:echo", 1) == 1
+    assert workers.run(trial("echo"), 1) == 1
 
 
 def test_a_process_that_stands_still_is_ended_at_its_time_and_disturbs_no_other(workers, tmp_path):
     """While a stopped child holds one place, tasks go on in the other; then it is killed."""
     pid_file = tmp_path / "pid"
     with ThreadPoolExecutor(1) as callers:
-        still = callers.submit(workers.run, f"{TASKS}:stop", str(pid_file), timeout=timedelta(seconds=3))
+        still = callers.submit(workers.run, trial("stop"), str(pid_file), timeout=timedelta(seconds=3))
         until(lambda: pid_file.exists() and pid_file.read_text())
-        assert [workers.run(f"{TASKS}:echo", number) for number in range(5)] == list(range(5))
+        assert [workers.run(trial("echo"), number) for number in range(5)] == list(range(5))
         with pytest.raises(TaskTimeout):
             still.result(timeout=60)
     assert not alive(int(pid_file.read_text()))
@@ -87,30 +94,30 @@ def test_a_process_that_stands_still_is_ended_at_its_time_and_disturbs_no_other(
 def test_a_child_killed_from_outside_costs_no_task(workers, tmp_path):
     """A task whose process is killed once is done by a second; a child killed while idle is replaced unseen."""
     pid_file = tmp_path / "pid"
-    answered = workers.run(f"{TASKS}:crash_once", str(pid_file))
+    answered = workers.run(trial("crash_once"), str(pid_file))
     assert answered != int(pid_file.read_text())
     os.kill(answered, signal.SIGKILL)
     until(lambda: not alive(answered))
     with capture_logs() as logs:
-        assert workers.run(f"{TASKS}:echo", 1) == 1
+        assert workers.run(trial("echo"), 1) == 1
     assert not logs
 
 
 def test_children_at_rest_are_ended(workers):
     """After `rest` an idle process is gone, unless it was busy lately; the next task gets a new one."""
-    idle = workers.run(f"{TASKS}:pid", None)
+    idle = workers.run(trial("pid"), None)
     workers.rest(timedelta(hours=1))
     assert alive(idle)
     workers.rest(timedelta(0))
     assert not alive(idle)
-    assert workers.run(f"{TASKS}:pid", None) != idle
+    assert workers.run(trial("pid"), None) != idle
 
 
 def test_a_task_over_its_memory_is_told_so_and_the_next_one_runs(workers):
     """An allocation over the limit raises WorkerDied with the limit in the sentence."""
     with pytest.raises(WorkerDied, match="allocate needed more than 1024 MB"):
-        workers.run(f"{TASKS}:allocate", 2000)
-    assert workers.run(f"{TASKS}:allocate", 200) == 200 << 20
+        workers.run(trial("allocate"), 2000)
+    assert workers.run(trial("allocate"), 200) == 200 << 20
 
 
 @pytest.mark.parametrize(
@@ -121,16 +128,16 @@ def test_a_task_over_its_memory_is_told_so_and_the_next_one_runs(workers):
 def test_a_crash_is_put_in_words_and_the_next_task_runs(workers, task, payload, words):
     """A child killed by a signal, or leaving by itself, raises WorkerDied and is replaced."""
     with pytest.raises(WorkerDied, match=words):
-        workers.run(f"{TASKS}:{task}", payload)
-    assert workers.run(f"{TASKS}:echo", 1) == 1
+        workers.run(trial(task), payload)
+    assert workers.run(trial("echo"), 1) == 1
 
 
 def test_our_errors_travel_by_class_and_sentence(workers):
     """What a task raises from monitor.errors arrives as the same class with the same text."""
     with pytest.raises(SourceError, match=r"^log.csv is empty\.$"):
-        workers.run(f"{TASKS}:source_error", "log.csv is empty.")
+        workers.run(trial("source_error"), "log.csv is empty.")
     with pytest.raises(ConfigError) as caught:
-        workers.run(f"{TASKS}:config_error", ["one", "two"])
+        workers.run(trial("config_error"), ["one", "two"])
     assert caught.value.problems == ["one", "two"]
 
 
@@ -138,7 +145,7 @@ def test_other_errors_become_a_sentence_with_the_traceback_in_the_log(workers):
     """An unforeseen exception raises TaskFailed, and its traceback is logged line by line."""
     with capture_logs() as logs:
         with pytest.raises(TaskFailed, match="stumble failed: KeyError: 'colour'"):
-            workers.run(f"{TASKS}:stumble", "colour")
+            workers.run(trial("stumble"), "colour")
         until(lambda: any(entry["event"].startswith("Traceback") for entry in logs))
 
 
@@ -146,12 +153,12 @@ def test_other_errors_become_a_sentence_with_the_traceback_in_the_log(workers):
 def test_only_functions_of_monitor_are_tasks(workers, task):
     """A name outside monitor, or not a plain function name, is refused."""
     with pytest.raises(TaskFailed, match="is no task"):
-        workers.run(task, None)
+        workers.run(Task(task, Any, Any), None)
 
 
 def test_children_are_reused_and_recycled(workers):
     """One child serves tasks one after another and is replaced after its number of tasks."""
-    pids = [workers.run(f"{TASKS}:pid", None) for _ in range(7)]
+    pids = [workers.run(trial("pid"), None) for _ in range(7)]
     assert pids[0] == pids[1] == pids[2]
     assert len(set(pids)) == 3
 
@@ -168,14 +175,14 @@ def test_files_in_the_working_folder_are_not_imported(workers, tmp_path, monkeyp
     (tmp_path / "monitor").mkdir()
     (tmp_path / "monitor/__init__.py").write_text("raise SystemExit('wrong monitor')")
     monkeypatch.chdir(tmp_path)
-    assert workers.run(f"{TASKS}:echo", 1) == 1
+    assert workers.run(trial("echo"), 1) == 1
 
 
 def test_tasks_run_side_by_side_up_to_the_size(workers, tmp_path):
     """Two of four callers run at the same time, in two processes; the others wait their turn."""
     with ThreadPoolExecutor(4) as callers:
-        met = list(callers.map(lambda _: workers.run(f"{TASKS}:meet", [str(tmp_path), 2]), range(4)))
-        pids = set(callers.map(lambda _: workers.run(f"{TASKS}:pid", None), range(2)))
+        met = list(callers.map(lambda _: workers.run(trial("meet"), [str(tmp_path), 2]), range(4)))
+        pids = set(callers.map(lambda _: workers.run(trial("pid"), None), range(2)))
     assert all(count >= 2 for count in met)
     assert len(pids) <= 2
 
@@ -184,7 +191,7 @@ def test_without_a_size_there_is_a_place_for_each_core(tmp_path):
     """Left to itself there are as many places as cores, and two at least."""
     places = max(2, len(os.sched_getaffinity(0)))
     with Workers(None, 1024, timedelta(seconds=60)) as workers, ThreadPoolExecutor(places) as callers:
-        met = callers.map(lambda _: workers.run(f"{TASKS}:meet", [str(tmp_path), places]), range(places))
+        met = callers.map(lambda _: workers.run(trial("meet"), [str(tmp_path), places]), range(places))
         assert list(met) == [places] * places
 
 
@@ -193,9 +200,9 @@ def test_closing_abandons_what_runs_and_says_so(tmp_path):
     pid_file = tmp_path / "pid"
     workers = Workers(1, 1024, timedelta(seconds=60))
     with ThreadPoolExecutor(2) as callers:
-        running = callers.submit(workers.run, f"{TASKS}:spin", str(pid_file))
+        running = callers.submit(workers.run, trial("spin"), str(pid_file))
         until(lambda: pid_file.exists() and pid_file.read_text())
-        waiting = callers.submit(workers.run, f"{TASKS}:echo", 1)
+        waiting = callers.submit(workers.run, trial("echo"), 1)
         workers.close()
         for call in (running, waiting):
             with pytest.raises(Stopping):
@@ -207,10 +214,12 @@ def test_killing_the_parent_leaves_no_child_computing(tmp_path):
     """kill −9 of the daemon ends its busy and its idle children."""
     pid_file = tmp_path / "pid"
     code = (
-        "import sys, threading, datetime; from monitor.workers.pool import Workers\n"
+        "import sys, threading, datetime, typing; from monitor.workers.pool import Workers\n"
+        "from monitor.workers.task import Task\n"
+        f"spin, pid = (Task('{TASKS}:' + name, typing.Any, typing.Any) for name in ('spin', 'pid'))\n"
         "w = Workers(2, 1024, datetime.timedelta(seconds=60))\n"
-        f"t = threading.Thread(target=w.run, args=('{TASKS}:spin', sys.argv[1]), daemon=True); t.start()\n"
-        f"print(w.run('{TASKS}:pid', None), flush=True); t.join()\n"
+        "t = threading.Thread(target=w.run, args=(spin, sys.argv[1]), daemon=True); t.start()\n"
+        "print(w.run(pid, None), flush=True); t.join()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(pid_file)], stdout=subprocess.PIPE, text=True)
     idle = int(parent.stdout.readline())
@@ -232,7 +241,7 @@ def test_the_thread_that_started_a_child_may_end(workers):
     """A child outlives the thread that happened to start it."""
     pids: list[int] = []
     for _ in range(2):
-        thread = threading.Thread(target=lambda: pids.append(workers.run(f"{TASKS}:pid", None)))
+        thread = threading.Thread(target=lambda: pids.append(workers.run(trial("pid"), None)))
         thread.start()
         thread.join()
     assert pids[0] == pids[1]

@@ -6,10 +6,17 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from monitor.daemon import service
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.records import Action, Firing, Reference, Snapshot, SnapshotStatus, Verdict, Window
+from monitor.workers.task import Task
+
+
+def trial(name):
+    """Anything that is JSON in, anything out."""
+    return Task(f"monitor.trial_tasks:{name}", Any, Any)
 
 
 class StandingIn:
@@ -27,11 +34,11 @@ class StandingIn:
         self.note(f"check {name}")
         folder = self.loaded.path.parent
         if name == "hangs":
-            self.workers.run("monitor.trial_tasks:spin", str(folder / "spinning"))
+            self.workers.run(trial("spin"), str(folder / "spinning"))
         if name == "stands-still":
-            self.workers.run("monitor.trial_tasks:stop", str(folder / "standing"))
+            self.workers.run(trial("stop"), str(folder / "standing"))
         if name.startswith("works"):
-            self.workers.run("monitor.trial_tasks:echo", name)
+            self.workers.run(trial("echo"), name)
         if name.startswith("meets"):
             self.meet(name, folder)
         if name == "sourceless":

@@ -4,39 +4,40 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from monitor.errors import ConfigError, SourceError
 
 
-def echo(payload):
+def echo(payload: Any):
     return payload
 
 
-def pid(payload):
+def pid(payload: Any):
     return os.getpid()
 
 
-def environment(payload):
+def environment(payload: Any):
     return {name: os.environ.get(name) for name in payload}
 
 
-def chatter(payload):
+def chatter(payload: Any):
     print("a library prints to stdout")
     return "quiet"
 
 
-def allocate(payload):
+def allocate(payload: Any):
     return len(bytearray(payload << 20))
 
 
-def spin(payload):
+def spin(payload: Any):
     """Computes without end, holding the interpreter lock, after leaving its process id in a file."""
     Path(payload).write_text(str(os.getpid()))
     while True:
         sum(range(10_000_000))
 
 
-def meet(payload):
+def meet(payload: Any):
     """Answers once as many tasks as said are running at the same time."""
     folder, count = Path(payload[0]), payload[1]
     (folder / str(os.getpid())).touch()
@@ -46,12 +47,12 @@ def meet(payload):
     return len(list(folder.iterdir()))
 
 
-def crash(payload):
+def crash(payload: Any):
     os.kill(os.getpid(), getattr(signal, payload))
     time.sleep(60)
 
 
-def crash_once(payload):
+def crash_once(payload: Any):
     """Is killed the first time, leaving its process id in a file; answers the second."""
     if not Path(payload).exists():
         Path(payload).write_text(str(os.getpid()))
@@ -59,13 +60,13 @@ def crash_once(payload):
     return os.getpid()
 
 
-def stop(payload):
+def stop(payload: Any):
     """Stands still, as on a machine that is out of breath, after leaving its process id in a file."""
     Path(payload).write_text(str(os.getpid()))
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def threads(payload):
+def threads(payload: Any):
     """How many threads Arrow computes with, and each of the numerical libraries."""
     import pyarrow
     import scipy.linalg
@@ -77,17 +78,17 @@ def threads(payload):
     return [pyarrow.cpu_count(), *(pool["num_threads"] for pool in threadpoolctl.threadpool_info())]
 
 
-def leave(payload):
+def leave(payload: Any):
     os._exit(payload)
 
 
-def source_error(payload):
+def source_error(payload: Any):
     raise SourceError(payload)
 
 
-def config_error(payload):
+def config_error(payload: Any):
     raise ConfigError(payload)
 
 
-def stumble(payload):
+def stumble(payload: Any):
     raise KeyError(payload)

@@ -1,0 +1,109 @@
+"""Which windows are due: closed ones that were not measured yet, and known ones whose rows or labels grew."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from monitor.config import ModelSection, WindowSection
+from monitor.records import Counted, Reference, Survey, Tally, Window
+from monitor.sources.windows import newest_closed
+from monitor.store import Known
+from monitor.times import BEGINNING, format_duration, format_moment
+
+COVERAGE_STEP = 0.1  # a provisional window is measured again when so much more of it is labelled
+LOOK_BACK = 5        # windows that may still be revised for rows that come late …
+LOOK_BACK_SPAN = timedelta(days=35)  # … and at least this long: a clinic may sync three weeks late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """One revision of one window that is to be measured now."""
+
+    window: Window
+    revision: int
+    rows: int
+    mature: bool
+    first_rows: int | None               # what revision 0 counted: what is more now came late
+    earlier: datetime | None             # start of the window before, whose challenger is the placebo
+    last_row: datetime | None            # timestamp of the log's newest row
+    corrected: bool = False              # labels that were known before are others now
+
+
+def due_windows(
+    model: ModelSection, reference: Reference, survey: Survey, known: Iterable[Known], now: datetime, *, first: bool
+) -> list[Due]:
+    """Which windows are to be measured, oldest first: each closed one once, and revisions of those that grew.
+
+    At the `first` start only the newest closed one is, unless the configuration says since when.
+    """
+    before = {one.window: one for one in known}
+    starts = sorted(tally.window.start for tally in survey.tallies)
+    due = []
+    for tally in sorted(survey.tallies, key=lambda one: (one.window.start, one.window.start_id)):
+        if tally.window.start < reference.since:
+            continue
+        mature = now >= tally.window.end + survey.maturity
+        earlier = max((start for start in starts if start < tally.window.start), default=None)
+        one = _due(tally, before.get(tally.window), mature, earlier, survey.newest)
+        due += [one] if one else []
+    return due[-1:] if first and model.since is None else due
+
+
+def _due(
+    tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None
+) -> Due | None:
+    if known is not None and not _grew(tally, known, mature):
+        return None
+    return Due(
+        window=tally.window,
+        revision=known.revision + 1 if known else 0,
+        rows=tally.rows,
+        mature=mature,
+        first_rows=known.first_rows if known else None,
+        earlier=earlier,
+        last_row=last_row,
+        corrected=known is not None and _corrected(tally, known),
+    )
+
+
+def _grew(tally: Tally, known: Known, mature: bool) -> bool:
+    """Rows that vanish (old files are tidied away) are no news; rows and labels that come or are corrected are."""
+    if tally.rows > known.rows or (mature and not known.mature) or _corrected(tally, known):
+        return True
+    return not known.mature and tally.labelled >= known.labelled + COVERAGE_STEP * tally.rows > known.labelled
+
+
+def _corrected(tally: Tally, known: Known) -> bool:
+    return tally.corrected and tally.rows == known.rows
+
+
+def look_back(window: WindowSection, label_delay: timedelta, now: datetime) -> datetime:
+    """The start of the stretch whose windows may still be revised, their rows and labels growing."""
+    size = window.size
+    span = LOOK_BACK_SPAN if isinstance(size, int) else max(LOOK_BACK_SPAN, LOOK_BACK * size)
+    return now - span - label_delay
+
+
+def counted(known: Known) -> Counted:
+    return Counted(window=known.window, at=known.taken_at, labelled=known.labelled, labels=known.labels)
+
+
+def stale(model: ModelSection, survey: Survey, now: datetime) -> str | None:
+    """Say that the newest row is too old, by `quality.stale`, else by the length of a window; None where it is not."""
+    size = model.window.size
+    limit = model.quality.stale or (None if isinstance(size, int) else size + model.window.lateness)
+    if limit is None or survey.newest is None or now - survey.newest <= limit:
+        return None
+    return (
+        f"{model.name}: the newest row is from {format_moment(survey.newest)}, expected one within "
+        f"{format_duration(limit)}; is the service still writing its log? (replay an old log with driftd backtest)"
+    )
+
+
+def first_start(model: ModelSection, now: datetime) -> datetime:
+    """Where to look on a first start: `since`, else at the newest closed window."""
+    if model.since is not None:
+        return model.since
+    if isinstance(model.window.size, int):
+        return BEGINNING
+    return newest_closed(model.window, model.timezone, model.name, now).start

@@ -1,0 +1,109 @@
+"""What workers are asked about a model: each task, with the record of its request and of its result.
+
+The daemon's parent imports this, and nothing of what does the work.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from monitor.calibration.outlook import Outlook
+from monitor.config import ModelSection, Roles
+from monitor.records import Content, Counted, Score, Snapshot, Survey, Window
+from monitor.workers.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Which model is looked at, and as what was known at which moment: later rows and labels do not exist."""
+
+    model: ModelSection
+    as_of: datetime
+    stretch: datetime | None = None      # where a reference of the form "first 90d" begins, once it is known
+    profiles: Path | None = None         # where digests of references are kept
+    hold: bool = False                   # keep the log in memory: it is looked at again and again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """The columns' parts, what the model is judged by, and what its triggers may be expected to do."""
+
+    roles: Roles
+    extra: tuple[str, ...]               # columns of the log that the reference lacks
+    task: str | None                     # None where there are no labels
+    metric: str | None
+    reference_rows: int
+    maturity: timedelta                  # age at which nearly all reference labels were known
+    outlook: Outlook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """The timestamps of the log's oldest and newest row; None where it has no rows."""
+
+    first: datetime | None
+    newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyRequest(Look):
+    """Count the windows in `recount` again, and all that closed after `last`, or without one that start at `since`."""
+
+    since: datetime
+    last: Window | None = None
+    recount: tuple[Counted, ...] = ()    # what was counted of each before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveRequest(Look):
+    """Measure one revision of one window."""
+
+    window: Window
+    revision: int
+    mature: bool                         # every row is older than nearly all reference label delays
+    first_rows: int | None               # what revision 0 counted: what is more now came late
+    corrected: bool                      # labels that were known before are others now
+    earlier: datetime | None             # start of the window before, whose challenger is the placebo
+    newest: datetime | None              # timestamp of the log's newest row
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentsRequest:
+    """Hash the data of a model that are not as they were when they were `known`."""
+
+    model: ModelSection
+    known: tuple[Content, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The data that are not as they were known."""
+
+    changed: tuple[Content, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AheadRequest(Look):
+    """Score the challenger fitted at `moment`, or without one the model in service, on each of the windows."""
+
+    moment: datetime | None
+    windows: tuple[Window, ...]
+    metrics: tuple[str, ...]             # besides the one the model is judged by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """What one model scores on each of the windows."""
+
+    metric: str                          # the one the model is judged by
+    values: tuple[dict[str, float], ...] # of each window, by metric; empty where it cannot be scored
+    gap: Score | None                    # of the model in service: what a challenger gains by its kind
+
+
+RESOLVE = Task("monitor.check.resolve:resolve", Look, Resolved)
+EXTENT = Task("monitor.check.resolve:extent", Look, Extent)
+SURVEY = Task("monitor.check.survey:survey", SurveyRequest, Survey)
+OBSERVE = Task("monitor.check.measure_window:observe", ObserveRequest, Snapshot)
+CONTENTS = Task("monitor.check.data_seen:contents", ContentsRequest, Contents)
+AHEAD = Task("monitor.backtest.challenger_scores:ahead", AheadRequest, Ahead)

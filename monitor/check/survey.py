@@ -1,0 +1,78 @@
+"""The worker's side of a check's first half: which windows closed, and how many rows and labels each holds."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.check.opened_data import open_log, open_reference
+from monitor.check.requests import Look, SurveyRequest
+from monitor.performance.labels import corrected, count_true, label_known
+from monitor.private import for_a_model
+from monitor.records import Counted, Survey, Tally, Window
+from monitor.sources.log import Log
+from monitor.sources.rows import contains
+from monitor.sources.windows import closed_windows, row_windows, spec
+
+
+@for_a_model
+def survey(request: SurveyRequest) -> Survey:
+    """Count the rows and labels of the windows in `recount`, and of all that closed after `last`."""
+    reference = open_reference(request)
+    before = {one.window: one for one in request.recount}
+    known, last, since = list(before), request.last, request.since
+    log = open_log(request, reference.roles)
+    begin = min([w.start for w in known] + [last.start if last else since])
+    keys = log.keys(begin)
+    times = keys[reference.roles.timestamp]
+    judged = reference.performance
+    oldest = pc.min(times).as_py() or since
+    newest = pc.max(times).as_py() or log.newest()
+    closed = _closed(request, log, keys, last, oldest if last else max(since, oldest))
+    fresh = [window for window in _worth_checking(closed, newest) if window not in known]
+    return Survey(
+        reference_id=reference.id,
+        reference_rows=reference.rows,
+        stretch=reference.stretch,
+        task=judged.task if judged else None,
+        metric=judged.metric if judged else None,
+        first=pc.min(times).as_py(),
+        newest=newest,
+        maturity=reference.maturity,
+        tallies=tuple(_tallies(log, keys, [*known, *fresh], before)),
+    )
+
+
+def _closed(look: Look, log: Log, keys: pa.Table, last: Window | None, first: datetime) -> list[Window]:
+    """Windows that closed by `as_of` and come after `last`."""
+    model, section = look.model, look.model.window
+    if not isinstance(section.size, int):
+        after = last.start if last else None
+        return list(
+            closed_windows(section, model.timezone, model.name, after=after, first=first, until=look.as_of)
+        )
+    start = (last.end, last.end_id) if last else None
+    cut = spec(section, model.timezone)
+    ordered = log.ordered_keys(keys)
+    before = look.as_of - section.lateness
+    return list(row_windows(ordered, section.size, model.name, cut, start, before=before))
+
+
+def _worth_checking(windows: list[Window], newest: datetime | None) -> list[Window]:
+    """Of the windows behind the newest row the last one says all there is: that the log is silent."""
+    live = [window for window in windows if newest is not None and window.start <= newest]
+    return [*live, *windows[len(live):][-1:]]
+
+
+def _tallies(
+    log: Log, keys: pa.Table, windows: list[Window], before: Mapping[Window, Counted]
+) -> Iterator[Tally]:
+    """Count the rows and labels of each window, and look whether those it had are still the same."""
+    by_id = any(window.start_id or window.end_id for window in windows)
+    ids, known = log.ids(keys) if by_id else None, label_known(keys, log.roles)
+    for window in windows:
+        inside = contains(keys, log.roles.timestamp, ids, window)
+        labelled, seen = count_true(pc.and_(inside, known)), before.get(window)
+        yield Tally(window=window, rows=count_true(inside), labelled=labelled,
+                    corrected=seen is not None and corrected(keys.filter(inside), log.roles, seen))
