@@ -163,7 +163,7 @@ class Github:
         """The workflow file on the branch we start; None where it may not be read. Raises NotSent, Unclear."""
         path = f".github/workflows/{quote(self._file, safe='')}"
         url = f"{self._repository}/contents/{path}?{urlencode({'ref': self._section.ref})}"
-        reply = self._ask("GET", url, accept="application/vnd.github.raw+json")
+        reply = self._ask("GET", url, accept="application/vnd.github.raw+json", limit=LISTING_LIMIT)
         if reply.status in (401, 403, 404) and waiting_time(reply) is None:
             return None
         if reply.status != 200:

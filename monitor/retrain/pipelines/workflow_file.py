@@ -1,31 +1,31 @@
-"""The three things driftd needs to see in a GitHub workflow file, read line by line (block style)."""
+"""What driftd needs to see in a GitHub workflow file: the inputs it declares, and whether its runs carry our id."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Any
 
-_KEY = re.compile(r"""["']?([A-Za-z_][\w-]*)["']?\s*:""")
+import yaml
+
+_OUR_ID = re.compile(r"(^|\s)\$\{\{\s*(github\.event\.)?inputs\.driftd_id\s*\}\}($|\s)")
 
 
 def declared_inputs(text: str) -> frozenset[str]:
-    """Names of the inputs under `workflow_dispatch`."""
-    under = _below(_below(_lines(text), "workflow_dispatch"), "inputs")
-    depth = min((indent for indent, _ in under), default=0)
-    keys = (_KEY.match(line) for indent, line in under if indent == depth)
-    return frozenset(key[1] for key in keys if key)
+    """Names of the inputs under `on.workflow_dispatch`; none where the text is no workflow."""
+    return frozenset(_below(_read(text), "on", "workflow_dispatch", "inputs"))
 
 
 def names_runs(text: str) -> bool:
     """Whether `run-name` holds our id as a word of its own."""
-    lines = list(_lines(text))
-    heads = [line for indent, line in lines if indent == 0 and line.startswith("run-name:")]
-    whole = " ".join(heads + [line for _, line in _below(lines, "run-name")])
-    return re.search(r"(^|[\s:\"'])\$\{\{\s*(github\.event\.)?inputs\.driftd_id\s*\}\}($|[\s\"'])", whole) is not None
+    name = (_read(text) or {}).get("run-name")
+    return isinstance(name, str) and _OUR_ID.search(name) is not None
 
 
 def missing_lines(text: str, needed: Iterable[str], where: str) -> list[str]:
     """What to add to the workflow, as sentences with the YAML to paste; none when nothing is missing."""
-    problems = []
-    absent = [name for name in needed if name not in declared_inputs(text)]
+    if _read(text) is None:
+        return [f"{where} is no YAML that can be read, expected a workflow; GitHub would not run it"]
+    problems, declared = [], declared_inputs(text)
+    absent = [name for name in needed if name not in declared]
     if absent:
         lines = "\n".join(f"      {name}:\n        type: string\n        required: false" for name in absent)
         problems.append(
@@ -40,23 +40,17 @@ def missing_lines(text: str, needed: Iterable[str], where: str) -> list[str]:
     return problems
 
 
-def _lines(text: str) -> list[tuple[int, str]]:
-    """(indent, content) of every line that is not empty or a comment."""
-    rows = ((len(raw) - len(raw.lstrip()), raw.strip()) for raw in text.expandtabs().splitlines())
-    return [(indent, line) for indent, line in rows if line and not line.startswith("#")]
+def _read(text: str) -> dict[str, Any] | None:
+    """The workflow with every scalar as text, for YAML 1.1 reads a plain `on` as true; None where it is none."""
+    try:
+        workflow = yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError):
+        return None
+    return workflow if isinstance(workflow, dict) else None
 
 
-def _below(lines: Iterable[tuple[int, str]], key: str) -> list[tuple[int, str]]:
-    return list(_walk_below(lines, key))
-
-
-def _walk_below(lines: Iterable[tuple[int, str]], key: str) -> Iterator[tuple[int, str]]:
-    """The lines deeper than the first line with this key, until one is not."""
-    depth: int | None = None
-    for indent, line in lines:
-        if depth is not None and indent <= depth:
-            return
-        if depth is not None:
-            yield indent, line
-        elif (found := _KEY.match(line)) and found[1] == key:
-            depth = indent
+def _below(workflow: Any, *keys: str) -> dict[str, Any]:
+    """What stands under these keys, one within the other; nothing where one of them holds no mapping."""
+    for key in keys:
+        workflow = workflow.get(key) if isinstance(workflow, dict) else None
+    return workflow if isinstance(workflow, dict) else {}
