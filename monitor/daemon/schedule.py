@@ -1,4 +1,7 @@
-"""When things run: named tasks, each on a thread of its own, never twice at once. APScheduler lives here."""
+"""When things run: named tasks, each on a thread of its own, never twice at once. APScheduler lives here.
+
+APScheduler says when; its own threads only begin a run here and are free again.
+"""
 
 import threading
 import time
@@ -8,8 +11,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
-from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -23,6 +24,7 @@ _log = structlog.get_logger("driftd.schedule")
 
 _PULSE = 5.0
 _JUMP = timedelta(seconds=30)  # a clock that slews or is set by less than this needs no new schedule
+_BEGINNINGS = 1000  # of one task that APScheduler may ask for at once: `_Threads` lets one of them through
 
 
 class Schedule:
@@ -39,11 +41,9 @@ class Schedule:
         self._threads = _Threads()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": self._threads},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": _BEGINNINGS},
         )
         self._wanted: set[str] = set()  # tasks of which a run must begin after now
-        self._scheduler.add_listener(self._ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
 
     def every(self, name: str, seconds: float, function: Callable[[], None]) -> None:
         """Run the function now and then every so many seconds; replaces a task of the same name."""
@@ -69,10 +69,10 @@ class Schedule:
         with suppress(JobLookupError):  # removed by a reload meanwhile
             self._scheduler.modify_job(name, next_run_time=moment)
 
-    def _ended(self, event: JobExecutionEvent) -> None:
+    def _ended(self, name: str) -> None:
         """What was wanted while a run was under way could not start beside it, and starts now."""
-        if event.job_id in self._wanted:
-            self._run_at(event.job_id, utcnow())
+        if name in self._wanted:
+            self._run_at(name, utcnow())
 
     def start(self) -> None:
         """Begin to run tasks, in threads of the scheduler's own."""
@@ -114,8 +114,10 @@ class Schedule:
         return self._clock() - datetime.fromtimestamp(time.monotonic(), UTC)
 
     def _add(self, name: str, trigger: BaseTrigger, function: Callable[[], None], first: Any) -> None:
+        run = self._logged(name, function)
         self._scheduler.add_job(
-            self._logged(name, function), trigger, id=name, name=name, next_run_time=first, replace_existing=True
+            lambda: self._threads.begin(name, run, self._ended), trigger, id=name, name=name, next_run_time=first,
+            replace_existing=True,
         )
 
     def _logged(self, name: str, function: Callable[[], None]) -> Callable[[], None]:
@@ -160,25 +162,35 @@ class _Cron(BaseTrigger):  # type: ignore[misc]
         return self.get_next_fire_time(None, now)
 
 
-class _Threads(BaseExecutor):  # type: ignore[misc]
+class _Threads:
     """A daemon thread for each run, so that a slow one delays no other and none can hold up the exit."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._running: set[threading.Thread] = set()
+        self._running: dict[str, threading.Thread] = {}
+        self._closed = False
+        self._lock = threading.Lock()
 
-    def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
-        thread = threading.Thread(target=self._run, args=(job, run_times), name=job.id, daemon=True)
-        self._running.add(thread)
-        thread.start()
+    def begin(self, name: str, run: Callable[[], None], ended: Callable[[str], None]) -> None:
+        """Run a task, and say when it has ended; nothing while it runs already, or after `join`."""
+        def whole() -> None:
+            try:
+                run()
+            finally:
+                with self._lock:
+                    del self._running[name]
+                ended(name)
 
-    def _run(self, job: Any, run_times: list[datetime]) -> None:
-        events = run_job(job, job._jobstore_alias, run_times, self._logger.name)
-        self._run_job_success(job.id, events)
-        self._running.discard(threading.current_thread())
+        with self._lock:
+            if name not in self._running and not self._closed:
+                thread = threading.Thread(target=whole, name=name, daemon=True)
+                thread.start()
+                self._running[name] = thread
 
     def join(self, wait: timedelta) -> bool:
+        """Begin nothing more and wait at most so long for what runs; return whether all came to its end."""
+        with self._lock:
+            self._closed, running = True, list(self._running.values())
         deadline = time.monotonic() + wait.total_seconds()
-        for thread in list(self._running):
+        for thread in running:
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._running)
+        return not any(thread.is_alive() for thread in running)
