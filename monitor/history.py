@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor.config.rules import ALL_ESTIMATED, ESTIMATED, RATES
 from monitor.config.sections import ModelSection
+from monitor.metric_catalogue import CATALOGUE, ESTIMATED, ESTIMATES, RATES
 from monitor.records import (
     Dispatch,
     Episode,
@@ -21,8 +21,8 @@ from monitor.records import (
     Window,
 )
 
-_ALWAYS = ("challenger_gain", "challenger_gap", "challenger_placebo", "metric_sd", "missing_share", "schema_changes")
-_SILENCE = ("staleness_seconds", "rows", "late_rows")     # breached means a bad source, not broken data
+_ALWAYS = tuple(name for name, row in CATALOGUE.items() if row.remembered)
+_SILENCE = tuple(name for name, row in CATALOGUE.items() if row.of_source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,8 @@ def remembered(model: ModelSection) -> frozenset[str]:
 
 def _estimated(model: ModelSection, triggers: set[str]) -> Iterator[str]:
     """Estimates and what they are held against: of the model's metric, and of those that triggers name."""
-    names = {ESTIMATED + model.metric} if model.metric else set(ALL_ESTIMATED)
-    for name in sorted(names | (triggers & set(ALL_ESTIMATED))):
+    names = {ESTIMATED + model.metric} if model.metric else set(ESTIMATES)
+    for name in sorted(names | (triggers & set(ESTIMATES))):
         yield from (name, name.removeprefix(ESTIMATED))
 
 

@@ -16,11 +16,11 @@ from monitor.backtest.policies import Policy, compare
 from monitor.backtest.schedules import Scores
 from monitor.backtest.simulated_triggers import Played, Round, play
 from monitor.check.requests import AHEAD, Ahead, AheadRequest
-from monitor.config.rules import ALL_PERFORMANCE
 from monitor.config.sections import ModelSection
 from monitor.decide.regret import pace_of
 from monitor.errors import CannotJudge
 from monitor.history import disjoint
+from monitor.metric_catalogue import CATALOGUE, PERFORMANCE
 from monitor.performance.metrics import METRICS, better_by
 from monitor.records import Score, ScoreStatus, Snapshot, Window, to_json
 from monitor.workers.task import Runner
@@ -28,7 +28,7 @@ from monitor.workers.task import Runner
 MOST_FITTED = 104       # moments whose challengers are scored on every later window
 FEWEST = 4              # windows there must be to say anything
 AT_ONCE = 2             # tasks; the workers are the limit
-_OF_THE_MODEL = ("challenger_gap", "prediction_drift", "estimate_skill")    # say nothing of another model
+_OF_THE_MODEL = tuple(name for name, row in CATALOGUE.items() if row.of_version)
 
 Values = dict[str, float]                   # metrics by name
 Progress = Callable[[int, int], None]
@@ -98,11 +98,11 @@ class World:
         return replace(snapshot, scores=tuple(score for score in found if score is not None))
 
     def _of_another(self, score: Score, values: Values, j: int) -> Score | None:
-        if score.metric in _OF_THE_MODEL or score.metric.startswith("estimated_"):
+        if score.metric in _OF_THE_MODEL:
             return None
         if score.metric == "challenger_gain":
             return self._gain("challenger_gain", j, values.get(self.metric))
-        if score.metric not in ALL_PERFORMANCE:
+        if score.metric not in PERFORMANCE:
             return score
         if score.segment is not None or score.metric not in values:
             return None
@@ -127,7 +127,7 @@ def rehearse(
         raise CannotJudge(f"{model.name}: {len(windows)} windows, expected at least {FEWEST} to rehearse retrains on")
     everywhere = AheadRequest(
         model=model, as_of=until, stretch=stretch, hold=True, moment=None, windows=tuple(windows),
-        metrics=tuple(sorted({t.metric for t in model.triggers if t.metric in ALL_PERFORMANCE})),
+        metrics=tuple(sorted({t.metric for t in model.triggers if t.metric in PERFORMANCE})),
     )
     apart = -(-len(windows) // MOST_FITTED)
     behind = [range(at, len(windows) if at % apart == 0 else min(at + 2, len(windows))) for at in range(len(windows))]

@@ -19,7 +19,6 @@ from monitor.calibration.block_bootstrap import Years, by_chance, drawn_years, t
 from monitor.calibration.outlook import Expected, Outlook
 from monitor.calibration.reference_blocks import Division, about, asked, calibrate, cut, division, limit_of
 from monitor.config import ModelSection
-from monitor.config.rules import ALL_PERFORMANCE, DRIFT, FAIRNESS, NEVER_LABELLED, NEW_ROWS, RATES
 from monitor.config.sections import TriggerSection
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.regret import FALSE_RETRAINS
@@ -27,6 +26,7 @@ from monitor.decide.triggers import Ballot, ballot
 from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
 from monitor.drift.scores import drifted_share, held_against, prediction_kinds
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import CATALOGUE, DRIFT, OF_GROUPS, PERFORMANCE, Group, Need
 from monitor.performance.group_rates import rate_scores
 from monitor.performance.labels import delays_of
 from monitor.performance.performance_scores import performance_scores, segment_scores
@@ -39,15 +39,8 @@ from monitor.tables.digest import digest_of
 
 YEAR = timedelta(days=365)
 MOST = 200          # windows in which more than drift is measured: the newest
-LABELS = ("label_coverage", NEVER_LABELLED)
-OTHERS = (*ALL_PERFORMANCE, *RATES, *FAIRNESS, *LABELS, "missing_share", "rows")       # than drift
-_NEW_VALUES = "a reference holds no value it never had"
-_UNTOLD = {
-    "unseen_share": _NEW_VALUES, "out_of_range_share": _NEW_VALUES, "unseen_words_share": _NEW_VALUES,
-    "late_rows": "a reference does not say when its rows came",
-    "staleness_seconds": "a reference does not say when its rows came",
-    "schema_changes": "a reference has the columns it has",
-}
+LABELS = ("label_coverage", "never_labelled_share")
+OTHERS = tuple(name for name, row in CATALOGUE.items() if row.replayed)       # than drift
 _NAMED = 5          # columns named in a sentence; more are counted
 
 
@@ -116,9 +109,10 @@ def _votes(
 
 def _untold(model: ModelSection, reference: ReferenceData, divided: Division, trigger: TriggerSection) -> str:
     """Why the reference cannot tell what a trigger does where nothing changes."""
-    if trigger.metric in _UNTOLD:
-        return _UNTOLD[trigger.metric]
-    if trigger.every or trigger.cron or trigger.metric == NEW_ROWS:
+    row = CATALOGUE.get(trigger.metric)
+    if row and row.untold:
+        return row.untold
+    if trigger.every or trigger.cron or trigger.metric == "new_rows":
         return "it counts time or rows, and is no alarm"
     if trigger.members:
         return "it rests on a trigger that cannot be told, or on other windows"
@@ -126,7 +120,7 @@ def _untold(model: ModelSection, reference: ReferenceData, divided: Division, tr
         return "it is measured in service only"
     if not divided.windows:
         return f"the reference spans {about(divided.span)} and holds no whole window"
-    if trigger.metric in (*ALL_PERFORMANCE, *RATES[1:], *FAIRNESS) and not reference.performance:
+    if row and Need.LABELS in row.needs and row.group is not Group.QUALITY and not reference.performance:
         return "the reference has no labels"
     if trigger.metric in LABELS:
         return "the reference does not say when its labels came"
@@ -176,7 +170,7 @@ def _measured(
                   *_of_labels(model, reference, rows, divided.windows[at], metrics)]
         one = _snapshot(divided, at, len(rows), [Score(metric="rows", value=float(len(rows)), n=len(rows)), *scores])
         known.append(one)
-        if model.fairness and metrics & {*RATES, *FAIRNESS}:
+        if model.fairness and metrics & {*OF_GROUPS}:
             one = replace(one, scores=(*one.scores, *fairness_scores(model, known, one)))
             known[-1] = one
         yield one
@@ -189,11 +183,11 @@ def _of_rows(
     judged, metrics = reference.performance, {trigger.metric for trigger in triggers}
     if len(rows) < model.window.min_rows:
         return
-    if judged and metrics & {*ALL_PERFORMANCE}:
+    if judged and metrics & {*PERFORMANCE}:
         yield from performance_scores(judged.beside, rows, judged.metric, False)
         if any(trigger.segment for trigger in triggers):
             yield from segment_scores(judged.segments, rows, model.columns.segments, provisional=False)
-    if model.fairness and metrics & {*RATES, *FAIRNESS}:
+    if model.fairness and metrics & {*OF_GROUPS}:
         yield from _rates(model, reference, rows)
 
 

@@ -20,7 +20,6 @@ from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, factor, la
 from monitor.calibration.leave_one_out import block_scores
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
-from monitor.config.rules import DRIFT
 from monitor.config.sections import TriggerSection
 from monitor.config.values import Persistence
 from monitor.decide.triggers import fires
@@ -29,6 +28,7 @@ from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
 from monitor.drift.multivariate import one_by_one
 from monitor.drift.scores import Threshold, chosen, prediction_kinds, wanted
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import DRIFT
 from monitor.private import is_quiet, words
 from monitor.records import Window, from_json, to_json
 from monitor.reference.reference_data import ReferenceData

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.config.column_roles import Roles
-from monitor.config.sections import ChallengerKind, Task
+from monitor.config.sections import ChallengerKind
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import Task
 from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import Answers, answers, classes_of, word
 from monitor.performance.metrics import better_by

@@ -13,10 +13,10 @@ from monitor.cli.options import MOMENT, config_option, json_option, model_option
 from monitor.cli.terminal import number, print_json, print_table
 from monitor.config import ModelSection, Task
 from monitor.config.gate_rules import wrong_limits
-from monitor.config.rules import ALL_PERFORMANCE
 from monitor.errors import UsageError
 from monitor.gate.gate_verdict import Outcome
 from monitor.gate.trial import Judged, Seen, gate_files, gate_log
+from monitor.metric_catalogue import PERFORMANCE
 from monitor.private import keeping_quiet
 from monitor.records import Score, ScoreStatus
 
@@ -118,8 +118,8 @@ def file_rules(data: Path, given: Mapping[str, Any]) -> ModelSection:
     protected = _names(given["protected"])
     if limits and not protected:
         raise UsageError("--limit holds for protected columns, expected --protected with their names")
-    if given["metric"] not in (None, *ALL_PERFORMANCE):
-        raise UsageError(f"no metric {given['metric']!r}; expected one of: {', '.join(ALL_PERFORMANCE)}")
+    if given["metric"] not in (None, *PERFORMANCE):
+        raise UsageError(f"no metric {given['metric']!r}; expected one of: {', '.join(PERFORMANCE)}")
     place = {"path": str(data)}
     rules = {name: given[name] for name in ("margin", "delta", "min_rows") if given[name] is not None}
     return ModelSection.model_validate({

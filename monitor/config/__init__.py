@@ -20,11 +20,11 @@ from monitor.config.sections import (
     RehearsalSection,
     RetrainSection,
     SourceSection,
-    Task,
     TriggerSection,
     WindowSection,
 )
 from monitor.config.values import Budget, Change, Level, Persistence, Secret
+from monitor.metric_catalogue import Task
 
 __all__ = [
     "DEFAULT_TRIGGERS",

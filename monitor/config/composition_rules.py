@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.sections import ModelSection, TriggerSection
+from monitor.metric_catalogue import ESTIMATES
 
 BUILT_IN = ("broken-data", "source")
 LATER_BUILT_IN = ("no-recovery", "registry")     # judged behind the others: none may rest on them
-ESTIMATED = "estimated_"      # what can be said of a model before its labels come; a prefix of metrics
 
 
 def check(key: Key, trigger: TriggerSection, model: ModelSection) -> Iterator[tuple[Key, str]]:
@@ -32,7 +32,7 @@ def sound(trigger: TriggerSection, triggers: Mapping[str, TriggerSection]) -> bo
     of = [sound(triggers[name], triggers) for name in trigger.members if name in triggers]
     if trigger.all is not None:
         return not of or any(of)
-    return all(of) if trigger.any is not None else not trigger.metric.startswith(ESTIMATED)
+    return all(of) if trigger.any is not None else trigger.metric not in ESTIMATES
 
 
 def in_order(model: ModelSection) -> Iterator[TriggerSection]:

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Mapping
 
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.sections import ModelSection
+from monitor.metric_catalogue import Use, names_for
 
 MOST_COLUMNS = 10     # with segments of their own: each has up to twenty, and each of these every metric
-LIMITED = (
-    "demographic_parity_difference", "demographic_parity_ratio", "equal_opportunity_difference",
-    "equal_opportunity_ratio", "equalised_odds_difference", "equalised_odds_ratio",
-)
+LIMITED = names_for(Use.LIMIT)
 
 
 def check(model: ModelSection) -> Iterator[tuple[Key, str]]:

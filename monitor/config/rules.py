@@ -19,47 +19,30 @@ from monitor.config.sections import (
     EvidentlySection,
     ModelSection,
     SourceSection,
-    Task,
     TriggerSection,
     WindowSection,
 )
 from monitor.config.values import Budget, Persistence
+from monitor.metric_catalogue import (
+    CATALOGUE,
+    ESTIMATED,
+    ESTIMATES,
+    OF_GROUPS,
+    PERFORMANCE,
+    Task,
+    Use,
+    estimable,
+    names_for,
+    performance_of,
+)
 
 Problems = Iterator[tuple[Key, str]]
 
 SHORTEST_RETENTION = timedelta(days=60)
 
-PERFORMANCE: dict[Task, tuple[str, ...]] = {
-    "binary": (
-        "accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "roc_auc", "average_precision",
-        "log_loss", "brier",
-    ),
-    "multiclass": ("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
-    "regression": ("mae", "rmse", "r2", "mape", "bias"),
-}
-RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")     # of the groups of protected columns
-FAIRNESS = gate_rules.LIMITED
 MOST_COLUMNS = gate_rules.MOST_COLUMNS
-ALL_PERFORMANCE = tuple(dict.fromkeys(name for names in PERFORMANCE.values() for name in names))
-# What can be said of a model before its labels come; each is a metric of its own with this prefix.
-ESTIMATED = composition_rules.ESTIMATED
-ESTIMABLE: dict[Task, tuple[str, ...]] = {
-    "binary": PERFORMANCE["binary"], "multiclass": (), "regression": ("mae", "rmse", "mape"),
-}
-ALL_ESTIMATED = tuple(ESTIMATED + name for names in ESTIMABLE.values() for name in names)
-DRIFT = (
-    "drift", "prediction_drift", "drifted_share", "text_length_drift", "domain_classifier_auc",
-    "pca_reconstruction_error",
-)
-NEVER_LABELLED = "never_labelled_share"
-NEW_ROWS = "new_rows"     # mature labelled rows since the model's data ended
-JUDGED = (*DRIFT, NEVER_LABELLED, *ALL_ESTIMATED)     # have a status of their own: `drifted` goes with them
-METRICS = (
-    *DRIFT, "missing_share", "unseen_share", "unseen_words_share", "out_of_range_share", "schema_changes", "rows",
-    "late_rows", "staleness_seconds", "label_coverage", NEVER_LABELLED, *ALL_PERFORMANCE, *RATES, *FAIRNESS,
-    "metric_sd", "challenger_gain", "challenger_gap", "challenger_placebo", "gain_realised", "regret", *ALL_ESTIMATED,
-    "estimate_skill", NEW_ROWS,
-)
+_TRIGGERS = names_for(Use.ALERT)
+_JUDGED = tuple(name for name in _TRIGGERS if CATALOGUE[name].judged)     # `drifted` goes with them
 METHODS = (
     "psi", "psi_quantile", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
     "cramer_von_mises", "anderson", "es", "mannw", "t_test", "g_test", "fisher_exact", "TVD", "empirical_mmd",
@@ -214,7 +197,7 @@ def _threshold(key: Key, threshold: float | str | None) -> Problems:
 
 
 def _performance(key: Key, metric: str, task: Task | None) -> Problems:
-    known = PERFORMANCE[task] if task else ALL_PERFORMANCE
+    known = performance_of(task) if task else PERFORMANCE
     if metric not in known:
         of = f"of the task {task}" if task else "of performance"
         near = did_you_mean(metric, known) or ", expected one of " + ", ".join(known)
@@ -269,8 +252,8 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
     if not trigger.metric:
         yield (*key, "metric"), 'is missing, expected what the trigger watches, such as "regret"'
         return
-    if trigger.metric == NEW_ROWS and trigger.above is None:
-        yield (*key, "metric"), f'"{NEW_ROWS}" goes with above, expected such as above = 10000'
+    if trigger.metric == "new_rows" and trigger.above is None:
+        yield (*key, "metric"), '"new_rows" goes with above, expected such as above = 10000'
     if trigger.metric not in EVIDENTLY:
         yield from _method((*key, "method"), trigger.method, METHODS)
     if trigger.metric in EVIDENTLY:
@@ -280,15 +263,15 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
     elif trigger.metric in METHODS:
         wanted = f'metric = "drift" and method = "{trigger.metric}"'
         yield (*key, "metric"), f'"{trigger.metric}" is a drift method, expected {wanted}'
-    elif trigger.metric not in METRICS:
-        near = did_you_mean(trigger.metric, METRICS) or ", expected one of " + ", ".join(METRICS)
+    elif trigger.metric not in _TRIGGERS:
+        near = did_you_mean(trigger.metric, _TRIGGERS) or ", expected one of " + ", ".join(_TRIGGERS)
         yield (*key, "metric"), f'there is no metric "{trigger.metric}"{near}'
-    elif task and trigger.metric in ALL_PERFORMANCE:
+    elif task and trigger.metric in PERFORMANCE:
         yield from _performance((*key, "metric"), trigger.metric, task)
-    elif trigger.metric in ALL_ESTIMATED:
+    elif trigger.metric in ESTIMATES:
         yield from _estimated(key, trigger, task)
-    if trigger.drifted and trigger.metric in (*METRICS, *EVIDENTLY) and trigger.metric not in JUDGED:
-        shown = ", ".join((*DRIFT, NEVER_LABELLED, f"{ESTIMATED}…"))
+    if trigger.drifted and trigger.metric in (*_TRIGGERS, *EVIDENTLY) and trigger.metric not in _JUDGED:
+        shown = ", ".join((*(name for name in _JUDGED if name not in ESTIMATES), f"{ESTIMATED}…"))
         yield (*key, "drifted"), f"goes with {shown}, expected above, below, rise or drop"
     for name in ("above", "below"):
         level = getattr(trigger, name)
@@ -298,9 +281,9 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
 
 def _estimated(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
     """An estimate is a guess about labels nobody has seen: it may wake people, no more."""
-    name = trigger.metric.removeprefix(ESTIMATED)
-    if task and name not in ESTIMABLE[task]:
-        known = ", ".join(ESTIMATED + name for name in ESTIMABLE[task])
+    name = CATALOGUE[trigger.metric].estimate_of
+    if task and name not in estimable(task):
+        known = ", ".join(ESTIMATED + name for name in estimable(task))
         yield (*key, "metric"), f'"{name}" of a {task} model cannot be estimated, expected {known or "another metric"}'
     if trigger.action == "retrain":
         yield (*key, "action"), f'"{trigger.metric}" is an estimate, which never retrains alone, expected "alert"'
@@ -324,14 +307,14 @@ def _fairness(model: ModelSection) -> Problems:
 def _segment(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
     """A trigger on groups needs groups that are measured."""
     metric, segment = trigger.metric, trigger.segment
-    if metric in (*RATES, *FAIRNESS):
+    if metric in OF_GROUPS:
         known = model.fairness.columns if model.fairness else ()
         if not known:
             table = f"[models.{model.name}.fairness]"
             yield (*key[:-1], "metric"), f'"{metric}" needs protected columns, expected a table {table}'
             return
     else:
-        known = model.columns.segments if metric in ALL_PERFORMANCE else ()
+        known = model.columns.segments if metric in PERFORMANCE else ()
     if segment is not None and not any(segment == name or segment.startswith(f"{name}=") for name in known):
         there = " or ".join(f'"{name}", "{name}=VALUE"' for name in known) or "none: the metric has no segments here"
         yield key, f'"{segment}" is not measured, expected {there}'

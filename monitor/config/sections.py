@@ -33,10 +33,10 @@ from monitor.config.values import (
     WindowSize,
     Zone,
 )
+from monitor.metric_catalogue import Task
 
 MEASURED = ("above", "below", "rise", "drop", "drifted")     # conditions of a trigger that go with a metric
 CONDITIONS = (*MEASURED, "every", "cron", "all", "any")
-Task = Literal["binary", "multiclass", "regression"]
 ChallengerKind = Literal["gradient_boosting", "linear", "forest"]
 
 

@@ -8,7 +8,6 @@ at, and at least three, have voted and it has not, `no-recovery` fires until it 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from monitor.config.rules import NEW_ROWS
 from monitor.config.sections import MEASURED, ModelSection, TriggerSection
 from monitor.decide.regret import adds
 from monitor.decide.triggers import Judgement, judgement
@@ -104,7 +103,7 @@ def _together(trigger: TriggerSection, votes: list[Vote]) -> Vote:
 
 def _watching(model: ModelSection, trigger: TriggerSection) -> Iterator[TriggerSection]:
     """The trigger itself, or those of its members, that watch a metric which a new version changes."""
-    if any(getattr(trigger, name) is not None for name in MEASURED) and trigger.metric != NEW_ROWS:
+    if any(getattr(trigger, name) is not None for name in MEASURED) and trigger.metric != "new_rows":
         yield trigger
     for one in model.triggers:
         if one.name in trigger.members:

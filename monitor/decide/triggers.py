@@ -11,12 +11,12 @@ from itertools import islice
 from typing import Literal
 
 from monitor.config.composition_rules import in_order
-from monitor.config.rules import ALL_ESTIMATED
 from monitor.config.sections import MEASURED, ModelSection, TriggerSection
 from monitor.config.values import Persistence
 from monitor.decide.regret import Regret
 from monitor.decide.votes import WORST, Case, Vote, awaited_date, vote
 from monitor.history import disjoint, is_broken
+from monitor.metric_catalogue import ESTIMATES
 from monitor.records import ScoreStatus, Snapshot, SnapshotStatus
 from monitor.wording import day, listed, number, several
 
@@ -65,7 +65,7 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
 
 def _sound(case: Case, trigger: TriggerSection, fired: bool) -> bool:
     """Whether it would fire as a trigger of its own for retrains."""
-    if trigger.metric in ALL_ESTIMATED:
+    if trigger.metric in ESTIMATES:
         return False
     asking = trigger.model_copy(update={"action": "retrain"})
     return enough(trigger.windows, [bool(one.yes) for one in _newest_votes(case, asking, fired)])

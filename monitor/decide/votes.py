@@ -9,21 +9,17 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from monitor.config import cron
-from monitor.config.rules import FAIRNESS, NEW_ROWS, RATES
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Change
 from monitor.decide.regret import Regret, Step, cost
 from monitor.estimation.skill import Skill
 from monitor.history import History, disjoint, is_broken, usable
+from monitor.metric_catalogue import OF_GROUPS, Group, names
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.times import format_duration
 from monitor.wording import day, listed, number, several
 
-# These say how whole the data are, so they keep their votes where the data are broken; for alerts only.
-_CONTRACT = {
-    "missing_share", "unseen_share", "out_of_range_share", "schema_changes", "rows", "late_rows",
-    "staleness_seconds", "label_coverage", "never_labelled_share",
-}
+_QUALITY = names(Group.QUALITY)     # these keep their votes where the data are broken; for alerts only
 WORST = 3      # so many columns are named
 
 
@@ -65,7 +61,7 @@ def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -
         return Vote(None, silent)
     if trigger.metric == "regret":
         return _regret_vote(case, trigger, snapshot, fired)
-    if trigger.metric == NEW_ROWS:
+    if trigger.metric == "new_rows":
         return _rows_vote(case, trigger, snapshot, fired)
     if trigger.every is not None or trigger.cron is not None:
         return Vote(*due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
@@ -87,7 +83,7 @@ def _silent(trigger: TriggerSection, snapshot: Snapshot) -> str | None:
     """Why this window has no vote whatever its scores say."""
     if snapshot.status is SnapshotStatus.SOURCE_FAILED:
         return "the window has no vote because its source failed"
-    if is_broken(snapshot) and not (trigger.action == "alert" and trigger.metric in _CONTRACT):
+    if is_broken(snapshot) and not (trigger.action == "alert" and trigger.metric in _QUALITY):
         return "the window has no vote because its data are broken"
     return None
 
@@ -114,7 +110,7 @@ def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: b
     count = new_rows(case.known, since, snapshot)
     if count is None:
         return Vote(None, "the window adds no new rows (not mature, or there when the model was last fitted)")
-    score = Score(metric=NEW_ROWS, value=count)
+    score = Score(metric="new_rows", value=count)
     limit = _limit(trigger, score, fired)
     assert limit is not None
     words = f"{rows_words(count, since, case.model.timezone)} (limit {number(limit)})"
@@ -137,7 +133,7 @@ def _matches(trigger: TriggerSection, score: Score) -> bool:
 def _of_segment(trigger: TriggerSection, segment: str | None) -> bool:
     """A trigger looks at one segment, or all of a column; without `segment` at the whole model, and fairness at all."""
     if trigger.segment is None:
-        return segment is None or trigger.metric in (*RATES, *FAIRNESS)
+        return segment is None or trigger.metric in OF_GROUPS
     return segment is not None and (segment == trigger.segment or segment.startswith(f"{trigger.segment}="))
 
 
@@ -267,7 +263,7 @@ def rows_score(
     model: ModelSection, known: Sequence[Snapshot], since: datetime, declined: Mapping[str, datetime]
 ) -> Score | None:
     """The Score `new_rows`, where a trigger asks for it."""
-    trigger = next((one for one in model.triggers if one.metric == NEW_ROWS and one.above is not None), None)
+    trigger = next((one for one in model.triggers if one.metric == "new_rows" and one.above is not None), None)
     if trigger is None or trigger.above is None:
         return None
     since = max(since, declined.get(trigger.name, since))
@@ -275,9 +271,9 @@ def rows_score(
     counts = [count for s in reversed(known) if (count := new_rows(known, since, s)) is not None]
     if not counts:
         lack = f"no window begun since {day(since, model.timezone)} is mature yet"
-        return Score(metric=NEW_ROWS, threshold=threshold, status=ScoreStatus.INSUFFICIENT, reason=lack)
+        return Score(metric="new_rows", threshold=threshold, status=ScoreStatus.INSUFFICIENT, reason=lack)
     words = rows_words(counts[0], since, model.timezone)
-    return Score(metric=NEW_ROWS, value=counts[0], threshold=threshold, n=counts[0], reason=words)
+    return Score(metric="new_rows", value=counts[0], threshold=threshold, n=counts[0], reason=words)
 
 
 def _counts(snapshot: Snapshot) -> bool:

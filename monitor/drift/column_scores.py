@@ -9,14 +9,10 @@ from monitor.config.column_roles import FeatureKind
 from monitor.config.sections import DriftSection, QualitySection
 from monitor.drift.methods import UNCALIBRATED, Calibration
 from monitor.drift.scores import drift_score, drifted_share
+from monitor.metric_catalogue import place
 from monitor.quality.column_checks import missing_score, outside_score
 from monitor.records import Score
 from monitor.tables.digest import Digest, digest_of
-
-_ORDER = (
-    "missing_share", "unseen_share", "out_of_range_share", "drift", "text_length_drift", "unseen_words_share",
-    "prediction_drift", "drifted_share",
-)
 
 
 class Side(Protocol):
@@ -67,7 +63,7 @@ def column_scores(
         )
     features_drift = [score for score in found if score.metric == "drift"]
     found.append(drifted_share(features_drift, drift, window.rows, calibration))
-    return sorted(found, key=lambda score: _ORDER.index(score.metric))
+    return sorted(found, key=lambda score: place(score.metric))
 
 
 def _features(

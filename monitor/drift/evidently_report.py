@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.config.column_roles import Roles
-from monitor.config.sections import DriftSection, EvidentlySection, Task
+from monitor.config.sections import DriftSection, EvidentlySection
 from monitor.drift import evidently
 from monitor.drift.evidently import Value
 from monitor.drift.multivariate import embedding_columns
 from monitor.drift.scores import prediction_kinds
+from monitor.metric_catalogue import Task
 from monitor.performance.labelled_rows import classes_of, is_score, word
 from monitor.private import words
 from monitor.records import Score, ScoreStatus

@@ -19,10 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.config.column_roles import Roles
-from monitor.config.rules import ESTIMABLE, ESTIMATED
-from monitor.config.sections import Task
 from monitor.errors import CannotJudge
 from monitor.estimation.cbpe_and_dle import LOSSES, Read, Values, cbpe, dle
+from monitor.metric_catalogue import ESTIMATED, Task, Unit, estimable
 from monitor.performance.confidence_intervals import Z, placements
 from monitor.performance.formulas import losses, usable, value_of
 from monitor.performance.labelled_rows import Answers, answers, classes_of
@@ -34,7 +33,6 @@ from monitor.tables.columns import Floats
 FEWEST_ROWS = 200            # labelled rows of the reference
 FEWEST_OF_A_CLASS = 10
 DEVIATIONS = 3               # a threshold lies so many sd of the reference's windows from their mean
-UNBOUNDED = ("log_loss", "mae", "rmse", "mape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,9 @@ def fit_estimator(
     Costs: CBPE sorts the reference some tens of times; DLE fits six regressors a metric on at most 20,000 rows.
     Raises CannotJudge where nothing can be estimated: too few labels, no probability, no features.
     """
-    wanted = [name for name in metrics if name in ESTIMABLE[task]]
+    wanted = [name for name in metrics if name in estimable(task)]
     if not wanted:
-        can = ", ".join(ESTIMABLE[task]) or "nothing"
+        can = ", ".join(estimable(task)) or "nothing"
         raise CannotJudge(f"of a {task} model {can} can be estimated without labels")
     rows = reference.sort_by(roles.timestamp) if roles.timestamp in reference.column_names else reference
     classes = classes_of([rows], roles, task)
@@ -137,7 +135,7 @@ def _worse(name: str, value: float, threshold: float | None) -> bool:
 
 
 def _clipped(name: str, value: float) -> float:
-    return float(max(0.0, value if name in UNBOUNDED else min(1.0, value)))
+    return float(max(0.0, min(1.0, value) if METRICS[name].unit is Unit.SHARE else value))
 
 
 def _norm(name: str, known: Answers, across: Values, blocks: list[Answers]) -> Norm:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from monitor.config.rules import ALL_ESTIMATED, ESTIMATED
 from monitor.config.sections import ModelSection
 from monitor.history import disjoint, is_broken, usable
+from monitor.metric_catalogue import ESTIMATED, ESTIMATES
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.wording import number, several
 
@@ -70,7 +70,7 @@ def student(degrees: int) -> float:
 
 def fold(model: ModelSection, known: Sequence[Snapshot]) -> dict[str, Skill]:
     """The skill of each estimate that is looked at: of the metric the model is judged by, and of those in triggers."""
-    named = {t.metric for t in model.triggers if t.metric in ALL_ESTIMATED}
+    named = {t.metric for t in model.triggers if t.metric in ESTIMATES}
     scale = next((s for one in reversed(known) for s in one.scores if s.metric == "metric_sd"), None)
     primary = (scale.method if scale else None) or model.metric
     wanted = {name.removeprefix(ESTIMATED) for name in named} | ({primary} if primary else set())

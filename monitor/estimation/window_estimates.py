@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from monitor.config import ModelSection
-from monitor.config.rules import ESTIMABLE, ESTIMATED
 from monitor.errors import CannotJudge
 from monitor.estimation.estimators import Estimator, cannot_estimate, estimate_scores, fit_estimator
+from monitor.metric_catalogue import ESTIMATED, ESTIMATES, estimable, place
 from monitor.records import Score
 from monitor.reference.reference_data import Performance, ReferenceData, blocks
 
@@ -31,14 +31,15 @@ def estimated_scores(
 
 def _asked(model: ModelSection, reference: ReferenceData, judged: Performance) -> list[str]:
     """What triggers name; besides, all that probabilities give at once, or the metric a regressor is judged by."""
-    named = {t.metric.removeprefix(ESTIMATED) for t in model.triggers if t.metric.startswith(ESTIMATED)}
+    named = {t.metric.removeprefix(ESTIMATED) for t in model.triggers if t.metric in ESTIMATES}
     usual: Sequence[str] = ()
     if judged.task == "regression":
         usual = (judged.metric,)
     elif reference.roles.probability is not None:
-        usual = ESTIMABLE[judged.task]
-    possible = ESTIMABLE[judged.task]
-    return sorted({*named, *(name for name in usual if name in possible)}, key=lambda name: name != judged.metric)
+        usual = estimable(judged.task)
+    possible = estimable(judged.task)
+    asked = {*named, *(name for name in usual if name in possible)}
+    return sorted(asked, key=lambda name: (name != judged.metric, place(name)))
 
 
 def _estimator(

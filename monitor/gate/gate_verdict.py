@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from monitor.config.sections import GateSection
+from monitor.metric_catalogue import CATALOGUE
 from monitor.records import Score, ScoreStatus
 from monitor.wording import number
 
@@ -92,8 +93,8 @@ def _limited(scores: Iterable[Score], section: GateSection) -> Iterator[Score]:
     for score in scores:
         if (limit := section.limits.get(score.metric)) is None:
             continue
-        ratio = score.metric.endswith("_ratio")
-        bound, least = (score.high, "at most") if ratio else (score.low, "at least")
+        from_below = CATALOGUE[score.metric].higher_is_better
+        bound, least = (score.high, "at most") if from_below else (score.low, "at least")
         score = replace(score, threshold=limit)
         if score.value is None:
             yield score
@@ -109,7 +110,7 @@ def _limited(scores: Iterable[Score], section: GateSection) -> Iterator[Score]:
 
 def _beyond(metric: str, value: float, limit: float) -> bool:
     """Ratios are limited from below, differences from above."""
-    return value < limit if metric.endswith("_ratio") else value > limit
+    return value < limit if CATALOGUE[metric].higher_is_better else value > limit
 
 
 def _unlimited(scores: Sequence[Score], section: GateSection) -> Iterator[Score]:

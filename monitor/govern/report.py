@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.config import ModelSection
-from monitor.config.rules import ALL_ESTIMATED, ALL_PERFORMANCE, FAIRNESS, RATES
 from monitor.govern.version_history import Version, versions
+from monitor.metric_catalogue import CATALOGUE, OF_GROUPS, PERFORMANCE, Group, Use, names_for, place
 from monitor.records import Action, Dispatch, Episode, Firing, Reference, Score, Snapshot, SnapshotStatus, Verdict
 from monitor.store import Store
 
-WHOLE = (*ALL_PERFORMANCE, "regret", "drifted_share", *ALL_ESTIMATED, "missing_share", "label_coverage", "rows")
+WHOLE = names_for(Use.REPORT)
+_FIRST = (Group.PERFORMANCE, Group.DECISION, Group.DRIFT, Group.ESTIMATE)
 PICTURES = 8      # at most, the model's own metric first
 
 
@@ -105,12 +106,12 @@ class Report:
 
 def gather(store: Store, model: ModelSection, now: datetime) -> Report:
     """Gather the report of a model from everything the store still holds."""
-    snapshots = store.snapshots(model.name, metrics={*WHOLE, *FAIRNESS, *RATES})
+    snapshots = store.snapshots(model.name, metrics={*WHOLE, *OF_GROUPS})
     verdicts = store.verdicts(model.name)
     newest = {one.window: one for one in verdicts}
     verified = store.verify_audit()
     metrics = _metrics(snapshots)
-    judged = model.metric or next((name for name in metrics if name in ALL_PERFORMANCE), None)
+    judged = model.metric or next((name for name in metrics if name in PERFORMANCE), None)
     return Report(
         model=model.name, at=now, mode=model.mode, metric=judged, reference=store.reference(model.name),
         private=model.columns.private,
@@ -150,12 +151,18 @@ def _metrics(snapshots: Sequence[Snapshot]) -> dict[str, tuple[Point, ...]]:
 
 
 def _chosen(metrics: dict[str, tuple[Point, ...]], first: str | None) -> dict[str, tuple[Point, ...]]:
-    order = sorted(metrics, key=lambda name: (name != first, WHOLE.index(name)))
+    order = sorted(metrics, key=lambda name: (name != first, *_rank(name)))
     return {name: metrics[name] for name in order[:PICTURES]}
 
 
+def _rank(metric: str) -> tuple[int, int]:
+    """How the model did comes first, how whole its data were last."""
+    group = CATALOGUE[metric].group
+    return _FIRST.index(group) if group in _FIRST else len(_FIRST), place(metric)
+
+
 def _fairness(snapshot: Snapshot) -> tuple[Score, ...]:
-    return tuple(one for one in snapshot.scores if one.metric in (*FAIRNESS, *RATES) and one.value is not None)
+    return tuple(one for one in snapshot.scores if one.metric in OF_GROUPS and one.value is not None)
 
 
 def _conditions(model: ModelSection, firing: Iterable[Firing]) -> Iterable[Condition]:

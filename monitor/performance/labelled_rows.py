@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.config.column_roles import Roles
-from monitor.config.sections import Task
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import Task
 from monitor.private import quoted
 from monitor.tables import columns
 from monitor.tables.columns import Category, Floats, Ints, Numbers

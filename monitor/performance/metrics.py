@@ -1,41 +1,8 @@
-"""The performance metrics by name: for which tasks, and which way is better. Imports nothing heavy."""
+"""The performance metrics of the catalogue: which one judges a model, and which of two values is better."""
 
-from dataclasses import dataclass
+from monitor.metric_catalogue import CATALOGUE, PERFORMANCE, Metric, Task
 
-from monitor.config.sections import Task
-
-_CLASSES: tuple[Task, ...] = ("binary", "multiclass")
-_BINARY: tuple[Task, ...] = ("binary",)
-_REGRESSION: tuple[Task, ...] = ("regression",)
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """What a metric is for. A `signed` one is best at zero: its size is judged."""
-
-    tasks: tuple[Task, ...]
-    higher_is_better: bool
-    needs_probability: bool = False
-    signed: bool = False
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": Metric(_CLASSES, True),
-    "balanced_accuracy": Metric(_CLASSES, True),
-    "precision": Metric(_CLASSES, True),
-    "recall": Metric(_CLASSES, True),
-    "f1": Metric(_CLASSES, True),
-    "specificity": Metric(_BINARY, True),
-    "roc_auc": Metric(_BINARY, True, needs_probability=True),
-    "average_precision": Metric(_BINARY, True, needs_probability=True),
-    "log_loss": Metric(_BINARY, False, needs_probability=True),
-    "brier": Metric(_BINARY, False, needs_probability=True),
-    "mae": Metric(_REGRESSION, False),
-    "rmse": Metric(_REGRESSION, False),
-    "r2": Metric(_REGRESSION, True),
-    "mape": Metric(_REGRESSION, False),
-    "bias": Metric(_REGRESSION, False, signed=True),
-}
+METRICS: dict[str, Metric] = {name: CATALOGUE[name] for name in PERFORMANCE}
 
 
 def default_metric(task: Task, has_probability: bool) -> str:

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.config.column_roles import Roles
-from monitor.config.sections import Task
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import Task
 from monitor.performance import formulas
 from monitor.performance.confidence_intervals import Z
 from monitor.performance.labelled_rows import Answers, answers, classes_of

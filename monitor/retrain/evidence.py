@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from monitor.config.rules import ALL_PERFORMANCE
 from monitor.config.sections import ModelSection
+from monitor.metric_catalogue import PERFORMANCE
 from monitor.records import SCHEMA_VERSION, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
@@ -100,7 +100,7 @@ def _window(window: Window) -> dict[str, str]:
 
 def _accuracy(scores: Sequence[Score], metric: str | None) -> dict[str, Any] | None:
     """The primary metric now and on the reference; without a name the first performance score."""
-    names = ALL_PERFORMANCE if metric is None else (metric,)
+    names = PERFORMANCE if metric is None else (metric,)
     whole = [s for s in scores if s.metric in names and s.column is None and s.segment is None]
     if not whole:
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from monitor.decide.episodes import supersede
 from monitor.history import History
+from monitor.metric_catalogue import REHEARSED
 from monitor.records import Action, Dispatch, Episode, Firing, Message, Promotion, Reference, Silence, Snapshot, Verdict
 from monitor.store import row_mapping
 from monitor.store.by_people import People
@@ -18,7 +19,6 @@ from monitor.store.requests import Requests
 from monitor.store.state_folder import Lock, migrate, open_database, prepare
 from monitor.store.tidy import Tidy
 
-REHEARSED = {"challenger_gain", "challenger_gap", "challenger_placebo"}
 PLACEBOS = 60    # so many of the newest windows tell how noisy a gain is, whatever their reference
 
 

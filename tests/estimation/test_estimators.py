@@ -14,9 +14,9 @@ from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from monitor.config.column_roles import Roles
-from monitor.config.rules import ESTIMABLE, PERFORMANCE
 from monitor.errors import CannotJudge
 from monitor.estimation.estimators import Estimator, estimate_scores, fit_estimator
+from monitor.metric_catalogue import estimable, performance_of
 from monitor.performance.performance_scores import Beside, performance_scores
 from monitor.records import Score
 
@@ -44,7 +44,7 @@ def binary(rows: int, seed: int, power: float = 1.0) -> pa.Table:
 def fit(reference: pa.Table, *metrics: str, windows: int = 5) -> Estimator:
     size = len(reference) // windows
     blocks = [reference.slice(at * size, size) for at in range(windows)]
-    return fit_estimator(reference, BINARY, "binary", metrics or PERFORMANCE["binary"], blocks)
+    return fit_estimator(reference, BINARY, "binary", metrics or performance_of("binary"), blocks)
 
 
 @pytest.mark.skipif(not (DATA / "car_loan").is_dir(), reason="the car_loan data are not here")
@@ -52,7 +52,7 @@ def test_cbpe_is_nannymls() -> None:
     """On car_loan every metric NannyML estimates, its sampling error, its threshold and its alerts agree."""
     roles = Roles("timestamp", None, "prediction", "prediction_proba", "label", None, None, {})
     reference = pq.read_table(DATA / "car_loan/reference.parquet")
-    estimator = fit_estimator(reference, roles, "binary", PERFORMANCE["binary"], chunks(reference))
+    estimator = fit_estimator(reference, roles, "binary", performance_of("binary"), chunks(reference))
     recorded = json.loads((DATA / "oracle/nannyml_car_loan.json").read_text())["cbpe"]
     analysed = [row for row in recorded if row["chunk.period"] == "analysis"]
     alerts, compared = [], set()
@@ -160,7 +160,7 @@ def test_dle_learns_where_the_model_errs() -> None:
     reference = regression(2000, 0)
     blocks = [reference.slice(at, 400) for at in range(0, 2000, 400)]
     with threadpool_limits(1):      # as in a worker
-        estimator = fit_estimator(reference, roles, "regression", ESTIMABLE["regression"], blocks)
+        estimator = fit_estimator(reference, roles, "regression", estimable("regression"), blocks)
     hard = regression(2000, 1).filter(pc.greater(regression(2000, 1)["spread"], 2.0))
     error = hard["prediction"].to_numpy() - hard["label"].to_numpy()
     realised = {
