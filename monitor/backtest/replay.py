@@ -200,9 +200,9 @@ def _round(checker: Checker, name: str) -> list[Verdict]:
 
 def _deliver(store: Store, now: datetime) -> None:
     """Stand in for the pipeline: every request is accepted at once and changes nothing."""
-    while (dispatch := store.claim(now)) is not None:
+    while (dispatch := store.requests.claim(now)) is not None:
         ended = replace(dispatch, state=DispatchState.SUCCEEDED, accepted_at=now, ended_at=now)
-        store.record(ended, was=dispatch.state)
+        store.requests.record(ended, was=dispatch.state)
 
 
 def _retrains(model: ModelSection, verdicts: list[Verdict]) -> Iterator[Retrain]:

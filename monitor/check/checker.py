@@ -71,7 +71,7 @@ class Checker:
             raise
         self._note_source(model, now, stale(model, survey, now))
         known = self._known(model, reference, now)
-        first = self._store.last_window(name, spec(model.window, model.timezone)) is None
+        first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
         due = due_windows(model, reference, survey, known, now, first=first)
         verdicts = [self._check_window(model, reference, one, now, newest=one is due[-1]) for one in due]
         if due:
@@ -84,19 +84,19 @@ class Checker:
         Raises UsageError where there is nothing to ask or nobody.
         """
         model, now = self._model(name), self._clock()
-        reference, snapshots = self._store.reference(name), self._store.snapshots(name, limit=1)
+        reference, newest = self._store.references.current(name), self._store.snapshots.newest(name)
         if model.retrain is None:
             raise UsageError(f"{name} has no [models.{name}.retrain] that names a pipeline")
-        if reference is None or not snapshots:
+        if reference is None or newest is None:
             raise UsageError(f"{name} has not been checked yet, run driftd check --model {name} first")
-        episode = person_request(model, reference, snapshots[-1].window, by, reason, now)
+        episode = person_request(model, reference, newest.window, by, reason, now)
         if episode.state is EpisodeState.AWAITING_APPROVAL:
             with self._store.transaction():
-                self._store.add_need(episode, now)
-                self._store.add_message(note_approval(model, episode, now))
+                self._store.requests.add_for_approval(episode, now)
+                self._store.messages.add(note_approval(model, episode, now))
             return episode
-        dispatch = new_dispatch(model, episode, snapshots[-1], None, reference, now)
-        self._store.add_dispatch(dispatch, episode)
+        dispatch = new_dispatch(model, episode, newest, None, reference, now)
+        self._store.requests.add(dispatch, episode)
         return dispatch
 
     def in_service(self, name: str) -> ModelSection:
@@ -126,7 +126,7 @@ class Checker:
 
     def _promoted(self, model: ModelSection, now: datetime) -> Reference | None:
         """The current reference; where the version changed and it is "the first 90d", the new stretch begins now."""
-        current, span = self._store.reference(model.name), model.reference.first
+        current, span = self._store.references.current(model.name), model.reference.first
         if current is None or span is None or current.model_version == model.version:
             return current
         return self._install(model, current, Reference.new_id(first_stretch(span, now), model.version), now + span, now)
@@ -148,7 +148,7 @@ class Checker:
         source, span = model.reference.source, model.reference.first
         origin = f"first {format_duration(span)}" if span else str(source.path or source.table if source else "")
         reference = Reference(model=model.name, id=id, model_version=model.version, origin=origin, since=since)
-        self._store.install_reference(
+        self._store.references.install(
             reference, current.id if current else None, now, needs=measurable(model),
             configured=self._loaded.config.models[model.name].version,
         )
@@ -159,13 +159,13 @@ class Checker:
         """Recent windows judged against this reference: those whose rows and labels may still grow."""
         cut = spec(model.window, model.timezone)
         since, last = look_back(model.window, model.label_delay, now), self._last(model)
-        known = self._store.known_windows(model.name, cut, min(since, last.end) if last else since)
+        known = self._store.windows.known(model.name, cut, min(since, last.end) if last else since)
         return [one for one in known if reference is not None and one.reference_id == reference.id]
 
     def _last(self, model: ModelSection) -> Window | None:
         """Where to go on: behind the newest window with rows; of those without, not every one is checked."""
         cut = spec(model.window, model.timezone)
-        return self._store.last_window(model.name, cut, filled=True) or self._store.last_window(model.name, cut)
+        return self._store.windows.newest(model.name, cut, filled=True) or self._store.windows.newest(model.name, cut)
 
     @property
     def _profiles(self) -> Path | None:
@@ -182,7 +182,7 @@ class Checker:
         dispatch = None
         if decision.request and decision.episode is not None:
             dispatch = new_dispatch(model, decision.episode, snapshot, decision.verdict, reference, now)
-        taken = self._store.commit(
+        taken = self._store.checks.commit(
             snapshot,
             expected_reference=reference.id,
             verdict=decision.verdict,
@@ -232,16 +232,16 @@ class Checker:
 
     def _history(self, model: ModelSection, reference: Reference, window: Window, now: datetime) -> History:
         timeout = model.retrain.run_timeout if model.retrain else NO_TIMEOUT
-        return self._store.history(
+        return self._store.checks.history(
             model.name, reference, remembered(model), now=now, run_timeout=timeout, spec=window.spec,
-            silences=self._store.silences(self._loaded.config, model.name, now),
+            silences=self._store.silences.in_force(self._loaded.config, model.name, now),
         )
 
     def _note_data(self, model: ModelSection, reference: Reference, now: datetime) -> None:
         """Keep the content hashes of the data the windows came from; no lineage where nothing is kept at all."""
         if self._store.folder is None:
             return
-        seen = (one.content for one in self._store.data_seen(model.name) if one.reference_id == reference.id)
+        seen = (one.content for one in self._store.lineage.data_seen(model.name) if one.reference_id == reference.id)
         try:
             contents = self._workers.run(CONTENTS, ContentsRequest(model=model, known=tuple(seen)))
         except Stopping:
@@ -249,13 +249,13 @@ class Checker:
         except DriftdError as error:
             _log.warning("%s: the data's content could not be noted: %s", model.name, error)
             return
-        self._store.note_data(model.name, reference.id, contents.changed, now)
+        self._store.lineage.note_data(model.name, reference.id, contents.changed, now)
 
     def _note_source(self, model: ModelSection, now: datetime, failure: str | None) -> None:
-        before = {one.trigger: one for one in self._store.firing(model.name)}.get(SOURCE_DOWN)
+        before = {one.trigger: one for one in self._store.firings.all(model.name)}.get(SOURCE_DOWN)
         noted = note_source(model.name, before, failure, now)
         if noted is not None:
-            self._store.note(*noted)
+            self._store.checks.note(*noted)
 
 
 def stretch_of(model: ModelSection, reference: Reference | None) -> datetime | None:
@@ -268,5 +268,6 @@ def dry_run(loaded: Loaded, name: str, at: datetime, workers: Runner) -> list[tu
     """What a check at `at` would have said of the newest window closed then; nothing is recorded."""
     with Store.memory() as store:
         Checker(loaded, store, workers, lambda: at).check(name)
-        said = [(snapshot, store.verdict(snapshot.window)) for snapshot in store.snapshots(name)]
+        snapshots = store.snapshots.newest_revisions(name)
+        said = [(snapshot, store.verdicts.newest_on(snapshot.window)) for snapshot in snapshots]
     return [(snapshot, verdict) for snapshot, verdict in said if verdict is not None]

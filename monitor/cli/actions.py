@@ -44,7 +44,7 @@ def pause(config_file: Path | None, model: str | None, by: str, reason: str) -> 
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     with open_state(loaded) as store:
-        store.pause(name, by, reason, utcnow())
+        store.pauses.begin(name, by, reason, utcnow())
     click.echo(f"{name}: paused; no retrain is asked for until `driftd resume --model {name}`")
 
 
@@ -58,7 +58,7 @@ def resume(config_file: Path | None, model: str | None, by: str, reason: str) ->
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     with open_state(loaded) as store:
-        if not store.resume(name, by, reason, utcnow()):
+        if not store.pauses.end(name, by, reason, utcnow()):
             raise UsageError(f"{name} is not paused")
     click.echo(f"{name}: resumed")
 
@@ -77,7 +77,7 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
     name = the_model(loaded, model)
     with open_state(loaded) as store, open_workers(loaded) as workers, store.transaction():
         written = Checker(loaded, store, workers).request(name, by, reason)
-        store.audit(utcnow(), by, "retrain", written.id, reason)
+        store.audit.note(utcnow(), by, "retrain", written.id, reason)
     if isinstance(written, Dispatch):
         click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
     else:
@@ -147,12 +147,12 @@ def silence(
         known(trigger, (BROKEN_DATA, SOURCE, SOURCE_DOWN, NO_RECOVERY, "registry", *configured), "trigger")
     with open_state(loaded) as store:
         if span is None:
-            if not store.end_silences(name, by, reason, now):
+            if not store.silences.end(name, by, reason, now):
                 raise UsageError(f"{name} is not silenced by hand")
             click.echo(f"{name}: people are told again")
             return
         one = Silence(model=name, until=now + span, reason=reason, trigger=trigger, maintenance=maintenance, by=by)
-        store.silence(one, now)
+        store.silences.add(one, now)
     click.echo(f"{name}: {silence_words(one, loaded.config.models[name].timezone)}")
 
 
@@ -205,7 +205,7 @@ def notify_test(config_file: Path | None) -> int:
     if not loaded.config.notify.urls:
         raise UsageError(f"{loaded.path}: [notify] urls is empty, there is nobody to tell")
     with Store.memory() as store:
-        people = Notifier(store, loaded.config.notify, utcnow)
+        people = Notifier(store.messages, loaded.config.notify, utcnow)
         results = people.test("driftd: a test", "This message is a test.")
     for result in results:
         click.echo(f"{result.place}: {'ok' if result.ok else result.reason}")

@@ -68,7 +68,7 @@ def audit() -> None:
 def audit_verify(config_file: Path | None, as_json: bool) -> int:
     """Look along the whole chain; ends with 3 where an entry was changed, removed or cut off."""
     with open_state(load_config(config_file)) as store:
-        found = store.verify_audit()
+        found = store.audit.verify()
     if as_json:
         print_json(entries=found.entries, hash=found.hash, problem=found.problem)
     elif found.problem is not None:
@@ -91,7 +91,7 @@ def audit_export(config_file: Path | None, start: datetime | None, end: datetime
     from monitor.govern.archive import export
 
     with open_state(load_config(config_file)) as store:
-        found = store.verify_audit()
+        found = store.audit.verify()
         try:
             count = export(store, start, end, output)
         except OSError as error:

@@ -57,7 +57,7 @@ def read_matured(
     with open_state(loaded) as store:
         section = _in_service(loaded, store, name)
         found = find_window(store, name, asked.window, section.timezone).window if asked.window else None
-        reference = store.reference(name)
+        reference = store.references.current(name)
         stretch = stretch_of(found, asked.since, asked.until, reference.since if reference else None, seen or Seen())
         span = section.reference.first
         beginning = reference.since - span if reference and span else None

@@ -35,7 +35,7 @@ def approve_promotion(loaded: Loaded, name: str, by: str, reason: str) -> str:
     from monitor.promotion.versions import approve_promotion as settle
 
     with open_state(loaded) as store:
-        waiting = store.waiting_promotion(name)
+        waiting = store.promotions.waiting(name)
         move = settle(store, loaded.config.models[name], by, reason, utcnow())
     assert waiting is not None
     if move is not None:

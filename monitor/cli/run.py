@@ -113,7 +113,7 @@ def _check_due(loaded: Loaded, names: Sequence[str]) -> tuple[list[Checked], lis
     from monitor.promotion.registry import Registries
 
     with open_state(loaded, exclusive=True) as store, open_workers(loaded) as workers:
-        store.accept_config(loaded.hash, loaded.text, utcnow())
+        store.configurations.accept(loaded.hash, loaded.text, utcnow())
         checker, registries = Checker(loaded, store, workers), Registries(loaded.config, store)
         registries.move()
         registries.look()
@@ -133,11 +133,11 @@ def _check_one(checker: Any, store: Store, name: str) -> Checked:
         verdicts, error = checker.check(name), None
     except DriftdError as failure:
         verdicts, error = [], failure
-    newest = store.snapshots(name, limit=1, metrics=())
+    newest = store.snapshots.newest(name, metrics=())
     return Checked(
         model=name, verdicts=verdicts, error=error,
-        firing=frozenset(one.trigger for one in store.firing(name) if one.firing),
-        judged=all(one.status in JUDGED for one in newest),
+        firing=frozenset(one.trigger for one in store.firings.all(name) if one.firing),
+        judged=newest is None or newest.status in JUDGED,
     )
 
 
@@ -201,10 +201,10 @@ def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
 
     outbox = Outbox.of(loaded.config, store)
     outbox.recover()
-    before = {one.id for one in store.dispatches(states=UNENDED)}
+    before = {one.id for one in store.requests.all(states=UNENDED)}
     outbox.send_due()
     outbox.follow()
-    Notifier(store, loaded.config.notify, utcnow, partial(store.silences, loaded.config)).send_due()
+    Notifier(store.messages, loaded.config.notify, utcnow, partial(store.silences.in_force, loaded.config)).send_due()
     if loaded.config.daemon.heartbeat is not None:
         heartbeat(loaded.config.daemon.heartbeat)
-    return [brief(one) for one in store.dispatches() if one.id in before]
+    return [brief(one) for one in store.requests.all() if one.id in before]

@@ -56,10 +56,10 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
 
 
 def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
-    newest = next(iter(store.snapshots(name, limit=1, metrics=("gain_realised",))), None)
-    verdict = store.verdict(newest.window) if newest else None
-    requests = store.dispatches(name)
-    firing = [one for one in store.firing(name) if one.firing]
+    newest = store.snapshots.newest(name, metrics=("gain_realised",))
+    verdict = store.verdicts.newest_on(newest.window) if newest else None
+    requests = store.requests.all(name)
+    firing = [one for one in store.firings.all(name) if one.firing]
     return {
         "model": name,
         "mode": loaded.config.models[name].mode,
@@ -73,15 +73,15 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
         "guards": verdict.guards if verdict else (),
         "firing": firing,
         "gain_realised": next(iter(newest.scores), None) if newest else None,
-        "reference": store.reference(name),
-        "episode": store.open_episode(name),
+        "reference": store.references.current(name),
+        "episode": store.episodes.standing(name),
         "dispatch": next((brief(one) for one in reversed(requests) if one.state not in ENDED), None),
         "last_dispatch": brief(requests[-1]) if requests else None,
-        "promotion": store.newest_taken(name),
-        "waiting": store.waiting_promotion(name),
-        "alias_move": next(iter(store.moves(name, (MoveState.PENDING, MoveState.SENDING))), None),
-        "paused": store.paused(name),
-        "silences": store.silences(loaded.config, name, utcnow()),
+        "promotion": store.promotions.newest_taken(name),
+        "waiting": store.promotions.waiting(name),
+        "alias_move": next(iter(store.aliases.moves(name, (MoveState.PENDING, MoveState.SENDING))), None),
+        "paused": store.pauses.current(name),
+        "silences": store.silences.in_force(loaded.config, name, utcnow()),
     }
 
 
@@ -165,11 +165,12 @@ def history(
         if explain is not None:
             _explain(store, find_window(store, name, explain, zone), zone, as_json)
             return
-        found = [(one, store.verdict(one.window)) for one in store.snapshots(name, limit=limit, metrics=())]
+        snapshots = store.snapshots.newest_revisions(name, limit=limit, metrics=())
+        found = [(one, store.verdicts.newest_on(one.window)) for one in snapshots]
         shown = {one.window for one, _ in found}
-        approvals = [one for one in store.episodes(name) if one.approval and one.window in shown]
+        approvals = [one for one in store.episodes.all(name) if one.approval and one.window in shown]
         since = min((one.taken_at for one, _ in found), default=None)
-        promotions = [one for one in store.promotions(name) if since is None or one.at >= since]
+        promotions = [one for one in store.promotions.all(name) if since is None or one.at >= since]
     if as_json:
         print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals,
                    promotions=promotions)
@@ -242,17 +243,18 @@ def _said(snapshot: Snapshot, verdict: Verdict | None) -> str:
 def find_window(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
     """The newest revision of the window that starts at `text`. Raises UsageError."""
     if text == "newest":
-        found = store.snapshots(model, limit=1)
+        found = store.snapshots.newest_revisions(model, limit=1)
     else:
         start = _start(text, zone)
-        found = store.snapshots(model, window_start=start) or [
-            one for one in store.snapshots(model, metrics=()) if one.window.start <= start < one.window.end
+        found = store.snapshots.newest_revisions(model, window_start=start) or [
+            one for one in store.snapshots.newest_revisions(model, metrics=())
+            if one.window.start <= start < one.window.end
         ][-1:]
     if not found and text == "newest":
         raise UsageError(f"{model}: no window has been checked yet; `driftd check` does it")
     if not found:
         raise UsageError(f"{model}: no window {text} has been checked; `driftd history` lists them")
-    return store.snapshots(model, window_start=found[-1].window.start)[-1]
+    return store.snapshots.newest_revisions(model, window_start=found[-1].window.start)[-1]
 
 
 def _start(text: str, zone: tzinfo) -> datetime:
@@ -265,9 +267,9 @@ def _start(text: str, zone: tzinfo) -> datetime:
 
 
 def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> None:
-    verdict = store.verdict(snapshot.window)
+    verdict = store.verdicts.newest_on(snapshot.window)
     if as_json:
-        revisions = [one.revision for one in store.revisions(snapshot.window.model, snapshot.window)]
+        revisions = [one.revision for one in store.snapshots.revisions(snapshot.window)]
         needs = _needs(store, snapshot)
         document = _window_json(snapshot, verdict) | {"revisions": revisions, "scores": snapshot.scores, "needs": needs}
         print_json(model=snapshot.window.model, **document)
@@ -286,7 +288,7 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
 
 def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:
     """The needs to retrain that began with this window, and what became of them."""
-    return [one for one in store.episodes(snapshot.window.model) if one.window == snapshot.window]
+    return [one for one in store.episodes.all(snapshot.window.model) if one.window == snapshot.window]
 
 
 def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:

@@ -90,7 +90,7 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
         checker=Checker(loaded, store, workers, clock),
         outbox=Outbox.of(loaded.config, store, clock),
         registries=Registries(loaded.config, store, clock),
-        notifier=Notifier(store, loaded.config.notify, clock, partial(store.silences, loaded.config)),
+        notifier=Notifier(store.messages, loaded.config.notify, clock, partial(store.silences.in_force, loaded.config)),
     )
 
 
@@ -210,7 +210,7 @@ class Daemon:
         systemd.notify("READY=1", self._status())
 
     def _accept(self, loaded: Loaded) -> None:
-        self._store.accept_config(loaded.hash, loaded.text, self._clock())
+        self._store.configurations.accept(loaded.hash, loaded.text, self._clock())
         _log.info("Configuration accepted.", hash=loaded.hash, models=len(loaded.config.models))
         self._metrics.reloaded(True, self._clock())
         for sentence in (*loaded.warnings, *loaded.absent, *missing_secrets(loaded)):
@@ -323,7 +323,7 @@ class Daemon:
         """Show what the store knows now, to scrapes, page and systemd."""
         with self._publishing:
             config, now = self._loaded.config, self._clock()
-            silences = [self._store.silences(config, name, now) for name in config.models]
+            silences = [self._store.silences.in_force(config, name, now) for name in config.models]
             source = (self._store.version(), self._loaded, silences)
             if source == self._published:
                 return

@@ -164,7 +164,8 @@ class Story:
 
     def _alarms(self) -> tuple[int, int]:
         """In how many windows the usual drift rule fired, of how many."""
-        scores = [score for one in self._store.snapshots(MODEL, metrics={"drifted_share"}) for score in one.scores]
+        snapshots = self._store.snapshots.newest_revisions(MODEL, metrics={"drifted_share"})
+        scores = [score for snapshot in snapshots for score in snapshot.scores]
         return sum(score.status is ScoreStatus.DRIFTED for score in scores), len(scores)
 
     def _policies(self) -> list[Policy]:

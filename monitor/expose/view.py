@@ -57,8 +57,10 @@ class View:
 def read_view(store: Store, config: Config, now: datetime) -> View:
     """Read the state of every configured model; nothing is known of others."""
     return View(
-        models=tuple(_model(store, model, store.silences(config, name, now)) for name, model in config.models.items()),
-        messages_pending=len(store.due_messages(now + _EVER)),
+        models=tuple(
+            _model(store, model, store.silences.in_force(config, name, now)) for name, model in config.models.items()
+        ),
+        messages_pending=len(store.messages.due(now + _EVER)),
     )
 
 
@@ -72,22 +74,22 @@ def view_json(view: View) -> dict[str, Any]:
 
 
 def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...]) -> ModelView:
-    newest = next(iter(store.snapshots(model.name, limit=1)), None)
+    newest = store.snapshots.newest(model.name)
     return ModelView(
         name=model.name,
         mode=model.mode,
         triggers=tuple(trigger.name for trigger in model.triggers),
         newest=newest,
         mature=_mature(store, newest),
-        verdict=next(iter(store.verdicts(model.name, limit=1)), None),
+        verdict=store.verdicts.newest(model.name),
         firing=tuple(_firing(store, model)),
-        episode=store.open_episode(model.name),
-        dispatches=tuple(store.dispatches(model.name)),
-        reference=store.reference(model.name),
-        paused=store.paused(model.name),
+        episode=store.episodes.standing(model.name),
+        dispatches=tuple(store.requests.all(model.name)),
+        reference=store.references.current(model.name),
+        paused=store.pauses.current(model.name),
         silences=silences,
-        promotion=store.newest_taken(model.name),
-        waiting=store.waiting_promotion(model.name),
+        promotion=store.promotions.newest_taken(model.name),
+        waiting=store.promotions.waiting(model.name),
     )
 
 
@@ -95,17 +97,17 @@ def _mature(store: Store, newest: Snapshot | None) -> Snapshot | None:
     if newest is None or newest.mature:
         return newest
     model, spec = newest.window.model, newest.window.spec
-    mature = [known.window for known in store.known_windows(model, spec) if known.mature]
+    mature = [known.window for known in store.windows.known(model, spec) if known.mature]
     if not mature:
         return None
-    found = store.snapshots(model, window_start=mature[-1].start, spec=spec)
+    found = store.snapshots.newest_revisions(model, window_start=mature[-1].start, spec=spec)
     return next((snapshot for snapshot in reversed(found) if snapshot.window == mature[-1]), None)
 
 
 def _firing(store: Store, model: ModelSection) -> Iterable[Firing]:
     """The memory of the triggers there are; one that was taken out of the configuration is not shown."""
     names = {trigger.name for trigger in model.triggers} | set(BUILT_IN)
-    return (firing for firing in store.firing(model.name) if firing.trigger in names)
+    return (firing for firing in store.firings.all(model.name) if firing.trigger in names)
 
 
 def _model_json(model: ModelView) -> dict[str, Any]:

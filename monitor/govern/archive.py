@@ -24,7 +24,7 @@ def export(store: Store, start: datetime | None, end: datetime | None, path: Pat
     In the archive: entries.jsonl, configs/HASH.toml (every text those entries or versions name), lineage.json,
     verdicts.jsonl, and SHA256SUMS of all of them. The file is readable by its owner alone.
     """
-    entries = store.audit_between(start, end)
+    entries = store.audit.between(start, end)
     parts = dict(_parts(store, entries, start, end))
     sums = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in sorted(parts.items()))
     with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
@@ -39,17 +39,17 @@ def _parts(
     store: Store, entries: list[AuditEntry], start: datetime | None, end: datetime | None
 ) -> Iterator[tuple[str, str]]:
     yield "entries.jsonl", _lines(map(_entry, entries))
-    lineage = {model: [_plain(one) for one in versions(store, model)] for model in store.models()}
+    lineage = {model: [_plain(one) for one in versions(store, model)] for model in store.references.models()}
     document = {"schema_version": SCHEMA_VERSION, "models": lineage}
     yield "lineage.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     yield "verdicts.jsonl", _lines(
-        to_json(one) for model in store.models() for one in store.verdicts(model)
+        to_json(one) for model in store.references.models() for one in store.verdicts.all(model)
         if (start is None or one.at >= start) and (end is None or one.at < end)
     )
     named = {entry.details.get("hash") for entry in entries if entry.subject == "configuration"}
     named |= {entry.details.get("config") for entry in entries}
     named |= {hash for model in lineage.values() for version in model for hash in version["configs"]}
-    for one in store.configs():
+    for one in store.configurations.accepted():
         if one.hash in named:
             yield f"configs/{one.hash}.toml", one.text
 

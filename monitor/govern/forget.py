@@ -33,24 +33,24 @@ def forget(store: Store, model: ModelSection, ids: Collection[str], by: str, rea
     Profiles go whole, with what one cannot look for in them, and are worked out anew at the next check.
     """
     with store.transaction():
-        bounds, kept = store.forget_ids(model.name, ids)
+        bounds, kept = store.tidy.forget_ids(model.name, ids)
         run_files, busy = _forget_runs(store, model.name, ids)
         done = Forgotten(
             bounds=bounds, profiles=_forget_profiles(store.folder), run_files=run_files,
             copies=_forget_copies(store.folder), remains=tuple(_remains(model, kept, busy)),
         )
-        store.audit(now, by, "forget", model.name, reason, details={
+        store.audit.note(now, by, "forget", model.name, reason, details={
             "ids": len(ids), "bounds": bounds, "profiles": done.profiles, "run_files": run_files,
             "copies": done.copies, "left": kept + busy,
         })
-    store.scrub()
+    store.tidy.scrub()
     return done
 
 
 def _forget_runs(store: Store, model: str, ids: Collection[str]) -> tuple[int, int]:
     """Remove the files of ended runs that name an id; return how many, and how many a run under way still writes."""
     removed = busy = 0
-    for one in store.dispatches(model) if store.folder else ():
+    for one in store.requests.all(model) if store.folder else ():
         for path in _naming(run_folder(store, one.id), ids):
             if one.state in ENDED:
                 path.unlink()

@@ -106,24 +106,24 @@ class Report:
 
 def gather(store: Store, model: ModelSection, now: datetime) -> Report:
     """Gather the report of a model from everything the store still holds."""
-    snapshots = store.snapshots(model.name, metrics={*WHOLE, *OF_GROUPS})
-    verdicts = store.verdicts(model.name)
+    snapshots = store.snapshots.newest_revisions(model.name, metrics={*WHOLE, *OF_GROUPS})
+    verdicts = store.verdicts.all(model.name)
     newest = {one.window: one for one in verdicts}
-    verified = store.verify_audit()
+    verified = store.audit.verify()
     metrics = _metrics(snapshots)
     judged = model.metric or next((name for name in metrics if name in PERFORMANCE), None)
     return Report(
-        model=model.name, at=now, mode=model.mode, metric=judged, reference=store.reference(model.name),
+        model=model.name, at=now, mode=model.mode, metric=judged, reference=store.references.current(model.name),
         private=model.columns.private,
         windows=tuple(_look(one, newest.get(one.window)) for one in snapshots),
         metrics=_chosen(metrics, judged),
         fairness=next(filter(None, map(_fairness, reversed(snapshots))), ()),
-        triggers=tuple(_conditions(model, store.firing(model.name))),
+        triggers=tuple(_conditions(model, store.firings.all(model.name))),
         decisions=tuple(one for one in verdicts if one.action is not Action.HOLD),
-        needs=tuple(store.episodes(model.name)),
-        requests=tuple(map(_request, store.dispatches(model.name))),
+        needs=tuple(store.episodes.all(model.name)),
+        requests=tuple(map(_request, store.requests.all(model.name))),
         hands=tuple(Hand(at=one.at, by=one.actor, action=one.action, subject=one.subject, reason=one.reason)
-                    for one in store.audit_of(model.name) if one.actor != "driftd"),
+                    for one in store.audit.about(model.name) if one.actor != "driftd"),
         versions=tuple(versions(store, model.name)),
         audit_entries=verified.entries, audit_problem=verified.problem,
     )

@@ -36,21 +36,22 @@ def tidy(store: Store, retention: timedelta | None, now: datetime) -> Removed:
         return Removed()
     before = now - retention
     windows = 0
-    while some := store.remove_windows(before):      # a transaction each: nobody waits long
+    while some := store.tidy.remove_windows(before):      # a transaction each: nobody waits long
         windows += some
-    store.remove_silences(before)
+    store.tidy.remove_silences(before)
     removed = Removed(
-        windows=windows, messages=store.remove_messages(before), runs=_remove_runs(store, before),
+        windows=windows, messages=store.tidy.remove_messages(before), runs=_remove_runs(store, before),
         copies=_remove_copies(store.folder, before),
     )
     if removed:
-        store.audit(now, "driftd", "retention", "state", details={"before": format_moment(before), **asdict(removed)})
+        details = {"before": format_moment(before), **asdict(removed)}
+        store.audit.note(now, "driftd", "retention", "state", details=details)
     return removed
 
 
 def _remove_runs(store: Store, before: datetime) -> int:
     removed = 0
-    for one in store.dispatches(states=ENDED) if store.folder else ():
+    for one in store.requests.all(states=ENDED) if store.folder else ():
         folder = run_folder(store, one.id)
         if one.ended_at is not None and one.ended_at < before and folder.is_dir():
             shutil.rmtree(folder)

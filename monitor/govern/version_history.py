@@ -44,10 +44,10 @@ class Version:
 
 def versions(store: Store, model: str) -> list[Version]:
     """All versions of a model, oldest first; a rollback shows as the same one again."""
-    references = store.references(model)
-    windows = store.snapshots(model, metrics=())
-    seen, facts = store.data_seen(model), store.version_facts(model)
-    runs = {one.new_version: one for one in store.made_versions(model)}
+    references = store.references.all(model)
+    windows = store.snapshots.newest_revisions(model, metrics=())
+    seen, facts = store.lineage.data_seen(model), store.lineage.version_facts(model)
+    runs = {one.new_version: one for one in store.requests.with_new_version(model)}
     found = []
     for one, following in pairwise([*references, None]):
         assert one is not None
@@ -72,7 +72,7 @@ def _judged(reference: Reference, windows: Sequence[Snapshot]) -> dict[str, Any]
 
 
 def _run(store: Store, made: Dispatch) -> Run:
-    need = store.episode(made.episode_id)
+    need = store.episodes.get(made.episode_id)
     reasons = json.loads(made.body).get("data", {}).get("reasons", ())
     return Run(
         id=made.id, pipeline=made.pipeline, url=made.url, asked_at=made.created_at, ended_at=made.ended_at,

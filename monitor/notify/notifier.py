@@ -25,19 +25,19 @@ Silences = Callable[[str, datetime], Sequence[Silence]]     # those of a model t
 
 
 class Messages(Protocol):
-    """What the notifier needs of the store."""
+    """What the notifier needs of the outbox of messages."""
 
-    def due_messages(self, now: datetime) -> Sequence[Message]: ...
-    def record_message(self, message: Message) -> None: ...
+    def due(self, now: datetime) -> Sequence[Message]: ...
+    def record(self, message: Message) -> None: ...
 
 
 class Notifier:
     """Sends due messages. One thread at a time; addresses are revealed only while sending."""
 
     def __init__(
-        self, store: Messages, section: NotifySection, clock: Clock, silences: Silences = lambda model, now: ()
+        self, messages: Messages, section: NotifySection, clock: Clock, silences: Silences = lambda model, now: ()
     ) -> None:
-        self._store = store
+        self._messages = messages
         self._silences = silences
         self._urls = section.urls
         self._clock = clock
@@ -51,9 +51,9 @@ class Notifier:
         process only: after a restart a message that reached some goes to all once more, rather than to none.
         """
         sent = 0
-        for message in self._store.due_messages(self._clock()):
+        for message in self._messages.due(self._clock()):
             done = self._held(message) or self._try(message)
-            self._store.record_message(done)
+            self._messages.record(done)
             sent += done.sent_at is not None
         return sent
 

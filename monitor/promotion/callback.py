@@ -68,10 +68,10 @@ def take_report(
     except ValidationError as error:
         return Reply(HTTPStatus.BAD_REQUEST, _flaw(error))
     with store.transaction():
-        dispatch = store.dispatch(id)
+        dispatch = store.requests.get(id)
         if dispatch is None:
             return Reply(HTTPStatus.NOT_FOUND, f"no request has the id {id}")
-        if not store.take_callback(id, headers["webhook-timestamp"], now, now - 3 * TOLERANCE):
+        if not store.callbacks.take(id, headers["webhook-timestamp"], now, now - 3 * TOLERANCE):
             return Reply(HTTPStatus.CONFLICT, "this message was taken before; to say it again, sign it anew")
         return _reported(store, dispatch, report, now)
 
@@ -100,11 +100,11 @@ def _reported(store: Store, before: Dispatch, report: Report, now: datetime) -> 
     after = _after(before, state, report, now)
     if after == before:
         return Reply(HTTPStatus.OK, "known already")
-    store.record(after, was=before.state, at=now)
+    store.requests.record(after, was=before.state, at=now)
     if after.state is not before.state:
-        store.add_message(message(after, "outcome", now))
+        store.messages.add(message(after, "outcome", now))
     if report.model_version is not None and state is DispatchState.SUCCEEDED:
-        store.note_version(after.model, report.model_version, report.facts, now)
+        store.lineage.note_version(after.model, report.model_version, report.facts, now)
     return Reply(HTTPStatus.OK, "taken", changed=True)
 
 

@@ -38,7 +38,7 @@ class Registries:
 
     def move(self) -> list[str]:
         """Move the aliases that are to be moved; names of the models that have another version by that."""
-        return [move.model for move in self._store.due_moves(self._clock()) if self._move(move)]
+        return [move.model for move in self._store.aliases.due_moves(self._clock()) if self._move(move)]
 
     def look(self) -> list[str]:
         """Read every alias; names of the models that have another version."""
@@ -62,10 +62,10 @@ class Registries:
         """It cannot be read: nothing changes; after a while people hear of it, once."""
         now, name = self._clock(), model.name
         with self._store.transaction():
-            last = self._store.alias_seen(name)
+            last = self._store.aliases.seen(name)
             since = last.down_since or now
             if (last.down_since, last.reason) != (since, reason):
-                self._store.note_alias(replace(last, down_since=since, reason=reason))
+                self._store.aliases.note_seen(replace(last, down_since=since, reason=reason))
                 _log.warning("The registry cannot be read; nothing changes.", model=name, reason=reason)
             if now - since < PATIENCE or self._fires(name):
                 return
@@ -76,12 +76,12 @@ class Registries:
         with self._store.transaction():
             if not self._fires(name):
                 return
-            since = self._store.alias_seen(name).down_since
+            since = self._store.aliases.seen(name).down_since
             body = f"the registry answers again; it had been away since {format_moment(since or self._clock())}."
             self._note(name, False, self._clock(), "the registry answers", "the registry is back", body)
 
     def _fires(self, name: str) -> bool:
-        return any(one.trigger == REGISTRY and one.firing for one in self._store.firing(name))
+        return any(one.trigger == REGISTRY and one.firing for one in self._store.firings.all(name))
 
     def _note(self, name: str, firing: bool, now: datetime, reason: str, headline: str, body: str) -> None:
         about = f"{name}:{REGISTRY}:{firing}:{now.isoformat()}"
@@ -89,17 +89,17 @@ class Registries:
             id=about, model=name, kind="registry", title=f"{name}: {headline}", body=body, created_at=now,
             next_try_at=now, trigger=REGISTRY,
         )
-        self._store.note(Firing(model=name, trigger=REGISTRY, firing=firing, since=now, reason=reason), said)
+        self._store.checks.note(Firing(model=name, trigger=REGISTRY, firing=firing, since=now, reason=reason), said)
 
     def _move(self, move: AliasMove) -> bool:
         """Try once; True when the alias is where it was wanted."""
         model, now = self._models.get(move.model), self._clock()
         if model is None or model.registry is None:
             after = replace(move, next_try_at=now + MOVE_AGAIN[-1], answer="the model has no registry any more")
-            self._store.record_move(after, move, now)
+            self._store.aliases.record_move(after, move, now)
             return False
         sending = replace(move, state=MoveState.SENDING, tries=move.tries + 1, next_try_at=None)
-        if not self._store.record_move(sending, move, now):
+        if not self._store.aliases.record_move(sending, move, now):
             return False
         return self._settle(model, sending, partial(_moved_alias, Mlflow(model.registry), sending))
 
@@ -111,16 +111,16 @@ class Registries:
         except DeliveryError as error:           # unsent or unclear: the next try begins with a look
             wait = MOVE_AGAIN[min(sending.tries, len(MOVE_AGAIN)) - 1]
             after = replace(sending, next_try_at=self._clock() + wait, answer=str(error))
-            self._store.record_move(after, sending, self._clock())
+            self._store.aliases.record_move(after, sending, self._clock())
             return False
         now, done = self._clock(), refused is None
         with self._store.transaction():
             state = MoveState.DONE if done else MoveState.REFUSED
-            if not self._store.record_move(replace(sending, state=state, answer=refused), sending, now):
+            if not self._store.aliases.record_move(replace(sending, state=state, answer=refused), sending, now):
                 return False
             if done:
                 moved(self._store, model, sending, now)
-            self._store.add_message(_told(sending, refused, now))
+            self._store.messages.add(_told(sending, refused, now))
         return done
 
     def _track(self, model: ModelSection) -> int:
@@ -128,7 +128,7 @@ class Registries:
         if registry is None or registry.experiment is None:
             return 0
         try:
-            server, waiting = Mlflow(registry), self._store.untracked(model.name, AT_ONCE)
+            server, waiting = Mlflow(registry), self._store.snapshots.unlogged(model.name, AT_ONCE)
             experiment = server.experiment(registry.experiment) if waiting else ""
             for snapshot in waiting:
                 self._log_window(server, experiment, snapshot)
@@ -146,7 +146,7 @@ class Registries:
         named = f"{snapshot.window.model} {format_moment(snapshot.window.start)}"
         run = server.run_of(experiment, window) or server.start(experiment, named, began, {RUN_TAG: window} | tags)
         server.log(run, dict(_metrics(snapshot.scores)), tags, at, snapshot.revision)
-        self._store.note_tracked(snapshot, run)
+        self._store.snapshots.note_logged(snapshot, run)
 
 
 def window_id(snapshot: Snapshot) -> str:

@@ -21,7 +21,7 @@ REGISTRY = "registry"
 
 def in_service(store: Store, model: ModelSection) -> str | None:
     """The version that came last; where the configuration has changed its mind since, the configuration's."""
-    newest = store.newest_taken(model.name)
+    newest = store.promotions.newest_taken(model.name)
     if newest is None:
         return model.version
     return newest.version if model.registry or newest.configured == model.version else model.version
@@ -37,8 +37,8 @@ def as_in_service(store: Store, model: ModelSection, folder: Path) -> ModelSecti
 
 def _reference(store: Store, model: ModelSection, version: str | None, folder: Path) -> ReferenceSection:
     """What its run named, else the path with {version}, else as configured."""
-    told = [one.reference for one in store.promotions(model.name) if one.version == version]
-    told += [one.new_reference for one in store.made_versions(model.name) if one.new_version == version]
+    told = [one.reference for one in store.promotions.all(model.name) if one.version == version]
+    told += [one.new_reference for one in store.requests.with_new_version(model.name) if one.new_version == version]
     named, source, template = next(filter(None, reversed(told)), None), model.reference.source, model.reference.template
     path = str(folder / named) if named else template and template.replace("{version}", version or "")
     if not path:
@@ -56,8 +56,8 @@ def collect(store: Store, model: ModelSection, now: datetime) -> None:
     if model.registry is not None and not needs_person(model):
         return
     with store.transaction():
-        seen = {one.dispatch_id for one in store.promotions(model.name)}
-        for run in store.made_versions(model.name):
+        seen = {one.dispatch_id for one in store.promotions.all(model.name)}
+        for run in store.requests.with_new_version(model.name):
             if run.id not in seen:
                 _collected(store, model, run, now)
 
@@ -71,7 +71,7 @@ def _collected(store: Store, model: ModelSection, run: Dispatch, now: datetime) 
     )
     if asked_for != current or run.new_version == current:
         why = f"version {current} is in service, and the run was asked for under {asked_for}"
-        store.add_promotion(replace(promotion, state=PromotionState.SUPERSEDED, decided_at=now, reason=why))
+        store.promotions.add(replace(promotion, state=PromotionState.SUPERSEDED, decided_at=now, reason=why))
     else:
         _come(store, model, promotion, now)
 
@@ -79,11 +79,11 @@ def _collected(store: Store, model: ModelSection, run: Dispatch, now: datetime) 
 def _come(store: Store, model: ModelSection, promotion: Promotion, now: datetime) -> None:
     """A version has come: it is taken, or people are asked."""
     if not needs_person(model):
-        store.add_promotion(replace(promotion, state=PromotionState.TAKEN))
+        store.promotions.add(replace(promotion, state=PromotionState.TAKEN))
         return
-    waiting = store.add_promotion(replace(promotion, state=PromotionState.WAITING))
+    waiting = store.promotions.add(replace(promotion, state=PromotionState.WAITING))
     words = [f'`driftd {word} --promotion --model {model.name} --reason "…"`' for word in ("approve", "reject")]
-    store.add_message(_message(
+    store.messages.add(_message(
         waiting, "promotion", f"version {waiting.version} awaits approval", now,
         f"It would replace {waiting.replaces or 'the version in service'}. "
         f"{words[0]} puts it in its place, {words[1]} does not.",
@@ -93,12 +93,13 @@ def _come(store: Store, model: ModelSection, promotion: Promotion, now: datetime
 def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) -> bool:
     """The registry's alias names this version: if another one was in service, it has come; True where it has."""
     with store.transaction():
-        last, current, before = store.alias_seen(model.name), in_service(store, model), store.promotions(model.name)
-        store.note_alias(replace(last, version=version, read_at=now, down_since=None, reason=None))
+        last, current = store.aliases.seen(model.name), in_service(store, model)
+        before = store.promotions.all(model.name)
+        store.aliases.note_seen(replace(last, version=version, read_at=now, down_since=None, reason=None))
         if version == current:
-            waiting = store.waiting_promotion(model.name)
+            waiting = store.promotions.waiting(model.name)
             if waiting is not None and waiting.origin == REGISTRY:
-                store.drop_waiting(model.name, f"the alias names {version} again", now)
+                store.promotions.drop_waiting(model.name, f"the alias names {version} again", now)
             return False
         newest = next((one for one in reversed(before) if one.origin == REGISTRY), None)
         known = newest is not None and newest.version == version == last.version
@@ -108,8 +109,8 @@ def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) ->
             model=model.name, version=version, replaces=current, configured=model.version, origin=REGISTRY,
             state=PromotionState.TAKEN, at=now, **_run_of(store, model.name, version),
         )
-        if current is None or store.reference(model.name) is None:
-            store.add_promotion(promotion)       # in service when driftd came: nobody is asked
+        if current is None or store.references.current(model.name) is None:
+            store.promotions.add(promotion)       # in service when driftd came: nobody is asked
         else:
             _come(store, model, promotion, now)
         return True
@@ -117,8 +118,8 @@ def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) ->
 
 def _run_of(store: Store, model: str, version: str) -> dict[str, Any]:
     """What is known of the run that made a version."""
-    runs = [one for one in store.made_versions(model) if one.new_version == version]
-    seen = {one.dispatch_id for one in store.promotions(model)}
+    runs = [one for one in store.requests.with_new_version(model) if one.new_version == version]
+    seen = {one.dispatch_id for one in store.promotions.all(model)}
     if not runs:
         return {}
     free = None if runs[-1].id in seen else runs[-1].id
@@ -141,13 +142,13 @@ def approve_promotion(store: Store, model: ModelSection, by: str, reason: str, n
                 "service now; reject it"
             )
         move = None
-        alias = store.alias_seen(model.name).version
+        alias = store.aliases.seen(model.name).version
         if model.registry is not None and alias != waiting.version:
             move = _move(store, model, alias or current, waiting.version, by, reason, now, "approve promotion")
         taken = replace(waiting, state=PromotionState.TAKEN, decided_at=now, decided_by=by, reason=reason)
         if move is not None:                     # … once the alias has moved
             taken = replace(taken, state=PromotionState.SUPERSEDED)
-        store.settle_promotion(taken, now)
+        store.promotions.settle(taken, now)
         return move
 
 
@@ -156,7 +157,7 @@ def reject_promotion(store: Store, model: ModelSection, by: str, reason: str, no
     with store.transaction():
         waiting = _waiting(store, model)
         rejected = replace(waiting, state=PromotionState.REJECTED, decided_at=now, decided_by=by, reason=reason)
-        store.settle_promotion(rejected, now)
+        store.promotions.settle(rejected, now)
         return rejected
 
 
@@ -172,7 +173,7 @@ def rollback(store: Store, model: ModelSection, to: str, by: str, reason: str, n
             f'into service, then write version = "{to}" into [models.{model.name}]'
         )
     with store.transaction():
-        alias = store.alias_seen(model.name).version or current
+        alias = store.aliases.seen(model.name).version or current
         if alias == to:
             raise UsageError(f"{model.name}: {model.registry.alias} names version {to} already")
         return _move(store, model, alias, to, by, reason, now, "rollback")
@@ -180,14 +181,14 @@ def rollback(store: Store, model: ModelSection, to: str, by: str, reason: str, n
 
 def moved(store: Store, model: ModelSection, move: AliasMove, now: datetime) -> None:
     """The alias was moved on a person's word, which nobody is asked for again: the version is in service."""
-    current, last = in_service(store, model), store.alias_seen(model.name)
-    store.note_alias(replace(last, version=move.to_version, read_at=now, down_since=None, reason=None))
+    current, last = in_service(store, model), store.aliases.seen(model.name)
+    store.aliases.note_seen(replace(last, version=move.to_version, read_at=now, down_since=None, reason=None))
     if current == move.to_version:
         return
-    asked = [one for one in store.promotions(model.name) if one.version == move.to_version]
+    asked = [one for one in store.promotions.all(model.name) if one.version == move.to_version]
     back = any(one.state is PromotionState.TAKEN for one in asked) or move.to_version == model.version
     run = _run_of(store, model.name, move.to_version) | {"dispatch_id": None}
-    store.add_promotion(Promotion(**{
+    store.promotions.add(Promotion(**{
         "model": model.name, "version": move.to_version, "replaces": current, "configured": model.version,
         "origin": "rollback" if back else REGISTRY, "state": PromotionState.TAKEN, "at": now,
         "decided_at": move.created_at, "decided_by": move.by_whom, "reason": move.reason, **run,
@@ -213,12 +214,12 @@ def _move(
         id=AliasMove.new_id(model.name, current, to, now), model=model.name, from_version=current, to_version=to,
         by_whom=by, reason=reason, state=MoveState.PENDING, created_at=now,
     )
-    store.add_move(move, action)
+    store.aliases.add_move(move, action)
     return move
 
 
 def _waiting(store: Store, model: ModelSection) -> Promotion:
-    waiting = store.waiting_promotion(model.name)
+    waiting = store.promotions.waiting(model.name)
     if waiting is None:
         raise UsageError(f"{model.name}: no version awaits approval")
     return waiting
@@ -226,11 +227,11 @@ def _waiting(store: Store, model: ModelSection) -> Promotion:
 
 def _asker(store: Store, run: Dispatch) -> str | None:
     """The person who asked for a run, where one did."""
-    episode = store.episode(run.episode_id)
+    episode = store.episodes.get(run.episode_id)
     if episode is not None and episode.approval is not None and episode.approval.asked_by is not None:
         return episode.approval.asked_by
     hands = ("retrain", "retry --new-attempt")
-    said = [one.actor for one in store.audit_of(run.model) if one.subject == run.id and one.action in hands]
+    said = [one.actor for one in store.audit.about(run.model) if one.subject == run.id and one.action in hands]
     return said[-1] if said else None
 
 

@@ -21,12 +21,13 @@ def approve(store: Store, model: ModelSection, by: str, reason: str, now: dateti
     with store.transaction():
         episode = episodes.approve(_awaiting(store, model, now), by, reason, now)
         _whole(store, model.name)
-        reference, newest = store.reference(model.name), store.snapshots(model.name, limit=1)[0]
+        reference, newest = store.references.current(model.name), store.snapshots.newest(model.name)
         assert reference is not None
-        verdict = None if episode.trigger == PERSON else store.verdict(newest.window)
+        assert newest is not None
+        verdict = None if episode.trigger == PERSON else store.verdicts.newest_on(newest.window)
         dispatch = new_dispatch(model, episode, newest, verdict, reference, now)
-        store.add_dispatch(dispatch, episode)
-        store.audit(now, by, "approve", dispatch.id, reason)
+        store.requests.add(dispatch, episode)
+        store.audit.note(now, by, "approve", dispatch.id, reason)
     return dispatch
 
 
@@ -34,23 +35,23 @@ def reject(store: Store, model: ModelSection, by: str, reason: str, now: datetim
     """Turn down the retrain that awaits approval; audited. Raises UsageError where none waits."""
     with store.transaction():
         episode = episodes.reject(_awaiting(store, model, now), by, reason, now)
-        store.settle(episode)
-        store.audit(now, by, "reject", episode.id, reason)
+        store.episodes.save(episode)
+        store.audit.note(now, by, "reject", episode.id, reason)
     return episode
 
 
 def lapse(store: Store, model: ModelSection, now: datetime) -> None:
     """End the waiting for an answer that has not come in time, and tell people."""
     with store.transaction():
-        lapsed = episodes.lapse(model, store.open_episode(model.name), now)
+        lapsed = episodes.lapse(model, store.episodes.standing(model.name), now)
         if lapsed is not None:
-            store.settle(lapsed)
-            store.audit(now, "driftd", "lapse", lapsed.id)
-            store.add_message(note_approval(model, lapsed, now))
+            store.episodes.save(lapsed)
+            store.audit.note(now, "driftd", "lapse", lapsed.id)
+            store.messages.add(note_approval(model, lapsed, now))
 
 
 def _awaiting(store: Store, model: ModelSection, now: datetime) -> Episode:
-    episode = store.open_episode(model.name)
+    episode = store.episodes.standing(model.name)
     until = lapses_at(model, episode)
     if episode is None or until is None or now >= until:
         stands = f"; its need is {episode.state}" if episode else ""
@@ -61,6 +62,6 @@ def _awaiting(store: Store, model: ModelSection, now: datetime) -> Episode:
 def _whole(store: Store, name: str) -> None:
     """Broken data never cause a retrain, whoever says so."""
     against = {BROKEN_DATA, SOURCE, SOURCE_DOWN}
-    found = next((one for one in store.firing(name) if one.firing and one.trigger in against), None)
+    found = next((one for one in store.firings.all(name) if one.firing and one.trigger in against), None)
     if found is not None:
         raise UsageError(f"{name}: {found.trigger} fires, {found.reason}; approve once it has cleared")

@@ -100,18 +100,18 @@ class Outbox:
 
     def recover(self) -> list[Dispatch]:
         """At start, by the holder of the state: what was being sent when the last one ended is ambiguous."""
-        return self._store.recover(self._clock())
+        return self._store.requests.recover(self._clock())
 
     def send_due(self) -> list[Dispatch]:
         """Send everything that is due, each once; a pipeline in trouble never stops the others."""
         done = []
-        while (claimed := self._store.claim(self._clock())) is not None:
+        while (claimed := self._store.requests.claim(self._clock())) is not None:
             done.append(self._send(claimed))
         return done
 
     def follow(self) -> list[Dispatch]:
         """Ask after every run under way; return those whose state or handle changed."""
-        changed = [self._follow(d) for d in self._store.dispatches(states=FOLLOWED) if self._may_ask(d)]
+        changed = [self._follow(d) for d in self._store.requests.all(states=FOLLOWED) if self._may_ask(d)]
         return [d for d in changed if d is not None]
 
     def _send(self, claimed: Dispatch) -> Dispatch:
@@ -156,7 +156,7 @@ class Outbox:
         sending = replace(
             claimed, state=DispatchState.SENDING, tries=claimed.tries + 1, sent_at=self._clock(), next_try_at=None
         )
-        if not self._store.record(sending, was=DispatchState.AMBIGUOUS, at=self._clock()):
+        if not self._store.requests.record(sending, was=DispatchState.AMBIGUOUS, at=self._clock()):
             return claimed
         return self._settle(sending, pipeline.submit(sending))
 
@@ -234,12 +234,12 @@ class Outbox:
     ) -> Dispatch:
         """Record the change, with the message about it and the new version's lineage, unless a hand came first."""
         with self._store.transaction():
-            if not self._store.record(after, was=before.state, at=self._clock()):
-                return self._store.dispatch(before.id) or before
+            if not self._store.requests.record(after, was=before.state, at=self._clock()):
+                return self._store.requests.get(before.id) or before
             if tell is not None:
-                self._store.add_message(message(after, tell, self._clock()))
+                self._store.messages.add(message(after, tell, self._clock()))
             if result is not None:
-                self._store.note_version(after.model, result.model_version, result.facts, self._clock())
+                self._store.lineage.note_version(after.model, result.model_version, result.facts, self._clock())
         log.info("retrain request", dispatch=after.id, state=after.state, tries=after.tries, reason=after.reason)
         return after
 

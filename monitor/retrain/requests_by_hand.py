@@ -26,7 +26,7 @@ def retry(
     with store.transaction():
         old = _known(store, dispatch_id)
         _nothing_else_in_flight(store, old, now)
-        store.audit(now, by, "retry --new-attempt" if new_attempt else "retry", old.id, reason)
+        store.audit.note(now, by, "retry --new-attempt" if new_attempt else "retry", old.id, reason)
         return _new_attempt(store, old, now) if new_attempt else _same_id(store, old, now)
 
 
@@ -44,7 +44,7 @@ def resolve(
             raise UsageError(f"{old.id} has ended: {old.state}; nothing is left to resolve")
         if old.state == DispatchState.SENDING:
             raise UsageError(f"{old.id} is being sent at this moment; try again shortly")
-        store.audit(now, by, f"resolve {outcome}", old.id, reason)
+        store.audit.note(now, by, f"resolve {outcome}", old.id, reason)
         return _swap(store, old, _resolved(old, outcome, f"{by}: {reason}", now), now)
 
 
@@ -71,30 +71,30 @@ def _same_id(store: Store, old: Dispatch, now: datetime) -> Dispatch:
 def _new_attempt(store: Store, old: Dispatch, now: datetime) -> Dispatch:
     if old.state not in (*ENDED, DispatchState.DELIVERED):
         raise UsageError(f"{old.id} is {old.state}; a new attempt needs its end, see driftd resolve")
-    attempt = store.next_attempt(old.episode_id)
+    attempt = store.requests.next_attempt(old.episode_id)
     new_id = Dispatch.new_id(old.episode_id, attempt)
     new = Dispatch(
         id=new_id, episode_id=old.episode_id, attempt=attempt, model=old.model, pipeline=old.pipeline,
         state=DispatchState.PENDING, body=with_id(old.body, new_id), created_at=now, next_try_at=now,
     )
-    store.add_dispatch(new)
+    store.requests.add(new)
     return new
 
 
 def _nothing_else_in_flight(store: Store, old: Dispatch, now: datetime) -> None:
-    other = store.in_flight(old.model, now, timedelta(0))
+    other = store.requests.in_flight(old.model, now, timedelta(0))
     if other is not None and other.id != old.id:
         raise UsageError(f"{other.id} is under way ({other.state}); wait for its end, or resolve it")
 
 
 def _known(store: Store, dispatch_id: str) -> Dispatch:
-    found = store.dispatch(dispatch_id)
+    found = store.requests.get(dispatch_id)
     if found is None:
         raise UsageError(f"no request has the id {dispatch_id}; driftd status lists them")
     return found
 
 
 def _swap(store: Store, old: Dispatch, new: Dispatch, now: datetime) -> Dispatch:
-    if not store.record(new, was=old.state, at=now):
+    if not store.requests.record(new, was=old.state, at=now):
         raise UsageError(f"{old.id} changed in this moment; look again with driftd status")
     return new

@@ -1,5 +1,5 @@
-"""The audit: entries that are only ever added, each with the hash of the one before, and the newest hash kept
-outside the database too.
+"""The chain of the audit: entries that are only ever added, each with the hash of the one before, and the newest hash
+kept outside the database too.
 
 An entry's hash is the SHA-256 of the JSON list [seq, at, actor, action, subject, details, prev], written without
 spaces and with every letter as itself in UTF-8; `details` is in it as the text that is stored, `prev` of the first
@@ -42,109 +42,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
-    """What was done, by whom, and why."""
-
-    seq: int
-    at: datetime
-    actor: str
-    action: str
-    subject: str
-    details: dict[str, Any]
-    prev: str
-    hash: str
-
-    @property
-    def reason(self) -> str:
-        return str(self.details.get("reason", ""))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
     """What a look at the whole chain found: how many entries are sound, and the first that is not."""
 
     entries: int
     hash: str
     problem: str | None = None
-
-
-class Chain:
-    _db: Database
-    folder: Path | None
-
-    def audit(
-        self, at: datetime, actor: str, action: str, subject: str, reason: str = "",
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Add an entry, in the transaction under way; nothing ever changes or removes one. No personal values."""
-        with self._db.transaction():
-            append(self._db, at, actor, action, subject, ({"reason": reason} if reason else {}) | dict(details or {}))
-            self._db.afterwards(self._write_head)
-
-    def audit_log(self, limit: int = 100) -> list[AuditEntry]:
-        """The newest entries of what people did, oldest first."""
-        found = self._db.all("SELECT * FROM audit WHERE actor != ? ORDER BY seq DESC LIMIT ?", DRIFTD, limit)
-        return [_entry(row) for row in reversed(found)]
-
-    def audit_between(self, start: datetime | None, end: datetime | None) -> list[AuditEntry]:
-        """Entries from `start` on and before `end`, oldest first."""
-        found = self._db.all(
-            "SELECT * FROM audit WHERE at >= ? AND at < ? ORDER BY seq", stamp(start) or "", stamp(end) or "9"
-        )
-        return [_entry(row) for row in found]
-
-    def audit_of(self, model: str) -> list[AuditEntry]:
-        """Every entry about a model, its needs and its requests, oldest first."""
-        found = self._db.all(
-            """SELECT * FROM audit WHERE subject = ? OR subject IN (SELECT id FROM dispatches WHERE model = ?)
-               OR subject IN (SELECT id FROM episodes WHERE model = ?) ORDER BY seq""",
-            model, model, model,
-        )
-        return [_entry(row) for row in found]
-
-    def verify_audit(self) -> Verified:
-        """Go along the whole chain, then hold it against the head outside; stops at the first thing wrong."""
-        seq, last = 0, FIRST
-        with self._db.transaction():         # nobody adds meanwhile: the head would be ahead
-            for row in self._rows():
-                problem = _wrong(row, seq, last)
-                if problem is not None:
-                    return Verified(entries=seq, hash=last, problem=problem)
-                seq, last = row["seq"], row["hash"]
-            return Verified(entries=seq, hash=last, problem=self._wrong_config() or self._wrong_head(seq))
-
-    def _write_head(self) -> None:
-        if self.folder is not None:
-            write_head(self._db, self.folder)
-
-    def _rows(self) -> Iterator[Row]:
-        after = 0
-        while found := self._db.all("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", after, _AT_ONCE):
-            yield from found
-            after = found[-1]["seq"]
-
-    def _wrong_config(self) -> str | None:
-        """A configuration whose text is not the one that was accepted."""
-        texts = {row["hash"]: row["text"] for row in self._db.all("SELECT hash, text FROM configs")}
-        for row in self._db.all("SELECT seq, details FROM audit WHERE subject = 'configuration' ORDER BY seq"):
-            said = json.loads(row["details"])
-            if said.get("sha256") not in (None, text_hash(texts.get(said["hash"], ""))):
-                return f"entry {row['seq']}: the text of the configuration {said['hash']} is not the one accepted then"
-        return None
-
-    def _wrong_head(self, entries: int) -> str | None:
-        if self.folder is None:
-            return None
-        place, head = self.folder / HEAD, _read_head(self.folder)
-        if head is None:
-            return None if entries == 0 else f"{place} is not there or not whole, expected the hash of the newest entry"
-        if head["seq"] > entries:
-            return f"entry {entries + 1}: is gone; {place} knows {head['seq']} entries, the database has {entries}"
-        if not _holds(self._db, head):
-            return f"entry {head['seq']}: is not the one {place} knows: the chain was written anew"
-        if entries - head["seq"] > LAG:
-            return f"{place} stands at entry {head['seq']} of {entries}, expected it near the end"
-        return None
 
 
 def append(database: Database, at: datetime, actor: str, action: str, subject: str, details: Mapping[str, Any]) -> None:
@@ -180,6 +83,19 @@ def write_head(database: Database, folder: Path) -> None:
             _log.error("%s cannot be written: %s", place, error.strerror)
 
 
+def verify(database: Database, folder: Path | None) -> Verified:
+    """Go along the whole chain, then hold it against the head in `folder`; stops at the first thing wrong."""
+    seq, last = 0, FIRST
+    with database.transaction():         # nobody adds meanwhile: the head would be ahead
+        for row in _rows(database):
+            problem = _wrong(row, seq, last)
+            if problem is not None:
+                return Verified(entries=seq, hash=last, problem=problem)
+            seq, last = row["seq"], row["hash"]
+        problem = _wrong_config(database) or (_wrong_head(database, folder, seq) if folder is not None else None)
+        return Verified(entries=seq, hash=last, problem=problem)
+
+
 def entry_hash(row: Mapping[str, Any] | Row) -> str:
     """The hash of an entry, as the top of this file says."""
     fields = [row[name] for name in ("seq", "at", "actor", "action", "subject", "details", "prev")]
@@ -188,6 +104,13 @@ def entry_hash(row: Mapping[str, Any] | Row) -> str:
 
 def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rows(database: Database) -> Iterator[Row]:
+    after = 0
+    while found := database.all("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", after, _AT_ONCE):
+        yield from found
+        after = found[-1]["seq"]
 
 
 def _wrong(row: Row, seq: int, last: str) -> str | None:
@@ -200,15 +123,31 @@ def _wrong(row: Row, seq: int, last: str) -> str | None:
     return None
 
 
+def _wrong_config(database: Database) -> str | None:
+    """A configuration whose text is not the one that was accepted."""
+    texts = {row["hash"]: row["text"] for row in database.all("SELECT hash, text FROM configs")}
+    for row in database.all("SELECT seq, details FROM audit WHERE subject = 'configuration' ORDER BY seq"):
+        said = json.loads(row["details"])
+        if said.get("sha256") not in (None, text_hash(texts.get(said["hash"], ""))):
+            return f"entry {row['seq']}: the text of the configuration {said['hash']} is not the one accepted then"
+    return None
+
+
+def _wrong_head(database: Database, folder: Path, entries: int) -> str | None:
+    place, head = folder / HEAD, _read_head(folder)
+    if head is None:
+        return None if entries == 0 else f"{place} is not there or not whole, expected the hash of the newest entry"
+    if head["seq"] > entries:
+        return f"entry {entries + 1}: is gone; {place} knows {head['seq']} entries, the database has {entries}"
+    if not _holds(database, head):
+        return f"entry {head['seq']}: is not the one {place} knows: the chain was written anew"
+    if entries - head["seq"] > LAG:
+        return f"{place} stands at entry {head['seq']} of {entries}, expected it near the end"
+    return None
+
+
 def _holds(database: Database, head: Mapping[str, Any]) -> bool:
     return bool(database.all("SELECT 1 FROM audit WHERE seq = ? AND hash = ?", head["seq"], head["hash"]))
-
-
-def _entry(row: Row) -> AuditEntry:
-    return AuditEntry(
-        seq=row["seq"], at=sure(row["at"]), actor=row["actor"], action=row["action"], subject=row["subject"],
-        details=json.loads(row["details"]), prev=row["prev"], hash=row["hash"],
-    )
 
 
 def _read_head(folder: Path) -> dict[str, Any] | None:

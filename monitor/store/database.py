@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,13 +47,16 @@ class Database:
 
     def insert(self, table: str, row: dict[str, Any], ending: str = "") -> int:
         """Insert one row; `ending` is an ON CONFLICT clause. Return how many rows were written."""
-        marks = ", ".join("?" * len(row))
-        return self.run(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}) {ending}", *row.values())
+        return self.run(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks(row)}) {ending}", *row.values())
 
-    def insert_many(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        marks = ", ".join("?" * len(columns))
-        with self._using() as connection:
-            connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+    def insert_many(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that have the same columns."""
+        if rows:
+            names = ", ".join(rows[0])
+            with self._using() as connection:
+                connection.executemany(
+                    f"INSERT INTO {table} ({names}) VALUES ({marks(rows[0])})", [tuple(row.values()) for row in rows]
+                )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -133,10 +136,6 @@ def _as_state_error(where: str) -> Iterator[None]:
 def stamp(moment: datetime | None) -> str | None:
     """Write a moment so that text order is time order."""
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def sure(text: str) -> datetime:

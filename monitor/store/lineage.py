@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from monitor.records import Content
-from monitor.store.database import Database, stamp, sure
+from monitor.store.database import Database, stamp
+from monitor.store.rows import columns, records_of, row_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,26 +21,23 @@ class Seen:
 
 
 class Lineage:
-    _db: Database
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def note_data(self, model: str, reference_id: str, contents: Iterable[Content], at: datetime) -> None:
         """Keep what was seen, each state of a file once for each reference."""
+        common = {"model": model, "reference_id": reference_id, "seen_at": stamp(at)}
         with self._db.transaction():
-            for one in contents:
-                self._db.insert("data_seen", {
-                    "model": model, "reference_id": reference_id, "place": one.place, "name": one.name,
-                    "stamp": one.stamp, "hash": one.hash, "bytes": one.bytes, "seen_at": stamp(at),
-                }, "ON CONFLICT DO NOTHING")
+            for content in contents:
+                self._db.insert("data_seen", common | row_of(content), "ON CONFLICT DO NOTHING")
 
     def data_seen(self, model: str) -> list[Seen]:
         """All of it, oldest first."""
-        found = self._db.all("SELECT * FROM data_seen WHERE model = ? ORDER BY seen_at, place, name", model)
-        return [
-            Seen(reference_id=row["reference_id"], at=sure(row["seen_at"]), content=Content(
-                place=row["place"], name=row["name"], stamp=row["stamp"], hash=row["hash"], bytes=row["bytes"],
-            ))
-            for row in found
-        ]
+        return records_of(Seen, self._db.all(
+            f"""SELECT d.reference_id, d.seen_at AS at, {columns(Content, "d", "content")} FROM data_seen d
+                WHERE d.model = ? ORDER BY d.seen_at, d.place, d.name""",
+            model,
+        ))
 
     def note_version(self, model: str, version: str, facts: Mapping[str, Any], at: datetime) -> None:
         """Keep what a pipeline says of a version it made; what is said later counts."""

@@ -25,7 +25,8 @@ _UNUSED = """
 
 
 class Tidy:
-    _db: Database
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def remove_windows(self, before: datetime) -> int:
         """Remove some windows that ended before a moment, with their scores and verdicts; return how many went.

@@ -48,7 +48,7 @@ class Posts:
             return None
         reply = take_report(self._store, secret, id, headers, body, self._clock())
         _log.info("A run was reported.", status=int(reply.status), answer=reply.text)
-        if reply.changed and (dispatch := self._store.dispatch(id)) is not None:
+        if reply.changed and (dispatch := self._store.requests.get(id)) is not None:
             self._wake("run", dispatch.model)
         return Told(reply.status, reply.text)
 

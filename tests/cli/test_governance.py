@@ -81,12 +81,13 @@ def _verdict(snapshot: Snapshot, action: Action, *fired: str) -> Verdict:
 
 def live(store: Store) -> str:
     """Version 1 ages, ann approves a retrain, version 2 comes of it; return the request's id."""
-    store.accept_config("c1", "[models.m]\n", T0)
-    store.install_reference(Reference(model="m", id="r1", model_version="1", origin="one.csv", since=T0), None, T0)
-    store.note_data("m", "r1", [Content(place="reference", name="one.csv", stamp="1", hash="a" * 64, bytes=7)], T0)
+    store.configurations.accept("c1", "[models.m]\n", T0)
+    store.references.install(Reference(model="m", id="r1", model_version="1", origin="one.csv", since=T0), None, T0)
+    content = Content(place="reference", name="one.csv", stamp="1", hash="a" * 64, bytes=7)
+    store.lineage.note_data("m", "r1", [content], T0)
     for week, value in enumerate((0.8, 0.75)):
         old = _snapshot(week, "r1", "1", value)
-        store.commit(old, expected_reference="r1", verdict=_verdict(old, Action.HOLD))
+        store.checks.commit(old, expected_reference="r1", verdict=_verdict(old, Action.HOLD))
     last = _snapshot(2, "r1", "1", 0.6, ROW)
     said = Approval(asked_at=last.taken_at, asked_by=None, decision=EpisodeState.REQUESTED,
                     decided_at=last.taken_at + DAY, decided_by="ann", reason="it pays")
@@ -94,18 +95,19 @@ def live(store: Store) -> str:
                    state=EpisodeState.REQUESTED, reason="waiting costs", approval=said)
     sent = Dispatch(id=Dispatch.new_id(need.id, 1), episode_id=need.id, attempt=1, model="m", pipeline="p",
                     state=DispatchState.PENDING, body=BODY, created_at=last.taken_at + DAY)
-    store.commit(last, expected_reference="r1", verdict=_verdict(last, Action.RETRAIN, "pays"), episode=need,
+    store.checks.commit(last, expected_reference="r1", verdict=_verdict(last, Action.RETRAIN, "pays"), episode=need,
                  dispatch=sent, messages=[Message(id="x", model="m", kind="requested", title="t", body="b",
                                                   created_at=T0, sent_at=T0)])
-    store.audit(last.taken_at + DAY, "ann", "approve", sent.id, "it pays")
+    store.audit.note(last.taken_at + DAY, "ann", "approve", sent.id, "it pays")
     done = replace(sent, state=DispatchState.SUCCEEDED, ended_at=last.taken_at + 2 * DAY, new_version="2",
                    accepted_at=last.taken_at + DAY, url="https://ci.example/runs/1", reason="exit code 0")
-    store.record(done, was=DispatchState.PENDING, at=done.ended_at)
-    store.note_version("m", "2", {"git_revision": "4f2a9c1", "inputs": ["s3://bucket/train"]}, done.ended_at or T0)
+    store.requests.record(done, was=DispatchState.PENDING, at=done.ended_at)
+    facts = {"git_revision": "4f2a9c1", "inputs": ["s3://bucket/train"]}
+    store.lineage.note_version("m", "2", facts, done.ended_at or T0)
     second = Reference(model="m", id="r2", model_version="2", origin="two.csv", since=T0 + 3 * WEEK)
-    store.install_reference(second, "r1", T0 + 3 * WEEK)
+    store.references.install(second, "r1", T0 + 3 * WEEK)
     new = _snapshot(3, "r2", "2", 0.81)
-    store.commit(new, expected_reference="r2", verdict=_verdict(new, Action.HOLD))
+    store.checks.commit(new, expected_reference="r2", verdict=_verdict(new, Action.HOLD))
     return sent.id
 
 
@@ -246,9 +248,9 @@ def test_forgetting_leaves_no_trace(driftd: Any, config: Path, tmp_path: Path) -
         assert path.is_dir() or ROW.encode() not in path.read_bytes(), path
     assert (run / "result.json").exists()
     with Store.open(state) as store:
-        entry = store.audit_log()[-1]
+        entry = store.audit.by_people()[-1]
         assert (entry.actor, entry.action, entry.reason, entry.details["ids"]) == ("ann", "forget", "asked to", 2)
-        assert len(store.snapshots("m")) == 4
+        assert len(store.snapshots.newest_revisions("m")) == 4
 
 
 @pytest.mark.parametrize("arguments", [(), ("--id", ROW, "--reason", f"{ROW} asked to")])
@@ -264,17 +266,17 @@ def test_retention_removes_what_is_old_and_keeps_the_chain(tmp_path: Path) -> No
     with Store.open(tmp_path) as store:
         request = live(store)
         (tmp_path / "runs" / request).mkdir(parents=True)
-        audit = store.audit_between(None, None)
+        audit = store.audit.between(None, None)
         assert not tidy(store, None, T0 + 500 * DAY)
         assert not tidy(store, 500 * DAY, T0 + 500 * DAY)
         removed = tidy(store, 60 * DAY, T0 + 500 * DAY)
         assert (removed.windows, removed.messages, removed.runs) == (3, 1, 1)
-        assert [one.window.start for one in store.snapshots("m")] == [T0 + 3 * WEEK]
-        assert [one.id for one in store.dispatches("m")] == [request]
+        assert [one.window.start for one in store.snapshots.newest_revisions("m")] == [T0 + 3 * WEEK]
+        assert [one.id for one in store.requests.all("m")] == [request]
         assert [one.model_version for one in versions(store, "m")] == ["1", "2"]
-        *before, last = store.audit_between(None, None)
-        assert (before, last.action, store.verify_audit().problem) == (audit, "retention", None)
-        assert store.messages() == []
+        *before, last = store.audit.between(None, None)
+        assert (before, last.action, store.audit.verify().problem) == (audit, "retention", None)
+        assert store.messages.all() == []
         assert not list((tmp_path / "runs").iterdir())
         assert not tidy(store, 60 * DAY, T0 + 500 * DAY)
     with sqlite3.connect(tmp_path / "driftd.db") as database:

@@ -140,7 +140,7 @@ def outputs(driftd: Any, config: Path, folder: Path) -> Iterator[tuple[str, byte
         yield "metrics", metrics.render("")[0]
         yield "page", page(view).encode()
         yield "api", json.dumps(view_json(view)).encode()
-        yield "evidence", "".join(one.body for one in store.dispatches()).encode()
+        yield "evidence", "".join(one.body for one in store.requests.all()).encode()
     for path in sorted((folder / "state").rglob("*")):
         if path.is_file():
             yield str(path.relative_to(folder)), path.read_bytes()

@@ -96,9 +96,9 @@ def config(tmp_path: Path) -> Path:
         model="rides", trigger="retraining-pays", firing=True, since=loud.window.end, reason="2.5 above 2"
     )
     with Store.open(tmp_path / "state") as store:
-        store.install_reference(REFERENCE, None, MIDNIGHT)
-        store.commit(quiet, expected_reference="ref", verdict=_verdict(quiet, Action.HOLD))
-        store.commit(
+        store.references.install(REFERENCE, None, MIDNIGHT)
+        store.checks.commit(quiet, expected_reference="ref", verdict=_verdict(quiet, Action.HOLD))
+        store.checks.commit(
             loud, expected_reference="ref", verdict=_verdict(loud, Action.RETRAIN, "retraining-pays"),
             firing=[firing], episode=episode, dispatch=dispatch,
         )
@@ -130,7 +130,7 @@ def test_status_says_how_much_gains_count(driftd: Any, config: Path) -> None:
     words = "gains count 60%: so much of them 1 earlier promotion brought"
     later = _snapshot(2, scores=(Score(metric="gain_realised", value=0.6, n=1, reference=1.0, reason=words),))
     with Store.open(config.parent / "state") as store:
-        store.commit(later, expected_reference="ref", verdict=_verdict(later, Action.HOLD))
+        store.checks.commit(later, expected_reference="ref", verdict=_verdict(later, Action.HOLD))
     assert f"rides: {words}\n" in driftd("status", "-c", config).out
     [model] = driftd("status", "-c", config, "--json").json["models"]
     assert model["gain_realised"]["value"] == 0.6
@@ -200,7 +200,7 @@ def test_a_pause_is_kept_and_ended(driftd: Any, config: Path, tmp_path: Path) ->
     again = driftd("resume", "-c", config, "--by", "ada", "--reason", "done")
     assert (again.code, again.err) == (2, "rides is not paused\n")
     with Store.open(tmp_path / "state", exclusive=False) as store:
-        trail = [(one.actor, one.action, one.subject, one.reason) for one in store.audit_log()]
+        trail = [(one.actor, one.action, one.subject, one.reason) for one in store.audit.by_people()]
     assert trail == [("ada", "pause", "rides", "new sensor"), ("ada", "resume", "rides", "done")]
 
 
@@ -217,7 +217,7 @@ def test_retry_and_resolve(driftd: Any, config: Path, tmp_path: Path) -> None:
     assert f"driftd-{'e' * 40}-2 is due" in new.out
     assert driftd("retry", "driftd-x-1", *common).code == 2
     with Store.open(tmp_path / "state", exclusive=False) as store:
-        assert [one.action for one in store.audit_log()] == ["retry", "resolve failed", "retry --new-attempt"]
+        assert [one.action for one in store.audit.by_people()] == ["retry", "resolve failed", "retry --new-attempt"]
 
 
 def test_a_reason_is_asked_for(driftd: Any, config: Path) -> None:
@@ -266,8 +266,8 @@ def test_a_persons_word_is_asked_given_and_shown(driftd: Any, tmp_path: Path) ->
     (tmp_path / "driftd.toml").write_text(text)
     (tmp_path / "rides.csv").touch()
     with Store.open(tmp_path / "state") as store:
-        store.install_reference(REFERENCE, None, MIDNIGHT)
-        store.commit(_snapshot(0), expected_reference="ref")
+        store.references.install(REFERENCE, None, MIDNIGHT)
+        store.checks.commit(_snapshot(0), expected_reference="ref")
     by_hand = ("-c", "driftd.toml", "--model", "rides")
     assert "somebody else" in driftd("retrain", *by_hand, "--by", "ann", "--reason", "new prices").out
     assert "`driftd approve` or `driftd reject` answers it" in driftd("status", "-c", "driftd.toml").out
@@ -310,13 +310,13 @@ def test_versions_are_told_with_what_came_of_them(driftd: Any, tmp_path: Path) -
     (tmp_path / "driftd.toml").write_text(CONFIG)
     (tmp_path / "rides.csv").touch()
     with Store.open(tmp_path / "state") as store:
-        came = store.add_promotion(_promotion(decided_by="ann", decided_at=MIDNIGHT, reason="good"))
+        came = store.promotions.add(_promotion(decided_by="ann", decided_at=MIDNIGHT, reason="good"))
         reference = replace(REFERENCE, id="ref-2", model_version="2")
-        store.install_reference(REFERENCE, None, MIDNIGHT)
-        store.install_reference(reference, "ref", MIDNIGHT + WEEK)
-        store.note_recovery(replace(came, recovery=Recovery.RECOVERED, recovery_reason="mae is 1.0"))
+        store.references.install(REFERENCE, None, MIDNIGHT)
+        store.references.install(reference, "ref", MIDNIGHT + WEEK)
+        store.promotions.note_recovery(replace(came, recovery=Recovery.RECOVERED, recovery_reason="mae is 1.0"))
         store._db.run("UPDATE promotions SET need = 'wrong'")
-        store.commit(replace(_snapshot(0), reference_id="ref-2"), expected_reference="ref-2")
+        store.checks.commit(replace(_snapshot(0), reference_id="ref-2"), expected_reference="ref-2")
     for command in ("status", "history"):
         said = driftd(command, "-c", "driftd.toml").out
         assert "version 2 taken" in said
@@ -333,13 +333,13 @@ def test_a_person_answers_for_a_version(driftd: Any, tmp_path: Path) -> None:
     assert driftd("approve", *because).code == 2
     for version, word, said in (("2", "approve", "version 2 is in service"), ("3", "reject", "version 3 is rejected")):
         with Store.open(tmp_path / "state") as store:
-            store.add_promotion(_promotion(
+            store.promotions.add(_promotion(
                 version=version, state=PromotionState.WAITING, replaces=None if version == "2" else "2"))
         assert f"version {version} waits" in driftd("status", "-c", "driftd.toml").out
         done = driftd(word, *because)
         assert (done.code, said in done.out) == (0, True), done
     with Store.open(tmp_path / "state") as store:
-        assert [one.actor for one in store.audit_log()] == ["ann", "ann"]
+        assert [one.actor for one in store.audit.by_people()] == ["ann", "ann"]
 
 
 def test_rollback_without_a_registry_says_what_a_person_does(driftd: Any, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def snapshot(number: int = 1, scores: tuple[Score, ...] = (DRIFT, ACCURACY), **c
 @pytest.fixture
 def store():
     with Store.memory() as memory:
-        memory.install_reference(
+        memory.references.install(
             Reference(model="flights", id="ref", model_version="1", origin="r.csv", since=START), None, NOW
         )
         yield memory
@@ -75,12 +75,12 @@ def store():
 def fill(store: Store) -> None:
     """A mature window, a newer one that fires and asks for a retrain, a message."""
     older = replace(ACCURACY, value=0.8)
-    store.commit(snapshot(0, (older,), mature=True), expected_reference="ref")
+    store.checks.commit(snapshot(0, (older,), mature=True), expected_reference="ref")
     episode = Episode(
         id="e" * 40, model="flights", reference_id="ref", trigger="retraining-pays", window=window(1),
         state=EpisodeState.REQUESTED, reason="it pays",
     )
-    store.commit(
+    store.checks.commit(
         snapshot(1),
         expected_reference="ref",
         verdict=Verdict(
@@ -158,7 +158,7 @@ def test_a_silent_source_keeps_what_fires(store, metrics):
     """A failed source shows as down; the trigger that fired before stays at 1."""
     broken = snapshot(2, (), status=SnapshotStatus.SOURCE_FAILED, reason="gone", rows=0, labelled=0)
     gone = Firing(model="flights", trigger="source", firing=True, since=broken.window.end, reason="gone")
-    store.commit(broken, expected_reference="ref", firing=[gone])
+    store.checks.commit(broken, expected_reference="ref", firing=[gone])
     metrics.show(read_view(store, CONFIG, NOW))
     found = values(metrics)
     assert found['driftd_source_up{model="flights"}'] == 0
@@ -179,7 +179,7 @@ def test_series_of_a_removed_model_vanish(store, metrics):
 def test_columns_over_the_limit_are_counted_and_drifted_ones_kept(store, metrics):
     """Of many columns the first have series, those that drifted above all; the rest is a number."""
     calm = [replace(DRIFT, column=f"c{number}", status=ScoreStatus.OK) for number in range(MAX_COLUMNS + 50)]
-    store.commit(snapshot(2, (*calm, replace(DRIFT, column="last"))), expected_reference="ref")
+    store.checks.commit(snapshot(2, (*calm, replace(DRIFT, column="last"))), expected_reference="ref")
     metrics.show(read_view(store, CONFIG, NOW))
     found = values(metrics)
     assert len([name for name in found if name.startswith("driftd_score{")]) == MAX_COLUMNS
@@ -190,7 +190,7 @@ def test_columns_over_the_limit_are_counted_and_drifted_ones_kept(store, metrics
 def test_names_from_outside_are_escaped(store, metrics):
     """A column with quotes, a backslash and a line break stays one label value in both formats."""
     name = 'a"b\\c\nd}'
-    store.commit(snapshot(2, (replace(DRIFT, column=name),)), expected_reference="ref")
+    store.checks.commit(snapshot(2, (replace(DRIFT, column=name),)), expected_reference="ref")
     metrics.show(read_view(store, CONFIG, NOW))
     for accept, parse in (("", parse_text), ("application/openmetrics-text", parse_openmetrics)):
         text = metrics.render(accept)[0].decode()
@@ -254,8 +254,8 @@ def test_nothing_known_yet_is_no_error():
 def test_silences_are_seen_while_they_last(store):
     """Metrics, page and status show what is silent until when, and nothing of it afterwards."""
     until = NOW + timedelta(hours=2)
-    store.silence(Silence(model="flights", until=until, reason="moving", maintenance=True, by="ann"), NOW)
-    store.silence(Silence(model="flights", until=until, reason="<noisy>", trigger="drift", by="ann"), NOW)
+    store.silences.add(Silence(model="flights", until=until, reason="moving", maintenance=True, by="ann"), NOW)
+    store.silences.add(Silence(model="flights", until=until, reason="<noisy>", trigger="drift", by="ann"), NOW)
     made, now = Metrics("1"), read_view(store, CONFIG, NOW)
     made.show(now)
     seen = values(made)

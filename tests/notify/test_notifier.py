@@ -166,7 +166,7 @@ def message(number: int = 1, kind: str = "firing") -> Message:
 
 
 def notifier(store: Store, clock: HandClock, *urls: Secret) -> Notifier:
-    return Notifier(store, NotifySection(urls=urls), clock)
+    return Notifier(store.messages, NotifySection(urls=urls), clock)
 
 
 def mail_to(box: Mailbox, name: str = "ops") -> str:
@@ -177,7 +177,7 @@ def test_a_message_arrives_as_mail(
     store: Store, clock: HandClock, mailbox: Mailbox, secret: MakeSecret
 ) -> None:
     """A due message becomes one mail with its title and body, and is not sent again."""
-    store.add_message(message())
+    store.messages.add(message())
     clock.forward(timedelta(minutes=1))
     people = notifier(store, clock, secret(mail_to(mailbox)))
     assert (people.send_due(), people.send_due()) == (1, 0)
@@ -187,14 +187,14 @@ def test_a_message_arrives_as_mail(
     content = message_from_bytes(mail.content, policy=policy.default)
     assert content["Subject"] == "flights: retraining-pays fires (1)"
     assert "regret 2.4 passed 2.0" in content.as_string()
-    assert store.messages()[0].sent_at == clock()
+    assert store.messages.all()[0].sent_at == clock()
 
 
 def test_a_message_arrives_at_a_web_hook(
     store: Store, clock: HandClock, receiver: Receiver, secret: MakeSecret
 ) -> None:
     """The same message through json:// carries title, body and how grave it is."""
-    store.add_message(message())
+    store.messages.add(message())
     clock.forward(timedelta(minutes=1))
     assert notifier(store, clock, secret(f"json://127.0.0.1:{receiver.port}/in")).send_due() == 1
     [body] = receiver.bodies
@@ -210,10 +210,10 @@ def test_an_address_that_has_it_does_not_get_it_again(
     receiver.answer = 503
     urls = secret(mail_to(mailbox)), secret(f"json://127.0.0.1:{receiver.port}/in", "HOOK")
     people = notifier(store, clock, *urls)
-    store.add_message(message())
+    store.messages.add(message())
     clock.forward(timedelta(minutes=1))
     assert people.send_due() == 0
-    [kept] = store.messages()
+    [kept] = store.messages.all()
     assert kept.tries == 1
     assert kept.reason is not None
     assert "503" in kept.reason
@@ -228,32 +228,32 @@ def test_it_is_tried_for_three_days_then_given_up(
 ) -> None:
     """Waits grow from a minute to six hours; after three days of those one log line gives the message up."""
     people = notifier(store, clock, secret(f"json://127.0.0.1:{free_port()}/in"))
-    store.add_message(message())
+    store.messages.add(message())
     waits = []
     clock.forward(timedelta(minutes=1))
     with capture_logs() as lines:
-        while store.due_messages(clock()):
+        while store.messages.due(clock()):
             assert people.send_due() == 0
-            if (next_try := store.messages()[0].next_try_at) is not None:
+            if (next_try := store.messages.all()[0].next_try_at) is not None:
                 waits.append(next_try - clock())
                 clock.now = next_try
     assert waits == list(WAITS)
     assert sum(waits, timedelta()) > timedelta(days=3)
     assert [line["event"] for line in lines].count("message given up") == 1
-    assert "given up" in (store.messages()[0].reason or "")
+    assert "given up" in (store.messages.all()[0].reason or "")
 
 
 def test_nobody_to_tell_is_said_once(store: Store, clock: HandClock) -> None:
     """Without addresses messages leave the outbox unsent with their reason, and the log says so once."""
-    store.add_message(message(1))
-    store.add_message(message(2))
+    store.messages.add(message(1))
+    store.messages.add(message(2))
     clock.forward(timedelta(minutes=1))
     with capture_logs() as lines:
         people = notifier(store, clock)
         assert people.send_due() == 0
-        assert not store.due_messages(clock())
+        assert not store.messages.due(clock())
     assert len(lines) == 1
-    assert {(kept.sent_at, kept.reason) for kept in store.messages()} == {
+    assert {(kept.sent_at, kept.reason) for kept in store.messages.all()} == {
         (None, "nobody to tell: [notify] urls is empty")
     }
 
@@ -301,14 +301,14 @@ def test_no_log_shows_an_address(
     receiver.answer, receiver.headers = answer, {"Location": f"http://127.0.0.1:{receiver.port}/elsewhere"}
     url = f"json://jo:{PASSWORD}@127.0.0.1:{receiver.port}/{PASSWORD}?+token={PASSWORD}"
     people = notifier(store, clock, secret(url))
-    store.add_message(message())
+    store.messages.add(message())
     clock.forward(timedelta(minutes=1))
     with capture_logs() as lines:
         sent, [result] = people.send_due(), people.test("driftd", "a test")
     assert (sent, result.ok) == ((1, True) if answer == 200 else (0, False))
     assert f"/{PASSWORD}" in receiver.paths[0]
     assert "/elsewhere" not in receiver.paths
-    told = [str(lines), str(result), every_log.getvalue(), *capfd.readouterr(), str(store.messages())]
+    told = [str(lines), str(result), every_log.getvalue(), *capfd.readouterr(), str(store.messages.all())]
     assert not [text for text in told if PASSWORD in text]
 
 
@@ -336,13 +336,13 @@ def test_a_silence_keeps_messages_back_until_it_is_over(
     """What is about the silenced trigger waits, with the reason; all else goes out; afterwards nothing is lost."""
     until = NOW + timedelta(hours=2)
     silent = Silence(model="flights", until=until, reason="a known holiday", trigger="drift")
-    store.add_message(replace(message(1), trigger="drift"))
-    store.add_message(message(2))
+    store.messages.add(replace(message(1), trigger="drift"))
+    store.messages.add(message(2))
     section = NotifySection(urls=(secret(mail_to(mailbox, "ops")),))
-    people = Notifier(store, section, clock, lambda model, now: [silent] if now < until else [])
+    people = Notifier(store.messages, section, clock, lambda model, now: [silent] if now < until else [])
     clock.forward(timedelta(minutes=1))
     assert people.send_due() == 1
-    held, _ = store.messages("flights")
+    held, _ = store.messages.all("flights")
     assert (held.next_try_at, held.reason, held.tries) == (until, "silenced: a known holiday", 0)
     clock.forward(timedelta(hours=2))
     assert people.send_due() == 1

@@ -223,11 +223,11 @@ class Place:
     def delivered(self) -> list[str]:
         """Ids of the requests that were accepted, oldest first."""
         with self.store() as store:
-            return [one.id for one in store.dispatches() if one.accepted_at is not None]
+            return [one.id for one in store.requests.all() if one.accepted_at is not None]
 
     def need_stands(self) -> bool:
         with self.store() as store:
-            return store.open_episode("trees") is not None
+            return store.episodes.standing("trees") is not None
 
     def close(self) -> None:
         if self.process is not None:

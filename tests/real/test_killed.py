@@ -46,8 +46,8 @@ def _live_and_die(place: Any, chance: random.Random) -> None:
 def _compare(place: Any) -> None:
     """The receiver's ids are the store's, one for each need; a repeat says the same; every window was checked."""
     with place.store() as store:
-        asked, episodes = store.dispatches(), store.episodes("trees")
-        starts = sorted({one.window.start for one in store.snapshots("trees", metrics=())})
+        asked, episodes = store.requests.all(), store.episodes.all("trees")
+        starts = sorted({one.window.start for one in store.snapshots.newest_revisions("trees", metrics=())})
     assert place.hook.refused == []
     assert {one.id for one in asked} == place.hook.ids()
     assert len({one.episode_id for one in asked}) == len(asked) == NEEDS

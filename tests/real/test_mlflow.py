@@ -125,19 +125,19 @@ def test_missing_then_there_then_moved_twice(server: MlflowApi) -> None:
     with Store.memory() as store:
         looking = registries(model, store)
         assert looking.look() == []
-        assert "RESOURCE_DOES_NOT_EXIST" in store.alias_seen("m").reason
+        assert "RESOURCE_DOES_NOT_EXIST" in store.aliases.seen("m").reason
         server.model("twice", 3)
         with pytest.raises(NoAlias):
             Mlflow(model.registry).version()
         assert looking.look() == []
-        assert store.promotions("m") == []
+        assert store.promotions.all("m") == []
         for version in ("2", "3"):
             server.alias("twice", version)
         assert looking.look() == ["m"]
         for version in ("1", "3"):
             server.alias("twice", version)
         assert looking.look() == []
-        assert [one.version for one in store.promotions("m")] == ["3"]
+        assert [one.version for one in store.promotions.all("m")] == ["3"]
 
 
 def test_rollback_is_refused_where_somebody_was_faster(server: MlflowApi) -> None:
@@ -151,12 +151,12 @@ def test_rollback_is_refused_where_somebody_was_faster(server: MlflowApi) -> Non
         rollback(store, model, "1", "ann", "worse", NOW)
         server.alias("faster", "2")
         assert looking.move() == []
-        assert store.moves("m")[-1].state is MoveState.REFUSED
+        assert store.aliases.moves("m")[-1].state is MoveState.REFUSED
         assert Mlflow(model.registry).version() == "2"
         looking.look()
         rollback(store, model, "77", "ann", "a slip", NOW + timedelta(seconds=1))
         assert looking.move() == []
-        assert "RESOURCE_DOES_NOT_EXIST" in store.moves("m")[-1].answer
+        assert "RESOURCE_DOES_NOT_EXIST" in store.aliases.moves("m")[-1].answer
         rollback(store, model, "1", "ann", "worse", NOW + timedelta(seconds=2))
         assert looking.move() == ["m"]
         assert Mlflow(model.registry).version() == "1"

@@ -166,9 +166,9 @@ def need() -> Episode:
 
 def request_in(store: Store, pipeline: str = "p") -> Dispatch:
     """Commit one request, as a check would."""
-    store.install_reference(REFERENCE, None, NOW)
+    store.references.install(REFERENCE, None, NOW)
     made = new_dispatch(model(pipeline), need(), snapshot(), verdict(), REFERENCE, NOW)
-    assert store.commit(
+    assert store.checks.commit(
         snapshot(), expected_reference="ref1", verdict=verdict(), episode=need(), dispatch=made
     )
     return made

@@ -27,7 +27,7 @@ def address(case: dying.Case) -> str:
 
 
 def delivered(case: dying.Case, store: Store) -> None:
-    if not store.dispatches():
+    if not store.requests.all():
         request_in(store)
     outbox = Outbox(store, {"p": pipeline(case["story"], address(case))}, lambda: NOW)
     outbox.send_due()

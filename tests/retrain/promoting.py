@@ -53,10 +53,10 @@ def daemon(section: ModelSection, store: Store, later: timedelta = timedelta(0))
 
 def run_ends(section: ModelSection, store: Store) -> None:
     """The run has made version 2: it comes into service (no registry)."""
-    (request,) = store.dispatches()
+    (request,) = store.requests.all()
     if request.state is not DispatchState.SUCCEEDED:
         made = replace(request, state=DispatchState.SUCCEEDED, accepted_at=NOW, ended_at=NOW, new_version="2")
-        store.record(made, was=request.state, at=NOW)
+        store.requests.record(made, was=request.state, at=NOW)
     daemon(section, store)
 
 

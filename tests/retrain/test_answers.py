@@ -169,11 +169,11 @@ def test_an_unclear_answer_never_makes_a_second_run(server, store, clock, kit, m
     made = kit.request_in(store)
     outbox = Outbox(store, {"p": opened(name, server.url, monkeypatch)}, clock)
     outbox.send_due()
-    assert store.dispatch(made.id).state == AMBIGUOUS
+    assert store.requests.get(made.id).state == AMBIGUOUS
     server.reply = side
     clock.forward(timedelta(minutes=1))
     outbox.send_due()
-    assert (store.dispatch(made.id).state, side.starts) == (KINDS[name].accepted, 1)
+    assert (store.requests.get(made.id).state, side.starts) == (KINDS[name].accepted, 1)
 
 
 def test_where_nobody_can_tell_the_request_is_held(server, store, clock, kit, monkeypatch) -> None:
@@ -185,7 +185,7 @@ def test_where_nobody_can_tell_the_request_is_held(server, store, clock, kit, mo
     outbox.send_due()
     clock.forward(timedelta(days=3))
     outbox.send_due()
-    held = store.dispatch(made.id)
+    held = store.requests.get(made.id)
     assert (held.state, held.next_try_at, side.starts) == (AMBIGUOUS, None, 1)
     assert f"driftd resolve {made.id}" in held.reason
 
@@ -203,7 +203,7 @@ def test_a_listing_that_lags_is_waited_for(server, store, clock, kit, monkeypatc
         side.hidden = hidden
         clock.forward(timedelta(minutes=1))
         outbox.send_due()
-    assert (store.dispatch(made.id).state, side.starts) == (KINDS[name].accepted, 1)
+    assert (store.requests.get(made.id).state, side.starts) == (KINDS[name].accepted, 1)
 
 
 @pytest.mark.parametrize("name", KINDS)

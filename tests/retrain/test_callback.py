@@ -93,19 +93,19 @@ def service(kit, monkeypatch):
 def test_a_report_ends_the_run(service):
     """The outcome, the version, its reference and the link are kept with the request; the model is looked at."""
     assert service.report(SUCCEEDED) == (200, "taken\n")
-    run = service.store.dispatch(service.id)
+    run = service.store.requests.get(service.id)
     assert (run.state, run.new_version, run.new_reference, run.url) == (
         "succeeded", "2", "new.csv", "https://ci.example/7")
     assert run.ended_at is not None
     assert service.woken == [("run", "m")]
-    assert [one.kind for one in service.store.messages("m")] == ["outcome"]
+    assert [one.kind for one in service.store.messages.all("m")] == ["outcome"]
 
 
 @pytest.mark.parametrize("outcome", ["failed", "cancelled"])
 def test_a_run_that_made_nothing(service, outcome):
     """A version in the report of a failed run is no version to put into service."""
     assert service.report(SUCCEEDED | {"outcome": outcome})[0] == 200
-    run = service.store.dispatch(service.id)
+    run = service.store.requests.get(service.id)
     assert (run.state, run.new_version) == (outcome, None)
 
 
@@ -113,10 +113,10 @@ def test_the_same_report_again_changes_nothing(service):
     """A pipeline that repeats itself, signed anew, is answered 200, and people hear of it once."""
     first = utcnow()
     assert service.report(SUCCEEDED, at=first)[0] == 200
-    before = service.store.dispatch(service.id)
+    before = service.store.requests.get(service.id)
     assert service.report(SUCCEEDED, at=first + timedelta(seconds=1)) == (200, "known already\n")
-    assert service.store.dispatch(service.id) == before
-    assert len(service.store.messages("m")) == 1
+    assert service.store.requests.get(service.id) == before
+    assert len(service.store.messages.all("m")) == 1
 
 
 def test_a_replay_is_refused(service):
@@ -132,17 +132,17 @@ def test_a_replay_is_refused(service):
 def test_a_contradiction_is_refused(service, told):
     """What was reported stays; another outcome, version or reference is a conflict."""
     service.report(SUCCEEDED)
-    before = service.store.dispatch(service.id)
+    before = service.store.requests.get(service.id)
     assert service.report(told, at=utcnow() + timedelta(seconds=2))[0] == 409
-    assert service.store.dispatch(service.id) == before
+    assert service.store.requests.get(service.id) == before
 
 
 def test_a_version_for_a_run_that_was_seen_to_succeed(service):
     """Where following saw the end first, the report still says what was made."""
-    run = service.store.dispatch(service.id)
-    service.store.record(replace(run, state=DispatchState.SUCCEEDED, ended_at=utcnow()), was=run.state)
+    run = service.store.requests.get(service.id)
+    service.store.requests.record(replace(run, state=DispatchState.SUCCEEDED, ended_at=utcnow()), was=run.state)
     assert service.report(SUCCEEDED) == (200, "taken\n")
-    assert service.store.dispatch(service.id).new_version == "2"
+    assert service.store.requests.get(service.id).new_version == "2"
 
 
 @pytest.mark.parametrize(("given", "status"), [
@@ -154,9 +154,9 @@ def test_a_version_for_a_run_that_was_seen_to_succeed(service):
 ], ids=["another secret", "signed for another run", "old", "of the future", "unknown id"])
 def test_what_cannot_be_believed_is_refused(service, given, status):
     """A wrong signature, another run's, a stale clock: 401; a request nobody made: 404. Nothing changes."""
-    before = service.store.dispatch(service.id)
+    before = service.store.requests.get(service.id)
     assert service.report(SUCCEEDED, **given)[0] == status
-    assert service.store.dispatch(service.id) == before
+    assert service.store.requests.get(service.id) == before
     assert service.woken == []
 
 
@@ -191,8 +191,8 @@ def test_a_long_body_is_refused(service):
 
 def test_a_request_that_was_never_handed_over(service, kit):
     """Nobody can have run what was withdrawn."""
-    run = service.store.dispatch(service.id)
-    service.store.record(replace(run, state=DispatchState.WITHDRAWN), was=run.state)
+    run = service.store.requests.get(service.id)
+    service.store.requests.record(replace(run, state=DispatchState.WITHDRAWN), was=run.state)
     assert service.report(SUCCEEDED)[0] == 409
 
 
@@ -224,5 +224,5 @@ def test_the_examples_of_the_documentation_are_taken(service, tmp_path, language
     command = [sys.executable, "-c", code] if language == "python" else ["bash", "-euc", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    run = service.store.dispatch(service.id)
+    run = service.store.requests.get(service.id)
     assert (run.state, run.new_version) == ("succeeded", "2")

@@ -179,9 +179,9 @@ def test_a_dispatch_that_cannot_be_found_is_sent_once_more(server, github, store
         hub.trouble = (502, {}, b"")
         outbox.send_due()
         clock.forward(timedelta(minutes=1))
-    held = store.dispatches()[0]
+    held = store.requests.all()[0]
     assert (held.state, held.next_try_at, len(hub.runs)) == (DispatchState.AMBIGUOUS, None, 2)
-    assert [one.kind for one in store.messages()] == ["held"]
+    assert [one.kind for one in store.messages.all()] == ["held"]
     assert "driftd resolve" in held.reason
 
 
@@ -194,7 +194,7 @@ def test_without_our_id_in_run_name_an_unclear_dispatch_is_held(server, github, 
     for _ in range(5):
         outbox.send_due()
         clock.forward(timedelta(hours=1))
-    assert (store.dispatches()[0].state, store.dispatches()[0].next_try_at) == (DispatchState.AMBIGUOUS, None)
+    assert (store.requests.all()[0].state, store.requests.all()[0].next_try_at) == (DispatchState.AMBIGUOUS, None)
     assert len(hub.runs) == 1
 
 

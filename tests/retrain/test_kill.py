@@ -46,7 +46,7 @@ def test_killed_anywhere_a_request_becomes_one_run(
         with Store.open(Path(case["state"])) as store:
             run = _next_daemon(store, case, kit, clock)
             starts = sides.of[case["name"]].starts if case["name"] in sides.of else 0
-            told = [message.kind for message in store.messages()]
+            told = [message.kind for message in store.messages.all()]
         if KINDS[name].key == "blind" and run.state is DispatchState.AMBIGUOUS:
             assert (starts <= 1, "held" in told) == (True, True), case
         else:
@@ -58,11 +58,11 @@ def _next_daemon(store: Store, case: dying.Case, kit: Any, clock: Any) -> Any:
     outbox = Outbox(store, {"p": pipeline(case["story"], address(case))}, clock)
     clock.now = kit.NOW
     outbox.recover()
-    if not store.dispatches():
+    if not store.requests.all():
         kit.request_in(store)
     for _ in range(4):
         outbox.send_due()
         outbox.follow()
         clock.forward(timedelta(hours=1))
-    (run,) = store.dispatches()
+    (run,) = store.requests.all()
     return run

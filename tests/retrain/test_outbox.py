@@ -54,7 +54,7 @@ def outbox(store: Store, clock: Any, **places: Any) -> Outbox:
 
 
 def only(store: Store) -> Dispatch:
-    (one,) = store.dispatches()
+    (one,) = store.requests.all()
     return one
 
 
@@ -71,7 +71,7 @@ def test_retries_follow_the_ladder_under_one_id(store, clock, kit) -> None:
     steps = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400, 86_400, 86_400]
     assert all(step <= wait <= 1.2 * step for step, wait in zip(steps, waits, strict=True))
     assert len(set(place.ids)) == 1
-    assert [one.kind for one in store.messages()] == ["held"]
+    assert [one.kind for one in store.messages.all()] == ["held"]
     assert only(store).accepted_at is None
 
 
@@ -91,28 +91,28 @@ def test_a_rejected_request_is_told_and_costs_nothing(store, clock, kit) -> None
     assert box.send_due() == []
     assert only(store).accepted_at is None
     assert only(store).ended_at is not None
-    assert [(one.kind, "rejected" in one.title) for one in store.messages()] == [("outcome", True)]
+    assert [(one.kind, "rejected" in one.title) for one in store.messages.all()] == [("outcome", True)]
 
 
 def test_one_bad_pipeline_does_not_stop_the_others(store, clock, kit) -> None:
     """A bug, a missing secret and a missing pipeline each leave their request for later; the next one goes out."""
     first = kit.request_in(store)
     places = {"bug": S.AMBIGUOUS, "secret": S.PENDING, "gone": S.PENDING, "p": S.DELIVERED}
-    store.record(replace(first, state=S.FAILED), was=S.PENDING)
+    store.requests.record(replace(first, state=S.FAILED), was=S.PENDING)
     made = {
         name: replace(first, id=Dispatch.new_id(first.episode_id, n), attempt=n, pipeline=name)
         for n, name in enumerate(places, start=2)
     }
     for one in made.values():
-        store.add_dispatch(replace(one, state=S.FAILED))
+        store.requests.add(replace(one, state=S.FAILED))
     for one in made.values():
-        store.record(one, was=S.FAILED)
+        store.requests.record(one, was=S.FAILED)
     outbox(
         store, clock, bug=Place(ZeroDivisionError()), secret=Place(ConfigError(["X is not set"])),
         p=Place(S.DELIVERED),
     ).send_due()
-    assert {name: store.dispatch(one.id).state for name, one in made.items()} == places
-    assert store.dispatch(made["secret"].id).reason == "X is not set"
+    assert {name: store.requests.get(one.id).state for name, one in made.items()} == places
+    assert store.requests.get(made["secret"].id).reason == "X is not set"
 
 
 @pytest.mark.parametrize(("key", "state", "sends"), [("native", S.DELIVERED, 2), ("blind", S.AMBIGUOUS, 1)])
@@ -125,7 +125,7 @@ def test_an_unclear_answer_depends_on_the_key(store, clock, kit, key: Key, state
         box.send_due()
         clock.forward(HOUR)
     assert (only(store).state, len(place.ids), len(set(place.ids))) == (state, sends, 1)
-    assert [one.kind for one in store.messages()] == ([] if key == "native" else ["held"])
+    assert [one.kind for one in store.messages.all()] == ([] if key == "native" else ["held"])
 
 
 def test_an_unclear_request_stays_unclear_while_later_tries_fail(store, clock, kit) -> None:
@@ -157,7 +157,7 @@ def test_a_run_is_followed_to_its_outcome(store, clock, kit) -> None:
     done = only(store)
     assert (done.handle, done.accepted_at, done.ended_at) == ("7", accepted, clock.now)
     assert (done.new_version, done.new_reference) == ("2", "/r.csv")
-    assert [one.kind for one in store.messages()] == ["outcome"]
+    assert [one.kind for one in store.messages.all()] == ["outcome"]
     assert box.follow() == []
 
 
@@ -189,8 +189,8 @@ def test_a_run_without_end_becomes_unknown(store, clock, kit) -> None:
     clock.forward(0.1 * HOUR)
     assert box.follow()[0].state == S.UNKNOWN
     assert only(store).reason == "it has not ended within 5h; last: the run is running"
-    assert store.in_flight("m", clock.now, HOUR) is None
-    assert "no longer followed" in store.messages()[0].title
+    assert store.requests.in_flight("m", clock.now, HOUR) is None
+    assert "no longer followed" in store.messages.all()[0].title
 
 
 @pytest.mark.parametrize("state", [S.QUEUED, S.BLOCKED])
@@ -207,7 +207,7 @@ def test_a_run_that_never_begins_becomes_unknown(store, clock, kit, state: Any) 
     clock.forward(0.1 * HOUR)
     assert box.follow()[0].state == S.UNKNOWN
     assert only(store).ended_at == clock.now
-    assert "it has not begun within 2h; last: no worker is free" in store.messages()[-1].body
+    assert "it has not begun within 2h; last: no worker is free" in store.messages.all()[-1].body
 
 
 def test_days_offline_cost_a_run_nothing(store, clock, kit) -> None:
@@ -252,7 +252,7 @@ def test_a_person_resolves_what_is_held(store, clock, kit, outcome: Any, state: 
     box.send_due()
     said = resolve(store, made.id, outcome, by="ada", reason="looked", now=clock.now)
     assert (said.state, said.accepted_at is None) == (state, state == S.PENDING)
-    assert [(line.actor, line.action) for line in store.audit_log()] == [("ada", f"resolve {outcome}")]
+    assert [(line.actor, line.action) for line in store.audit.by_people()] == [("ada", f"resolve {outcome}")]
     box.send_due()
     assert place.ids == [made.id] * (2 if outcome == "not-sent" else 1)
 
@@ -272,7 +272,7 @@ def test_retry_keeps_the_id_and_a_new_attempt_has_its_own(store, clock, kit) -> 
     assert place.ids == [made.id, made.id, second.id]
     assert second.id == made.id[:-1] + "2"
     assert f'"id":"{second.id}"' in second.body
-    assert store.dispatch(second.id).state == S.DELIVERED
+    assert store.requests.get(second.id).state == S.DELIVERED
 
 
 def test_a_hand_cannot_start_two_runs(store, clock, kit) -> None:
@@ -282,4 +282,4 @@ def test_a_hand_cannot_start_two_runs(store, clock, kit) -> None:
         retry(store, made.id, new_attempt=True, by="ada", now=clock.now)
     with pytest.raises(UsageError, match="no request has the id nonsense"):
         resolve(store, "nonsense", "sent", by="ada", reason="")
-    assert store.audit_log() == []
+    assert store.audit.by_people() == []

@@ -46,11 +46,11 @@ def killed(kit: Any, tmp_path: Path) -> Callable[[str, str, int], list[dying.Cas
 
 
 def taken(store: Store) -> list[str]:
-    return [one.version for one in store.promotions("m") if one.state == "taken"]
+    return [one.version for one in store.promotions.all("m") if one.state == "taken"]
 
 
 def versions(store: Store) -> list[str | None]:
-    return [one.model_version for one in store.references("m")]
+    return [one.model_version for one in store.references.all("m")]
 
 
 @TIMES
@@ -64,7 +64,7 @@ def test_a_promotion_comes_once(server: Any, killed: Any, story: str, times: int
             for _ in range(2):
                 promoting.STORIES[story](section, store)
             assert (taken(store), versions(store), in_service(store, section)) == (["2"], ["1", "2"], "2"), case
-            assert store.verify_audit().problem is None
+            assert store.audit.verify().problem is None
     assert aliases.moves == {}
 
 
@@ -76,7 +76,7 @@ def test_a_rollback_happens_once(server: Any, killed: Any, times: int) -> None:
         section = promoting.model(case["url"], case["name"])
         with Store.open(Path(case["state"])) as store:
             promoting.daemon(section, store, timedelta(minutes=1))
-            if not store.moves("m"):
+            if not store.aliases.moves("m"):
                 rollback(store, section, "1", "ann", "worse", promoting.NOW)   # she was told that it failed
             else:
                 with pytest.raises(UsageError):
@@ -84,6 +84,6 @@ def test_a_rollback_happens_once(server: Any, killed: Any, times: int) -> None:
             for later in (1, 2):
                 promoting.daemon(section, store, timedelta(hours=later))
             assert (taken(store), versions(store)) == (["2", "1"], ["1", "2", "1"]), case
-            assert [one.state for one in store.moves("m")] == [MoveState.DONE]
-            assert store.verify_audit().problem is None
+            assert [one.state for one in store.aliases.moves("m")] == [MoveState.DONE]
+            assert store.audit.verify().problem is None
         assert aliases.moves[case["name"]] == ["1"], case

@@ -96,7 +96,7 @@ def of(model: ModelSection, store: Store, clock: Any) -> Registries:
 
 
 def firing(store: Store) -> set[str]:
-    return {one.trigger for one in store.firing("m") if one.firing}
+    return {one.trigger for one in store.firings.all("m") if one.firing}
 
 
 @pytest.mark.parametrize("answer", [
@@ -108,7 +108,7 @@ def firing(store: Store) -> set[str]:
 ])
 def test_whatever_it_answers_but_a_version_changes_nothing(store, clock, kit, mlflow, answer) -> None:
     """Down, missing, forbidden, redirected or nonsense: the version stays; after 15 minutes people hear of it, once."""
-    store.install_reference(kit.REFERENCE, None, clock.now)
+    store.references.install(kit.REFERENCE, None, clock.now)
     model = model_of(kit, mlflow)
     looking = of(model, store, clock)
     assert looking.look() == []
@@ -121,12 +121,12 @@ def test_whatever_it_answers_but_a_version_changes_nothing(store, clock, kit, ml
         assert looking.look() == []
         clock.forward(5 * MINUTE)
     assert firing(store) == {"registry"}
-    assert [one.kind for one in store.messages("m")] == ["registry"]
+    assert [one.kind for one in store.messages.all("m")] == ["registry"]
     assert in_service(store, model) == "1"
     mlflow.fail = None
     assert looking.look() == []
     assert firing(store) == set()
-    assert (len(store.messages("m")), store.alias_seen("m").down_since) == (2, None)
+    assert (len(store.messages.all("m")), store.aliases.seen("m").down_since) == (2, None)
 
 
 def test_a_registry_nobody_is_at(store, clock, kit, mlflow) -> None:
@@ -134,12 +134,12 @@ def test_a_registry_nobody_is_at(store, clock, kit, mlflow) -> None:
     mlflow.url = "http://127.0.0.1:1"
     looking = of(model_of(kit, mlflow), store, clock)
     assert looking.look() == []
-    assert "127.0.0.1:1" in store.alias_seen("m").reason
+    assert "127.0.0.1:1" in store.aliases.seen("m").reason
 
 
 def test_the_alias_wins_over_the_file(store, clock, kit, mlflow) -> None:
     """With a registry `version` in the file counts only until the alias was read."""
-    store.install_reference(kit.REFERENCE, None, clock.now)
+    store.references.install(kit.REFERENCE, None, clock.now)
     model, mlflow.alias = model_of(kit, mlflow), "5"
     assert in_service(store, model) == "1"
     assert of(model, store, clock).look() == ["m"]
@@ -150,7 +150,7 @@ def test_the_alias_wins_over_the_file(store, clock, kit, mlflow) -> None:
 @pytest.mark.parametrize("before", [lambda: None, (503, {}, {}), b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
 def test_an_unclear_move_is_cleared_up_by_looking(store, clock, kit, mlflow, before) -> None:
     """It was moved, and the answer lost: the next try finds it there, and moves nothing a second time."""
-    store.install_reference(kit.REFERENCE, None, clock.now)
+    store.references.install(kit.REFERENCE, None, clock.now)
     model = model_of(kit, mlflow)
     looking = of(model, store, clock)
     mlflow.alias = "2"
@@ -160,19 +160,19 @@ def test_an_unclear_move_is_cleared_up_by_looking(store, clock, kit, mlflow, bef
     mlflow.fail_after = lost if lost is not None else b""
     assert looking.move() == []
     assert looking.move() == []                      # not before its time
-    assert (mlflow.moves, store.moves("m")[-1].state) == (["1"], MoveState.SENDING)
+    assert (mlflow.moves, store.aliases.moves("m")[-1].state) == (["1"], MoveState.SENDING)
     mlflow.fail_after = None
     clock.forward(MINUTE)
     assert looking.move() == ["m"]
-    assert (mlflow.moves, store.moves("m")[-1].state, in_service(store, model)) == (["1"], MoveState.DONE, "1")
+    assert (mlflow.moves, store.aliases.moves("m")[-1].state, in_service(store, model)) == (["1"], MoveState.DONE, "1")
     assert looking.look() == []
-    newest = store.promotions("m")[-1]
+    newest = store.promotions.all("m")[-1]
     assert (newest.version, newest.origin, newest.decided_by, newest.reason) == ("1", "rollback", "ann", "worse")
 
 
 def test_a_move_waits_while_the_registry_is_away(store, clock, kit, mlflow) -> None:
     """Hours offline cost nothing but delay; a second wish meanwhile is refused, and all of it is in the audit."""
-    store.install_reference(kit.REFERENCE, None, clock.now)
+    store.references.install(kit.REFERENCE, None, clock.now)
     model = model_of(kit, mlflow)
     looking = of(model, store, clock)
     mlflow.alias = "2"
@@ -186,7 +186,8 @@ def test_a_move_waits_while_the_registry_is_away(store, clock, kit, mlflow) -> N
         rollback(store, model, "3", "bob", "no, this one", clock.now)
     mlflow.fail = None
     assert looking.move() == ["m"]
-    assert [(one.actor, one.action) for one in store.audit_log()] == [("ann", "rollback"), ("ann", "promotion taken")]
+    hands = [(entry.actor, entry.action) for entry in store.audit.by_people()]
+    assert hands == [("ann", "rollback"), ("ann", "promotion taken")]
 
 
 def test_rollback_without_a_registry_says_what_to_do(store, kit) -> None:
@@ -221,14 +222,14 @@ def test_approved_it_moves_the_alias(store, clock, kit, mlflow) -> None:
     looking.look()
     Outbox(store, {"p": Made()}, clock).send_due()
     collect(store, model, clock.now)
-    assert store.waiting_promotion("m").version == "2"
+    assert store.promotions.waiting("m").version == "2"
     move = approve_promotion(store, model, "ann", "good", clock.now)
     assert (move.to_version, in_service(store, model), mlflow.alias) == ("2", "1", "1")
     assert looking.move() == ["m"]
-    newest = store.newest_taken("m")
+    newest = store.promotions.newest_taken("m")
     assert (mlflow.alias, newest.version, newest.decided_by, newest.reference) == ("2", "2", "ann", "two.csv")
     collect(store, model, clock.now)
-    assert (looking.look(), store.waiting_promotion("m")) == ([], None)
+    assert (looking.look(), store.promotions.waiting("m")) == ([], None)
 
 
 def test_without_approval_a_run_decides_nothing_beside_an_alias(store, clock, kit, mlflow) -> None:
@@ -242,29 +243,30 @@ def test_without_approval_a_run_decides_nothing_beside_an_alias(store, clock, ki
     assert in_service(store, model) == "1"
     mlflow.alias = "2"
     assert looking.look() == ["m"]
-    assert (store.newest_taken("m").reference, store.newest_taken("m").origin) == ("two.csv", "registry")
+    taken = store.promotions.newest_taken("m")
+    assert (taken.reference, taken.origin) == ("two.csv", "registry")
 
 
 def test_a_moved_alias_waits_for_a_person_and_is_not_asked_about_twice(store, clock, kit, mlflow) -> None:
     """Rejected it stays out while the alias stays; moved away and there again it is asked about anew."""
-    store.install_reference(kit.REFERENCE, None, clock.now)
+    store.references.install(kit.REFERENCE, None, clock.now)
     model = model_of(kit, mlflow, promotion="person")
     looking = of(model, store, clock)
     looking.look()
     mlflow.alias = "2"
     for _ in range(2):
         looking.look()
-    assert [one.state for one in store.promotions("m")] == [PromotionState.WAITING]
+    assert [one.state for one in store.promotions.all("m")] == [PromotionState.WAITING]
     reject_promotion(store, model, "ann", "no", clock.now)
     looking.look()
-    assert [one.state for one in store.promotions("m")] == [PromotionState.REJECTED]
+    assert [one.state for one in store.promotions.all("m")] == [PromotionState.REJECTED]
     for version in ("1", "2"):
         mlflow.alias = version
         looking.look()
-    assert [one.state for one in store.promotions("m")] == [PromotionState.REJECTED, PromotionState.WAITING]
+    assert [one.state for one in store.promotions.all("m")] == [PromotionState.REJECTED, PromotionState.WAITING]
     mlflow.alias = "1"
     looking.look()
-    assert store.waiting_promotion("m") is None
+    assert store.promotions.waiting("m") is None
     mlflow.alias = "2"
     looking.look()
     assert approve_promotion(store, model, "ann", "yes", clock.now) is None

@@ -77,10 +77,10 @@ def reference(name: str = "r1") -> Reference:
 
 def requested(store: Store) -> Dispatch:
     """A store with one committed request."""
-    if store.reference("m") is None:
-        assert store.install_reference(reference(), None, T0)
+    if store.references.current("m") is None:
+        assert store.references.install(reference(), None, T0)
     need = episode()
-    assert store.commit(
+    assert store.checks.commit(
         snapshot(), expected_reference="r1", verdict=verdict(), episode=need, dispatch=dispatch(need),
         firing=[Firing(model="m", trigger="pays", firing=True, since=T0 + WEEK, reason="3 > 2")],
         messages=[Message(id="a", model="m", kind="requested", title="t", body="b", created_at=T0)],

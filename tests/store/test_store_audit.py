@@ -22,7 +22,7 @@ T0 = datetime(2026, 1, 5, tzinfo=UTC)
 def filled(folder: Path, entries: int = 5) -> None:
     with Store.open(folder) as store:
         for number in range(entries):
-            store.pause(f"m{number}", "ada", "holiday", T0 + timedelta(hours=number))
+            store.pauses.begin(f"m{number}", "ada", "holiday", T0 + timedelta(hours=number))
 
 
 def tampered(folder: Path, *statements: str) -> None:
@@ -37,7 +37,7 @@ def tampered(folder: Path, *statements: str) -> None:
 
 def problem(folder: Path) -> str | None:
     with Store.open(folder) as store:
-        return store.verify_audit().problem
+        return store.audit.verify().problem
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'eve' WHERE seq = 1", "DELETE FROM audit"])
@@ -73,11 +73,11 @@ def test_a_chain_written_anew_is_found(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     filled(tmp_path / "other", 4)
     with Store.open(tmp_path / "other") as store:
-        store.pause("forged", "eve", "nothing happened", T0)
+        store.pauses.begin("forged", "eve", "nothing happened", T0)
     os.replace(tmp_path / "other" / "driftd.db", tmp_path / "driftd.db")
     assert "written anew" in str(problem(tmp_path))
     with Store.open(tmp_path) as store:
-        store.pause("next", "ada", "holiday", T0)
+        store.pauses.begin("next", "ada", "holiday", T0)
     assert "written anew" in str(problem(tmp_path))
 
 
@@ -98,7 +98,7 @@ def test_the_hash_can_be_worked_out_by_anybody(tmp_path: Path) -> None:
     """Each hash is that of the documented list, each entry names the one before."""
     filled(tmp_path)
     with Store.open(tmp_path) as store:
-        entries = store.audit_between(None, None)
+        entries = store.audit.between(None, None)
     before = "0" * 64
     for one in entries:
         at = one.at.isoformat(timespec="microseconds")
@@ -112,23 +112,23 @@ def test_the_hash_can_be_worked_out_by_anybody(tmp_path: Path) -> None:
 
 def test_what_driftd_does_is_in_the_same_transaction(store: Store, made: Any) -> None:
     """References, configurations, verdicts about retraining and every step of a request leave an entry."""
-    store.accept_config("c", "[models.m]", T0)
-    store.accept_config("c", "[models.m]", T0)
+    store.configurations.accept("c", "[models.m]", T0)
+    store.configurations.accept("c", "[models.m]", T0)
     sent = made.requested(store)
-    claimed = store.claim(T0 + timedelta(days=8))
-    store.record(claimed, was=DispatchState.SENDING)
-    assert [one.action for one in store.audit_between(None, None)] == [
+    claimed = store.requests.claim(T0 + timedelta(days=8))
+    store.requests.record(claimed, was=DispatchState.SENDING)
+    assert [one.action for one in store.audit.between(None, None)] == [
         "configuration accepted", "reference", "verdict retrain", "request pending", "request sending",
     ]
-    assert [one.subject for one in store.audit_of("m")] == ["m", "m", sent.id, sent.id]
-    assert store.verify_audit().problem is None
+    assert [one.subject for one in store.audit.about("m")] == ["m", "m", sent.id, sent.id]
+    assert store.audit.verify().problem is None
 
 
 def test_a_text_that_was_exchanged_is_found(tmp_path: Path) -> None:
     """The text of a configuration is the one that was accepted."""
     with Store.open(tmp_path) as store:
-        store.accept_config("c", "[models.m]", T0)
-        assert store.verify_audit().problem is None
+        store.configurations.accept("c", "[models.m]", T0)
+        assert store.audit.verify().problem is None
     with sqlite3.connect(tmp_path / "driftd.db") as database:
         database.execute("UPDATE configs SET text = '[models.n]'")
     database.close()
@@ -151,9 +151,9 @@ def test_lines_of_before_begin_the_chain(tmp_path: Path, monkeypatch: pytest.Mon
     database.close()
     monkeypatch.setattr(state_folder, "_migrations", lambda: migrations)
     with Store.open(tmp_path) as store:
-        (line,) = store.audit_log()
+        (line,) = store.audit.by_people()
         assert (line.at, line.actor, line.reason) == (T0, "ada", "why")
-        assert store.verify_audit().problem is None
+        assert store.audit.verify().problem is None
 
 
 WRITER = """
@@ -163,7 +163,7 @@ from pathlib import Path
 from monitor.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     while True:
-        store.pause("m", "ada", "holiday", datetime(2026, 1, 5, tzinfo=UTC))
+        store.pauses.begin("m", "ada", "holiday", datetime(2026, 1, 5, tzinfo=UTC))
         print("one more", flush=True)
 """
 
@@ -179,6 +179,6 @@ def test_killing_at_any_moment_breaks_no_chain(tmp_path: Path) -> None:
             writer.kill()
             told += lines
         with Store.open(tmp_path) as store:
-            found = store.verify_audit()
+            found = store.audit.verify()
         assert found.problem is None
         assert found.entries >= told

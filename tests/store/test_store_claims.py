@@ -19,7 +19,7 @@ from datetime import datetime, UTC
 from pathlib import Path
 from monitor.store import Store
 with Store.open(Path(sys.argv[1]), exclusive=False) as store:
-    while (claimed := store.claim(datetime(2027, 1, 1, tzinfo=UTC))) is not None:
+    while (claimed := store.requests.claim(datetime(2027, 1, 1, tzinfo=UTC))) is not None:
         print(claimed.id)
 """
 
@@ -54,32 +54,32 @@ def test_processes_never_claim_one_request_twice(tmp_path: Path, made: Any) -> N
 def test_an_ambiguous_request_is_looked_for_by_one(store: Store, made: Any) -> None:
     """A claimed ambiguous request stays ambiguous and out of the others' sight for a while."""
     made.requested(store)
-    assert store.claim(T0) is None
-    claimed = store.claim(T0 + WEEK)
+    assert store.requests.claim(T0) is None
+    claimed = store.requests.claim(T0 + WEEK)
     assert (claimed.state, claimed.tries, claimed.sent_at) == (DispatchState.SENDING, 1, T0 + WEEK)
-    lost = store.recover(T0 + WEEK)
+    lost = store.requests.recover(T0 + WEEK)
     assert [(one.state, one.unclear) for one in lost] == [(DispatchState.AMBIGUOUS, 1)]
-    assert store.claim(T0 + WEEK).state == DispatchState.AMBIGUOUS
-    assert store.claim(T0 + WEEK) is None
-    assert not store.record(claimed, was=DispatchState.SENDING)
+    assert store.requests.claim(T0 + WEEK).state == DispatchState.AMBIGUOUS
+    assert store.requests.claim(T0 + WEEK) is None
+    assert not store.requests.record(claimed, was=DispatchState.SENDING)
 
 
 def _many(store: Store, count: int, made: Any) -> list[str]:
     made.requested(store)
-    claimed = store.claim(T0 + WEEK)
-    store.record(replace(claimed, state=DispatchState.FAILED), was=DispatchState.SENDING)
+    claimed = store.requests.claim(T0 + WEEK)
+    store.requests.record(replace(claimed, state=DispatchState.FAILED), was=DispatchState.SENDING)
     need = made.episode()
     made = [made.dispatch(need, attempt) for attempt in range(2, count + 2)]
     with store.transaction():
         for one in made:
-            store.add_dispatch(replace(one, state=DispatchState.FAILED))
+            store.requests.add(replace(one, state=DispatchState.FAILED))
     for one in made:
-        store.record(one, was=DispatchState.FAILED)
+        store.requests.record(one, was=DispatchState.FAILED)
     return [one.id for one in made]
 
 
 def _claim_all(store: Store) -> list[str]:
     got = []
-    while (claimed := store.claim(T0 + WEEK)) is not None:
+    while (claimed := store.requests.claim(T0 + WEEK)) is not None:
         got.append(claimed.id)
     return got

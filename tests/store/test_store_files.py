@@ -39,8 +39,8 @@ def test_the_second_daemon_is_told_who_holds_the_state(tmp_path: Path) -> None:
         Store.open(tmp_path)
     with Store.open(tmp_path) as daemon:
         with Store.open(tmp_path, exclusive=False) as beside:
-            beside.pause("m", "ada", "x", T0)
-        assert daemon.paused("m").by == "ada"
+            beside.pauses.begin("m", "ada", "x", T0)
+        assert daemon.pauses.current("m").by == "ada"
     Store.open(tmp_path).close()
 
 
@@ -49,12 +49,12 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from datetime import datetime, UTC\n"
         "from monitor.store import Store\n"
-        "store = Store.open(Path(sys.argv[1])); store.pause('m', 'ada', 'x', datetime.now(UTC))\n"
+        "store = Store.open(Path(sys.argv[1])); store.pauses.begin('m', 'ada', 'x', datetime.now(UTC))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     with Store.open(tmp_path) as store:
-        assert store.paused("m") is not None
+        assert store.pauses.current("m") is not None
 
 
 def test_a_newer_state_is_refused(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_migrating_keeps_a_copy_of_before(tmp_path: Path, monkeypatch: pytest.Mo
     newest = now[-1][0]
     monkeypatch.setattr(state_folder, "_migrations", lambda: [*now, (newest + 1, later)])
     with Store.open(tmp_path, exclusive=False) as store:
-        assert store.snapshots("m") == [made.snapshot()]
+        assert store.snapshots.newest_revisions("m") == [made.snapshot()]
     copy = tmp_path / f"driftd.db.before-{newest + 1:04}"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with sqlite3.connect(copy) as old:
@@ -119,10 +119,10 @@ def test_a_state_of_the_first_version_goes_on(tmp_path: Path, monkeypatch: pytes
                    "VALUES ('1', 'm', 'firing', 't', 'b', '2026-01-05T00:00:00.000000+00:00', 0)")
     monkeypatch.setattr(state_folder, "_migrations", lambda: prepare)
     with Store.open(tmp_path) as store:
-        (message,) = store.messages("m")
+        (message,) = store.messages.all("m")
         assert (message.title, message.trigger) == ("t", None)
         made.requested(store)
-        assert store.silences(Config(models={}), "m", made.snapshot().taken_at) == ()
+        assert store.silences.in_force(Config(models={}), "m", made.snapshot().taken_at) == ()
 
 
 def test_scores_can_be_asked_for_in_sql(tmp_path: Path, made: Any) -> None:

@@ -103,11 +103,11 @@ class World:
         return [(one.window.start - START) / DAY for one in verdicts]
 
     def snapshots(self) -> list[Snapshot]:
-        return self.store.snapshots("m")
+        return self.store.snapshots.newest_revisions("m")
 
     def said(self) -> list[str]:
         """Kinds of all messages people were to be told, oldest first."""
-        return [one.kind for one in self.store.messages("m")]
+        return [one.kind for one in self.store.messages.all("m")]
 
 
 @pytest.fixture

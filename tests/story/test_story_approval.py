@@ -28,15 +28,16 @@ def asked(world, made):
 
 def test_an_approved_need_is_sent_with_its_evidence(asked):
     """Nothing is written for the pipeline before the yes; both names and the reason are kept."""
-    assert asked.store.dispatches("m") == []
+    assert asked.store.requests.all("m") == []
     assert "approval" in asked.said()
     sent = approve(asked.store, asked.section, "ann", "the holidays are over", at(3.5))
-    episode = asked.store.open_episode("m")
+    episode = asked.store.episodes.standing("m")
     assert (episode.state, sent.episode_id, sent.state) == ("requested", episode.id, "pending")
     answer = episode.approval
     assert (answer.asked_by, answer.decision, answer.decided_by, answer.reason) == (
         None, "requested", "ann", "the holidays are over")
-    assert [(one.actor, one.action, one.subject) for one in asked.store.audit_log()] == [("ann", "approve", sent.id)]
+    hands = [(entry.actor, entry.action, entry.subject) for entry in asked.store.audit.by_people()]
+    assert hands == [("ann", "approve", sent.id)]
     with pytest.raises(UsageError, match="no retrain awaits approval"):
         approve(asked.store, asked.section, "ann", "again", at(3.6))
 
@@ -45,13 +46,13 @@ def test_a_rejected_need_is_silent_until_it_has_cleared(asked, made):
     """While many rows come nobody hears of it; when they came, stayed away and came again, people are asked again."""
     reject(asked.store, asked.section, "ann", "not now", at(3.5))
     asked.check(6)
-    assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("rejected", 1)
+    assert (asked.store.episodes.standing("m").state, asked.said().count("approval")) == ("rejected", 1)
     asked.write("log.parquet", made.rows(0, 2), made.rows(2, 4, per_day=48), made.rows(6, 1),
                 made.rows(7, 2, per_day=48))
     asked.check(7)
-    assert asked.store.open_episode("m") is None
+    assert asked.store.episodes.standing("m") is None
     asked.check(8)
-    assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("awaiting_approval", 2)
+    assert (asked.store.episodes.standing("m").state, asked.said().count("approval")) == ("awaiting_approval", 2)
 
 
 def test_an_approval_lapses_between_windows(asked):
@@ -60,22 +61,22 @@ def test_an_approval_lapses_between_windows(asked):
         approve(asked.store, asked.section, "ann", "late", at(5.1))
     asked.check(5.1)
     asked.check(5.2)
-    assert (asked.store.open_episode("m").state, asked.said().count("approval")) == ("lapsed", 2)
-    assert asked.store.dispatches("m") == []
+    assert (asked.store.episodes.standing("m").state, asked.said().count("approval")) == ("lapsed", 2)
+    assert asked.store.requests.all("m") == []
 
 
 def test_who_asked_cannot_approve(asked):
     """A person's own request takes the place of the standing need, and another person's word."""
-    before = asked.store.open_episode("m")
+    before = asked.store.episodes.standing("m")
     asked.checker(3.5).request("m", "ann", "new prices")
-    assert asked.store.episode(before.id).state == "superseded"
+    assert asked.store.episodes.get(before.id).state == "superseded"
     with pytest.raises(UsageError, match="expected somebody else"):
         approve(asked.store, asked.section, "ann", "I am sure", at(3.6))
     with pytest.raises(UsageError, match="asked for already"):
         asked.checker(3.6).request("m", "ann", "new prices")
     sent = approve(asked.store, asked.section, "bob", "so am I", at(3.7))
     assert "new prices" in sent.body
-    assert asked.store.open_episode("m").approval.asked_by == "ann"
+    assert asked.store.episodes.standing("m").approval.asked_by == "ann"
 
 
 def test_broken_data_cannot_be_approved(asked, made):
@@ -86,7 +87,7 @@ def test_broken_data_cannot_be_approved(asked, made):
     asked.check(4)
     with pytest.raises(UsageError, match="broken-data fires"):
         approve(asked.store, asked.section, "ann", "fine", at(4.1))
-    assert asked.store.dispatches("m") == []
+    assert asked.store.requests.all("m") == []
 
 
 def test_new_rows_ask_once(world, made):
@@ -96,9 +97,9 @@ def test_new_rows_ask_once(world, made):
     world.with_retrain({"name": "fresh", "metric": "new_rows", "above": 60, "action": "retrain"})
     for day in (3, 3.5, 4, 4.5, 5):
         world.check(day)
-    (sent,) = world.store.dispatches("m")
+    (sent,) = world.store.requests.all("m")
     assert "new mature rows" in sent.body
-    assert world.store.open_episode("m").trigger == "fresh"
+    assert world.store.episodes.standing("m").trigger == "fresh"
 
 
 def test_a_need_that_was_held_back_pays_for_all_windows_since(world, made):
@@ -107,10 +108,10 @@ def test_a_need_that_was_held_back_pays_for_all_windows_since(world, made):
     world.write("reference.parquet", made.rows(-20, 20, label_after=made.HOUR))
     world.with_retrain({"name": "fresh", "metric": "new_rows", "above": 60, "action": "retrain"}, mode="observe")
     world.check(6.5)
-    assert world.store.open_episode("m").state == "suppressed"
+    assert world.store.episodes.standing("m").state == "suppressed"
     world.change(mode="act")
     world.check(7.5)
-    sent = world.store.claim(at(7.6))
-    world.store.record(replace(sent, state="succeeded", accepted_at=at(7.6), ended_at=at(7.6)), was=sent.state)
+    sent = world.store.requests.claim(at(7.6))
+    world.store.requests.record(replace(sent, state="succeeded", accepted_at=at(7.6), ended_at=at(7.6)), was=sent.state)
     world.check(8.5)
-    assert len(world.store.dispatches("m")) == 1
+    assert len(world.store.requests.all("m")) == 1

@@ -28,7 +28,7 @@ def test_no_performance_score_uses_a_label_early(world, made, monkeypatch):
     monkeypatch.setattr(kept, "close", lambda: None)
     result = _play(world, made)
     for window in {verdict.window for verdict in result.verdicts}:
-        for one in kept.revisions("m", window):
+        for one in kept.snapshots.revisions(window):
             mae = next(score for score in one.scores if score.metric == "mae")
             known = max(0, min(168, (one.taken_at - late - window.start) // made.HOUR + 1))
             assert (one.labelled, mae.n) == (known, known)

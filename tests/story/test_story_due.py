@@ -61,7 +61,7 @@ def test_after_downtime_the_missed_windows_are_checked_and_only_the_newest_asks(
     assert world.days(verdicts) == [1, 2, 3, 4]
     assert [v.action for v in verdicts] == ["suppress", "suppress", "suppress", "retrain"]
     assert {v.guards for v in verdicts[:3]} == {("catching-up",)}
-    assert len(world.store.dispatches("m")) == 1
+    assert len(world.store.requests.all("m")) == 1
     assert sorted(world.said()) == ["firing", "requested"]
 
 
@@ -70,7 +70,7 @@ def test_a_need_that_cleared_on_the_way_never_asks(world, made):
     world.with_retrain(made.MANY | {"action": "retrain"})
     world.write("log.parquet", made.rows(0, 2), made.rows(2, 1, per_day=10))
     assert [v.action for v in world.check(3)] == ["suppress", "suppress", "hold"]
-    assert world.store.dispatches("m") == []
+    assert world.store.requests.all("m") == []
 
 
 def test_a_local_week_begins_on_monday_at_home(world, made):
@@ -90,7 +90,7 @@ def test_a_dry_run_says_what_a_check_would_and_records_nothing(world, made):
     ((snapshot, verdict),) = dry_run(made.loaded(world.section), "m", made.START + 3.5 * made.DAY, made.Here())
     assert (snapshot.window.start, snapshot.rows) == (made.START + 2 * made.DAY, 24)
     assert verdict.fired == ("many",)
-    assert world.store.models() == []
+    assert world.store.references.models() == []
 
 
 @pytest.mark.parametrize("size", ["1d", 24])

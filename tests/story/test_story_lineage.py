@@ -20,7 +20,8 @@ def kept(tmp_path: Path, world: Any) -> Iterator[Any]:
 
 
 def seen(world: Any) -> list[tuple[str, str, str | None]]:
-    return [(one.content.place, Path(one.content.name).name, one.content.hash) for one in world.store.data_seen("m")]
+    contents = [seen.content for seen in world.store.lineage.data_seen("m")]
+    return [(content.place, Path(content.name).name, content.hash) for content in contents]
 
 
 def _sum(path: Path) -> str:
@@ -46,7 +47,7 @@ def test_nothing_is_hashed_where_nothing_is_kept(world: Any, made: Any) -> None:
     world.write("log.parquet", made.rows(0, 2))
     world.model()
     world.check(2)
-    assert world.store.data_seen("m") == []
+    assert world.store.lineage.data_seen("m") == []
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def run_to_its_end(world, made, folder: Path, said: dict[str, str], day: float) 
     moment = made.START + day * made.DAY
     outbox = Outbox(world.store, pipelines, lambda: moment)
     outbox.send_due()
-    while not world.store.dispatches(states=[DispatchState.SUCCEEDED]) and time.monotonic() < deadline:
+    while not world.store.requests.all(states=[DispatchState.SUCCEEDED]) and time.monotonic() < deadline:
         moment += timedelta(seconds=15)
         outbox.follow()
 
@@ -39,7 +39,7 @@ def asked(world, made):
     world.write("log.parquet", made.rows(0, 5))
     world.with_retrain(made.MANY | {"action": "retrain"}, version="1")
     world.check(2)
-    assert [one.state for one in world.store.dispatches()] == [DispatchState.PENDING]
+    assert [one.state for one in world.store.requests.all()] == [DispatchState.PENDING]
     return world
 
 
@@ -48,7 +48,7 @@ def test_the_version_a_run_names_is_watched_against_its_reference(asked, made, t
     new = asked.write("new.parquet", made.rows(-10, 10, shift=3))
     run_to_its_end(asked, made, tmp_path, {"model_version": "2", "reference": str(new)}, 2)
     asked.check(2.01)
-    reference = asked.store.reference("m")
+    reference = asked.store.references.current("m")
     assert (reference.model_version, reference.origin) == ("2", str(new))
     asked.check(4.1)
     assert {one.model_version for one in asked.snapshots() if one.window.start >= reference.since} == {"2"}
@@ -58,10 +58,10 @@ def test_a_version_set_by_hand_afterwards_wins(asked, made, tmp_path):
     """Once the configuration names another version than the run was asked for, the configuration knows better."""
     run_to_its_end(asked, made, tmp_path, {"model_version": "2"}, 2)
     asked.check(2.01)
-    assert asked.store.reference("m").model_version == "2"
+    assert asked.store.references.current("m").model_version == "2"
     asked.change(version="7")
     asked.check(2.02)
-    assert asked.store.reference("m").model_version == "7"
+    assert asked.store.references.current("m").model_version == "7"
 
 
 BY_PERSON = {"pipeline": "p", "cooldown": "0s", "budget": "9 per 1d", "min_labels": 0,
@@ -74,12 +74,12 @@ def test_a_new_version_waits_for_a_person(asked, made, tmp_path):
     run_to_its_end(asked, made, tmp_path, {"model_version": "2"}, 2)
     asked.check(2.01)
     asked.check(3.1)
-    assert asked.store.reference("m").model_version == "1"
+    assert asked.store.references.current("m").model_version == "1"
     assert asked.said().count("promotion") == 1
     approve_promotion(asked.store, asked.section, "ann", "looks right", made.START + 3.2 * made.DAY)
     asked.check(3.3)
-    assert asked.store.reference("m").model_version == "2"
-    taken = asked.store.promotions("m")[-1]
+    assert asked.store.references.current("m").model_version == "2"
+    taken = asked.store.promotions.all("m")[-1]
     assert (taken.state, taken.decided_by, taken.reason, taken.replaces) == ("taken", "ann", "looks right", "1")
     with pytest.raises(UsageError, match="no version awaits approval"):
         approve_promotion(asked.store, asked.section, "ann", "again", made.START + 3.4 * made.DAY)
@@ -93,7 +93,7 @@ def test_a_rejected_version_never_comes_into_service(asked, made, tmp_path):
     reject_promotion(asked.store, asked.section, "ann", "worse on Sundays", made.START + 3 * made.DAY)
     asked.check(3.1)
     asked.check(4.1)
-    assert asked.store.reference("m").model_version == "1"
+    assert asked.store.references.current("m").model_version == "1"
     assert asked.said().count("promotion") == 1
 
 
@@ -105,14 +105,14 @@ def test_who_asked_for_the_retrain_cannot_approve_what_came_of_it(world, made, t
     moment = made.START + 2 * made.DAY
     with world.store.transaction():
         written = world.checker(2).request("m", "bob", "new prices")
-        world.store.audit(moment, "bob", "retrain", written.id, "new prices")
+        world.store.audit.note(moment, "bob", "retrain", written.id, "new prices")
     run_to_its_end(world, made, tmp_path, {"model_version": "2"}, 2)
     world.check(2.01)
     with pytest.raises(UsageError, match="bob asked for this retrain"):
         approve_promotion(world.store, world.section, "bob", "mine", moment)
     approve_promotion(world.store, world.section, "ann", "yes", moment)
     world.check(2.02)
-    assert world.store.reference("m").model_version == "2"
+    assert world.store.references.current("m").model_version == "2"
 
 
 def test_an_approval_of_a_version_that_was_overtaken_is_refused(asked, made, tmp_path):
@@ -132,7 +132,7 @@ def test_a_path_with_the_version_follows_a_run(asked, made, tmp_path):
     run_to_its_end(asked, made, tmp_path, {"model_version": "2"}, 2)
     asked.change(reference=ReferenceSection(source=SourceSection(path=str(first)), template=template))
     asked.check(2.01)
-    assert asked.store.reference("m").origin == str(second)
+    assert asked.store.references.current("m").origin == str(second)
 
 
 def test_back_and_forth_in_the_file(asked, made, tmp_path):
@@ -141,8 +141,8 @@ def test_back_and_forth_in_the_file(asked, made, tmp_path):
     for day, version, served in ((2.01, "1", "2"), (2.02, "7", "7"), (2.03, "1", "1"), (2.04, "1", "1")):
         asked.change(version=version)
         asked.check(day)
-        assert asked.store.reference("m").model_version == served
-    assert [one.version for one in asked.store.promotions("m")] == ["2", "7", "1"]
+        assert asked.store.references.current("m").model_version == served
+    assert [one.version for one in asked.store.promotions.all("m")] == ["2", "7", "1"]
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def improving(world, made):
     world.with_retrain({"name": "wrong", "metric": "mae", "above": 4, "action": "retrain"}, version="1", metric="mae",
                        task="regression")
     world.check(3.2)
-    assert [one.state for one in world.store.dispatches()] == [DispatchState.PENDING]
+    assert [one.state for one in world.store.requests.all()] == [DispatchState.PENDING]
     return world
 
 
@@ -169,7 +169,7 @@ def promoted(world, made, folder, off):
     world.check(3.3)
     log = [world.predictions(*part) for part in ((0, 2, 0), (2, 2, 9), (4, 6, off))]
     world.write("log.parquet", *log)
-    return world.store.promotions("m")[-1]
+    return world.store.promotions.all("m")[-1]
 
 
 def test_recovery_is_measured(improving, made, tmp_path):
@@ -177,7 +177,7 @@ def test_recovery_is_measured(improving, made, tmp_path):
     awaited = promoted(improving, made, tmp_path, 0)
     assert (awaited.need, awaited.recovery) == ("wrong", "awaited")
     improving.check(5.2)
-    found = improving.store.promotions("m")[-1]
+    found = improving.store.promotions.all("m")[-1]
     assert (found.recovery, found.recovery_at) == ("recovered", made.START + 5 * made.DAY)
     assert "mae is" in found.recovery_reason
     improving.check(8.2)
@@ -188,14 +188,14 @@ def test_a_version_that_does_not_help_alerts(improving, made, tmp_path):
     """After three mature windows that are as bad `no-recovery` fires, once; it clears when a window is good again."""
     promoted(improving, made, tmp_path, 9)
     improving.check(6.2)
-    assert NO_RECOVERY not in {one.trigger for one in improving.store.firing("m") if one.firing}
+    assert NO_RECOVERY not in {one.trigger for one in improving.store.firings.all("m") if one.firing}
     improving.check(7.2)
-    firing = {one.trigger: one for one in improving.store.firing("m") if one.firing}
+    firing = {one.trigger: one for one in improving.store.firings.all("m") if one.firing}
     assert "version 2 has not helped wrong: mae is" in firing[NO_RECOVERY].reason
-    assert improving.store.promotions("m")[-1].recovery == "missing"
-    assert NO_RECOVERY in improving.store.verdicts("m")[-1].fired
+    assert improving.store.promotions.all("m")[-1].recovery == "missing"
+    assert NO_RECOVERY in improving.store.verdicts.all("m")[-1].fired
     log = [improving.predictions(*part) for part in ((0, 2, 0), (2, 5, 9), (7, 3, 0))]
     improving.write("log.parquet", *log)
     improving.check(8.2)
-    assert NO_RECOVERY not in {one.trigger for one in improving.store.firing("m") if one.firing}
-    assert improving.store.promotions("m")[-1].recovery == "recovered"
+    assert NO_RECOVERY not in {one.trigger for one in improving.store.firings.all("m") if one.firing}
+    assert improving.store.promotions.all("m")[-1].recovery == "recovered"

@@ -15,7 +15,7 @@ def test_nothing_is_judged_until_the_first_stretch_is_complete(world, made):
         with pytest.raises(CannotJudge, match="nothing is judged until 2024-01-06T06:00:00Z"):
             world.check(day)
     assert world.check(6) == []
-    assert world.store.reference("m").since == made.START + 5.25 * made.DAY
+    assert world.store.references.current("m").since == made.START + 5.25 * made.DAY
     assert world.days(world.check(8)) == [6, 7]
     assert world.said() == []
 
@@ -25,17 +25,17 @@ def test_a_new_version_begins_a_new_first_stretch(world, made):
     world.write("log.parquet", made.rows(0, 20))
     world.model(reference={"first": "5d"}, version="1")
     world.check(8)
-    first = world.store.reference("m")
+    first = world.store.references.current("m")
     world.change(version="2")
     for day in (8.5, 13):
         with pytest.raises(CannotJudge, match="2024-01-14T12:00:00Z"):
             world.check(day)
     assert world.days(world.check(16)) == [14, 15]
-    second = world.store.reference("m")
+    second = world.store.references.current("m")
     assert (second.model_version, second.since) == ("2", made.START + 13.5 * made.DAY)
     assert second.id != first.id
     assert {one.reference_id for one in world.snapshots()[-2:]} == {second.id}
-    assert [one.id for one in world.store.references("m")] == [first.id, second.id]
+    assert [one.id for one in world.store.references.all("m")] == [first.id, second.id]
 
 
 def test_a_changed_version_installs_a_new_reference_and_supersedes_the_need(world, made):
@@ -45,9 +45,9 @@ def test_a_changed_version_installs_a_new_reference_and_supersedes_the_need(worl
     assert world.check(2)[-1].action == "retrain"
     world.change(version="2")
     world.check(2.5)
-    assert [one.state for one in world.store.episodes("m")] == ["superseded"]
-    assert [one.state for one in world.store.dispatches("m")] == ["withdrawn"]
-    reference = world.store.reference("m")
+    assert [one.state for one in world.store.episodes.all("m")] == ["superseded"]
+    assert [one.state for one in world.store.requests.all("m")] == ["withdrawn"]
+    reference = world.store.references.current("m")
     assert (reference.model_version, reference.since) == ("2", made.START + 2.5 * made.DAY)
     assert world.days(world.check(4)) == [3]
 
@@ -59,10 +59,10 @@ def test_a_rewritten_reference_file_is_a_new_reference(world, made):
     world.check(1)
     world.write("reference.parquet", made.rows(-20, 20))
     world.check(2)
-    assert len(world.store.references("m")) == 1
+    assert len(world.store.references.all("m")) == 1
     world.write("reference.parquet", made.rows(-20, 20, seed=5))
     world.check(3.5)
-    assert len(world.store.references("m")) == 2
+    assert len(world.store.references.all("m")) == 2
 
 
 class Meanwhile:
@@ -74,9 +74,9 @@ class Meanwhile:
     def run(self, task, request):
         found = self._runner.run(task, request)
         if task is OBSERVE:
-            now = self._world.store.reference("m")
+            now = self._world.store.references.current("m")
             new = Reference(model="m", id="new", model_version="2", origin="new", since=now.since)
-            assert self._world.store.install_reference(new, now.id, now.since)
+            assert self._world.store.references.install(new, now.id, now.since)
         return found
 
 
@@ -87,8 +87,8 @@ def test_a_reference_replaced_during_a_check_voids_the_verdict_and_keeps_the_sna
     world.runner = Meanwhile(world, made)
     assert world.check(1) == []
     assert [one.rows for one in world.snapshots()] == [24]
-    assert world.store.verdicts("m") == []
-    assert world.store.dispatches("m") == []
+    assert world.store.verdicts.all("m") == []
+    assert world.store.requests.all("m") == []
     assert world.said() == []
 
 
@@ -105,7 +105,7 @@ def test_a_persons_request_needs_a_pipeline_and_a_first_check(world, made):
         world.checker(3).request("m", "ann", "new prices")
     world.check(3)
     sent = world.checker(3.1).request("m", "ann", "new prices")
-    episode = world.store.open_episode("m")
+    episode = world.store.episodes.standing("m")
     assert (episode.trigger, episode.state, sent.episode_id) == ("person", "requested", episode.id)
     assert episode.window == world.snapshots()[-1].window
     assert "new prices" in sent.body

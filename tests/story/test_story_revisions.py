@@ -26,7 +26,7 @@ def test_late_rows_count_from_the_first_revision(world, made):
     for count in (20, 22, 24):
         world.write("log.parquet", day.slice(0, count), made.rows(1, 1))
         world.check(2)
-    assert [one.late for one in world.store.revisions("m", world.snapshots()[0].window)] == [0, 2, 4]
+    assert [one.late for one in world.store.snapshots.revisions(world.snapshots()[0].window)] == [0, 2, 4]
 
 
 def test_a_revision_replaces_the_windows_vote_and_never_adds_one(world, made):
@@ -56,7 +56,7 @@ def test_a_window_is_measured_again_when_it_matures(world, made):
     world.model(since=made.START, metric="mae", task="regression")
     world.check(1)
     assert world.days(world.check(3)) == [0, 1, 2]
-    revisions = world.store.revisions("m", world.snapshots()[0].window)
+    revisions = world.store.snapshots.revisions(world.snapshots()[0].window)
     assert [one.mature for one in revisions] == [False, True]
     assert [one.labelled for one in revisions] == [0, 24]
     mae = [next(s for s in one.scores if s.metric == "mae") for one in revisions]
@@ -71,7 +71,7 @@ def test_a_provisional_window_is_measured_again_with_each_tenth_of_labels(world,
     world.model(task="regression")
     for hour in range(24, 74):
         world.check(hour / 24)
-    revisions = world.store.revisions("m", world.snapshots()[0].window)
+    revisions = world.store.snapshots.revisions(world.snapshots()[0].window)
     assert [one.labelled for one in revisions] == [0, 3, 6, 9, 12, 15, 18, 21, 24, 24]
     assert [one.mature for one in revisions] == [False] * 9 + [True]
 

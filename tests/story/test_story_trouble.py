@@ -19,7 +19,7 @@ class Failing:
 
 
 def _unreadable(world):
-    return {one.trigger: one.firing for one in world.store.firing("m")}.get("source-down")
+    return {one.trigger: one.firing for one in world.store.firings.all("m")}.get("source-down")
 
 
 def test_a_source_that_fails_is_told_once_and_its_return_too(world, made):
@@ -27,15 +27,15 @@ def test_a_source_that_fails_is_told_once_and_its_return_too(world, made):
     world.with_retrain(made.MANY | {"action": "retrain"}, mode="observe")
     world.write("log.parquet", made.rows(0, 2))
     world.check(2)
-    before = world.store.firing("m"), world.store.episodes("m")
+    before = world.store.firings.all("m"), world.store.episodes.all("m")
     (world.folder / "log.parquet").unlink()
     for day in (2.2, 2.4, 2.6):
         with pytest.raises(SourceError, match="there is no such file"):
             world.check(day)
     assert _unreadable(world)
     assert world.said().count("source") == 1
-    assert [one for one in world.store.firing("m") if one.trigger != "source-down"] == before[0][:]
-    assert world.store.episodes("m") == before[1]
+    assert [one for one in world.store.firings.all("m") if one.trigger != "source-down"] == before[0][:]
+    assert world.store.episodes.all("m") == before[1]
     world.write("log.parquet", made.rows(0, 4))
     assert world.days(world.check(4)) == [2, 3]
     assert _unreadable(world) is False
@@ -63,9 +63,9 @@ def test_a_silent_log_is_stale_and_suppresses_a_retrain(world, made):
         for verdict in world.check(day):
             assert verdict.action != "retrain"
             assert "stale-source" in verdict.guards
-    assert "many" in {one.trigger for one in world.store.firing("m") if one.firing}
+    assert "many" in {one.trigger for one in world.store.firings.all("m") if one.firing}
     assert _unreadable(world)
-    assert world.store.dispatches("m") == []
+    assert world.store.requests.all("m") == []
     world.write("log.parquet", made.rows(0, 2), made.rows(5, 2))
     assert world.check(7)[-1].action == "retrain"
     assert _unreadable(world) is False
@@ -91,8 +91,8 @@ def test_a_window_that_cannot_be_measured_is_said_to_be_so_and_the_next_goes_on(
     assert [one.status for one in world.snapshots()] == ["ok", "source_failed", "ok"]
     failed = world.snapshots()[1]
     assert (failed.reason, failed.rows, failed.scores) == (str(error), 24, ())
-    assert "source" in world.store.verdict(failed.window).fired
-    assert world.store.verdict(world.snapshots()[2].window).action == "retrain"
+    assert "source" in world.store.verdicts.newest_on(failed.window).fired
+    assert world.store.verdicts.newest_on(world.snapshots()[2].window).action == "retrain"
     assert world.check(3.1) == []
 
 
@@ -114,7 +114,7 @@ def test_stopping_says_nothing_about_a_window(world, made):
     world.runner = Failing(made, Stopping("stopping"), {1})
     with pytest.raises(Stopping):
         world.check(2)
-    assert world.days(world.store.verdicts("m")) == [0]
+    assert world.days(world.store.verdicts.all("m")) == [0]
     world.runner = made.Here()
     assert world.days(world.check(2.1)) == [1]
 
@@ -135,7 +135,7 @@ def test_a_changed_schema_suppresses_a_retrain(world, made):
     (broken,) = world.check(2)
     assert (broken.action, broken.guards) == ("suppress", ("broken-data",))
     assert world.snapshots()[1].status == "schema_changed"
-    assert world.store.dispatches("m") == []
+    assert world.store.requests.all("m") == []
 
 
 def test_too_few_rows_are_no_evidence(world, made):

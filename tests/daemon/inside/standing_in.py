@@ -67,12 +67,12 @@ class StandingIn:
             status=SnapshotStatus.OK, reason=None, scores=(),
         )
         reference = Reference(model=name, id="r", model_version=None, origin="x", since=window.start)
-        self.store.install_reference(reference, None, now)
+        self.store.references.install(reference, None, now)
         verdict = Verdict(
             window=window, revision=0, at=now, action=Action.ALERT, fired=("drift",), guards=(), reasons=()
         )
         firing = Firing(model=name, trigger="drift", firing=True, since=window.end, reason="test")
-        self.store.commit(snapshot, expected_reference="r", verdict=verdict, firing=[firing])
+        self.store.checks.commit(snapshot, expected_reference="r", verdict=verdict, firing=[firing])
         return verdict
 
     def recover(self):
