@@ -86,9 +86,9 @@ class Checks:
         was never sent of `episode`. `recovery`: a promotion as its need's end leaves it.
         """
         with self.database.transaction():
-            snapshot_row = self.snapshots.add(snapshot)
+            snapshot_id = self.snapshots.add(snapshot)
             current = self.references.current(snapshot.window.model)
-            if snapshot_row is None or current is None or current.id != expected_reference:
+            if snapshot_id is None or current is None or current.id != expected_reference:
                 return False
             if ended is not None:
                 self.episodes.save(ended)
@@ -96,7 +96,7 @@ class Checks:
             if episode is not None and standing is not None and standing.id != episode.id:
                 return False
             if verdict is not None:
-                self.verdicts.add(snapshot_row, snapshot, verdict)
+                self.verdicts.add(snapshot_id, snapshot, verdict)
             self.firings.save(firing)
             if episode is not None:
                 self._save_need(episode, dispatch, withdraw, snapshot.taken_at)

@@ -22,6 +22,7 @@ class Episodes:
         return self._where("e.model = COALESCE(?, e.model)", model)
 
     def get(self, episode_id: str) -> Episode | None:
+        """The episode of this id."""
         found = self._where("e.id = ?", episode_id)
         return found[0] if found else None
 

@@ -31,6 +31,7 @@ class Requests:
         self._episodes = episodes
 
     def get(self, dispatch_id: str) -> Dispatch | None:
+        """The request of this id."""
         row = self._db.one("SELECT * FROM dispatches WHERE id = ?", dispatch_id)
         return None if row is None else record_of(Dispatch, row)
 
@@ -116,6 +117,7 @@ class Requests:
             self._replace_need(episode, at)
 
     def next_attempt(self, episode_id: str) -> int:
+        """The number of the next request for this need: 1, 2, …"""
         row = self._db.one("SELECT MAX(attempt) AS top FROM dispatches WHERE episode_id = ?", episode_id)
         return 1 + ((row["top"] or 0) if row else 0)
 
@@ -230,9 +232,9 @@ class Requests:
         self.withdraw(episode.id, episode.reason, at)
 
     def _newest_window(self, dispatch: Dispatch) -> int:
-        number = self._windows.newest_number(dispatch.model)
-        if number is not None:
-            return number
+        row_id = self._windows.newest_row_id(dispatch.model)
+        if row_id is not None:
+            return row_id
         row = self._db.one("SELECT window_id FROM episodes WHERE id = ?", dispatch.episode_id)
         if row is None:
             raise UsageError(f"the request {dispatch.id} belongs to no known episode")

@@ -53,7 +53,7 @@ class Snapshots:
         found = self._db.all(
             f"""SELECT s.*, {WINDOW} FROM snapshots s JOIN windows w ON w.id = s.window_id
                 WHERE w.id = ? ORDER BY s.revision""",
-            self._windows.number(window),
+            self._windows.row_id(window),
         )
         return self._with_scores(found, None)
 
@@ -83,7 +83,7 @@ class Snapshots:
 
     def note_logged(self, snapshot: Snapshot, run: str) -> None:
         """This revision was logged in the registry, as `run`."""
-        row = {"window_id": self._windows.number(snapshot.window), "revision": snapshot.revision, "run": run}
+        row = {"window_id": self._windows.row_id(snapshot.window), "revision": snapshot.revision, "run": run}
         self._db.insert("tracked", row, """ON CONFLICT (window_id) DO UPDATE SET revision = excluded.revision,
                         run = excluded.run""")
 

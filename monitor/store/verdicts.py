@@ -30,15 +30,15 @@ class Verdicts:
 
     def newest_on(self, window: Window) -> Verdict | None:
         """The verdict on the newest revision of this window that has one."""
-        number = self._windows.number(window)
-        row = self._db.one(f"{_VERDICTS} WHERE w.id = ? ORDER BY s.revision DESC LIMIT 1", number)
+        row_id = self._windows.row_id(window)
+        row = self._db.one(f"{_VERDICTS} WHERE w.id = ? ORDER BY s.revision DESC LIMIT 1", row_id)
         return None if row is None else record_of(Verdict, row)
 
-    def add(self, snapshot_row: int, snapshot: Snapshot, verdict: Verdict) -> None:
+    def add(self, snapshot_id: int, snapshot: Snapshot, verdict: Verdict) -> None:
         """Write the verdict on a snapshot. One about retraining is audited, by names alone: no sentences."""
         row = row_of(verdict)
         del row["revision"]                      # the snapshot's
-        self._db.insert("verdicts", {"snapshot_id": snapshot_row, **row})
+        self._db.insert("verdicts", {"snapshot_id": snapshot_id, **row})
         if verdict.action not in (Action.RETRAIN, Action.SUPPRESS):
             return
         self._audit.note(verdict.at, DRIFTD, f"verdict {verdict.action}", verdict.window.model, details={

@@ -52,7 +52,7 @@ class Windows:
         )
         return None if row is None else record_of(Window, row)
 
-    def newest_number(self, model: str) -> int | None:
+    def newest_row_id(self, model: str) -> int | None:
         """The row of the model's newest window, of any cut, that has a snapshot."""
         row = self._db.one(
             """SELECT id FROM windows w
@@ -62,7 +62,7 @@ class Windows:
         )
         return None if row is None else int(row["id"])
 
-    def number(self, window: Window) -> int | None:
+    def row_id(self, window: Window) -> int | None:
         """The row of this window, None where there is none."""
         row = row_of(window)
         where = " AND ".join(f"{name} = ?" for name in row)
@@ -72,6 +72,6 @@ class Windows:
     def add(self, window: Window) -> int:
         """The row of this window, made if need be."""
         self._db.insert("windows", row_of(window), "ON CONFLICT DO NOTHING")
-        number = self.number(window)
-        assert number is not None
-        return number
+        row_id = self.row_id(window)
+        assert row_id is not None
+        return row_id
