@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.drift.methods import AS_SQUARES, METHODS, Limit, grows, is_p_value, spread
+from monitor.config.drift_methods import METHODS, is_p_value
+from monitor.drift.methods import AS_SQUARES, Limit, grows, spread
 from monitor.tables.columns import Floats, Ints
 
 FEWEST = 10                    # blocks that a median can rest on

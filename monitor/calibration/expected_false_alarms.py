@@ -19,11 +19,12 @@ from monitor.calibration.block_bootstrap import Years, by_chance, drawn_years, t
 from monitor.calibration.outlook import Expected, Outlook
 from monitor.calibration.reference_blocks import Division, about, asked, calibrate, cut, division, limit_of
 from monitor.config import ModelSection
+from monitor.config.drift_methods import is_p_value
 from monitor.config.sections import TriggerSection
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.regret import FALSE_RETRAINS
 from monitor.decide.triggers import Ballot, ballot
-from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
+from monitor.drift.methods import UNCALIBRATED, Calibration
 from monitor.drift.scores import drifted_share, held_against, prediction_kinds
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import CATALOGUE, DRIFT, OF_GROUPS, PERFORMANCE, Group, Need

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.drift.count_tests import EPSILON, quantile_edges
-from monitor.drift.methods import METHODS, is_p_value, work_out
+from monitor.drift.methods import work_out
 from monitor.tables.columns import Floats, Ints, Numbers
 from monitor.tables.digest import FEW, NumberDigest
 

@@ -20,11 +20,12 @@ from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, factor, la
 from monitor.calibration.leave_one_out import block_scores
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
+from monitor.config.drift_methods import is_p_value
 from monitor.config.sections import TriggerSection
 from monitor.config.values import Persistence
 from monitor.decide.triggers import fires
 from monitor.drift.count_tests import ordered
-from monitor.drift.methods import UNCALIBRATED, Calibration, is_p_value
+from monitor.drift.methods import UNCALIBRATED, Calibration
 from monitor.drift.multivariate import one_by_one
 from monitor.drift.scores import Threshold, chosen, prediction_kinds, wanted
 from monitor.errors import CannotJudge

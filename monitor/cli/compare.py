@@ -15,6 +15,7 @@ from monitor.cli.junit_and_markdown import sentence
 from monitor.cli.options import quiet_logs
 from monitor.cli.terminal import number, print_json, print_table
 from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind
+from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.errors import CannotJudge, UsageError
 from monitor.records import Score, ScoreStatus
@@ -88,7 +89,6 @@ def compare(
 def examine(reference: str, current: str, section: DriftSection, categorical: Sequence[str]) -> Comparison:
     """Read both files whole and measure. Raises SourceError, CannotJudge, UsageError."""
     from monitor.drift.column_scores import TableSide, column_scores
-    from monitor.drift.methods import METHODS
     from monitor.drift.text import text_scores
     from monitor.quality.column_checks import schema_changes
     from monitor.sources.log import facts
@@ -150,14 +150,11 @@ def _identifies(name: str, facts: Facts) -> bool:
 
 def past(score: Score) -> float:
     """How far a number is past its threshold, as a factor: above 1 is drift, whichever side; −1 unknown."""
-    from monitor.drift.methods import METHODS
-
     if score.value is None or score.threshold is None:
         return -1.0
     tiny = 1e-300    # a p-value may be 0
     value, threshold = max(score.value, tiny), max(score.threshold, tiny)
-    low_is_drift = METHODS[str(score.method)].side in ("<", "<=")
-    return threshold / value if low_is_drift else value / threshold
+    return threshold / value if is_p_value(str(score.method)) else value / threshold
 
 
 def document(result: Comparison) -> dict[str, Any]:

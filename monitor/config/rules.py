@@ -9,6 +9,7 @@ from pathlib import Path
 from monitor.config import composition_rules, cron, gate_rules, pipeline_rules, private_rules, silence_rules
 from monitor.config.composition_rules import BUILT_IN, LATER_BUILT_IN
 from monitor.config.document import Document
+from monitor.config.drift_methods import METHODS
 from monitor.config.evidently_metrics import METRICS as EVIDENTLY
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.sections import (
@@ -43,11 +44,6 @@ SHORTEST_RETENTION = timedelta(days=60)
 MOST_COLUMNS = gate_rules.MOST_COLUMNS
 _TRIGGERS = names_for(Use.ALERT)
 _JUDGED = tuple(name for name in _TRIGGERS if CATALOGUE[name].judged)     # `drifted` goes with them
-METHODS = (
-    "psi", "psi_quantile", "jensenshannon", "wasserstein", "ks", "chisquare", "z", "kl_div", "hellinger", "ed",
-    "cramer_von_mises", "anderson", "es", "mannw", "t_test", "g_test", "fisher_exact", "TVD", "empirical_mmd",
-    "abs_text_content_drift", "perc_text_content_drift",
-)
 
 
 def check(config: Config, document: Document) -> None:
@@ -255,7 +251,7 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
     if trigger.metric == "new_rows" and trigger.above is None:
         yield (*key, "metric"), '"new_rows" goes with above, expected such as above = 10000'
     if trigger.metric not in EVIDENTLY:
-        yield from _method((*key, "method"), trigger.method, METHODS)
+        yield from _method((*key, "method"), trigger.method, tuple(METHODS))
     if trigger.metric in EVIDENTLY:
         if trigger.metric not in {one.metric for one in model.evidently}:
             wanted = f"a table [[models.{model.name}.evidently]] that measures it"

@@ -1,4 +1,4 @@
-"""The drift methods by name, with Evidently 0.7.23's numbers to 1e-9: what each is for, and how it is worked out.
+"""How each drift method is worked out, with Evidently 0.7.23's numbers to 1e-9; what each is stands in `config`.
 
 With them the calibrated thresholds that scores are held against; `calibration` finds them.
 """
@@ -7,70 +7,22 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from monitor.config.column_roles import FeatureKind
+from monitor.config.drift_methods import is_p_value
 from monitor.drift.count_tests import BINNED, COUNTED, same_words, tally
 from monitor.drift.rank_tests import RANKED
 from monitor.errors import CannotJudge
 from monitor.tables.columns import Floats, Ints
 from monitor.tables.digest import CategoryDigest, Digest, NumberDigest
 
-_BOTH: tuple[FeatureKind, ...] = ("numerical", "categorical")
-_NUMERICAL: tuple[FeatureKind, ...] = ("numerical",)
-_CATEGORICAL: tuple[FeatureKind, ...] = ("categorical",)
-_TEXT: tuple[FeatureKind, ...] = ("text",)
 OWN = (*BINNED, *RANKED, *COUNTED)       # the others are Evidently's own functions, called by name
 OURS_ALONE = ("psi_quantile",)           # not in Evidently
 AS_SQUARES = ("psi", "psi_quantile", "kl_div")      # grow with 1/n + 1/m by chance alone; distances with its root
 Rows = int | Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """The kinds of column a drift method is for, its usual threshold, and which side of it means drift."""
-
-    kinds: tuple[FeatureKind, ...]
-    threshold: float
-    side: Literal["<", "<=", ">", ">="]
-
-    def drifted(self, value: float, threshold: float) -> bool:
-        """Say whether `value` is on the side of `threshold` that means drift."""
-        if self.side in ("<", ">"):
-            return value < threshold if self.side == "<" else value > threshold
-        return value <= threshold if self.side == "<=" else value >= threshold
-
-
-METHODS: dict[str, Method] = {
-    "psi": Method(_BOTH, 0.1, ">="),
-    "psi_quantile": Method(_BOTH, 0.1, ">="),        # a rule of thumb
-    "jensenshannon": Method(_BOTH, 0.1, ">="),
-    "wasserstein": Method(_NUMERICAL, 0.1, ">="),
-    "ks": Method(_NUMERICAL, 0.05, "<="),
-    "chisquare": Method(_CATEGORICAL, 0.05, "<"),
-    "z": Method(_CATEGORICAL, 0.05, "<"),
-    "kl_div": Method(_BOTH, 0.1, ">="),
-    "hellinger": Method(_BOTH, 0.1, ">="),
-    "ed": Method(_NUMERICAL, 0.1, ">"),
-    "cramer_von_mises": Method(_NUMERICAL, 0.1, "<="),
-    "anderson": Method(_NUMERICAL, 0.1, "<"),
-    "es": Method(_NUMERICAL, 0.05, "<"),
-    "mannw": Method(_NUMERICAL, 0.05, "<"),
-    "t_test": Method(_NUMERICAL, 0.05, "<"),
-    "empirical_mmd": Method(_NUMERICAL, 0.1, "<"),
-    "g_test": Method(_CATEGORICAL, 0.1, "<"),
-    "fisher_exact": Method(_CATEGORICAL, 0.1, "<"),
-    "TVD": Method(_CATEGORICAL, 0.1, "<"),
-    "abs_text_content_drift": Method(_TEXT, 0.55, ">"),
-    "perc_text_content_drift": Method(_TEXT, 0.95, ">"),     # of classifiers that guess: see `text`
-}
-
-
-def is_p_value(method: str) -> bool:
-    """Whether small numbers of the method mean drift."""
-    return METHODS[method].side in ("<", "<=")
 
 
 def choose(kind: FeatureKind, rows: int, distinct: int) -> str:

@@ -7,9 +7,10 @@ from typing import Literal
 import pyarrow as pa
 
 from monitor.config.column_roles import FeatureKind, Roles
+from monitor.config.drift_methods import METHODS
 from monitor.config.sections import ColumnDrift, DriftSection
 from monitor.drift.count_tests import same_words
-from monitor.drift.methods import METHODS, Calibration, choose, work_out
+from monitor.drift.methods import Calibration, choose, work_out
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import Task
 from monitor.performance.labelled_rows import guess_task, is_score

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from monitor import private
 from monitor.config.column_roles import Roles
+from monitor.config.drift_methods import METHODS
 from monitor.config.sections import ColumnDrift, DriftSection
-from monitor.drift.methods import METHODS
 from monitor.drift.scores import column_drift
 from monitor.errors import CannotJudge
 from monitor.records import Score, ScoreStatus

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from monitor.config import Config, Loaded, Roles, Secret, find_config, load, missing_secrets, settings, state_dir
-from monitor.config.rules import METHODS
-from monitor.drift.methods import METHODS as MEASURED_METHODS
 from monitor.errors import ConfigError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "config"
@@ -219,11 +217,6 @@ def test_settings_show_value_and_origin(write, tmp_path: Path, monkeypatch: pyte
     assert shown["notify.urls.1"] == ('{"env": "U"}', f"{file}:7")
     assert shown["daemon.state_dir"] == (f'"{tmp_path}/state"', "default")
     assert "models.m.name" not in shown
-
-
-def test_names_agree_with_what_is_measured() -> None:
-    """The drift methods that are accepted are those that can be worked out."""
-    assert set(METHODS) == set(MEASURED_METHODS)
 
 
 def test_silences_are_read_in_their_models_time_zone(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from monitor.config.drift_methods import METHODS
 from monitor.drift import evidently
-from monitor.drift.methods import METHODS, OURS_ALONE, OWN
+from monitor.drift.methods import OURS_ALONE, OWN
 from monitor.drift.scores import column_drift
 from monitor.errors import CannotJudge
 

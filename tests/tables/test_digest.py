@@ -13,8 +13,9 @@ from scipy import stats
 from scipy.special import smirnov
 
 from monitor.config.column_roles import FeatureKind
+from monitor.config.drift_methods import METHODS
 from monitor.drift.count_tests import BINNED, COUNTED, sturges
-from monitor.drift.methods import METHODS, work_out
+from monitor.drift.methods import work_out
 from monitor.drift.rank_tests import one_sided
 from monitor.reference.profile import Profile
 from monitor.sources.rows import Rows
