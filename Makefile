@@ -1,23 +1,26 @@
-# Every target does its own set-up; `make demo` and `make test` need Python 3.11 and make, nothing else.
-PYTHON ?= python3.11
+# Every target does its own set-up; `make demo` and `make test` need Python 3.11 to 3.13 and make, nothing else.
+# PYTHON=… names the Python; without it .ci/find-python looks for one.
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint lock bench clean
+.PHONY: help setup demo test test-real test-pythons coverage lint docs lock bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       the whole story on bundled real data"
 	@echo "make test       the tests (no root, under 8 minutes)"
 	@echo "make test-real  the tests against real counterparts (installs them; Debian, root)"
+	@echo "make test-pythons  the tests on each of Python 3.11, 3.12 and 3.13 that is installed"
+	@echo "make coverage   the tests, with the branches that they reach"
 	@echo "make lint       ruff, mypy, the import-layer test"
+	@echo "make docs       what is made from the code: the tables of docs/configuration.md, config/*.schema.json"
 	@echo "make bench      the benchmarks, beside the peers (installs them)"
 
 setup: $(READY)
 
 $(READY): requirements-dev.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	python=$$(.ci/find-python $(PYTHON)) && "$$python" -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
@@ -28,6 +31,13 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest -m "not real" -n auto --maxprocesses 4 --dist worksteal
 
+test-pythons:
+	tests/pythons
+
+# A target of its own: counting branches makes the tests about half as long again.
+coverage: $(READY)
+	$(BIN)/pytest -m "not real" -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -36,6 +46,9 @@ lint: $(READY)
 test-real: $(READY)
 	tests/real/install
 	$(BIN)/pytest -m real
+
+docs: $(READY)
+	$(BIN)/python docs/write.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -48,4 +61,4 @@ lock:
 		--no-emit-find-links --no-annotate --no-header --all-extras --group dev -o requirements-dev.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .demo .real .bench
+	rm -rf $(VENV) .venv-3.* .demo .real .bench .coverage*

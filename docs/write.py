@@ -1,6 +1,6 @@
 """Write what is made from the code: the tables of docs/configuration.md, and the schemas in config/.
 
-    .venv/bin/python docs/write.py
+    make docs
 
 A test compares both with the code, so that they cannot rot.
 """
@@ -44,7 +44,7 @@ CHAPTERS: dict[str, type[Section]] = {
     "[notify]": models.NotifySection,
 }
 _HEAD = "| key | type | default | meaning |\n|---|---|---|---|\n"
-_TABLE = re.compile(rf"^{re.escape(_HEAD)}(?:\|.*\n)+", re.MULTILINE)
+_TABLE = re.compile(rf"^{re.escape(_HEAD)}(?:\|.*\n)*", re.MULTILINE)
 
 
 def with_tables(page: str) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 
 import click
 
-from monitor import __version__
 from monitor.errors import DriftdError
 
 COMMANDS = {   # name: where it is, what it does
@@ -74,8 +73,17 @@ class Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _tell_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from monitor.cli.version import version
+
+        click.echo(f"driftd, version {version()}")
+        ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="driftd")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version,
+              help="Show the version, in a checkout with its commit.")
 @click.option("--debug", is_flag=True, help="Print the traceback of an unexpected error (or DRIFTD_DEBUG=1).")
 @click.pass_context
 def driftd(ctx: click.Context, debug: bool) -> None:

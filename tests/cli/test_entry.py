@@ -103,4 +103,5 @@ def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
 def test_python_m_is_the_same() -> None:
     """`python -m monitor` is `driftd`."""
     done = subprocess.run([sys.executable, "-m", "monitor", "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "driftd, version 0.1.0\n")
+    assert done.returncode == 0
+    assert done.stdout.startswith("driftd, version 0.1.0")

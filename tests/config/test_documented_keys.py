@@ -11,7 +11,7 @@ from monitor.config import load, pipeline_sections, sections
 from monitor.config.section import Section
 
 DOCS = PAGE.parent
-REWRITE = "run `.venv/bin/python docs/write.py`, and look at the difference"
+REWRITE = "run `make docs`, and look at the difference"
 
 
 def choices(annotation: Any) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from monitor import __version__
 from monitor.config import Daemon
 from monitor.config import load as load_config
 
@@ -151,7 +152,7 @@ def test_the_image_runs_as_nobody_and_is_watched() -> None:
 
 
 def test_the_wheel_holds_what_is_no_code(tmp_path: Path) -> None:
-    """What is installed has every file of the package: migrations and the demo's data too."""
+    """What is installed has every file of the package, migrations and the demo's data too, and names no commit."""
     for name in ("monitor", "pyproject.toml", "README.md"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
@@ -160,8 +161,13 @@ def test_the_wheel_holds_what_is_no_code(tmp_path: Path) -> None:
     [wheel] = (tmp_path / "wheels").iterdir()
     with zipfile.ZipFile(wheel) as packed:
         held = {name for name in packed.namelist() if name.startswith("monitor/")}
+        packed.extractall(tmp_path / "installed")
     files = (path for path in (ROOT / "monitor").rglob("*") if path.is_file() and path.suffix != ".pyc")
     assert {path.relative_to(ROOT).as_posix() for path in files} == held
+    told = subprocess.run(
+        [sys.executable, "-m", "monitor", "--version"], cwd=tmp_path / "installed", capture_output=True, text=True
+    )
+    assert told.stdout == f"driftd, version {__version__}\n"
 
 
 def kubernetes() -> dict[str, Any]:

@@ -1,0 +1,24 @@
+"""Which driftd this is."""
+
+import subprocess
+from pathlib import Path
+
+import monitor
+
+
+def version() -> str:
+    """The version; in a checkout with the commit it stands at ("0.1.0 (git 03bebab-dirty)" where files differ)."""
+    revision = _revision(Path(monitor.__file__).resolve().parents[1])
+    return f"{monitor.__version__} (git {revision})" if revision else monitor.__version__
+
+
+def _revision(folder: Path) -> str | None:
+    """The commit of a checkout, if the folder is one and git can say it."""
+    if not (folder / ".git").exists():       # a folder; in a worktree a file
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
