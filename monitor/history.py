@@ -88,8 +88,12 @@ def disjoint(snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
 
 def is_broken(snapshot: Snapshot) -> bool:
     """Whether the data break their contract: columns or types changed, a burst of nulls."""
-    breached = (s for s in snapshot.scores if s.status is ScoreStatus.BREACHED and s.metric not in _SILENCE)
-    return snapshot.status is SnapshotStatus.SCHEMA_CHANGED or any(breached)
+    return snapshot.status is SnapshotStatus.SCHEMA_CHANGED or breaches(snapshot.scores)
+
+
+def breaches(scores: Iterable[Score]) -> bool:
+    """Whether one of a window's scores says that the data break their contract."""
+    return any(s.status is ScoreStatus.BREACHED and s.metric not in _SILENCE for s in scores)
 
 
 def usable(score: Score) -> bool:

@@ -6,9 +6,9 @@ SVG, alone or in a page of HTML that loads nothing; PNG through Pillow.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from monitor.backtest.simulation import ASSUMES, Rehearsal
-from monitor.config.sections import ModelSection
 from monitor.performance.metrics import METRICS
 
 LEFT, TOP, WIDTH, HEIGHT, RIGHT, GAP, LANE = 70, 50, 640, 200, 220, 40, 18
@@ -37,18 +37,18 @@ Shape = Line | Text
 Series = tuple[str, str, Sequence[float | None]]      # name, colour, a value a window
 
 
-def draw(told: Rehearsal, model: ModelSection, file: Path) -> None:
+def draw(told: Rehearsal, model: str, zone: ZoneInfo, file: Path) -> None:
     """Write the picture in the form its name says: .svg, .html or .png."""
-    shapes, height = _shapes(told, model)
+    shapes, height = _shapes(told, model, zone)
     if file.suffix == ".png":
         _png(shapes, height, file)
         return
     svg = _svg(shapes, height)
-    page = f'<!doctype html><meta charset="utf-8"><title>driftd: {_plain(model.name)}</title>\n{svg}'
+    page = f'<!doctype html><meta charset="utf-8"><title>driftd: {_plain(model)}</title>\n{svg}'
     file.write_text(page if file.suffix == ".html" else svg, encoding="utf-8")
 
 
-def _shapes(told: Rehearsal, model: ModelSection) -> tuple[list[Shape], int]:
+def _shapes(told: Rehearsal, model: str, zone: ZoneInfo) -> tuple[list[Shape], int]:
     sign = 1.0 if METRICS[told.metric].higher_is_better else -1.0
     shown = [one for one in told.policies if one.schedule is not None]
     colours = dict(zip([one.name for one in shown if one.kind != "never"], COLOURS * 9, strict=False))
@@ -56,8 +56,8 @@ def _shapes(told: Rehearsal, model: ModelSection) -> tuple[list[Shape], int]:
         (one.name, colours.get(one.name, GREY), [sign * told.sd * v for v in told.scores.served(one.schedule or [])])
         for one in reversed(shown)
     ]
-    shapes: list[Shape] = [Text(LEFT, 22, f"{model.name}: {told.metric} of the model in service", size=15)]
-    shapes += _panel(told, model, served, TOP)
+    shapes: list[Shape] = [Text(LEFT, 22, f"{model}: {told.metric} of the model in service", size=15)]
+    shapes += _panel(told, zone, served, TOP)
     lanes = TOP + HEIGHT + GAP
     for number, one in enumerate(shown):
         y = lanes + LANE * number
@@ -70,14 +70,14 @@ def _shapes(told: Rehearsal, model: ModelSection) -> tuple[list[Shape], int]:
     if any(value is not None for _, _, values in regrets for value in values):
         shapes.append(Text(LEFT, bottom - 14, "Regret, in sd × windows, and the price of a retrain", size=15))
         priced: Series = ("the price", "#c0392b", [told.price] * len(told.rounds))
-        shapes += _panel(told, model, [*regrets, priced], bottom, least=0.0)
+        shapes += _panel(told, zone, [*regrets, priced], bottom, least=0.0)
         bottom += HEIGHT + GAP
     shapes.append(Text(LEFT, bottom, ASSUMES))
     return shapes, bottom + 24
 
 
 def _panel(
-    told: Rehearsal, model: ModelSection, series: Sequence[Series], top: float, least: float | None = None
+    told: Rehearsal, zone: ZoneInfo, series: Sequence[Series], top: float, least: float | None = None
 ) -> list[Shape]:
     """Lines over the windows, with a scale at the left and dates below."""
     values = [v for _, _, line in series for v in line if v is not None]
@@ -93,7 +93,7 @@ def _panel(
         shapes.append(Line(((LEFT, y(level)), (LEFT + WIDTH, y(level))), "#eeeeee", 1))
         shapes.append(Text(LEFT - 6, y(level), f"{level:.4g}", right=True))
     for at in range(0, len(told.rounds), max(1, len(told.rounds) // 5)):
-        date = told.rounds[at].window.start.astimezone(model.timezone)
+        date = told.rounds[at].window.start.astimezone(zone)
         shapes.append(Text(_x(told, at), top + HEIGHT + 14, f"{date:%Y-%m-%d}"))
     for number, (name, colour, line) in enumerate(series):
         points = tuple((_x(told, at + 0.5), y(v)) for at, v in enumerate(line) if v is not None)

@@ -1,5 +1,6 @@
 """The price that would have given so many retrains on a log: a wish for a rate, turned into `above`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -53,7 +54,7 @@ def suggest(result: Backtest, told: Rehearsal, about: Budget | None) -> Suggesti
     """Find the price at which regret would have asked about so often. Raises UsageError where nobody says how often."""
     assert result.world is not None
     model = result.played
-    trigger = _trigger(model)
+    trigger = _trigger(model.triggers)
     rate = about or trigger.about
     if rate is None:
         raise UsageError('nothing says how often, expected --about "4 per year", or about in a trigger on regret')
@@ -83,9 +84,9 @@ def suggest(result: Backtest, told: Rehearsal, about: Budget | None) -> Suggesti
     return Suggestion(trigger, rate, wanted, _level(price, sd, pace), price, policy)
 
 
-def _trigger(model: ModelSection) -> TriggerSection:
+def _trigger(triggers: Sequence[TriggerSection]) -> TriggerSection:
     """The trigger on regret that says about how often, else the first that retrains, else one to be written."""
-    found = [one for one in model.triggers if one.metric == "regret" and one.action == "retrain"]
+    found = [one for one in triggers if one.metric == "regret" and one.action == "retrain"]
     new = TriggerSection(name="retraining-pays", metric="regret", above=Level(1.0), action="retrain")
     return next((one for one in found if one.about), found[0] if found else new)
 

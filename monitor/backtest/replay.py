@@ -16,7 +16,7 @@ from monitor.calibration.outlook import Expected, Outlook
 from monitor.check.checker import Checker
 from monitor.check.requests import EXTENT, RESOLVE, SURVEY, Look, SurveyRequest
 from monitor.config import Loaded, ModelSection
-from monitor.config.sections import ApprovalSection, RetrainSection
+from monitor.config.sections import ApprovalSection, RetrainSection, TriggerSection
 from monitor.errors import CannotJudge, SourceError, UsageError
 from monitor.records import SCHEMA_VERSION, Action, DispatchState, Score, Snapshot, Verdict, Window, to_json
 from monitor.store import Store
@@ -99,8 +99,8 @@ def backtest(
     verdicts = _replay(loaded, model, watched, span.moments, progress)
     expected = {one.trigger: one for one in _outlook(model, watched, span).triggers}
     return Backtest(
-        model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model, verdicts)),
-        triggers=tuple(_summaries(model, verdicts, expected)), snapshots=tuple(watched.snapshots),
+        model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model.triggers, verdicts)),
+        triggers=tuple(_summaries(model.triggers, verdicts, expected)), snapshots=tuple(watched.snapshots),
         world=world if rehearsed else None, played=model,
     )
 
@@ -205,9 +205,9 @@ def _deliver(store: Store, now: datetime) -> None:
         store.requests.record(ended, was=dispatch.state)
 
 
-def _retrains(model: ModelSection, verdicts: list[Verdict]) -> Iterator[Retrain]:
+def _retrains(triggers: Sequence[TriggerSection], verdicts: list[Verdict]) -> Iterator[Retrain]:
     """Every request; of a suppressed need the first window, and each in which other guards speak."""
-    asking = {trigger.name for trigger in model.triggers if trigger.action == "retrain"}
+    asking = {trigger.name for trigger in triggers if trigger.action == "retrain"}
     before: Retrain | None = None
     for verdict in verdicts:
         fired = [name for name in verdict.fired if name in asking]
@@ -228,12 +228,12 @@ def _outlook(model: ModelSection, workers: Runner, span: "_Span") -> Outlook:
 
 
 def _summaries(
-    model: ModelSection, verdicts: list[Verdict], expected: Mapping[str, Expected]
+    triggers: Sequence[TriggerSection], verdicts: list[Verdict], expected: Mapping[str, Expected]
 ) -> Iterator[Summary]:
     """Of every trigger that fired or is configured; a window counts once, whatever its revisions."""
-    actions = {trigger.name: str(trigger.action) for trigger in model.triggers}
+    actions = {trigger.name: str(trigger.action) for trigger in triggers}
     names = [*actions, *dict.fromkeys(name for one in verdicts for name in one.fired if name not in actions)]
-    told = list(_retrains(model, verdicts))
+    told = list(_retrains(triggers, verdicts))
     for name in names:
         mine = [one for one in told if one.trigger == name]
         guards = Counter(guard for one in mine for guard in one.suppressed_by)

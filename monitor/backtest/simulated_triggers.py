@@ -35,7 +35,7 @@ class Played:
 
 def play(model: ModelSection, rounds: Sequence[Round], served: Served) -> Played:
     """Decide round by round. Each request is met at once: the next window has another model and another reference."""
-    past, champion, keep = _began(model, 0, rounds[0].window.start), 0, remembered(model)
+    past, champion, keep = _began(model.name, 0, rounds[0].window.start), 0, remembered(model)
     schedule: list[int] = []
     regret: list[Score | None] = []
     for number, one in enumerate(rounds):
@@ -51,21 +51,21 @@ def play(model: ModelSection, rounds: Sequence[Round], served: Served) -> Played
         if asked:
             schedule.append(number)
             champion = number + 1
-            past = _renewed(past, model, champion, rounds)
+            past = _renewed(past, champion, rounds)
     return Played(schedule, tuple(regret))
 
 
-def _began(model: ModelSection, champion: int, since: datetime) -> History:
-    reference = Reference(model=model.name, id=f"played-{champion}", model_version=None, origin="", since=since)
+def _began(model: str, champion: int, since: datetime) -> History:
+    reference = Reference(model=model, id=f"played-{champion}", model_version=None, origin="played", since=since)
     return History(reference=reference)
 
 
-def _renewed(past: History, model: ModelSection, champion: int, rounds: Sequence[Round]) -> History:
+def _renewed(past: History, champion: int, rounds: Sequence[Round]) -> History:
     """Windows from the next one on are judged against another reference; what was paid and how noisy it was stays."""
     since = rounds[champion].window.start if champion < len(rounds) else rounds[-1].window.end
     return replace(
-        _began(model, champion, since), before=(*past.before, *past.snapshots)[-MOST_BEFORE:], firing=past.firing,
-        episode=past.episode, accepted=(*past.accepted, rounds[champion - 1].now),
+        _began(past.reference.model, champion, since), before=(*past.before, *past.snapshots)[-MOST_BEFORE:],
+        firing=past.firing, episode=past.episode, accepted=(*past.accepted, rounds[champion - 1].now),
     )
 
 

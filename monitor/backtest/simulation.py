@@ -16,7 +16,7 @@ from monitor.backtest.policies import Policy, compare
 from monitor.backtest.schedules import Scores
 from monitor.backtest.simulated_triggers import Played, Round, play
 from monitor.check.requests import AHEAD, Ahead, AheadRequest
-from monitor.config.sections import ModelSection
+from monitor.config.sections import ModelSection, TriggerSection
 from monitor.decide.regret import pace_of
 from monitor.errors import CannotJudge
 from monitor.history import disjoint
@@ -219,15 +219,16 @@ def rehearsal(model: ModelSection, world: World, snapshots: Sequence[Snapshot]) 
     world = world.of([one.window for one in rounds])
     sd, _ = spread_of(model, snapshots)
     scores = world.scores(sd)
-    played = {name: play(alone(model, name), rounds, world.as_served) for name in asking(model)}
+    played = {name: play(alone(model, name), rounds, world.as_served) for name in asking(model.triggers)}
     priced = next((s for one in played.values() for s in reversed(one.regret) if s and s.threshold), None)
     price = _NO_PRICE if priced is None or priced.threshold is None else priced.threshold
     policies = compare(scores, price, {name: one.schedule for name, one in played.items()})
     return Rehearsal(world.metric, sd, price, tuple(rounds), scores, played, tuple(policies))
 
 
-def asking(model: ModelSection) -> list[str]:
-    return [trigger.name for trigger in model.triggers if trigger.action == "retrain"]
+def asking(triggers: Sequence[TriggerSection]) -> list[str]:
+    """The triggers that ask for retrains."""
+    return [trigger.name for trigger in triggers if trigger.action == "retrain"]
 
 
 def alone(model: ModelSection, name: str) -> ModelSection:

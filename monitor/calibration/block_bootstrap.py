@@ -15,7 +15,7 @@ from statistics import fmean
 
 from monitor.calibration.outlook import Expected
 from monitor.config.composition_rules import in_order
-from monitor.config.sections import ModelSection
+from monitor.config.sections import TriggerSection
 from monitor.config.values import Persistence
 from monitor.decide.triggers import Ballot, fires
 
@@ -52,7 +52,7 @@ class Years:
 
 
 def drawn_years(
-    model: ModelSection, ballots: Mapping[str, Ballot], yearly: float, block: int
+    triggers: Sequence[TriggerSection], ballots: Mapping[str, Ballot], yearly: float, block: int
 ) -> dict[str, tuple[Years, list[bool]]]:
     """Draw years of windows for all of these triggers, and for those composed of them; and what each does undrawn.
 
@@ -60,10 +60,10 @@ def drawn_years(
     """
     count = len(next(iter(ballots.values())).votes)
     length = min(_LONGEST, max(1, round(yearly)))
-    fired = _replayed(model, ballots, range(count))
+    fired = _replayed(triggers, ballots, range(count))
     seen: dict[str, list[float]] = {name: [] for name in fired}
     for places in _draws(count, length, block):
-        for name, one in _replayed(model, ballots, places).items():
+        for name, one in _replayed(triggers, ballots, places).items():
             seen[name].append(_begun(one) * yearly / length)
     return {
         name: (Years(seen[name], (1 - sum(one) / count) / (count + 1) * yearly), one) for name, one in fired.items()
@@ -83,10 +83,12 @@ def together(years: Sequence[Years]) -> Years:
     return Years(seen, max(one.unseen for one in years))
 
 
-def _replayed(model: ModelSection, ballots: Mapping[str, Ballot], places: Sequence[int]) -> dict[str, list[bool]]:
+def _replayed(
+    triggers: Sequence[TriggerSection], ballots: Mapping[str, Ballot], places: Sequence[int]
+) -> dict[str, list[bool]]:
     """Where each trigger that can be told fires in these windows."""
     found: dict[str, list[bool]] = {}
-    for trigger in in_order(model):
+    for trigger in in_order(triggers):
         against = [found[name] for name in trigger.unless if name in found]
         held = [any(one) for one in zip(*against, strict=True)] if against else None
         if trigger.name in ballots:

@@ -6,7 +6,6 @@ window as in service. Years are drawn from these windows (`decide.drawn_years`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from math import exp, isnan
 
@@ -14,25 +13,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor import __version__
 from monitor.calibration.block_bootstrap import Years, by_chance, drawn_years, together
 from monitor.calibration.outlook import Expected, Outlook
 from monitor.calibration.reference_blocks import Division, about, asked, calibrate, cut, division, limit_of
 from monitor.config import ModelSection
 from monitor.config.drift_methods import is_p_value
-from monitor.config.sections import TriggerSection
+from monitor.config.sections import DriftSection, QualitySection, TriggerSection
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.regret import FALSE_RETRAINS
 from monitor.decide.triggers import Ballot, ballot
 from monitor.drift.methods import UNCALIBRATED, Calibration
 from monitor.drift.scores import drifted_share, held_against, prediction_kinds
 from monitor.errors import CannotJudge
+from monitor.history import breaches
 from monitor.metric_catalogue import CATALOGUE, DRIFT, OF_GROUPS, PERFORMANCE, Group, Need
 from monitor.performance.group_rates import rate_scores
 from monitor.performance.labels import delays_of
 from monitor.performance.performance_scores import performance_scores, segment_scores
 from monitor.quality.column_checks import missing_score, quality_scores
-from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus, Window
+from monitor.records import Score, ScoreStatus, Window
 from monitor.reference.reference_data import ReferenceData
 from monitor.sources.log import mask_labels, with_attributes
 from monitor.tables.columns import Ints
@@ -48,16 +47,17 @@ _NAMED = 5          # columns named in a sentence; more are counted
 def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
     """Say what false alarms are to be expected, and why where it cannot be told."""
     divided = division(model, reference)
-    found = calibrate(model, divided) if asked(model) else UNCALIBRATED
+    found = calibrate(model, divided) if asked(model.drift) else UNCALIBRATED
     yearly = YEAR / divided.pace
     years, expected = {}, {}
     for votes in ballots(model, reference, divided, found):
-        for name, (drawn, fired) in drawn_years(model, votes, yearly, _neighbours(model)).items():
+        for name, (drawn, fired) in drawn_years(model.triggers, votes, yearly, _neighbours(model)).items():
             years[name], expected[name] = drawn, drawn.expected(name, fired)
     for name in (trigger.name for trigger in model.triggers if trigger.metric == "regret"):
         years[name] = by_chance(FALSE_RETRAINS * yearly / 52)
         expected[name] = years[name].expected(name)
-    triggers = [expected.get(one.name) or Expected(trigger=one.name, untold=_untold(model, reference, divided, one))
+    few = model.window.min_rows
+    triggers = [expected.get(one.name) or Expected(trigger=one.name, untold=_untold(one, reference, divided, few))
                 for one in model.triggers]
     return Outlook(triggers=tuple(triggers), together=_together(triggers, years), notes=tuple(_notes(divided, found)))
 
@@ -92,23 +92,23 @@ def ballots(
         return
     drifting = [trigger for trigger in model.triggers if trigger.metric in DRIFT]
     others = [trigger for trigger in model.triggers if trigger.metric in OTHERS]
-    snapshots = [_drift_snapshot(model, divided, found, at) for at in range(count)] if drifting else []
-    votes = dict(_votes(model, drifting, snapshots))
-    more = dict(_votes(model, others, list(_measured(model, reference, divided, others)) if others else []))
+    drift = [_drift_scores(model.drift, divided, found, at) for at in range(count)] if drifting else []
+    votes = dict(_votes(drifting, drift))
+    more = dict(_votes(others, list(_measured(model, reference, divided, others)) if others else []))
     yield from (one for one in ([votes | more] if count <= MOST else [votes, more]) if one)
 
 
 def _votes(
-    model: ModelSection, triggers: Sequence[TriggerSection], snapshots: Sequence[Snapshot]
+    triggers: Sequence[TriggerSection], windows: Sequence[Sequence[Score]]
 ) -> Iterator[tuple[str, Ballot]]:
-    measured = {score.metric for one in snapshots for score in one.scores}
+    measured = {score.metric for scores in windows for score in scores}
     for trigger in triggers:
-        votes = ballot(model, trigger, snapshots)
+        votes = ballot(trigger, windows)
         if trigger.metric in measured and any(vote is not None for vote in votes.votes):
             yield trigger.name, votes
 
 
-def _untold(model: ModelSection, reference: ReferenceData, divided: Division, trigger: TriggerSection) -> str:
+def _untold(trigger: TriggerSection, reference: ReferenceData, divided: Division, min_rows: int) -> str:
     """Why the reference cannot tell what a trigger does where nothing changes."""
     row = CATALOGUE.get(trigger.metric)
     if row and row.untold:
@@ -125,7 +125,7 @@ def _untold(model: ModelSection, reference: ReferenceData, divided: Division, tr
         return "the reference has no labels"
     if trigger.metric in LABELS:
         return "the reference does not say when its labels came"
-    return f"no window of the reference has a vote: too few rows in each (window.min_rows is {model.window.min_rows})"
+    return f"no window of the reference has a vote: too few rows in each (window.min_rows is {min_rows})"
 
 
 def _by_reason(lack: Mapping[str, str]) -> dict[str, list[str]]:
@@ -139,14 +139,14 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _drift_snapshot(model: ModelSection, divided: Division, found: Calibration, at: int) -> Snapshot:
+def _drift_scores(section: DriftSection, divided: Division, found: Calibration, at: int) -> list[Score]:
     scores = [
-        held_against(_drift_score(divided, name, at), limit_of(model, divided, name), found)
+        held_against(_drift_score(divided, name, at), limit_of(section, divided, name), found)
         for name, blocks in divided.blocks.items() if not isnan(blocks.scores[at])
     ]
     rows = max((int(blocks.sizes[at]) for blocks in divided.blocks.values()), default=0)
     features = [score for score in scores if score.metric == "drift"]
-    return _snapshot(divided, at, rows, [*scores, drifted_share(features, model.drift, rows, found)])
+    return [*scores, drifted_share(features, section, rows, found)]
 
 
 def _drift_score(divided: Division, name: str, at: int) -> Score:
@@ -158,23 +158,22 @@ def _drift_score(divided: Division, name: str, at: int) -> Score:
 
 def _measured(
     model: ModelSection, reference: ReferenceData, divided: Division, triggers: Sequence[TriggerSection]
-) -> Iterator[Snapshot]:
-    """The newest windows of the reference, measured by what these triggers look at."""
+) -> Iterator[list[Score]]:
+    """The scores of the reference's newest windows that these triggers look at, oldest window first."""
     answers, metrics = reference.answers, {trigger.metric for trigger in triggers}
     times = answers[reference.roles.timestamp].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
     block = cut(model, times)[1]
-    missing = _missing(model, reference, block, len(divided.windows)) if "missing_share" in metrics else {}
-    known: list[Snapshot] = []
+    missing = _missing(model.quality, reference, block, len(divided.windows)) if "missing_share" in metrics else {}
+    whole: list[list[Score]] = []            # the windows so far whose data are not broken
     for at in range(max(0, len(divided.windows) - MOST), len(divided.windows)):
         rows = answers.take(np.flatnonzero(block == at))
         scores = [*_of_rows(model, reference, rows, triggers), *missing.get(at, ()),
                   *_of_labels(model, reference, rows, divided.windows[at], metrics)]
-        one = _snapshot(divided, at, len(rows), [Score(metric="rows", value=float(len(rows)), n=len(rows)), *scores])
-        known.append(one)
+        scores.append(Score(metric="rows", value=float(len(rows)), n=len(rows)))
         if model.fairness and metrics & {*OF_GROUPS}:
-            one = replace(one, scores=(*one.scores, *fairness_scores(model, known, one)))
-            known[-1] = one
-        yield one
+            whole += [] if breaches(scores) else [scores]
+            scores = [*scores, *fairness_scores(model.fairness, model.window.min_rows, whole[::-1])]
+        yield scores
 
 
 def _of_rows(
@@ -224,7 +223,7 @@ def _rates(model: ModelSection, reference: ReferenceData, rows: pa.Table) -> Ite
 
 
 def _missing(
-    model: ModelSection, reference: ReferenceData, block: Ints, count: int
+    section: QualitySection, reference: ReferenceData, block: Ints, count: int
 ) -> dict[int, list[Score]]:
     """The missing values of every watched column in each window."""
     order, ends = np.argsort(block, kind="stable"), np.searchsorted(np.sort(block), np.arange(count + 1))
@@ -239,14 +238,5 @@ def _missing(
         for at in found:
             part = ordered.slice(ends[at], ends[at + 1] - ends[at])
             now = digest_of(part.chunks, len(part), kind)
-            found[at].append(missing_score(name, before, now, len(part), model.quality))
+            found[at].append(missing_score(name, before, now, len(part), section))
     return found
-
-
-def _snapshot(divided: Division, at: int, rows: int, scores: Sequence[Score]) -> Snapshot:
-    window = divided.windows[at]
-    return Snapshot(
-        window=window, revision=0, taken_at=window.end, reference_id="", model_version=None, config_hash="",
-        code_version=__version__, rows=rows, labelled=rows, late=0, sampled=1.0, mature=True, status=SnapshotStatus.OK,
-        reason=None, scores=tuple(scores),
-    )

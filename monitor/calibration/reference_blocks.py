@@ -21,8 +21,8 @@ from monitor.calibration.leave_one_out import block_scores
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
 from monitor.config.drift_methods import is_p_value
-from monitor.config.sections import TriggerSection
-from monitor.config.values import Persistence
+from monitor.config.sections import DriftSection, TriggerSection, WindowSection
+from monitor.config.values import Budget, Persistence
 from monitor.decide.triggers import fires
 from monitor.drift.count_tests import ordered
 from monitor.drift.methods import UNCALIBRATED, Calibration
@@ -66,7 +66,7 @@ class Division:
 
 def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
     """Return the thresholds for a model's drift scores, worked out once for a reference and this configuration."""
-    if not asked(model):
+    if not asked(model.drift):
         return UNCALIBRATED
     window, drift = model.window.model_dump_json(), model.drift.model_dump_json()
     triggers = "".join(trigger.model_dump_json() for trigger in model.triggers)
@@ -89,37 +89,37 @@ def division(model: ModelSection, reference: ReferenceData) -> Division:
     return divide(model, reference.answers[reference.roles.timestamp], kinds, said, reference.profile.pieces)
 
 
-def asked(model: ModelSection) -> bool:
+def asked(section: DriftSection) -> bool:
     """Whether any threshold is to be calibrated."""
-    own = (column.threshold for column in model.drift.columns.values())
-    return "calibrated" in (model.drift.threshold, *own)
+    own = (column.threshold for column in section.columns.values())
+    return "calibrated" in (section.threshold, *own)
 
 
 def calibrate(model: ModelSection, division: Division) -> Calibration:
     """Find each column's threshold so that all drift triggers together keep the configured rate of false alarms."""
-    wished = [name for name in division.metrics if limit_of(model, division, name) == "calibrated"]
-    lack = {name: why for name in wished if (why := _lack(model, division, name))}
+    wished = [name for name in division.metrics if limit_of(model.drift, division, name) == "calibrated"]
+    lack = {name: why for name in wished if (why := _lack(model.window.size, division, name))}
     able = [name for name in wished if name not in lack]
     found: dict[str, float] = {}
-    for rate, windows, watched in _watches(model, division, able):
+    for rate, windows, watched in _watches(model.drift.false_alarms, model.triggers, division, able):
         level = factor(largest([division.blocks[name] for name in watched]), rate, partial(fires, windows))
         for name in watched:
             if level is None:
-                lack[name] = _short_for(model, division, rate)
+                lack[name] = _short_for(model.drift.false_alarms, division, rate)
             else:
                 found[name] = max(level, found.get(name, 0.0))
     limits = {name: division.blocks[name].limit(level) for name, level in found.items() if name not in lack}
     return Calibration(limits=limits, lack=lack)
 
 
-def limit_of(model: ModelSection, division: Division, name: str) -> Threshold:
+def limit_of(section: DriftSection, division: Division, name: str) -> Threshold:
     """What a column's scores are to be held against, as configured."""
-    return wanted(name, division.kinds[name], model.drift)[1]
+    return wanted(name, division.kinds[name], section)[1]
 
 
-def _lack(model: ModelSection, division: Division, name: str) -> str | None:
-    """Why a column has no calibrated threshold, whatever the rate."""
-    shortest = division.span < WEEK and (isinstance(model.window.size, int) or model.window.size < WEEK)
+def _lack(size: timedelta | int, division: Division, name: str) -> str | None:
+    """Why a column has no calibrated threshold in windows of this size, whatever the rate."""
+    shortest = division.span < WEEK and (isinstance(size, int) or size < WEEK)
     if shortest:
         return f"the reference spans {about(division.span)}, less than a week, and so has not seen every weekday"
     if len(division.windows) < FEWEST:
@@ -127,21 +127,20 @@ def _lack(model: ModelSection, division: Division, name: str) -> str | None:
     return division.lack.get(name) or division.blocks[name].lack
 
 
-def _short_for(model: ModelSection, division: Division, rate: float) -> str:
+def _short_for(allowed: Budget, division: Division, rate: float) -> str:
     needed = math.ceil(1 / rate - 1e-9) - 1
-    return (f"the reference holds {len(division.windows)} windows, {model.drift.false_alarms} takes {needed}")
+    return f"the reference holds {len(division.windows)} windows, {allowed} takes {needed}"
 
 
 def _watches(
-    model: ModelSection, division: Division, able: Sequence[str]
+    allowed: Budget, triggers: Sequence[TriggerSection], division: Division, able: Sequence[str]
 ) -> Iterator[tuple[float, Persistence, list[str]]]:
     """For each trigger that follows calibrated thresholds its share of the rate, persistence and columns; scores that
     no trigger follows get the whole rate as if one did. "1 per 90d" says little of windows of a month: at most one
     window in ten.
     """
-    allowed = model.drift.false_alarms
     rate = min(allowed.count * (division.pace / allowed.span), MOST)
-    follow = [(trigger, seen) for trigger in model.triggers if (seen := _seen(trigger, division, able))]
+    follow = [(trigger, seen) for trigger in triggers if (seen := _seen(trigger, division, able))]
     for trigger, seen in follow:
         yield rate / len(follow), trigger.windows, seen
     left = set(able) - {name for _, seen in follow for name in seen}
@@ -178,23 +177,23 @@ def divide(
     for name, kind in {**features, **predictions}.items():
         if (found := pieces(name)) is not None:
             try:
-                blocks[name] = _blocks(model, name, kind, pa.chunked_array(list(found)), block, len(windows))
+                column, method = pa.chunked_array(list(found)), wanted(name, kind, model.drift)[0]
+                blocks[name] = _blocks(method, kind, column, block, len(windows), model.window.min_rows)
             except CannotJudge as error:
                 lack[name] = str(error)
             except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
                 lack[name] = words(error)
                 _log.error("%s: %s is not calibrated: %s", model.name, name, lack[name], exc_info=not is_quiet())
     return Division(
-        windows=tuple(windows), span=span, pace=_pace(model, span, len(moments)), blocks=blocks, lack=lack,
+        windows=tuple(windows), span=span, pace=_pace(model.window, span, len(moments)), blocks=blocks, lack=lack,
         kinds={**features, **predictions},
         metrics=dict.fromkeys(features, "drift") | dict.fromkeys(predictions, "prediction_drift"),
     )
 
 
 def _blocks(
-    model: ModelSection, name: str, kind: FeatureKind, column: pa.ChunkedArray, block: Ints, count: int
+    method: str, kind: FeatureKind, column: pa.ChunkedArray, block: Ints, count: int, min_rows: int
 ) -> Blocks:
-    method = wanted(name, kind, model.drift)[0]
     if method == "auto":
         whole = digest_of(column.chunks, len(column), kind)
         method = chosen(whole, whole, kind)
@@ -203,7 +202,7 @@ def _blocks(
     if scores is None:
         raise CannotJudge(f"{method} takes too long for {count} windows")
     sizes = np.bincount(block[held & (block >= 0)], minlength=count)
-    scores = np.where(sizes < model.window.min_rows, np.nan, scores)
+    scores = np.where(sizes < min_rows, np.nan, scores)
     return Blocks.beside_the_rest(method, scores, sizes, len(values), _chance(method, values, block[held], kind))
 
 
@@ -263,10 +262,11 @@ def _whole_windows(model: ModelSection, moments: Ints) -> Iterator[Window]:
             yield window
 
 
-def _pace(model: ModelSection, span: timedelta, rows: int) -> timedelta:
-    if isinstance(model.window.size, timedelta):
-        return model.window.step or model.window.size
-    return max(span * model.window.size / max(1, rows), timedelta(microseconds=1))
+def _pace(window: WindowSection, span: timedelta, rows: int) -> timedelta:
+    """The time from window to window."""
+    if isinstance(window.size, timedelta):
+        return window.step or window.size
+    return max(span * window.size / max(1, rows), timedelta(microseconds=1))
 
 
 def _moment(number: int) -> datetime:

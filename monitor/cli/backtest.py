@@ -70,7 +70,7 @@ def backtest(
     if told and picture:
         from monitor.backtest.chart import draw
 
-        draw(told, loaded.config.models[name], picture)
+        draw(told, name, loaded.config.models[name].timezone, picture)
     if as_json:
         print_json(**_document(result, told, proposed))
     else:

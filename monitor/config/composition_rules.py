@@ -1,6 +1,6 @@
 """Triggers that name other triggers: the names exist, nothing rests on itself, and no guess alone retrains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.sections import ModelSection, TriggerSection
@@ -35,18 +35,18 @@ def sound(trigger: TriggerSection, triggers: Mapping[str, TriggerSection]) -> bo
     return all(of) if trigger.any is not None else trigger.metric not in ESTIMATES
 
 
-def in_order(model: ModelSection) -> Iterator[TriggerSection]:
+def in_order(triggers: Sequence[TriggerSection]) -> Iterator[TriggerSection]:
     """The triggers, each behind those it names; else in the order of the file."""
-    triggers, done = {one.name: one for one in model.triggers}, set()
+    by_name, done = {one.name: one for one in triggers}, set()
 
     def visit(one: TriggerSection) -> Iterator[TriggerSection]:
         if one.name not in done:
             done.add(one.name)
             for name in (*one.members, *one.unless):
-                yield from visit(triggers[name]) if name in triggers else ()
+                yield from visit(by_name[name]) if name in by_name else ()
             yield one
 
-    for trigger in model.triggers:
+    for trigger in triggers:
         yield from visit(trigger)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from monitor.config.sections import ModelSection
 from monitor.decide import regret as waiting
 from monitor.decide.episodes import PERSON, Event, advance, awaiting, begin, is_open, needed
-from monitor.decide.fairness import fairness_scores
+from monitor.decide.fairness import fairness_scores, whole_windows
 from monitor.decide.guards import Moment, speak
 from monitor.decide.messages import Letter, Outcome, reasons
 from monitor.decide.recovery import judge_recovery
@@ -49,11 +49,11 @@ def decide(
     model: ModelSection, history: History, snapshot: Snapshot, now: datetime, *, newest: bool
 ) -> Decision:
     """Judge one revision of one window; `newest` says that no newer window is still to be checked."""
-    gaps = fairness_scores(model, history.known(snapshot), snapshot)
+    gaps = _fairness(model, history.known(snapshot), snapshot)
     snapshot = replace(snapshot, scores=(*snapshot.scores, *gaps))
     known = history.known(snapshot)
     regret = waiting.fold(model, history, snapshot)
-    skills = estimates.fold(model, known)
+    skills = estimates.fold(model.triggers, model.metric, known)
     since = data_ended(history, known)
     case = Case(model, known, snapshot, regret, skills, history.firing, newest, since, history.declined)
     recovered = judge_recovery(case, history.promotion)
@@ -80,6 +80,14 @@ def decide(
         messages=_messages(Letter(model, history, snapshot, now), judged, changed, said, recovery),
         recovery=recovery,
     )
+
+
+def _fairness(model: ModelSection, known: Sequence[Snapshot], snapshot: Snapshot) -> tuple[Score, ...]:
+    """Between the groups of protected columns, over the newest windows up to the one at hand."""
+    if model.fairness is None:
+        return ()
+    windows = whole_windows(known, snapshot)
+    return fairness_scores(model.fairness, model.window.min_rows, windows, mature=snapshot.mature)
 
 
 def _answered(model: ModelSection, history: History, now: datetime) -> Episode | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import NormalDist
 
-from monitor.config.sections import ModelSection
+from monitor.config.sections import FairnessSection
 from monitor.history import disjoint, is_broken
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.wording import number, several
@@ -106,16 +106,31 @@ KINDS = (
 )
 
 
-def fairness_scores(model: ModelSection, known: Sequence[Snapshot], snapshot: Snapshot) -> tuple[Score, ...]:
-    """Every fairness metric of every protected column, over the newest windows up to the one at hand."""
-    if model.fairness is None:
-        return ()
+def fairness_scores(
+    section: FairnessSection, min_rows: int, windows: Sequence[Sequence[Score]], *, mature: bool = True
+) -> tuple[Score, ...]:
+    """Every fairness metric of every protected column, from the rates among the scores of disjoint windows.
+
+    `windows`: newest first, those whose data are whole; the newest `section.windows` that tell a rate are pooled.
+    `mature`: the labels of the newest are all there; else nothing is said of the rates that rest on labels.
+    A group needs `min_rows` rows in them together.
+    """
+    alpha = ALPHA / len(section.columns)
     found: list[Score] = []
-    for column in model.fairness.columns:
-        pools = {rate: _pool(model, known, snapshot, column, rate) for rate in sum(MADE_OF.values(), ())}
+    for column in section.columns:
+        pools = {
+            rate: _pool(windows if mature or rate == "selection_rate" else (), section.windows, column, rate)
+            for rate in sum(MADE_OF.values(), ())
+        }
         for name, rates in MADE_OF.items():
-            found += _of_column(model, name, column, {rate: pools[rate] for rate in rates})
+            found += _of_column(min_rows, alpha, name, column, {rate: pools[rate] for rate in rates})
     return tuple(found)
+
+
+def whole_windows(known: Sequence[Snapshot], snapshot: Snapshot) -> list[Sequence[Score]]:
+    """The scores of the disjoint windows up to the one at hand, newest first, without those whose data are broken."""
+    upto = [one for one in known if one.window.end <= snapshot.window.end and _is_whole(one)]
+    return [one.scores for one in disjoint(reversed(upto))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,37 +142,35 @@ class Pool:
     windows: int
 
 
-def _pool(model: ModelSection, known: Sequence[Snapshot], snapshot: Snapshot, column: str, metric: str) -> Pool:
-    """Sum the rows and hits of the newest disjoint windows that tell this rate for good."""
-    assert model.fairness is not None
-    upto = [one for one in known if one.window.end <= snapshot.window.end]
-    if upto and metric != "selection_rate" and not snapshot.mature:
-        return Pool({}, None, 0)
-    told = ((one, _rates(one, column, metric)) for one in disjoint(reversed([s for s in upto if _whole(s)])))
-    last = list(islice(((one, rates) for one, rates in told if rates), model.fairness.windows))
+def _pool(windows: Sequence[Sequence[Score]], most: int, column: str, metric: str) -> Pool:
+    """Sum the rows and hits of the newest windows that tell this rate for good."""
+    told = (_rates(scores, column, metric) for scores in windows)
+    last = list(islice((rates for rates in told if rates), most))
     groups: dict[str, Rate] = {}
-    for _, rates in last:
+    for rates in last:
         for segment, score in rates.items():
             before = groups.setdefault(segment, Rate(0, 0, score.reference))
             rows = score.n if score.value is not None and score.n else 0
             hits = round((score.value or 0.0) * rows)
             groups[segment] = replace(before, hits=before.hits + hits, rows=before.rows + rows)
-    named = (segment for _, rates in last for segment, score in rates.items() if score.method == COMPARISON)
+    named = (segment for rates in last for segment, score in rates.items() if score.method == COMPARISON)
     return Pool(groups, next(named, None), len(last))
 
 
-def _whole(snapshot: Snapshot) -> bool:
+def _is_whole(snapshot: Snapshot) -> bool:
     failed = (SnapshotStatus.SOURCE_FAILED, SnapshotStatus.SCHEMA_CHANGED)
     return snapshot.status not in failed and not is_broken(snapshot)
 
 
-def _rates(snapshot: Snapshot, column: str, metric: str) -> dict[str, Score]:
+def _rates(scores: Sequence[Score], column: str, metric: str) -> dict[str, Score]:
     """The scores of a column's groups that are not provisional, by segment."""
-    own = (s for s in snapshot.scores if s.metric == metric and not s.provisional)
+    own = (s for s in scores if s.metric == metric and not s.provisional)
     return {s.segment: s for s in own if s.segment is not None and s.segment.startswith(f"{column}=")}
 
 
-def _of_column(model: ModelSection, name: str, column: str, pools: Mapping[str, Pool]) -> Iterator[Score]:
+def _of_column(
+    min_rows: int, alpha: float, name: str, column: str, pools: Mapping[str, Pool]
+) -> Iterator[Score]:
     first = next(iter(pools.values()))
     lack = _lack(pools)
     for kind in KINDS:
@@ -165,10 +178,11 @@ def _of_column(model: ModelSection, name: str, column: str, pools: Mapping[str, 
         if lack:
             yield replace(empty, reason=lack)
             continue
-        few = model.window.min_rows
-        judged = [s for s in first.groups if all(s in p.groups and p.groups[s].rows >= few for p in pools.values())]
+        judged = [
+            s for s in first.groups if all(s in p.groups and p.groups[s].rows >= min_rows for p in pools.values())
+        ]
         yield _between(empty, kind, pools, judged)
-        yield from _against(model, empty, kind, pools, judged)
+        yield from _against(min_rows, alpha, empty, kind, pools, judged)
 
 
 def _lack(pools: Mapping[str, Pool]) -> str | None:
@@ -207,11 +221,10 @@ def _apart(kind: Kind, values: Sequence[float | None]) -> float | None:
 
 
 def _against(
-    model: ModelSection, empty: Score, kind: Kind, pools: Mapping[str, Pool], judged: Sequence[str]
+    min_rows: int, alpha: float, empty: Score, kind: Kind, pools: Mapping[str, Pool], judged: Sequence[str]
 ) -> Iterator[Score]:
-    """Each group against the comparison group, with bounds that hold for all of them at once."""
-    assert model.fairness is not None
-    alpha = 1 - (1 - ALPHA / len(model.fairness.columns)) ** (1 / len(pools))     # the rates share no row
+    """Each group against the comparison group, with bounds that hold at level `alpha` for all of them at once."""
+    alpha = 1 - (1 - alpha) ** (1 / len(pools))     # the rates share no row
     comparison = next(iter(pools.values())).comparison
     others = [segment for segment in judged if segment != comparison]
     bounds = [_bounds(kind, pool, others, alpha) if comparison in judged else {} for pool in pools.values()]
@@ -219,21 +232,21 @@ def _against(
         if segment == comparison:
             continue
         score = replace(empty, segment=segment)
-        why = _too_few(model, pools, segment, judged) or _too_few(model, pools, comparison or "", judged)
+        why = _too_few(min_rows, pools, segment, judged) or _too_few(min_rows, pools, comparison or "", judged)
         if why:
             yield replace(score, reason=why)
             continue
         yield _compared(score, kind, pools, comparison or "", [found[segment] for found in bounds])
 
 
-def _too_few(model: ModelSection, pools: Mapping[str, Pool], segment: str, judged: Sequence[str]) -> str | None:
+def _too_few(min_rows: int, pools: Mapping[str, Pool], segment: str, judged: Sequence[str]) -> str | None:
     if segment in judged:
         return None
     rows = min(pool.groups[segment].rows if segment in pool.groups else 0 for pool in pools.values())
     if rows < _FEWEST:
         return f"{segment}: fewer than {_FEWEST} rows"
     windows = several(max(pool.windows for pool in pools.values()), "window")
-    return f"{segment}: {rows} rows in {windows}, expected at least {model.window.min_rows}"
+    return f"{segment}: {rows} rows in {windows}, expected at least {min_rows}"
 
 
 def _compared(

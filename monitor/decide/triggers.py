@@ -11,13 +11,12 @@ from itertools import islice
 from typing import Literal
 
 from monitor.config.composition_rules import in_order
-from monitor.config.sections import MEASURED, ModelSection, TriggerSection
+from monitor.config.sections import MEASURED, TriggerSection
 from monitor.config.values import Persistence
-from monitor.decide.regret import Regret
-from monitor.decide.votes import WORST, Case, Vote, awaited_date, vote
-from monitor.history import disjoint, is_broken
+from monitor.decide.votes import WORST, Case, Vote, awaited_date, heard_when_broken, vote, vote_on_scores
+from monitor.history import breaches, disjoint, is_broken
 from monitor.metric_catalogue import ESTIMATES
-from monitor.records import ScoreStatus, Snapshot, SnapshotStatus
+from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.wording import day, listed, number, several
 
 Action = Literal["alert", "retrain"]
@@ -189,7 +188,7 @@ def judgement(
 def judge_all(case: Case) -> tuple[Judgement, ...]:
     """The built-in triggers, then the configured ones in the order of the file."""
     judged = {one.name: one for one in (broken_data(case), source(case))}
-    for trigger in in_order(case.model):
+    for trigger in in_order(case.model.triggers):
         against = [name for name in trigger.unless if judged[name].firing]
         judged[trigger.name] = _held_back(case, trigger, against) if against else _judge(case, trigger, judged)
     return tuple(judged[name] for name in (BROKEN_DATA, SOURCE, *(one.name for one in case.model.triggers)))
@@ -267,15 +266,15 @@ def fires(
     return found
 
 
-def ballot(model: ModelSection, trigger: TriggerSection, snapshots: Sequence[Snapshot]) -> Ballot:
-    """Let windows vote on a trigger, oldest first, as `decide` would have it.
+def ballot(trigger: TriggerSection, windows: Sequence[Sequence[Score]]) -> Ballot:
+    """Let windows vote on a trigger by their scores, oldest first, as `decide` would have it.
 
-    Regret, skill, dates and new rows are not told from snapshots alone: nobody votes on them here.
+    Regret, dates and new rows are not told from the scores of single windows: nobody votes on them here.
     """
-    def cast(snapshot: Snapshot, fired: bool) -> bool | None:
-        case = Case(model=model, known=snapshots, snapshot=snapshot, regret=Regret(), skills={}, was={}, newest=True,
-                    since=snapshots[0].window.start)
-        return vote(case, trigger, snapshot, fired).yes
+    def cast(scores: Sequence[Score], fired: bool) -> bool | None:
+        if breaches(scores) and not heard_when_broken(trigger):
+            return None
+        return vote_on_scores(trigger, scores, fired).yes
 
-    votes = [cast(one, False) for one in snapshots]
-    return Ballot(votes, votes if trigger.clear is None else [cast(one, True) for one in snapshots])
+    votes = [cast(one, False) for one in windows]
+    return Ballot(votes, votes if trigger.clear is None else [cast(one, True) for one in windows])

@@ -3,7 +3,7 @@
 Dates and new rows lie in no window: both count from where the model's data ended.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -56,16 +56,24 @@ class Case:
 
 def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
     """One window's vote on a configured trigger; while it fires, against its clearing level."""
-    silent = _silent(trigger, snapshot)
-    if silent:
-        return Vote(None, silent)
+    if snapshot.status is SnapshotStatus.SOURCE_FAILED:
+        return Vote(None, "the window has no vote because its source failed")
+    if is_broken(snapshot) and not heard_when_broken(trigger):
+        return Vote(None, "the window has no vote because its data are broken")
     if trigger.metric == "regret":
         return _regret_vote(case, trigger, snapshot, fired)
     if trigger.metric == "new_rows":
         return _rows_vote(case, trigger, snapshot, fired)
     if trigger.every is not None or trigger.cron is not None:
         return Vote(*due(trigger, case.begun(trigger), snapshot.window.end, case.model.timezone))
-    scores = [s for s in snapshot.scores if _matches(trigger, s)]
+    return vote_on_scores(trigger, snapshot.scores, fired, case.skills.get(trigger.metric))
+
+
+def vote_on_scores(
+    trigger: TriggerSection, scores: Iterable[Score], fired: bool, skill: Skill | None = None
+) -> Vote:
+    """The vote on a metric that is measured in each window by itself. `skill` is that of an estimated metric."""
+    scores = [s for s in scores if _matches(trigger, s)]
     heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
     held = [s for s in heard if _held(trigger, s) is not None]
     limits = [(s, limit) for s in held if (limit := _limit(trigger, s, fired)) is not None]
@@ -75,17 +83,12 @@ def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -
     worst = sorted(yes or limits, key=lambda pair: _excess(trigger, *pair), reverse=True)
     if trigger.action == "retrain" and yes and _by_threshold(trigger) and all(s.uncalibrated for s, _ in yes):
         return Vote(None, f"{_shown(trigger, worst)}, uncalibrated: it may alert, never retrain by itself")
-    skill = case.skills.get(trigger.metric)
     return Vote(bool(yes), _shown(trigger, worst) + (f" ({skill.words})" if skill else ""))
 
 
-def _silent(trigger: TriggerSection, snapshot: Snapshot) -> str | None:
-    """Why this window has no vote whatever its scores say."""
-    if snapshot.status is SnapshotStatus.SOURCE_FAILED:
-        return "the window has no vote because its source failed"
-    if is_broken(snapshot) and not (trigger.action == "alert" and trigger.metric in _QUALITY):
-        return "the window has no vote because its data are broken"
-    return None
+def heard_when_broken(trigger: TriggerSection) -> bool:
+    """Whether windows whose data are broken vote on it too."""
+    return trigger.action == "alert" and trigger.metric in _QUALITY
 
 
 def _by_threshold(trigger: TriggerSection) -> bool:

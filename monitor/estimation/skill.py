@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from monitor.config.sections import ModelSection
+from monitor.config.sections import TriggerSection
 from monitor.history import disjoint, is_broken, usable
 from monitor.metric_catalogue import ESTIMATED, ESTIMATES
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
@@ -68,11 +68,16 @@ def student(degrees: int) -> float:
     return z + sum(term / float(degrees**power) for power, term in enumerate(terms, 1))
 
 
-def fold(model: ModelSection, known: Sequence[Snapshot]) -> dict[str, Skill]:
-    """The skill of each estimate that is looked at: of the metric the model is judged by, and of those in triggers."""
-    named = {t.metric for t in model.triggers if t.metric in ESTIMATES}
+def fold(
+    triggers: Sequence[TriggerSection], judged_by: str | None, known: Sequence[Snapshot]
+) -> dict[str, Skill]:
+    """The skill of each estimate that is looked at: of the metric the model is judged by, and of those in triggers.
+
+    `judged_by` is what the configuration names, if anything; what the windows were judged by goes before it.
+    """
+    named = {t.metric for t in triggers if t.metric in ESTIMATES}
     scale = next((s for one in reversed(known) for s in one.scores if s.metric == "metric_sd"), None)
-    primary = (scale.method if scale else None) or model.metric
+    primary = (scale.method if scale else None) or judged_by
     wanted = {name.removeprefix(ESTIMATED) for name in named} | ({primary} if primary else set())
     return {ESTIMATED + name: _skill(name, known) for name in sorted(wanted)}
 

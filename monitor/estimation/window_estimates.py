@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from monitor.config import ModelSection
+from monitor.config import ModelSection, TriggerSection
 from monitor.errors import CannotJudge
 from monitor.estimation.estimators import Estimator, cannot_estimate, estimate_scores, fit_estimator
 from monitor.metric_catalogue import ESTIMATED, ESTIMATES, estimable, place
@@ -20,7 +20,7 @@ def estimated_scores(
     model: ModelSection, reference: ReferenceData, judged: Performance, rows: pa.Table
 ) -> list[Score]:
     """Estimate the window's metrics from what the model said; the labels are not looked at."""
-    metrics = _asked(model, reference, judged)
+    metrics = _asked(model.triggers, judged, probable=reference.roles.probability is not None)
     if not metrics:
         return []
     try:
@@ -29,13 +29,13 @@ def estimated_scores(
         return cannot_estimate(metrics, str(error))
 
 
-def _asked(model: ModelSection, reference: ReferenceData, judged: Performance) -> list[str]:
+def _asked(triggers: Sequence[TriggerSection], judged: Performance, *, probable: bool) -> list[str]:
     """What triggers name; besides, all that probabilities give at once, or the metric a regressor is judged by."""
-    named = {t.metric.removeprefix(ESTIMATED) for t in model.triggers if t.metric in ESTIMATES}
+    named = {t.metric.removeprefix(ESTIMATED) for t in triggers if t.metric in ESTIMATES}
     usual: Sequence[str] = ()
     if judged.task == "regression":
         usual = (judged.metric,)
-    elif reference.roles.probability is not None:
+    elif probable:
         usual = estimable(judged.task)
     possible = estimable(judged.task)
     asked = {*named, *(name for name in usual if name in possible)}

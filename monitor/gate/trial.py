@@ -4,15 +4,17 @@ Rows and the champion's predictions come from files, or from the log of a model 
 candidate's predictions always come as a file. No model is loaded, so nothing is unpickled.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.config import ModelSection
+from monitor.config.sections import FairnessSection
 from monitor.decide.fairness import fairness_scores
 from monitor.gate.gate_verdict import GateVerdict, gate
-from monitor.records import Score, Snapshot, SnapshotStatus, Window
+from monitor.records import Score, Window
 from monitor.times import BEGINNING
 
 if TYPE_CHECKING:
@@ -94,23 +96,12 @@ def _judged(trial: "Trial", seen: Seen) -> Judged:
 
     notes = require_unseen(trial, seen.until, seen.candidate_on)
     found = measure(trial)
-    verdict = gate(found.overall, found.segments, _fairness(trial.model, found), found.contract, trial.model.gate)
+    limits = trial.model.gate
+    fairness = _fairness(trial.model.fairness, limits.min_rows, found.rates)
+    verdict = gate(found.overall, found.segments, fairness, found.contract, limits)
     return Judged(verdict=verdict, measured=found, notes=notes)
 
 
-def _fairness(model: ModelSection, found: "Measured") -> tuple[Score, ...]:
-    """The fairness numbers of these rows, as of one window that holds them all."""
-    if model.fairness is None or not found.rates:
-        return ()
-    window = Window(model=model.name, start=BEGINNING, end=found.last or BEGINNING, spec="")
-    snapshot = Snapshot(
-        window=window, revision=0, taken_at=window.end, reference_id="", model_version=None, config_hash="",
-        code_version="", rows=found.rows, labelled=found.labelled, late=0, sampled=1.0, mature=True,
-        status=SnapshotStatus.OK, reason=None, scores=found.rates,
-    )
-    return fairness_scores(_as_the_gate(model), [snapshot], snapshot)
-
-
-def _as_the_gate(model: ModelSection) -> ModelSection:
-    """Groups need as many rows as the gate asks for, not as many as a window."""
-    return model.model_copy(update={"window": model.window.model_copy(update={"min_rows": model.gate.min_rows})})
+def _fairness(section: FairnessSection | None, min_rows: int, rates: Sequence[Score]) -> tuple[Score, ...]:
+    """The fairness numbers of these rows, as of one window that holds them all. Groups need what the gate asks for."""
+    return fairness_scores(section, min_rows, [rates]) if section and rates else ()

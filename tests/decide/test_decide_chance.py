@@ -39,7 +39,7 @@ def test_the_rate_is_that_of_the_stream(made, windows, often, stays):
     said, kept = [], []
     for _ in range(60):
         votes = stream(rng, 2 * WEEKS, often, stays)
-        years, _ = drawn_years(model, {"drift": Ballot(votes, votes)}, WEEKS, windows[1])["drift"]
+        years, _ = drawn_years(model.triggers, {"drift": Ballot(votes, votes)}, WEEKS, windows[1])["drift"]
         said.append(years.a_year)
         kept += [begun(windows, stream(rng, WEEKS, often, stays)) <= years.at_most for _ in range(20)]
     more = WEEKS / (2 * WEEKS + 1)
@@ -49,7 +49,8 @@ def test_the_rate_is_that_of_the_stream(made, windows, often, stays):
 
 def test_what_was_never_seen_may_come(made):
     """Twelve quiet weeks say at most one in thirteen; so do a hundred years drawn from them."""
-    years, fired = drawn_years(made.model(drift()), {"drift": Ballot([False] * 12, [False] * 12)}, WEEKS, 1)["drift"]
+    quiet = Ballot([False] * 12, [False] * 12)
+    years, fired = drawn_years(made.model(drift()).triggers, {"drift": quiet}, WEEKS, 1)["drift"]
     assert not any(fired)
     assert years.a_year == pytest.approx(WEEKS / 13)
     assert years.at_most == pytest.approx(13, abs=2)      # geometric: 0.8 ** 14 is below 0.05
@@ -61,7 +62,7 @@ def test_while_it_fires_other_votes_count(made):
     votes, clearing = [True, False, True, False, True, False], [True, True, True, True, True, False]
     assert fires(Persistence(1, 1), votes, clearing) == clearing
     model = made.model(drift())
-    assert drawn_years(model, {"drift": Ballot(votes, clearing)}, 6, 6)["drift"][0].a_year < 2.5
+    assert drawn_years(model.triggers, {"drift": Ballot(votes, clearing)}, 6, 6)["drift"][0].a_year < 2.5
 
 
 def test_composed_triggers_are_told_from_their_members(made):
@@ -73,7 +74,7 @@ def test_composed_triggers_are_told_from_their_members(made):
         {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"},
     )
     a, b = [True, True, False, False], [False, True, True, False]
-    found = drawn_years(model, {"a": Ballot(a, a), "b": Ballot(b, b), "c": Ballot(b, b)}, 4, 4)
+    found = drawn_years(model.triggers, {"a": Ballot(a, a), "b": Ballot(b, b), "c": Ballot(b, b)}, 4, 4)
     assert {name: fired for name, (_, fired) in found.items()} == {
         "a": a, "b": b, "c": [False, False, True, False],
         "both": [False, True, False, False], "either": [True, True, True, False],
@@ -83,7 +84,8 @@ def test_composed_triggers_are_told_from_their_members(made):
 def test_together_they_come_in_the_same_years(made):
     """What is seen adds up; what was never seen is feared once."""
     votes = [at % 10 == 0 for at in range(100)]
-    found = drawn_years(made.model(drift("a"), drift("b")), dict.fromkeys("ab", Ballot(votes, votes)), WEEKS, 1)
+    triggers = made.model(drift("a"), drift("b")).triggers
+    found = drawn_years(triggers, dict.fromkeys("ab", Ballot(votes, votes)), WEEKS, 1)
     one, whole = found["a"][0], together([found["a"][0], found["b"][0]])
     assert whole.a_year == pytest.approx(2 * (one.a_year - one.unseen) + one.unseen)
     assert whole.at_most > 1.5 * one.at_most - 2

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from monitor.config.sections import FairnessSection, WindowSection
-from monitor.decide.fairness import KINDS, Rate, critical, fairness_scores
+from monitor.decide.fairness import KINDS, Rate, critical, fairness_scores, whole_windows
 from monitor.records import Score, ScoreStatus
 
 RECORDED = Path(__file__).resolve().parents[1] / "performance/fairlearn.json"
@@ -40,8 +40,14 @@ def by_name(scores):
     return {(score.metric, score.segment): score for score in scores}
 
 
+def over(model, known, snapshot):
+    """The fairness scores of the newest windows up to one of them, by metric and segment."""
+    windows = whole_windows(known, snapshot)
+    return by_name(fairness_scores(model.fairness, model.window.min_rows, windows, mature=snapshot.mature))
+
+
 def alone(model, snapshot):
-    return by_name(fairness_scores(model, [snapshot], snapshot))
+    return over(model, [snapshot], snapshot)
 
 
 def counts(case, metric):
@@ -68,7 +74,7 @@ def test_pooled_over_windows_the_numbers_are_fairlearns(case, made, fair):
                 scores.append(Score(metric=metric, segment=f"group={group}", method=method, value=own[0] / sum(own),
                                     n=sum(own)))
         windows.append(made.snapshot(part, *scores))
-    found = by_name(fairness_scores(fair(), windows, windows[-1]))
+    found = over(fair(), windows, windows[-1])
     for metric, expected in case["expected"].items():
         assert found[metric, "group"].value == pytest.approx(expected, abs=1e-12)
 
@@ -89,10 +95,10 @@ def test_only_the_newest_windows_are_pooled_and_each_once(made, fair):
     """With `windows = 2` the third last counts no more; a window whose source failed counts not at all."""
     known = [made.snapshot(i, told("a", 50, 100), told("b", hits, 100)) for i, hits in enumerate((0, 20, 40))]
     broken = made.snapshot(3, status="source_failed")
-    found = by_name(fairness_scores(fair(windows=2), [*known, broken], broken))
+    found = over(fair(windows=2), [*known, broken], broken)
     assert found[GAP, "group=b"].value == pytest.approx(0.5 - 0.3)
     assert found[GAP, "group=b"].n == 200
-    earlier = by_name(fairness_scores(fair(windows=2), known, known[1]))
+    earlier = over(fair(windows=2), known, known[1])
     assert earlier[GAP, "group=b"].value == pytest.approx(0.5 - 0.1)
 
 
@@ -104,7 +110,7 @@ def test_small_groups_are_insufficient_until_the_pool_is_large_enough(made, fair
     first = alone(fair(), known[0])[GAP, "group=b"]
     assert (first.status, first.value) == (ScoreStatus.INSUFFICIENT, None)
     assert first.reason == "group=b: 12 rows in 1 window, expected at least 30"
-    found = by_name(fairness_scores(fair(), known, known[-1]))
+    found = over(fair(), known, known[-1])
     assert (found[GAP, "group=b"].value, found[GAP, "group=b"].n) == (pytest.approx(0.25), 36)
     few = found[GAP, "group=c"]
     assert (few.value, few.n, few.reason) == (None, None, "group=c: fewer than 10 rows")

@@ -75,7 +75,7 @@ def test_episodes_are_counted_as_decided(made, m, n, votes, begun):
         for at, vote in enumerate(cast)
     ]
     model = made.model(asks("alert", windows=f"{m} of {n}"))
-    votes = ballot(model, model.triggers[0], snapshots).votes
+    votes = ballot(model.triggers[0], [one.scores for one in snapshots]).votes
     assert votes == cast
     fired = fires(windows, votes)
     assert sum(now and not before for before, now in zip([False, *fired], fired, strict=False)) == begun

@@ -84,7 +84,7 @@ def test_the_proposed_price_gives_the_wished_number_once_in_the_file(bikes, made
 
 def test_the_picture_is_a_page_that_loads_nothing(bikes, tmp_path):
     """Each policy with a schedule has its lane; nothing is fetched from elsewhere."""
-    draw(bikes.told, bikes.section, tmp_path / "told.html")
+    draw(bikes.told, bikes.section.name, bikes.section.timezone, tmp_path / "told.html")
     page = (tmp_path / "told.html").read_text()
     assert all(name in page for name in ("pays", "falls", "never", "best schedule"))
     assert "src=" not in page
