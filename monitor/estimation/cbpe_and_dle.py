@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
-from monitor.performance.formulas import value_of
+from monitor.performance.formulas import losses, value_of
 from monitor.performance.labelled_rows import Answers, unlabelled
 from monitor.tables.columns import Features, Floats, Ints, features_of
 
@@ -109,10 +109,10 @@ def dle(
     models: dict[str, Any] = {}
     across: dict[str, float] = {}
     for name in metrics:
-        losses = LOSSES[name](rows)
-        there = np.flatnonzero(np.isfinite(losses))
-        models[name] = _regressor(features, matrix[there], losses[there])
-        across[name] = _mean_loss(name, np.concatenate(list(_cross_fitted(features, matrix[there], losses[there]))))
+        wrong = row_losses(name, rows)
+        there = np.flatnonzero(np.isfinite(wrong))
+        models[name] = _regressor(features, matrix[there], wrong[there])
+        across[name] = _mean_loss(name, np.concatenate(list(_cross_fitted(features, matrix[there], wrong[there]))))
 
     def read(window: pa.Table) -> tuple[int, Values]:
         said = unlabelled(window, roles, "regression")
@@ -129,38 +129,33 @@ def _matrix(features: Features, table: pa.Table, said: Answers) -> Floats:
     return np.column_stack([features.matrix(table.take(said.at)), said.said.astype(np.float64)])
 
 
-def _regressor(features: Features, matrix: Floats, losses: Floats) -> Any:
+def _regressor(features: Features, matrix: Floats, errors: Floats) -> Any:
     """Gradient boosting with as many and as large trees as NannyML's regressor has by default."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     categorical = [*features.categorical, False]
     model = HistGradientBoostingRegressor(random_state=0, early_stopping=False, categorical_features=categorical)
-    return model.fit(matrix, losses)
+    return model.fit(matrix, errors)
 
 
-def _cross_fitted(features: Features, matrix: Floats, losses: Floats) -> Iterator[Floats]:
-    for fold in folds(len(losses)):
-        rest = np.delete(np.arange(len(losses)), fold)
-        yield _regressor(features, matrix[rest], losses[rest]).predict(matrix[fold])
+def _cross_fitted(features: Features, matrix: Floats, errors: Floats) -> Iterator[Floats]:
+    for fold in folds(len(errors)):
+        rest = np.delete(np.arange(len(errors)), fold)
+        yield _regressor(features, matrix[rest], errors[rest]).predict(matrix[fold])
 
 
-def _mean_loss(name: str, losses: Floats) -> float:
+def _mean_loss(name: str, errors: Floats) -> float:
     """Predicted errors are never below zero, whatever the regressor says."""
-    mean = float(np.mean(np.maximum(0, losses)))
+    mean = float(np.mean(np.maximum(0, errors)))
     return float(np.sqrt(mean)) if name == "rmse" else mean
 
 
-def _relative(given: Answers) -> Floats:
+def row_losses(metric: str, given: Answers) -> Floats:
+    """Return the error of each row that the metric is the mean of; NaN where it is not defined."""
+    if metric != "mape":
+        return losses(metric, given)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Floats = np.where(given.truth == 0, np.nan, np.abs((given.said - given.truth) / given.truth))
-    return found
-
-
-LOSSES: dict[str, Callable[[Answers], Floats]] = {
-    "mae": lambda given: np.abs(given.said - given.truth),
-    "rmse": lambda given: (given.said - given.truth) ** 2,
-    "mape": _relative,
-}
+        return np.where(given.truth == 0, np.nan, losses(metric, given))
 
 
 def folds(rows: int) -> list[Ints]:

@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
-from monitor.estimation.cbpe_and_dle import LOSSES, Read, Values, cbpe, dle
+from monitor.estimation.cbpe_and_dle import Read, Values, cbpe, dle, row_losses
 from monitor.metric_catalogue import ESTIMATED, Task, Unit, estimable
 from monitor.performance.confidence_intervals import Z, placements
-from monitor.performance.formulas import losses, usable, value_of
+from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import Answers, answers, classes_of
 from monitor.performance.metrics import METRICS
 from monitor.performance.performance_scores import block_values
@@ -200,25 +200,16 @@ def _of_balanced_accuracy(known: Answers) -> float:
     return float(np.hypot(_ERRORS["recall"](known), _ERRORS["specificity"](known))) / 2
 
 
-def _of_chances(name: str) -> Callable[[Answers], float]:
-    def error(known: Answers) -> float:
-        assert known.chance is not None
-        return _per_row(losses(name, known.truth, known.chance), len(known))
-
-    return error
-
-
 def _of_loss(name: str) -> Callable[[Answers], float]:
     def error(known: Answers) -> float:
-        losses = LOSSES[name](known)
-        held = losses[np.isfinite(losses)]
-        return _per_row(held, len(known))
+        wrong = row_losses(name, known)
+        return _per_row(wrong[np.isfinite(wrong)], len(known))
 
     return error
 
 
 def _of_rmse(known: Answers) -> float:
-    squares = LOSSES["rmse"](known)
+    squares = row_losses("rmse", known)
     return float(np.std(squares) / (2 * np.sqrt(np.mean(squares))))
 
 
@@ -231,8 +222,8 @@ _ERRORS: dict[str, Callable[[Answers], float]] = {
     "f1": _of_f1,
     "roc_auc": _of_roc_auc,
     "average_precision": _of_average_precision,
-    "log_loss": _of_chances("log_loss"),
-    "brier": _of_chances("brier"),
+    "log_loss": _of_loss("log_loss"),
+    "brier": _of_loss("brier"),
     "mae": _of_loss("mae"),
     "rmse": _of_rmse,
     "mape": _of_loss("mape"),

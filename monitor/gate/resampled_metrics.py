@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.performance.formulas import losses
+from monitor.performance.formulas import Tallies, losses, of_tallies
 from monitor.performance.labelled_rows import Answers
 from monitor.tables.columns import Floats, Ints, Numbers
 
@@ -28,13 +28,13 @@ class Redrawn:
 def redrawn(metric: str, given: Answers, of: Redrawn) -> Floats:
     """Return the metric on each draw as `value_of` does on rows, NaN where it is not defined."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        if metric in _OF_TALLIES:
-            return _OF_TALLIES[metric](given, *_tallies(given, of))
-        return _OTHERS[metric](given, of)
+        if metric in _OTHERS:
+            return _OTHERS[metric](given, of)
+        return of_tallies(metric, given.task, _tallies(given, of))
 
 
-def _tallies(given: Answers, of: Redrawn) -> tuple[Floats, Floats, Floats]:
-    """Rows of each class rightly said, labelled so, and said to be so: (draws, classes) each."""
+def _tallies(given: Answers, of: Redrawn) -> Tallies:
+    """Of each draw and class."""
     blocks, size = of.weights.shape[1], len(given.classes)
     right = given.truth == given.said
     kinds = ((given.truth[right], of.block[right]), (given.truth, of.block), (given.said, of.block))
@@ -44,46 +44,16 @@ def _tallies(given: Answers, of: Redrawn) -> tuple[Floats, Floats, Floats]:
     return hits, labelled, said
 
 
-def _share(given: Answers, shares: Floats, held: Floats) -> Floats:
-    """Of the positive class where there are two, else the mean over the classes held."""
-    found: Floats = shares[:, 1] if given.task == "binary" else _mean(shares, held)
-    return found
-
-
-def _mean(shares: Floats, held: Floats) -> Floats:
-    """Mean over the classes held; what is not defined counts as zero, as scikit-learn's."""
-    found: Floats = np.where(held > 0, np.nan_to_num(shares), 0).sum(axis=1) / (held > 0).sum(axis=1)
-    return found
-
-
-_OF_TALLIES: dict[str, Callable[[Answers, Floats, Floats, Floats], Floats]] = {
-    "accuracy": lambda given, hits, labelled, said: hits.sum(axis=1) / labelled.sum(axis=1),
-    "balanced_accuracy": lambda given, hits, labelled, said: _mean(hits / labelled, labelled),
-    "precision": lambda given, hits, labelled, said: _share(given, hits / said, labelled + said),
-    "recall": lambda given, hits, labelled, said: _share(given, hits / labelled, labelled + said),
-    "f1": lambda given, hits, labelled, said: _share(given, 2 * hits / (labelled + said), labelled + said),
-    "specificity": lambda given, hits, labelled, said: hits[:, 0] / labelled[:, 0],
-}
-
-
-def _mean_of(loss: Callable[[Answers], Numbers]) -> Callable[[Answers, Redrawn], Floats]:
+def _mean_of(metric: str) -> Callable[[Answers, Redrawn], Floats]:
     def value(given: Answers, of: Redrawn) -> Floats:
-        total, rows = of.sums(loss(given), np.ones(len(given)))
+        total, rows = of.sums(losses(metric, given), np.ones(len(given)))
         return total / rows
 
     return value
 
 
-def _of_chances(name: str) -> Callable[[Answers], Floats]:
-    def loss(given: Answers) -> Floats:
-        assert given.chance is not None
-        return losses(name, given.truth, given.chance)
-
-    return loss
-
-
 def _rmse(given: Answers, of: Redrawn) -> Floats:
-    found: Floats = np.sqrt(_mean_of(lambda one: (one.said - one.truth) ** 2)(given, of))
+    found: Floats = np.sqrt(_mean_of("rmse")(given, of))
     return found
 
 
@@ -127,11 +97,11 @@ def _average_precision(given: Answers, of: Redrawn) -> Floats:
 _OTHERS: dict[str, Callable[[Answers, Redrawn], Floats]] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
-    "log_loss": _mean_of(_of_chances("log_loss")),
-    "brier": _mean_of(_of_chances("brier")),
-    "mae": _mean_of(lambda given: np.abs(given.said - given.truth)),
+    "log_loss": _mean_of("log_loss"),
+    "brier": _mean_of("brier"),
+    "mae": _mean_of("mae"),
     "rmse": _rmse,
     "r2": _r2,
-    "mape": _mean_of(lambda given: np.abs((given.said - given.truth) / given.truth)),
-    "bias": _mean_of(lambda given: given.said - given.truth),
+    "mape": _mean_of("mape"),
+    "bias": _mean_of("bias"),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from monitor.config.sections import Task
 from monitor.errors import CannotJudge
 from monitor.performance import confidence_intervals
 from monitor.performance.confidence_intervals import Interval
@@ -13,6 +14,8 @@ from monitor.performance.labelled_rows import Answers
 from monitor.performance.metrics import METRICS
 from monitor.private import quoted
 from monitor.tables.columns import Floats, Numbers
+
+Tallies = tuple[Floats, Floats, Floats]    # rows of each class (last axis) rightly said, labelled so, said to be so
 
 MOST_CLASSES = 100     # with more the interval of a macro average costs too much
 
@@ -43,7 +46,7 @@ def interval(metric: str, given: Answers) -> Interval | None:
         return confidence_intervals.wilson(matrix[0, 0], matrix[0].sum())
     if len(given.classes) > MOST_CLASSES:
         return None
-    return confidence_intervals.confusion(matrix, _OF_MATRICES[f"{given.task} f1" if metric == "f1" else metric])
+    return confidence_intervals.confusion(matrix, _of_matrices(metric, given.task))
 
 
 def usable(metric: str, given: Answers) -> Answers:
@@ -67,6 +70,60 @@ def usable(metric: str, given: Answers) -> Answers:
     return given
 
 
+def losses(metric: str, given: Answers) -> Floats:
+    """Return what each row adds to the mean that is the metric (of `rmse`: to the mean whose root it is)."""
+    found: Floats = _LOSSES[metric](given)
+    return found
+
+
+def _log_loss(given: Answers) -> Floats:
+    assert given.chance is not None
+    tiny = np.finfo(np.float64).eps        # as scikit-learn clips
+    right = np.where(given.truth == 1, given.chance, 1 - given.chance)
+    found: Floats = -np.log(np.clip(right, tiny, 1 - tiny))
+    return found
+
+
+_LOSSES: dict[str, Callable[[Answers], Numbers]] = {
+    "log_loss": _log_loss,
+    "brier": lambda given: (given.chance - given.truth) ** 2,
+    "mae": lambda given: np.abs(given.said - given.truth),
+    "rmse": lambda given: (given.said - given.truth) ** 2,
+    "mape": lambda given: np.abs((given.said - given.truth) / given.truth),
+    "bias": lambda given: given.said - given.truth,
+}
+
+
+def of_tallies(metric: str, task: Task, tallies: Tallies) -> Floats:
+    """Return a metric of classes from tallies, of many at once; NaN where it is not defined."""
+    hits, labelled, said = tallies
+    found: Floats
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if metric == "accuracy":
+            found = hits.sum(axis=-1) / labelled.sum(axis=-1)
+        elif metric == "specificity":
+            found = hits[..., 0] / labelled[..., 0]
+        elif metric == "balanced_accuracy":
+            found = _macro(_SHARES["recall"](*tallies), labelled > 0)
+        else:
+            shares = _SHARES[metric](*tallies)
+            found = shares[..., 1] if task == "binary" else _macro(shares, labelled + said > 0)
+    return found
+
+
+_SHARES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "precision": lambda hits, labelled, said: hits / said,
+    "recall": lambda hits, labelled, said: hits / labelled,
+    "f1": lambda hits, labelled, said: 2 * hits / (labelled + said),
+}
+
+
+def _macro(shares: Floats, held: Numbers) -> Floats:
+    """Mean over the classes held, an undefined share counting as zero, as scikit-learn's."""
+    means: Floats = np.where(held, np.nan_to_num(shares), 0).sum(axis=-1) / held.sum(axis=-1)
+    return means
+
+
 def _alike(values: Numbers) -> bool:
     return bool((values == values[0]).all())
 
@@ -75,8 +132,8 @@ def _outside(chance: Floats) -> bool:
     return bool(chance.min() < 0 or chance.max() > 1)
 
 
-def _tallies(given: Answers) -> tuple[Floats, Floats, Floats]:
-    """How many rows of each class are rightly said, labelled so, and said to be so; weighted."""
+def _tallies(given: Answers) -> Tallies:
+    """Of each class; weighted."""
     size, right = len(given.classes), given.truth == given.said
     weight = given.weight
     hits = np.bincount(given.truth[right], None if weight is None else weight[right], size)
@@ -84,42 +141,36 @@ def _tallies(given: Answers) -> tuple[Floats, Floats, Floats]:
     return hits.astype(np.float64), labelled.astype(np.float64), said.astype(np.float64)
 
 
-def _of_classes(metric: str, share: Callable[[Floats, Floats, Floats], Floats]) -> Callable[[Answers], float]:
+def _of_classes(metric: str) -> Callable[[Answers], float]:
     """Precision, recall or F1: of the positive class where there are two, else the mean over the classes."""
 
     def value(given: Answers) -> float:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shares = share(*_tallies(given))
         if given.task == "multiclass":
-            return _mean_of(shares, np.union1d(given.truth, given.said))
-        if np.isnan(shares[1]):
+            return _mean_of(metric, given, np.union1d(given.truth, given.said))
+        found = float(of_tallies(metric, given.task, _tallies(given)))
+        if np.isnan(found):
             raise CannotJudge(f"{metric} is not defined here: there is no positive class {quoted(given.classes[1])}")
-        return float(shares[1])
+        return found
 
     return value
 
 
-def _mean_of(shares: Floats, classes: Numbers) -> float:
+def _mean_of(metric: str, given: Answers, classes: Numbers) -> float:
     """Mean over these classes; what is not defined counts as zero, as scikit-learn's."""
-    return float(np.mean(np.nan_to_num(shares[classes])))
-
-
-def _accuracy(given: Answers) -> float:
-    hits, labelled, _ = _tallies(given)
-    return float(hits.sum() / labelled.sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = _SHARES[metric](*_tallies(given))
+    return float(_macro(shares[classes], np.ones(len(classes), bool)))
 
 
 def _balanced_accuracy(given: Answers) -> float:
-    hits, labelled, _ = _tallies(given)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _mean_of(hits / labelled, np.unique(given.truth))    # classes without labels have no recall
+    return _mean_of("recall", given, np.unique(given.truth))    # classes without labels have no recall
 
 
 def _specificity(given: Answers) -> float:
-    hits, labelled, _ = _tallies(given)
-    if not labelled[0]:
+    found = float(of_tallies("specificity", given.task, _tallies(given)))
+    if np.isnan(found):
         raise CannotJudge(f"specificity is not defined here: there is no negative class {quoted(given.classes[0])}")
-    return float(hits[0] / labelled[0])
+    return found
 
 
 def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
@@ -152,12 +203,8 @@ def _average_precision(given: Answers) -> float:
         return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
 
 
-def _of_losses(name: str) -> Callable[[Answers], float]:
-    def value(given: Answers) -> float:
-        assert given.chance is not None
-        return float(np.average(losses(name, given.truth, given.chance), weights=given.weight))
-
-    return value
+def _of_losses(metric: str) -> Callable[[Answers], float]:
+    return lambda given: float(np.average(losses(metric, given), weights=given.weight))
 
 
 def _sklearn() -> ModuleType:
@@ -168,11 +215,11 @@ def _sklearn() -> ModuleType:
 
 
 _VALUES: dict[str, Callable[[Answers], float]] = {
-    "accuracy": _accuracy,
+    "accuracy": lambda given: float(of_tallies("accuracy", given.task, _tallies(given))),
     "balanced_accuracy": _balanced_accuracy,
-    "precision": _of_classes("precision", lambda hits, labelled, said: hits / said),
-    "recall": _of_classes("recall", lambda hits, labelled, said: hits / labelled),
-    "f1": _of_classes("f1", lambda hits, labelled, said: 2 * hits / (labelled + said)),
+    "precision": _of_classes("precision"),
+    "recall": _of_classes("recall"),
+    "f1": _of_classes("f1"),
     "specificity": _specificity,
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
@@ -182,19 +229,16 @@ _VALUES: dict[str, Callable[[Answers], float]] = {
     "rmse": _plain("root_mean_squared_error"),
     "r2": _plain("r2_score"),
     "mape": _plain("mean_absolute_percentage_error"),
-    "bias": lambda given: float(np.average(given.said - given.truth, weights=given.weight)),
+    "bias": _of_losses("bias"),
 }
 
 
 def _of_errors(metric: str, given: Answers) -> Interval | None:
-    errors = given.said - given.truth
     if metric == "rmse":
-        return confidence_intervals.root_mean(errors**2)
+        return confidence_intervals.root_mean(losses(metric, given))
     if metric == "r2":
-        return confidence_intervals.r_squared(errors, given.truth - np.mean(given.truth))
-    if metric == "bias":
-        return confidence_intervals.mean(errors)
-    return confidence_intervals.mean(np.abs(errors / given.truth) if metric == "mape" else np.abs(errors))
+        return confidence_intervals.r_squared(losses("bias", given), given.truth - np.mean(given.truth))
+    return confidence_intervals.mean(losses(metric, given))
 
 
 def _of_probabilities(metric: str, given: Answers, chance: Floats) -> Interval | None:
@@ -202,18 +246,7 @@ def _of_probabilities(metric: str, given: Answers, chance: Floats) -> Interval |
         return confidence_intervals.roc_auc(given.truth, chance)
     if metric == "average_precision":
         return confidence_intervals.average_precision(_average_precision(given), int(np.sum(given.truth)))
-    return confidence_intervals.mean(losses(metric, given.truth, chance))
-
-
-def losses(metric: str, truth: Numbers, chance: Floats) -> Floats:
-    """Return what each row adds to the mean that is the `log_loss` or `brier` score."""
-    found: Floats
-    if metric == "brier":
-        found = (chance - truth) ** 2
-    else:
-        tiny = np.finfo(np.float64).eps        # as scikit-learn clips
-        found = -np.log(np.clip(np.where(truth == 1, chance, 1 - chance), tiny, 1 - tiny))
-    return found
+    return confidence_intervals.mean(losses(metric, given))
 
 
 def _matrix(given: Answers) -> Numbers:
@@ -223,34 +256,7 @@ def _matrix(given: Answers) -> Numbers:
     return cells
 
 
-def _macro(per_class: Numbers, held: Numbers) -> Numbers:
-    """Mean over the classes held, an undefined share counting as zero, as scikit-learn's."""
-    means: Numbers = np.where(held, np.nan_to_num(per_class), 0).sum(axis=-1) / held.sum(axis=-1)
-    return means
-
-
-def _shares(matrices: Numbers, axis: int) -> Numbers:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares: Numbers = np.diagonal(matrices, axis1=-2, axis2=-1) / matrices.sum(axis=axis)
-    return shares
-
-
-def _held(matrices: Numbers) -> Numbers:
-    held: Numbers = (matrices.sum(axis=-1) + matrices.sum(axis=-2)) > 0
-    return held
-
-
-def _f1_by_class(matrices: Numbers) -> Numbers:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        hits = np.diagonal(matrices, axis1=-2, axis2=-1)
-        found: Numbers = 2 * hits / (matrices.sum(axis=-1) + matrices.sum(axis=-2))
-    return found
-
-
-_OF_MATRICES: dict[str, Callable[[Numbers], Numbers]] = {
-    "balanced_accuracy": lambda m: _macro(_shares(m, -1), m.sum(axis=-1) > 0),
-    "precision": lambda m: _macro(_shares(m, -2), _held(m)),
-    "recall": lambda m: _macro(_shares(m, -1), _held(m)),
-    "multiclass f1": lambda m: _macro(_f1_by_class(m), _held(m)),
-    "binary f1": lambda m: _f1_by_class(m)[..., 1],
-}
+def _of_matrices(metric: str, task: Task) -> Callable[[Numbers], Numbers]:
+    return lambda matrices: of_tallies(metric, task, (
+        np.diagonal(matrices, axis1=-2, axis2=-1), matrices.sum(axis=-1), matrices.sum(axis=-2)
+    ))
