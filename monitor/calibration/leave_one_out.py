@@ -12,7 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.config.drift_methods import METHODS, is_p_value
-from monitor.drift.count_tests import EPSILON, quantile_edges
+from monitor.drift.count_tests import (
+    chisquare_of_counts,
+    from_overlap,
+    kl_of_shares,
+    psi_of_counts,
+    quantile_edges,
+    relative_entropy,
+    shares_of,
+    z_score,
+)
 from monitor.drift.methods import work_out
 from monitor.tables.columns import Floats, Ints, Numbers
 from monitor.tables.digest import FEW, NumberDigest
@@ -29,7 +38,9 @@ def block_scores(method: str, values: Numbers, block: Ints, blocks: int, *, cate
             inside = block >= 0
             cells = np.bincount(block[inside] * bins + code[inside], minlength=blocks * bins)
             counts = cells.reshape(blocks, bins).astype(np.float64)
-            return _BINNED[method](np.bincount(code, minlength=bins) - counts, counts)
+            rest = np.bincount(code, minlength=bins) - counts
+            empty = (rest.sum(axis=1) == 0) | (counts.sum(axis=1) == 0)
+            return np.where(empty, np.nan, _BINNED[method](rest, counts))
         if method in _RANKED:
             return _RANKED[method](values.astype(np.float64), block, blocks)
     if method in QUICK and blocks <= MOST:
@@ -57,71 +68,34 @@ def _binned(method: str, values: Numbers, categorical: bool) -> tuple[Ints, int]
     return np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2), len(edges) - 1
 
 
-def _shares(counts: Floats) -> Floats:
-    shares: Floats = counts / counts.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _filled(shares: Floats) -> Floats:
-    smallest = np.where(shares > 0, shares, np.inf).min(axis=1, keepdims=True)
-    return np.where(shares == 0, np.where(smallest <= EPSILON, smallest / 1e6, EPSILON), shares)
-
-
-def _psi(rest: Floats, inside: Floats) -> Floats:
-    held = (rest + inside)[:1].sum(axis=0) > 0
-    rest, inside = rest[:, held], inside[:, held]
-    r, c = _filled(_shares(rest)), _filled(_shares(inside))
-    return _known((r - c) * np.log(r / c), inside)
-
-
 def _kl_div(rest: Floats, inside: Floats) -> Floats:
-    r, c = _filled(_shares(rest)), _filled(_shares(inside))
-    r, c = (side / side.sum(axis=1, keepdims=True) for side in (r, c))
-    return _known(r * np.log(r / c), inside)
+    return kl_of_shares(shares_of(rest), shares_of(inside))
 
 
 def _jensenshannon(rest: Floats, inside: Floats) -> Floats:
-    r, c = _shares(rest), _shares(inside)
-    middle = (r + c) / 2
-    terms = [np.where(side > 0, side * np.log(side / middle), 0.0) for side in (r, c)]
-    return np.sqrt(np.maximum(_known((terms[0] + terms[1]) / 2, inside), 0.0))
+    r, c = shares_of(rest), shares_of(inside)
+    terms = [relative_entropy(side, (r + c) / 2) for side in (r, c)]
+    divergence: Floats = ((terms[0] + terms[1]) / 2).sum(axis=1)
+    return np.sqrt(np.maximum(divergence, 0.0))
 
 
 def _hellinger(rest: Floats, inside: Floats) -> Floats:
-    r, c = _shares(rest), _shares(inside)
-    return np.sqrt(np.maximum(1 - _known(np.sqrt(r * c), inside), 0.0))
+    return from_overlap(np.sqrt(shares_of(rest) * shares_of(inside)).sum(axis=1))
 
 
 def _chisquare(rest: Floats, inside: Floats) -> Floats:
-    from scipy.special import chdtrc
-
-    expected = rest * (inside.sum(axis=1) / rest.sum(axis=1))[:, None]
-    p = chdtrc(inside.shape[1] - 1, np.sum((inside - expected) ** 2 / expected, axis=1))
-    p = np.where(np.any(expected == 0, axis=1), 0.0, p) if inside.shape[1] > 1 else np.ones(len(inside))
-    return np.where(_empty(rest, inside), np.nan, -np.log(p))
+    found: Floats = -np.log(chisquare_of_counts(rest, inside))
+    return found
 
 
 def _z(rest: Floats, inside: Floats) -> Floats:
     from scipy.special import log_ndtr
 
     if inside.shape[1] == 1:
-        return np.where(_empty(rest, inside), np.nan, 0.0)
+        return np.zeros(len(inside))
     n1, n2 = rest.sum(axis=1), inside.sum(axis=1)
-    p1, p2 = 1 - rest[:, 0] / n1, 1 - inside[:, 0] / n2
-    pooled = (p1 * n1 + p2 * n2) / (n1 + n2)
-    score = np.abs(p1 - p2) / np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
-    found: Floats = -np.log(2) - log_ndtr(-score)
+    found: Floats = -np.log(2) - log_ndtr(-z_score(1 - rest[:, 0] / n1, n1, 1 - inside[:, 0] / n2, n2))
     return found
-
-
-def _known(terms: Floats, inside: Floats) -> Floats:
-    """Sum over the bins that hold anything; NaN where the block is empty."""
-    return np.where(inside.sum(axis=1) == 0, np.nan, terms.sum(axis=1))
-
-
-def _empty(rest: Floats, inside: Floats) -> Floats:
-    empty: Floats = (rest.sum(axis=1) == 0) | (inside.sum(axis=1) == 0)
-    return empty
 
 
 class _Ranks:
@@ -206,8 +180,8 @@ def _ks(values: Numbers, block: Ints, blocks: int) -> Floats:
 
 
 _BINNED: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "psi": _psi,
-    "psi_quantile": _psi,
+    "psi": psi_of_counts,
+    "psi_quantile": psi_of_counts,
     "kl_div": _kl_div,
     "jensenshannon": _jensenshannon,
     "hellinger": _hellinger,

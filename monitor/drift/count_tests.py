@@ -1,7 +1,8 @@
 """Drift methods that compare counts, with Evidently 0.7.23's numbers to 1e-9.
 
 Shares of bins, from the digests of reference and window: psi, psi_quantile, jensenshannon, kl_div, hellinger.
-Counts of categories: chisquare, z, g_test, fisher_exact. None of the sides is empty.
+Counts of categories: chisquare, z, g_test, fisher_exact. None of the sides is empty. What is written for arrays takes
+the bins or categories on their last axis, so that many pairs of sides can be compared at once.
 """
 
 import math
@@ -22,7 +23,7 @@ EPSILON = 1e-4     # stands for an empty bin's share, unless the smallest share 
 
 def psi(reference: Digest, window: Digest) -> float:
     """Population stability index, Σ (r − c) ln(r / c) over bins; empty bins get a small share."""
-    return _stability(*shares(reference, window))
+    return float(_stability(*shares(reference, window)))
 
 
 def psi_quantile(reference: Digest, window: Digest) -> float:
@@ -34,7 +35,7 @@ def psi_quantile(reference: Digest, window: Digest) -> float:
     if not (isinstance(reference, NumberDigest) and isinstance(window, NumberDigest)):
         return psi(reference, window)
     edges = quantile_edges(reference.ascending)
-    return binned_psi(_between(edges, reference), _between(edges, window))
+    return float(psi_of_counts(_between(edges, reference), _between(edges, window)))
 
 
 def quantile_edges(reference: Numbers) -> Floats:
@@ -48,24 +49,41 @@ def quantile_edges(reference: Numbers) -> Floats:
     return np.unique(np.quantile(reference.astype(np.float64), np.arange(1, BINS) / BINS))
 
 
-def binned_psi(reference: Numbers, window: Numbers) -> float:
-    """PSI of two histograms over the same bins, those that are empty in both left out."""
-    held = reference + window > 0
-    return _stability(*(side[held] / side.sum() for side in (reference, window)))
+def psi_of_counts(reference: Floats, window: Floats) -> Floats:
+    """PSI of histograms over the same bins, those that are empty in all of them left out."""
+    held = np.any(reference + window > 0, axis=tuple(range(reference.ndim - 1)))
+    return _stability(*(shares_of(side[..., held]) for side in (reference, window)))
+
+
+def shares_of(counts: Floats) -> Floats:
+    """Each bin's share of all."""
+    found: Floats = counts / counts.sum(axis=-1, keepdims=True)
+    return found
 
 
 def jensenshannon(reference: Digest, window: Digest) -> float:
     """Jensen-Shannon distance, natural logarithm: the square root of the divergence, 0 to √ln 2."""
-    r, c = (side / side.sum() for side in shares(reference, window))
+    r, c = map(shares_of, shares(reference, window))
     middle = (r + c) / 2
-    divergence = (_relative_entropy(r, middle) + _relative_entropy(c, middle)) / 2
+    divergence = sum(float(np.sum(relative_entropy(side, middle)[side > 0])) for side in (r, c)) / 2
     return float(np.sqrt(max(divergence, 0.0)))
+
+
+def relative_entropy(p: Floats, q: Floats) -> Floats:
+    """What each bin adds to the relative entropy of p to q."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(p > 0, p * np.log(p / q), 0.0)
 
 
 def kl_div(reference: Digest, window: Digest) -> float:
     """Kullback-Leibler divergence of the reference's shares from the window's, empty bins filled as for psi."""
-    r, c = (side / side.sum() for side in map(_filled, shares(reference, window)))
-    return _relative_entropy(r, c)
+    return float(kl_of_shares(*shares(reference, window)))
+
+
+def kl_of_shares(reference: Floats, window: Floats) -> Floats:
+    r, c = (shares_of(_filled(side)) for side in (reference, window))
+    found: Floats = np.sum(relative_entropy(r, c), axis=-1)
+    return found
 
 
 def hellinger(reference: Digest, window: Digest) -> float:
@@ -79,7 +97,13 @@ def hellinger(reference: Digest, window: Digest) -> float:
     overlap: np.floating[Any] = mean * 0
     for one, other in zip(r.tolist(), c.tolist(), strict=True):    # in order and in the column's type: near 1 it shows
         overlap += math.sqrt(one * other) * mean
-    return math.sqrt(1 - np.clip(overlap, 0, 1))
+    return float(from_overlap(overlap))
+
+
+def from_overlap(overlap: Any) -> Floats:
+    """The Hellinger distance of shares that overlap so much, Σ √(r·c)."""
+    apart: Floats = np.asarray(1 - np.clip(overlap, 0, 1), np.float64)
+    return np.sqrt(apart)
 
 
 def shares(reference: Digest, window: Digest) -> Shares:
@@ -150,33 +174,32 @@ def _distinct(reference: NumberDigest, window: NumberDigest) -> int:
     return 1 + int(np.count_nonzero(before[1:] != before[:-1])) + int(np.count_nonzero(new))
 
 
-def _stability(reference: Floats, window: Floats) -> float:
+def _stability(reference: Floats, window: Floats) -> Floats:
     r, c = _filled(reference), _filled(window)
-    return float(np.sum((r - c) * np.log(r / c)))
+    found: Floats = np.sum((r - c) * np.log(r / c), axis=-1)
+    return found
 
 
-def _filled(found: Floats) -> Floats:
-    smallest = found[found > 0].min()
-    return np.where(found == 0, smallest / 1e6 if smallest <= EPSILON else EPSILON, found)
-
-
-def _relative_entropy(p: Floats, q: Floats) -> float:
-    held = p > 0
-    return float(np.sum(p[held] * np.log(p[held] / q[held])))
+def _filled(shares: Floats) -> Floats:
+    smallest = np.where(shares > 0, shares, np.inf).min(axis=-1, keepdims=True)
+    return np.where(shares == 0, np.where(smallest <= EPSILON, smallest / 1e6, EPSILON), shares)
 
 
 def chisquare(reference: Counts, window: Counts) -> float:
     """p-value of Pearson's test of the window's counts against the reference's scaled to its size."""
+    keys = ordered({*reference, *window})
+    return float(chisquare_of_counts(counted(reference, keys), counted(window, keys)))
+
+
+def chisquare_of_counts(reference: Floats, window: Floats) -> Floats:
     from scipy.special import chdtrc
 
-    keys = list({*reference, *window})
-    expected = counted(reference, keys) * (sum(window.values()) / sum(reference.values()))
-    observed = counted(window, keys)
-    if len(keys) == 1:
-        return 1.0                       # one category everywhere: nothing could differ
-    if np.any(expected == 0):
-        return 0.0                       # a category the reference never had
-    return float(chdtrc(len(keys) - 1, np.sum((observed - expected) ** 2 / expected)))
+    if window.shape[-1] == 1:
+        return np.ones(window.shape[:-1])            # one category everywhere: nothing could differ
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = reference * (window.sum(axis=-1, keepdims=True) / reference.sum(axis=-1, keepdims=True))
+        found = chdtrc(window.shape[-1] - 1, np.sum((window - expected) ** 2 / expected, axis=-1))
+    return np.where(np.any(expected == 0, axis=-1), 0.0, found)     # a category the reference never had
 
 
 def z(reference: Counts, window: Counts) -> float:
@@ -187,10 +210,14 @@ def z(reference: Counts, window: Counts) -> float:
     if len(keys) == 1:
         return 1.0
     n1, n2 = sum(reference.values()), sum(window.values())
-    p1, p2 = (n1 - reference.get(keys[0], 0)) / n1, (n2 - window.get(keys[0], 0)) / n2
+    score = z_score((n1 - reference.get(keys[0], 0)) / n1, n1, (n2 - window.get(keys[0], 0)) / n2, n2)
+    return float(2 * (1 - ndtr(score)))
+
+
+def z_score(p1: Any, n1: Any, p2: Any, n2: Any) -> Any:
+    """How many standard errors the shares p1 of n1 and p2 of n2 lie apart, were they one."""
     pooled = (p1 * n1 + p2 * n2) / (n1 + n2)
-    score = (p1 - p2) / np.sqrt(pooled * (1 - pooled) * (1.0 / n1 + 1.0 / n2))
-    return float(2 * (1 - ndtr(np.abs(score))))
+    return np.abs(p1 - p2) / np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
 
 
 def g_test(reference: Counts, window: Counts) -> float:
