@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from monitor.config.sections import Task
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import Task
 from monitor.performance import confidence_intervals
 from monitor.performance.confidence_intervals import Interval
 from monitor.performance.labelled_rows import Answers
