@@ -303,3 +303,23 @@ def test_the_client_stands_alone() -> None:
     """A service that imports monitor.client gets nothing else of monitor."""
     loaded = {name for name in _loads("monitor.client") if name.split(".")[0] == "monitor"}
     assert loaded == {"monitor", "monitor.client"}
+
+
+def _named_functions() -> list[tuple[str, str]]:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    return re.findall(r"`([a-z_/]+\.py):([\w.]+)`", text)
+
+
+@pytest.mark.parametrize(("path", "name"), _named_functions())
+def test_the_tour_names_what_is_there(path: str, name: str) -> None:
+    """Each function the guided tour names is where it says."""
+    nodes: list[ast.stmt] = ast.parse((MONITOR / path).read_text(encoding="utf-8")).body
+    for part in name.split("."):
+        named = {_name(node): node for node in nodes}
+        assert part in named, f"docs/architecture.md names {path}:{name}, which is not there"
+        nodes = getattr(named[part], "body", [])
+
+
+def _name(node: ast.stmt) -> str:
+    target = node.target if isinstance(node, ast.AnnAssign) else node
+    return str(getattr(target, "name", getattr(target, "id", "")))

@@ -49,7 +49,7 @@ def test_every_state_and_event_has_one_outcome(made, state, event):
 
 
 def test_the_table_is_the_one_that_was_agreed():
-    """Transitions are those written in docs/architecture.md, and only decide/episodes.py makes a state."""
+    """Transitions are those written in docs/internals.md, and only decide/episodes.py makes a state."""
     assert TRANSITIONS == TABLE
     folder = Path(__file__).resolve().parents[2] / "monitor" / "decide"
     makers = {file.name for file in folder.glob("*.py") if re.search(r"state=", file.read_text(encoding="utf-8"))}
