@@ -61,7 +61,7 @@ def _reader(kind: Any, present: tuple[str, ...], given: tuple[str, ...]) -> Call
     """Makes a record of a row with the columns `present`, in that order."""
     wanted = [(name, hint) for name, hint in _types(kind) if name not in given]
     plain = [(name, hint) for name, hint in wanted if not _holds_record(hint)]
-    names = [name for name, _ in plain]
+    names = [name for name, _ in plain]              # two at least: of one, itemgetter gives no tuple
     values = itemgetter(*(present.index(COLUMN.get(name, name)) for name in names))
     decoders = [(name, decode) for name, hint in plain if (decode := _decoder(hint)) is not None]
     inside = [(name, _inner_reader(name, hint, present)) for name, hint in wanted if _holds_record(hint)]
