@@ -19,7 +19,7 @@ HEAVY = {"pandas", "pyarrow", "scipy", "sklearn", "evidently"}
 IN_WORKERS = (
     "sources/", "tables/", "quality/", "drift/", "performance/", "estimation/", "challenger/", "reference/",
     "calibration/", "check/data_seen.py", "check/measure_window.py", "check/opened_data.py", "check/resolve.py",
-    "check/survey.py", "backtest/challenger_scores.py", "gate/matured_rows.py",
+    "check/survey.py", "check/window_parts.py", "backtest/challenger_scores.py", "gate/matured_rows.py",
     "gate/measured_trial.py", "gate/paired_difference.py", "gate/prediction_files.py", "gate/resampled_metrics.py",
     "demo/",
 )

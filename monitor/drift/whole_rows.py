@@ -1,33 +1,10 @@
-"""The parts of a check that look at whole rows: several columns at once, or a metric of Evidently's reports."""
+"""What is wrong with the parts of a configuration that look at whole rows, beside the columns there are."""
 
-from collections.abc import Callable, Iterable, Iterator
-
-import pyarrow as pa
+from collections.abc import Iterator
 
 from monitor.config import ModelSection, Roles
 from monitor.drift.evidently import wrong_option
-from monitor.drift.evidently_report import report_scores
-from monitor.drift.multivariate import embedding_columns, multivariate_scores
-from monitor.records import Score
-from monitor.reference.reference_data import ReferenceData
-
-
-def parts_together(
-    reference: ReferenceData, rows: pa.Table, model: ModelSection, *, mature: bool
-) -> dict[str, Callable[[], Iterable[Score]]]:
-    """Return what is to be measured by the name of its first metric; nothing where nothing is configured."""
-    table, roles, drift = reference.table, reference.roles, model.drift
-    task = reference.performance.task if reference.performance else model.task
-    parts: dict[str, Callable[[], Iterable[Score]]] = {}
-    if drift.multivariate or drift.embeddings:
-        parts["domain_classifier_auc"] = lambda: multivariate_scores(
-            table, rows, roles, drift, model.window.min_rows
-        )
-    if model.evidently:
-        parts[model.evidently[0].metric] = lambda: report_scores(
-            table, rows, roles, drift, model.evidently, task, mature=mature
-        )
-    return parts
+from monitor.drift.multivariate import embedding_columns
 
 
 def problems_together(model: ModelSection, roles: Roles, names: list[str]) -> Iterator[str]:
