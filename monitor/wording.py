@@ -1,4 +1,4 @@
-"""Days, numbers and lists as people write them."""
+"""Dates, numbers and lists as people write them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -1,6 +1,6 @@
-"""What speaks against a retrain that is needed: each guard is a name and, when it speaks, a sentence.
+"""The guards: what may object to a retrain that is needed. Each has a name and, when it objects, a sentence.
 
-Beside them the configured silences that are in force: maintenance is a guard too.
+Also the configured silences in force, since maintenance is a guard.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ from monitor.wording import day, several
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What guards look at; `firing` holds the words of the triggers that fire now."""
+    """What guards look at. `firing`: the triggers that fire now, each with its sentence."""
 
     model: ModelSection
     history: History
@@ -30,7 +30,7 @@ class Moment:
 
 
 def speak(moment: Moment) -> dict[str, str]:
-    """Names and sentences of the guards that speak, in the order of GUARDS."""
+    """Return the guards that object, each with its sentence, in the order of GUARDS."""
     said = {name: guard(moment) for name, guard in GUARDS.items()}
     return {name: sentence for name, sentence in said.items() if sentence is not None}
 
@@ -45,12 +45,12 @@ def _observing(moment: Moment) -> str | None:
     if moment.model.mode == "act":
         return None
     section = moment.model.retrain
-    asked = f", it would have asked {section.pipeline}" if section else ""
-    return f'the model is in mode = "observe"{asked}; mode = "act" lets it ask'
+    asked = f" {section.pipeline}" if section else ""
+    return f'the model only observes; with mode = "act" it would ask{asked}'
 
 
 def _no_pipeline(moment: Moment) -> str | None:
-    return None if moment.model.retrain else "no pipeline is configured, [retrain] pipeline names one"
+    return None if moment.model.retrain else "no pipeline is configured; name one as pipeline in [retrain]"
 
 
 def _paused(moment: Moment) -> str | None:
@@ -66,7 +66,7 @@ def _maintenance(moment: Moment) -> str | None:
 
 
 def _catching_up(moment: Moment) -> str | None:
-    return None if moment.newest else "newer windows are still to be checked"
+    return None if moment.newest else "newer windows have yet to be checked"
 
 
 def _broken_data(moment: Moment) -> str | None:
@@ -88,7 +88,9 @@ def _few_rows(moment: Moment) -> str | None:
 
 def _run_in_flight(moment: Moment) -> str | None:
     run = moment.history.in_flight
-    return None if run is None else f"{run.id} to {run.pipeline} is {run.state.value}, one run at a time"
+    if run is None:
+        return None
+    return f"{run.id} to {run.pipeline} is {run.state.value}, and only one run may be under way"
 
 
 def _cooldown(moment: Moment) -> str | None:

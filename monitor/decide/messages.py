@@ -16,9 +16,9 @@ from monitor.times import format_moment
 from monitor.wording import day, listed, stretch
 
 _ANSWERS = {
-    EpisodeState.AWAITING_APPROVAL: "waits for a person's word: `driftd approve` asks for the retrain",
-    EpisodeState.REJECTED: "was rejected, and is silent until it has cleared",
-    EpisodeState.LAPSED: "lapsed, nobody approved it in time, and is silent until it has cleared",
+    EpisodeState.AWAITING_APPROVAL: "waits for approval: `driftd approve` sends the request",
+    EpisodeState.REJECTED: "was rejected; it asks again only after it has cleared",
+    EpisodeState.LAPSED: "was not approved in time; it asks again only after it has cleared",
 }
 
 
@@ -41,26 +41,27 @@ class Letter:
     def requested(self, episode: Episode, why: str) -> Message:
         """A retrain is asked for."""
         pipeline = self.model.retrain.pipeline if self.model.retrain else "no pipeline"
-        lines = [f"{pipeline} is asked to retrain, because {episode.trigger} fires: {why}."]
+        lines = [f"{pipeline} is asked to retrain because {episode.trigger} fires: {why}."]
         about = (episode.trigger, "requested", episode.window)
-        return self._message(about, "requested", "a retrain is asked for", lines)
+        return self._message(about, "requested", "a retrain is requested", lines)
 
     def awaiting(self, episode: Episode) -> Message:
-        """A retrain is needed, and a person's word on it."""
+        """A retrain is needed, and a person must approve it."""
         lines = [f"{episode.trigger} fires: {episode.reason}.", *how_to_answer(self.model, episode)]
         about = (episode.trigger, "approval", episode.window)
         return self._message(about, "approval", "a retrain awaits approval", lines)
 
     def suppressed(self, episode: Episode, why: str, said: dict[str, str]) -> Message:
-        """A retrain is needed, but guards speak."""
-        headline = f"a retrain is needed, but held back by {listed(list(said))}"
+        """A retrain is needed, but guards object."""
+        headline = f"a retrain is needed, but suppressed by {listed(list(said))}"
         guards = [f"{name}: {sentence}." for name, sentence in said.items()]
-        lines = [f"{episode.trigger} fires: {why}.", *guards, "It is looked at again with every window."]
+        lines = [f"{episode.trigger} fires: {why}.", *guards, "This is decided again at every window."]
         return self._message((episode.trigger, "suppressed", episode.window), "suppressed", headline, lines)
 
     def recovered(self, promotion: Promotion) -> Message:
         """The need that led to the version in service has gone away."""
-        words = f"Version {promotion.version} answers the need of {promotion.need}: {promotion.recovery_reason}."
+        ended = f"Version {promotion.version} has ended the need that {promotion.need} showed"
+        words = f"{ended}: {promotion.recovery_reason}."
         about = (NO_RECOVERY, f"recovered {promotion.seq}", self.snapshot.window)
         return self._message(about, "recovered", f"version {promotion.version} has brought recovery", [words])
 
@@ -68,7 +69,7 @@ class Letter:
         was = self.history.firing.get(judgement.name)
         if judgement.firing or was is None or judgement.name in (SOURCE, BROKEN_DATA):
             return []
-        return [f"It had fired since {day(was.since, self.model.timezone)}: {was.reason}."]
+        return [f"It had been firing since {day(was.since, self.model.timezone)}: {was.reason}."]
 
     def _message(self, about: tuple[str, str, Window], kind: str, headline: str, lines: list[str]) -> Message:
         """`about`: trigger, event and window, which make the id."""
@@ -97,14 +98,14 @@ def how_to_answer(model: ModelSection, episode: Episode) -> list[str]:
     until = lapses_at(model, episode)
     say = [f'`driftd {word} --model {model.name} --reason "…"`' for word in ("approve", "reject")]
     lapses = [f"It lapses on {day(until, model.timezone)}."] if until else []
-    return [f"{say[0]} asks for it, {say[1]} does not.", *lapses]
+    return [f"{say[0]} sends the request, {say[1]} turns it down.", *lapses]
 
 
 def note_approval(model: ModelSection, episode: Episode, now: datetime) -> Message:
     """What people are told of a person's request that waits for another's word, or of one that has lapsed."""
     waits = episode.state is EpisodeState.AWAITING_APPROVAL
-    headline = "a retrain awaits approval" if waits else "a retrain has lapsed, nobody approved it"
-    then = how_to_answer(model, episode) if waits else ["It is silent until it has cleared."]
+    headline = "a retrain awaits approval" if waits else "a retrain was not approved in time"
+    then = how_to_answer(model, episode) if waits else ["The trigger asks again only after it has cleared."]
     key = _hash(episode.id, episode.state, format_moment(now))
     body = "\n".join([f"{episode.reason}.", *then])
     return Message(
@@ -125,7 +126,7 @@ def note_source(
         return None if before.reason == failure else (replace(before, reason=failure), None)
     if failure is None and (before is None or not before.firing):
         return None
-    words = failure or "the source answers with fresh rows again"
+    words = failure or "the source has fresh rows again"
     title = f"{model}: the source {'is down' if failing else 'is back'}"
     firing = Firing(model=model, trigger=SOURCE_DOWN, firing=failing, since=now, reason=words)
     began = now if before is None or failing else before.since
@@ -151,7 +152,7 @@ def _headline(judgement: Judgement) -> str:
     if judgement.name == BROKEN_DATA:
         return "the data are broken" if judgement.firing else "the data are whole again"
     if judgement.name == NO_RECOVERY:
-        return "the new version has not helped" if judgement.firing else "the new version is no longer in doubt"
+        return "the new version has not helped" if judgement.firing else "the new version is no longer questioned"
     return f"{judgement.name} {'fires' if judgement.firing else 'has cleared'}"
 
 
@@ -161,7 +162,10 @@ def _hash(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the sentences are made of; `said`: guards that would speak; `asked`: a request is made now."""
+    """What the sentences are made from. `said`: the guards that object, each with its sentence; 
+
+    `asked`: a request is made now.
+    """
 
     model: ModelSection
     judged: Sequence[Judgement]
@@ -187,7 +191,7 @@ class Outcome:
 
 
 def reasons(outcome: Outcome) -> tuple[str, ...]:
-    """A sentence on each trigger, each guard where a need stands, and what would have changed the end."""
+    """Return one sentence for each trigger, one for each guard where a retrain is needed, and the conclusion."""
     triggers = (f"{one.sentence}." for one in outcome.judged)
     return (*triggers, *_guards(outcome), _conclusion(outcome))
 
@@ -204,7 +208,7 @@ def _guards(outcome: Outcome) -> list[str]:
         return []
     spoke = [f"guard {name}: {sentence}." for name, sentence in outcome.said.items()]
     silent = [name for name in GUARDS if name not in outcome.said]
-    return [*spoke, *([f"These guards have nothing against it: {listed(silent)}."] if silent else [])]
+    return [*spoke, *([f"These guards do not object: {listed(silent)}."] if silent else [])]
 
 
 def _conclusion(outcome: Outcome) -> str:
@@ -212,23 +216,23 @@ def _conclusion(outcome: Outcome) -> str:
     pipeline = section.pipeline if section else "a pipeline"
     if outcome.episode is not None and outcome.asked:
         because = f"because of {outcome.episode.trigger}"
-        return f"{pipeline} is asked to retrain {because}; any guard that spoke would have kept it back."
+        return f"{pipeline} is asked to retrain {because}. One guard that objects would have suppressed the request."
     if outcome.episode is not None and outcome.suppressed and outcome.said:
         because = f"because of {outcome.episode.trigger}"
-        return f"{pipeline} would have been asked to retrain {because}, but for {listed(list(outcome.said))}."
+        return f"Without {listed(list(outcome.said))}, {pipeline} would have been asked to retrain {because}."
     if outcome.episode is not None and outcome.episode.state in _ANSWERS:
         return f"{outcome.episode.trigger} {_ANSWERS[outcome.episode.state]}."
     if outcome.episode is not None and outcome.episode.state is EpisodeState.REQUESTED:
         return (
-            f"{outcome.episode.trigger} has asked already; it asks again once its run has ended well and the "
-            "cooldown is over, or once it has cleared and returned."
+            f"{outcome.episode.trigger} has already asked. It asks again once its run has ended well and the cooldown "
+            "is over, or after it has cleared and fires again."
         )
     asking = [one for one in outcome.judged if one.action == "retrain"]
     if any(one.firing for one in asking):
-        return "A retrain trigger fires, but no vote known now opens a need, or one was opened here before."
+        return "A retrain trigger still fires, but this window adds no vote, or has opened a need before."
     if not asking:
         return 'No trigger has action = "retrain", so nothing can ask for a retrain.'
     names = [one.name for one in asking]
-    would = [f"{one.name} would with {one.lacks}" for one in asking if one.lacks]
-    none = f"No retrain is needed: {listed(names)} {'does' if len(names) == 1 else 'do'} not fire"
-    return f"{none}; {listed(would)}." if would else f"{none}."
+    would = [f"{one.name} would fire {one.lacks}" for one in asking if one.lacks]
+    none = f"No retrain is needed: {listed(names)} {'does' if len(names) == 1 else 'do'} not fire."
+    return f"{none} {listed(would)}." if would else none

@@ -34,7 +34,7 @@ def measurable(model: ModelSection) -> frozenset[str]:
 
 
 def judge_recovery(case: Case, promotion: Promotion | None) -> Recovered | None:
-    """Judge what came of the promotion; None where there is nothing to wait for, nor was."""
+    """Judge whether the promotion ended its need; None where no need is awaited and none was."""
     was = case.was.get(NO_RECOVERY)
     fired = was is not None and was.firing
     trigger = _need(case.model, promotion)
@@ -55,7 +55,8 @@ def _looked(case: Case, promotion: Promotion, trigger: TriggerSection, fired: bo
     if len(votes) >= wanted:
         words = f"version {promotion.version} has not helped {trigger.name}: {votes[0][1].words}"
         return _told(case, promotion, Recovery.MISSING, votes[0][0], words)
-    words = f"{several(wanted - len(votes), 'more mature window')} may show whether {trigger.name} has gone"
+    more = several(wanted - len(votes), "more mature window")
+    words = f"after {more} it is known whether the need of {trigger.name} has ended"
     return Recovered(_judged(case, fired, words))
 
 
@@ -90,8 +91,8 @@ def _vote(case: Case, trigger: TriggerSection, snapshot: Snapshot) -> Vote:
         return vote(case, trigger, snapshot, fired=False)
     added = adds(case.regret, case.known, snapshot)
     if added is None:
-        return Vote(None, "no rehearsal says what a fresh model would gain")
-    return Vote(added > 0, f"a fresh model would gain {'more' if added > 0 else 'no more'} than noise")
+        return Vote(None, "no rehearsal shows what a new model would gain")
+    return Vote(added > 0, f"a new model would gain {'more' if added > 0 else 'no more'} than noise explains")
 
 
 def _together(trigger: TriggerSection, votes: list[Vote]) -> Vote:

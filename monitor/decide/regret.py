@@ -1,4 +1,6 @@
-"""Regret: what waiting has cost since the reference or the last request, each labelled row counted once.
+"""Regret: a one-sided CUSUM of what a retrained model would have gained since the reference or the last request.
+
+Each labelled row counts once.
 
 S ← max(0, S + w · (r · gain / sd − ¾ σ)) over mature disjoint windows, oldest first: `gain` is the score of a
 challenger that had not seen the window minus that of the model in service, turned so that positive is better, less
@@ -32,8 +34,8 @@ from monitor.wording import day, each, number, several
 _ALLOWANCE = 0.75   # of σ, taken off every gain: chosen in the closed loop, see docs/decisions.md
 _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
 FALSE_RETRAINS = 0.2  # about so many in 52 windows with placebos at the most, were every gain noise, of whatever size
-_NO_SCALE = "the metric's spread over reference windows is not known"
-_NO_SPREAD = "the metric is the same in every reference window, so there is no scale"
+_NO_SCALE = "the spread of the metric over reference windows is not known"
+_NO_SPREAD = "the metric is the same in every reference window, so gains have no scale"
 _KEPT = 0.8     # a tenth of each tail is winsorised: sizes above the 80 % quantile count as that
 LAST = 6          # windows before a promotion that say what is predicted
 PRIOR = 0.5       # sd of the share, before anything was seen
@@ -110,7 +112,7 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     mean = sum(s.labelled for s in alone) / len(alone)
     unpaid = list(disjoint(s for s in judged if s.window.start >= history.since))
     if not unpaid:
-        return replace(told, lack=f"no window begun since {day(history.since, model.timezone)} is mature yet")
+        return replace(told, lack=f"no window since {day(history.since, model.timezone)} has mature labels yet")
     steps = _walk(unpaid, told, kind_of(known), mean)
     return replace(told, steps=(*steps, *_ahead(steps[-1], known)))
 
@@ -144,14 +146,14 @@ def _price(trigger: TriggerSection, regret: Regret) -> float | None:
 
 def cost(regret: Regret, step: Step, price: float | None, zone: ZoneInfo) -> str:
     """What waiting has cost up to a window, beside what a retrain costs, in words."""
-    priced = "what a retrain costs is not known" if price is None else f"a retrain costs {number(price)}"
+    priced = "the price of a retrain is not known" if price is None else f"a retrain costs {number(price)}"
     if not step.total:
         return f"up to {day(step.snapshot.window.end, zone)} waiting has cost nothing; {priced}"
     rate = step.total / (step.windows + step.ahead)
     lost = f"waiting since {day(step.since, zone)} has cost about {number(rate * regret.sd)} {regret.metric}"
     summed = f"{number(step.total)} sd × windows in {several(step.windows + step.ahead, 'window')}"
-    hoped = f", {number(rate * step.ahead)} of it in {step.ahead} without labels yet" if step.ahead else ""
-    doubt = "" if step.sure else f"; noise alone may make {number(step.bound)}"
+    hoped = f"; {number(rate * step.ahead)} of that assumed for {step.ahead} without labels yet" if step.ahead else ""
+    doubt = "" if step.sure else f"; noise alone may reach {number(step.bound)}"
     less = f"; {regret.realised.words}" if regret.realised.share < 1 else ""
     return f"{lost} {each(regret.pace)} ({summed}{hoped}); {priced}{_price_range(regret, price)}{doubt}{less}"
 
@@ -162,7 +164,7 @@ def _price_range(regret: Regret, price: float | None) -> str:
     if price is None or scale is None or scale.low is None or scale.high is None:
         return ""
     low, high = number(price * scale.low), number(price * scale.high)
-    return f" ({number(price * regret.sd)} {regret.metric} × windows, {low} to {high} by the sd's own uncertainty)"
+    return f" ({number(price * regret.sd)} {regret.metric} × windows, {low} to {high} as the sd is uncertain)"
 
 
 def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float) -> tuple[Step, ...]:

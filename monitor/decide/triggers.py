@@ -39,7 +39,7 @@ class Judgement:
     words: str                  # what the window at hand, or the newest with a vote, showed
     tally: str                  # how the windows voted, and since when it fires
     sound: bool = True          # its votes may carry a retrain: neither estimated, provisional nor uncalibrated
-    lacks: str = ""             # what would make it fire, in words
+    lacks: str = ""             # when it would fire, in words
 
     @property
     def sentence(self) -> str:
@@ -88,7 +88,7 @@ def _newest_votes(case: Case, trigger: TriggerSection, fired: bool) -> list[Vote
 
 
 def _lacks(case: Case, trigger: TriggerSection, votes: Sequence[bool]) -> str:
-    """What would make it fire, in words; nothing where the votes do already."""
+    """When it would fire, in words, such as "after 1 more window with …"; empty where the votes make it fire now."""
     if enough(trigger.windows, votes):
         return ""
     if trigger.every is not None or trigger.cron is not None:
@@ -97,18 +97,18 @@ def _lacks(case: Case, trigger: TriggerSection, votes: Sequence[bool]) -> str:
         return _regret_lacks(case, trigger)
     n = trigger.windows.n
     more = next(k for k in range(1, n + 1) if enough(trigger.windows, [True] * k + list(votes[: n - k])))
-    return f"{several(more, 'more window')} {_condition(trigger)}"
+    return f"after {several(more, 'more window')} {_condition(trigger)}"
 
 
 def _regret_lacks(case: Case, trigger: TriggerSection) -> str:
     limit = None if trigger.above is None else case.regret.price(trigger.above)
     if not case.regret.steps or limit is None:
-        return "regret that can be told and passes its price"
+        return "once its regret can be computed and passes the price of a retrain"
     last = case.regret.steps[-1]
     short = limit - last.total
-    price = f"{number(short)} sd × windows more of regret (its price is {number(limit)})" if short >= 0 else ""
-    doubt = "" if last.sure else f"{number(last.bound - last.total)} more to be beyond noise"
-    return listed([text for text in (price, doubt) if text])
+    price = f"{number(short)} sd × windows more of regret (a retrain costs {number(limit)})" if short >= 0 else ""
+    doubt = "" if last.sure else f"{number(last.bound - last.total)} more, so that noise cannot explain it"
+    return f"after {listed([text for text in (price, doubt) if text])}"
 
 
 def _condition(trigger: TriggerSection) -> str:
@@ -211,11 +211,15 @@ def _composed(case: Case, trigger: TriggerSection, members: Sequence[Judgement])
     asks = trigger.action == "retrain"
     firing = holds and (sound or fired or not asks)
     names = [f"{one.name} {'fires' if one.firing else 'does not'}" for one in members]
-    words = listed(names) + ("" if sound or not (asks and holds) else "; none of them may ask for a retrain by itself")
+    words = listed(names) + ("" if sound or not (asks and holds) else "; no member may ask for a retrain by itself")
     found = judgement(case, trigger.name, trigger.action, firing, words, "", firing and stands and (sound or not asks))
-    need = listed([one.name for one in members if not one.firing])
-    lacks = f"{need} firing too" if trigger.all else f"one of {need} firing"
-    return replace(found, sound=sound, lacks="" if firing else lacks if need else "a member that may ask for retrains")
+    quiet = [member.name for member in members if not member.firing]
+    need = listed(quiet)
+    too = f"when {need} {'fires' if len(quiet) == 1 else 'fire'} too"
+    lacks = too if trigger.all else f"when one of {need} fires"
+    if not need:
+        lacks = "when a member fires that may ask for retrains"
+    return replace(found, sound=sound, lacks="" if firing else lacks)
 
 
 def _together(trigger: TriggerSection, members: Sequence[Judgement]) -> tuple[bool, bool, bool]:
@@ -233,7 +237,7 @@ def _held_back(case: Case, trigger: TriggerSection, against: Sequence[str]) -> J
     words = f"held back while {listed(against)} {'fires' if len(against) == 1 else 'fire'}"
     firing = was is not None and was.firing
     found = judgement(case, trigger.name, trigger.action, firing, words, "", stands=False)
-    return replace(found, sound=False, lacks=f"{listed(against)} not firing")
+    return replace(found, sound=False, lacks=f"once none of {listed(against)} fires")
 
 
 @dataclass(frozen=True, slots=True)

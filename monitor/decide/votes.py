@@ -57,9 +57,9 @@ class Case:
 def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
     """One window's vote on a configured trigger; while it fires, against its clearing level."""
     if snapshot.status is SnapshotStatus.SOURCE_FAILED:
-        return Vote(None, "the window has no vote because its source failed")
+        return Vote(None, "the window does not vote, because its source failed")
     if is_broken(snapshot) and not heard_when_broken(trigger):
-        return Vote(None, "the window has no vote because its data are broken")
+        return Vote(None, "the window does not vote, because its data are broken")
     if trigger.metric == "regret":
         return _regret_vote(case, trigger, snapshot, fired)
     if trigger.metric == "new_rows":
@@ -82,7 +82,8 @@ def vote_on_scores(
     yes = [(s, limit) for s, limit in limits if _passes(trigger, s, limit)]
     worst = sorted(yes or limits, key=lambda pair: _excess(trigger, *pair), reverse=True)
     if trigger.action == "retrain" and yes and _by_threshold(trigger) and all(s.uncalibrated for s, _ in yes):
-        return Vote(None, f"{_shown(trigger, worst)}, uncalibrated: it may alert, never retrain by itself")
+        why = "uncalibrated, as the reference is too short: it may alert, never retrain by itself"
+        return Vote(None, f"{_shown(trigger, worst)}, {why}")
     return Vote(bool(yes), _shown(trigger, worst) + (f" ({skill.words})" if skill else ""))
 
 
@@ -99,11 +100,12 @@ def _by_threshold(trigger: TriggerSection) -> bool:
 def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
     step = _step(case.regret, snapshot)
     if step is None:
-        return Vote(None, case.regret.lack or "the window adds nothing to regret (not mature, or paid for)")
+        nothing = "the window adds nothing to regret: it is not mature, or lies before the last request"
+        return Vote(None, case.regret.lack or nothing)
     score = Score(metric="regret", value=step.total)
     limit = _limit(trigger, score, fired, case.regret)
     if limit is None:
-        return Vote(None, "what a retrain costs cannot be told yet")
+        return Vote(None, "the price of a retrain cannot be computed yet")
     enough, words = step.sure and _passes(trigger, score, limit), cost(case.regret, step, limit, case.model.timezone)
     return Vote(None if step.ahead and not enough else enough, words)    # labels to come may fire it, never clear it
 
@@ -112,7 +114,7 @@ def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: b
     since = case.begun(trigger)
     count = new_rows(case.known, since, snapshot)
     if count is None:
-        return Vote(None, "the window adds no new rows (not mature, or there when the model was last fitted)")
+        return Vote(None, "the window adds no new rows: its labels are not mature, or the model was fitted on it")
     score = Score(metric="new_rows", value=count)
     limit = _limit(trigger, score, fired)
     assert limit is not None
@@ -200,7 +202,7 @@ def _one(trigger: TriggerSection, score: Score, limit: float) -> str:
     subject = f"{score.metric}{method}{_whose(score.column, score.segment)}"
     bound = _held(trigger, score) if score.segment else None
     side = "at least" if trigger.above or trigger.rise else "at most"
-    held = [] if bound is None else [f"{side} {number(bound)} with all groups looked at"]
+    held = [] if bound is None else [f"{side} {number(bound)} by the interval for all groups at once"]
     held += [] if limit != limit else [f"limit {number(limit)}"]
     held += [] if score.reference is None else [f"reference {number(score.reference)}"]
     beside = f" ({', '.join(held)})" if held else ""
@@ -217,7 +219,7 @@ def _unheard(trigger: TriggerSection, scores: Sequence[Score]) -> str:
     if not scores:
         return f"{subject} was not measured"
     if any(usable(s) and s.provisional for s in scores):
-        return f"{subject} is provisional while labels mature: it may alert, never retrain"
+        return f"{subject} is provisional until its labels are mature: it may alert, never retrain"
     reason = next((s.reason for s in scores if s.reason), None)
     if any(usable(s) for s in scores):
         return f"{subject} has no reference value to compare with"
@@ -242,10 +244,10 @@ def due(trigger: TriggerSection, since: datetime, until: datetime, zone: ZoneInf
 
 
 def awaited_date(trigger: TriggerSection, since: datetime, zone: ZoneInfo) -> str:
-    """What would make it due, in words."""
+    """When it would be due, in words."""
     if trigger.every is not None:
-        return f"a window that ends on {day(since + trigger.every, zone)} or later"
-    return f'a date of "{trigger.cron}"'
+        return f"with a window that ends on {day(since + trigger.every, zone)} or later"
+    return f'at the next date of "{trigger.cron}"'
 
 
 def new_rows(known: Sequence[Snapshot], since: datetime, snapshot: Snapshot) -> int | None:
@@ -273,7 +275,7 @@ def rows_score(
     threshold = trigger.above.number
     counts = [count for s in reversed(known) if (count := new_rows(known, since, s)) is not None]
     if not counts:
-        lack = f"no window begun since {day(since, model.timezone)} is mature yet"
+        lack = f"no window since {day(since, model.timezone)} has mature labels yet"
         return Score(metric="new_rows", threshold=threshold, status=ScoreStatus.INSUFFICIENT, reason=lack)
     words = rows_words(counts[0], since, model.timezone)
     return Score(metric="new_rows", value=counts[0], threshold=threshold, n=counts[0], reason=words)

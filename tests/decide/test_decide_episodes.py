@@ -225,10 +225,10 @@ def test_every_verdict_explains_itself(made):
         "flights, window 17 May 2013 to 24 May 2013, revision 0: suppress",
         "low: roc_auc is 0.4 (limit 0.5). Votes, newest first: yes, no, yes (2 of 3 needed).",
         "It fires since 24 May 2013.",
-        'guard observing: the model is in mode = "observe", it would have asked ci',
-        "These guards have nothing against it: no-pipeline, paused",
-        "ci would have been asked to retrain because of low, but for observing.",
+        'guard observing: the model only observes; with mode = "act" it would ask ci',
+        "These guards do not object: no-pipeline, paused",
+        "Without observing, ci would have been asked to retrain because of low.",
     ):
         assert words in page
-    lacks = "low would with 1 more window with roc_auc below 0.5"
-    assert f"No retrain is needed: low does not fire; {lacks}." in explain(decisions[0].verdict, model)
+    lacks = "low would fire after 1 more window with roc_auc below 0.5"
+    assert f"No retrain is needed: low does not fire. {lacks}." in explain(decisions[0].verdict, model)

@@ -201,7 +201,7 @@ def test_a_segment_narrows_a_trigger(made):
     triggers = [one | {"name": name, "segment": segment} for name, segment in asked.items()]
     decisions, _ = made.play(made.model(*triggers), [made.snapshot(0, *scores)])
     assert decisions[0].verdict.fired == ("jfk", "any")
-    assert "any: accuracy of origin=JFK is 0.6 (at most 0.7 with all groups looked at, limit 0.8)" in (
+    assert "any: accuracy of origin=JFK is 0.6 (at most 0.7 by the interval for all groups at once, limit 0.8)" in (
         " ".join(decisions[0].verdict.reasons)
     )
 

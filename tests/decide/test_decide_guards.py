@@ -40,7 +40,7 @@ NULLS = Score(metric="missing_share", column="age", value=0.9, status=ScoreStatu
 @pytest.mark.parametrize(
     ("guard", "words", "given"),
     [
-        ("observing", 'mode = "observe", it would have asked ci', lambda m: {"mode": "observe"}),
+        ("observing", 'the model only observes; with mode = "act" it would ask ci', lambda m: {"mode": "observe"}),
         ("no-pipeline", "no pipeline is configured", lambda m: {"retrain": None}),
         ("paused", "ann paused it: holiday", lambda m: {"past": {"paused": "ann paused it: holiday"}}),
         ("catching-up", "newer windows", lambda m: {"newest": False}),
@@ -115,4 +115,4 @@ def test_several_guards_speak_together(made):
     """All that speaks against a request is said, in the order of the table."""
     decision = _decide(made, mode="observe", newest=False, past={"paused": "ann paused it"})
     assert decision.verdict.guards == ("observing", "paused", "catching-up")
-    assert "but for observing, paused and catching-up" in decision.verdict.reasons[-1]
+    assert "Without observing, paused and catching-up, ci" in decision.verdict.reasons[-1]

@@ -51,7 +51,8 @@ def test_new_rows_are_a_score(made):
     decisions, _ = made.play(made.model(FRESH), [made.snapshot(i) for i in range(2)])
     (score,) = (one for one in decisions[1].scores if one.metric == "new_rows")
     assert (score.value, score.threshold, score.reason) == (2000, 2500, "2000 new mature rows since 3 May 2013")
-    assert "fresh would with 1 more window with new_rows above 2500" in explain(decisions[1].verdict, made.model(FRESH))
+    page = explain(decisions[1].verdict, made.model(FRESH))
+    assert "fresh would fire after 1 more window with new_rows above 2500" in page
 
 
 def test_a_calendar_counts_from_the_last_accepted_request(made):
@@ -191,4 +192,4 @@ def test_people_are_told_what_awaits_approval_once(made):
     assert "`driftd approve --model flights" in told.body
     assert "It lapses on 17 May 2013." in told.body
     assert (past.episode.state, past.episode.approval.asked_by) == ("awaiting_approval", None)
-    assert "waits for a person's word" in explain(decisions[0].verdict, model)
+    assert "waits for approval" in explain(decisions[0].verdict, model)

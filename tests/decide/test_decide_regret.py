@@ -53,7 +53,7 @@ def test_a_sum_that_noise_alone_may_reach_asks_for_nothing(made):
     decisions, _ = made.play(made.model(PAYS), snapshots, made.history(before=before))
     assert [d.request for d in decisions] == [False, True, False]     # 2.25 < 3, 4.5 > 3 √2
     assert decisions[0].scores[0].value > 2
-    assert decisions[0].scores[0].reason.endswith("a retrain costs 2; noise alone may make 3")
+    assert decisions[0].scores[0].reason.endswith("a retrain costs 2; noise alone may reach 3")
 
 
 def test_the_gap_in_kind_is_no_gain(made):
@@ -170,7 +170,7 @@ def test_windows_that_count_rows_are_priced_by_their_length_so_far(made):
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        (lambda made: made.gain(1.0)[:1], "spread over reference windows is not known"),
+        (lambda made: made.gain(1.0)[:1], "over reference windows is not known"),
         (lambda made: made.gain(1.0, sd=0.0), "the same in every reference window"),
         (lambda made: made.gain(1.0)[1:], "no window has both mature labels and a rehearsal"),
     ],
@@ -198,8 +198,8 @@ def test_the_reason_is_for_people(made):
     scale = Score(metric="metric_sd", method="roc_auc", value=0.05, low=0.04, high=0.07)
     one = made.snapshot(3, *made.gain(None)[:1], scale, mature=False)
     assert _regret(made, made.model(PAYS), past, one).reason == (
-        f"{said} (1.5 sd × windows in 3 windows, 0.5 of it in 1 without labels yet); "
-        "a retrain costs 2 (0.1 roc_auc × windows, 0.08 to 0.14 by the sd's own uncertainty)"
+        f"{said} (1.5 sd × windows in 3 windows; 0.5 of that assumed for 1 without labels yet); "
+        "a retrain costs 2 (0.1 roc_auc × windows, 0.08 to 0.14 as the sd is uncertain)"
     )
 
 
