@@ -162,9 +162,9 @@ def _hash(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the sentences are made from. `said`: the guards that object, each with its sentence; 
+    """What the sentences are made from.
 
-    `asked`: a request is made now.
+    `said`: the guards that object, each with its sentence; `asked`: a request is made now.
     """
 
     model: ModelSection
