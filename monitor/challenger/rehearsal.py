@@ -283,7 +283,7 @@ def learn(
 def _gradient_boosting(task: Task, metric: str, categorical: list[bool], rows: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    options: dict[str, Any] = {
+    options = {
         "random_state": 0, "early_stopping": False, "categorical_features": categorical,
     }
     if task == "regression":
@@ -310,7 +310,7 @@ def _linear(task: Task, metric: str, categorical: list[bool], rows: int) -> Any:
 def _forest(task: Task, metric: str, categorical: list[bool], rows: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-    options: dict[str, Any] = {
+    options = {
         "n_estimators": TREES, "min_samples_leaf": LEAF_ROWS, "max_samples": min(rows, TREE_ROWS), "random_state": 0,
     }
     if task == "regression":

@@ -8,17 +8,47 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from monitor.config.column_roles import FeatureKind
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import Task
 
 _SILENT = ("DO_NOT_TRACK", "ITERATIVE_DO_NOT_TRACK")   # read by evidently.telemetry and by its sender
 _OF_TESTS = ("tests", "type")                          # ends of the names of fields that are no options
 
 Value = tuple[str, float, float | None]                # what it is called, in the window, in the reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The columns with labels and predictions, by the names Evidently has for them; None where there is none."""
+
+    task: Task
+    target: str | None
+    prediction: str | None = None            # of a regression
+    prediction_labels: str | None = None
+    prediction_probas: str | None = None
+    pos_label: str | None = None             # no column: the positive class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """Which columns of a table are what, by the names Evidently has for it."""
+
+    numerical_columns: list[str]
+    categorical_columns: list[str]
+    text_columns: list[str]
+    embeddings: dict[str, list[str]] | None
+    timestamp: str | None
+    answers: Answers | None = None           # None where no label is looked at
+
+    @property
+    def features(self) -> list[str]:
+        return [*self.numerical_columns, *self.categorical_columns, *self.text_columns]
 
 
 def score(name: str, kind: FeatureKind, reference: Any, window: Any) -> float:
@@ -57,12 +87,10 @@ def wrong_option(metric: str, options: Mapping[str, Any]) -> str | None:
 
 
 def report(
-    metric: str, options: Mapping[str, Any], reference: Any, window: Any, definition: Mapping[str, Any]
+    metric: str, options: Mapping[str, Any], reference: Any, window: Any, definition: Definition
 ) -> list[Value]:
     """Run one report metric on two pandas frames.
 
-    `definition`: columns as `DataDefinition` takes them, and the `task` with its `answers` as
-    `BinaryClassification`, `MulticlassClassification` or `Regression` takes them.
     Returns every number of its results; the name is empty where there is only one. Nothing is rendered.
     Raises whatever the metric raises.
     """
@@ -71,7 +99,7 @@ def report(
         from evidently import Dataset, Report
         from evidently.core.report import ReferenceMetricNotFound
 
-        described = _described(**definition)
+        described = _described(definition)
         sides = [Dataset.from_pandas(side, data_definition=described) for side in (window, reference)]
         snapshot = Report([getattr(evidently.metrics, metric)(**options)]).run(*sides)
         shown = snapshot.dict()["metrics"]
@@ -88,18 +116,22 @@ def report(
     return found
 
 
-def _described(task: str | None = None, answers: Mapping[str, Any] | None = None, **columns: Any) -> Any:
+def _described(definition: Definition) -> Any:
     from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
 
-    kinds: dict[str, tuple[str, Any]] = {
+    kinds: dict[Task, tuple[str, Any]] = {
         "binary": ("classification", BinaryClassification),
         "multiclass": ("classification", MulticlassClassification),
         "regression": ("regression", Regression),
     }
-    if task is None:
+    columns, answers = asdict(definition), definition.answers
+    del columns["answers"]
+    if answers is None:
         return DataDefinition(**columns)
-    key, kind = kinds[task]
-    return DataDefinition(**columns, **{key: [kind(**(answers or {}))]})
+    key, kind = kinds[answers.task]
+    named = ((name, value) for name, value in asdict(answers).items() if name != "task")
+    given = {name: value for name, value in named if value is not None or name == "target"}
+    return DataDefinition(**columns, **{key: [kind(**given)]})
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pyarrow as pa
 from monitor.config.column_roles import Roles
 from monitor.config.sections import DriftSection, EvidentlySection
 from monitor.drift import evidently
-from monitor.drift.evidently import Value
+from monitor.drift.evidently import Answers, Definition, Value
 from monitor.drift.multivariate import embedding_columns
 from monitor.drift.scores import prediction_kinds
 from monitor.metric_catalogue import Task
@@ -93,7 +93,7 @@ def _labelled(table: pa.Table, roles: Roles) -> pa.Table:
 
 def _definition(
     reference: pa.Table, window: pa.Table, roles: Roles, drift: DriftSection, task: Task | None, column: str | None
-) -> dict[str, Any]:
+) -> Definition:
     """Which columns there are, and what the model says of which label."""
     shared = {*reference.column_names} & {*window.column_names}
     kinds = {**roles.features, **prediction_kinds(reference, roles, task)}
@@ -102,39 +102,38 @@ def _definition(
         kinds[roles.label] = "categorical" if words else "numerical"
     there = {name: kind for name, kind in kinds.items() if name in shared}
     of_kind = {
-        f"{kind}_columns": [name for name, found in there.items() if found == kind]
-        for kind in ("numerical", "categorical", "text")
+        kind: [name for name, found in there.items() if found == kind] for kind in ("numerical", "categorical", "text")
     }
     embeddings = {name: embedding_columns(roles, glob) for name, glob in drift.embeddings.items()}
-    timestamp = roles.timestamp if roles.timestamp in window.column_names else None
-    columns_of = {**of_kind, "embeddings": embeddings or None, "timestamp": timestamp}
-    if task is None:
-        return columns_of
-    return {**columns_of, "task": task, "answers": _answers(reference, window, roles, task)}
+    return Definition(
+        numerical_columns=of_kind["numerical"],
+        categorical_columns=of_kind["categorical"],
+        text_columns=of_kind["text"],
+        embeddings=embeddings or None,
+        timestamp=roles.timestamp if roles.timestamp in window.column_names else None,
+        answers=_answers(reference, window, roles, task) if task else None,
+    )
 
 
-def _answers(reference: pa.Table, window: pa.Table, roles: Roles, task: Task) -> dict[str, Any]:
+def _answers(reference: pa.Table, window: pa.Table, roles: Roles, task: Task) -> Answers:
     if task == "regression":
-        return {"target": roles.label, "prediction": roles.prediction}
+        return Answers(task=task, target=roles.label, prediction=roles.prediction)
     if task == "multiclass":
-        return {"target": roles.label, "prediction_labels": roles.prediction}
+        return Answers(task=task, target=roles.label, prediction_labels=roles.prediction)
     positive = classes_of([reference, window], roles, task)[-1]
     if is_score(window[roles.prediction]):
-        return {"target": roles.label, "prediction_probas": roles.prediction, "pos_label": positive}
-    return {
-        "target": roles.label, "prediction_labels": roles.prediction, "prediction_probas": roles.probability,
-        "pos_label": positive,
-    }
+        return Answers(task=task, target=roles.label, prediction_probas=roles.prediction, pos_label=positive)
+    return Answers(
+        task=task, target=roles.label, prediction_labels=roles.prediction, prediction_probas=roles.probability,
+        pos_label=positive,
+    )
 
 
-def _frame(table: pa.Table, definition: dict[str, Any]) -> Any:
+def _frame(table: pa.Table, definition: Definition) -> Any:
     """The columns of the definition as pandas holds them; classes as words, so that true, 1 and "1" are one."""
-    answers = definition.get("answers", {})
-    of_classes = {answers.get("target"), answers.get("prediction_labels")}
-    if definition.get("task") == "regression":
-        of_classes = set()
-    lists = (definition[f"{kind}_columns"] for kind in ("numerical", "categorical", "text"))
-    names = {name for names in lists for name in names} | {answers.get("target"), definition["timestamp"]} - {None}
+    answers = definition.answers
+    names = {*definition.features, definition.timestamp, answers and answers.target}
+    of_classes = {answers.target, answers.prediction_labels} if answers and answers.task != "regression" else set()
     kept = table.select([name for name in table.column_names if name in names])
     for at, name in enumerate(kept.column_names):
         kept = kept.set_column(at, name, _plain(kept[name], name in of_classes))

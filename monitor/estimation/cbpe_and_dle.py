@@ -7,7 +7,7 @@ estimation: a regressor learns how large another regressor's errors are.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from monitor.errors import CannotJudge
 from monitor.performance.formulas import losses, value_of
 from monitor.performance.labelled_rows import Answers, unlabelled
 from monitor.tables.columns import Features, Floats, Ints, features_of
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 MOST_ROWS = 20_000           # a regressor is fitted on at most so many, spread over the reference
 FOLDS = 5
@@ -106,7 +109,7 @@ def dle(
         raise CannotJudge("there are no features to learn the errors from")
     rows = known.take(np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_ROWS)).astype(np.int64)))
     matrix = _matrix(features, table, rows)
-    models: dict[str, Any] = {}
+    models: dict[str, HistGradientBoostingRegressor] = {}
     across: dict[str, float] = {}
     for name in metrics:
         wrong = row_losses(name, rows)
@@ -129,7 +132,7 @@ def _matrix(features: Features, table: pa.Table, said: Answers) -> Floats:
     return np.column_stack([features.matrix(table.take(said.at)), said.said.astype(np.float64)])
 
 
-def _regressor(features: Features, matrix: Floats, errors: Floats) -> Any:
+def _regressor(features: Features, matrix: Floats, errors: Floats) -> "HistGradientBoostingRegressor":
     """Gradient boosting with as many and as large trees as NannyML's regressor has by default."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
