@@ -24,23 +24,26 @@ _KINDS = {
 class Source(Protocol):
     """A place rows come from. Every method raises SourceError with one sentence when the place fails."""
 
-    origin: str                              # the place, in words; never a secret
-    each_once: bool                          # no row is there twice, as at-least-once logging may write them
+    origin: str                              # a description of the place for messages; holds no secret
+    each_once: bool                          # no row occurs twice (at-least-once logging may repeat rows)
 
     def fingerprint(self) -> str:
-        """Return a text that changes whenever the content may have changed; cheap."""
+        """Return a string that changes whenever the content may have changed; cheap to compute."""
 
     def content_id(self) -> str:
         """Return the SHA-256 of the content; reads everything."""
 
     def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
-        """Yield what the source consists of now, but those whose (name, stamp) are `known`; reads the rest whole."""
+        """Yield each file or table of the source, except those whose (name, stamp) is in `known`.
+
+        Each one that is yielded is read completely for its hash.
+        """
 
     def schema(self) -> "pa.Schema":
         """Return every column with its type over all files; timestamps as they are stored."""
 
     def guesses(self) -> dict[str, str]:
-        """Return how the text is read, as found or configured: delimiter, decimal, encoding, day_first."""
+        """Return how text files are read, as guessed or configured: delimiter, decimal, encoding, day_first."""
 
     def read(
         self,
@@ -53,28 +56,29 @@ class Source(Protocol):
     ) -> "pa.Table":
         """Return `columns` (None: all) of the rows whose `timestamp` lies in [start, end], both included.
 
-        `timestamp` and the further `moments` come as timestamp[us, UTC]; `timestamp` is always in the result.
+        `timestamp` and the other time columns, `moments`, are returned as timestamp[us, UTC]; `timestamp` is always
+        in the result.
         """
 
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "Scan | None":
-        """Return a way to the columns of the same rows one by one; None where rows can only be read whole."""
+        """Return a reader of single columns of the same rows; None where rows can only be read whole."""
 
 
 class Scan(Protocol):
-    """The columns of some rows, a part of the rows at a time, so that a few columns of many rows take little memory."""
+    """Reads single columns of some rows, one part of the rows at a time, so that many rows take little memory."""
 
     schema: "pa.Schema"
     rows: int
 
     def parts(self, columns: Sequence[str]) -> "Iterator[pa.Table]":
-        """Yield the rows in the order of `Source.read`: strings perhaps as dictionaries, times as stored.
+        """Yield the rows in the order of `Source.read`. Strings may be dictionary encoded, times are as stored.
 
-        Raises SourceError where they cannot be read, or were written meanwhile.
+        Raises SourceError if they cannot be read, or if they were written during the read.
         """
 
 
 def open_source(section: SourceSection, timezone: ZoneInfo) -> Source:
-    """Return the source a section describes; nothing is opened yet. Naive times are read in `timezone`."""
+    """Return the source a section describes, without opening it. Naive times are read in `timezone`."""
     module, name = _KINDS["postgres" if section.database is not None else "files"]
     source: Source = getattr(import_module(module), name)(section, timezone)
     return source

@@ -1,7 +1,7 @@
-"""One set of column types for all sources, and how the types of several files become one.
+"""The column types that all sources share, and how the types of several files are combined.
 
-Text is `string`, decimals are float64, structs become dotted columns; lists, maps and bytes are left out. Moments are
-timestamp[us, UTC], from whatever a log stores: timestamps, dates, numbers, text.
+Text is `string`, decimals are float64, structs become dotted columns; lists, maps and bytes are left out. Times are
+timestamp[us, UTC], whether a log stores them as timestamps, dates, numbers or text.
 """
 
 import re
@@ -32,15 +32,15 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def different(names: Iterable[str], path: Path) -> None:
-    """Raise SourceError where two columns have one name: which of them was meant cannot be told."""
+def require_distinct(names: Iterable[str], path: Path) -> None:
+    """Raise SourceError if two columns have the same name, because a reference to it would be ambiguous."""
     for name, count in Counter(names).items():
         if count > 1 and name:
-            raise SourceError(f"{path}: column {quoted(name)} is there twice, expected different names")
+            raise SourceError(f"{path}: column {quoted(name)} occurs twice, expected distinct names")
 
 
 def tidy(table: pa.Table) -> pa.Table:
-    """Return the table in plain types, without structs, nested columns and metadata."""
+    """Return the table in the shared types, without structs, nested columns and metadata."""
     table = flat(table)
     kept = [(field.name, _plain(field.type)) for field in table.schema]
     fields = [pa.field(name, kind) for name, kind in kept if kind is not None]
@@ -68,30 +68,30 @@ def _plain(kind: pa.DataType) -> pa.DataType | None:
     return kind if any(check(kind) for check in known) else None
 
 
-def unify(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+def common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     """Return the type that holds both, or None: int + float is float, anything + string is string."""
-    if one == other or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
-        return other
-    if pa.types.is_string(one) or pa.types.is_string(other):
+    if left == right or pa.types.is_null(right):
+        return left
+    if pa.types.is_null(left):
+        return right
+    if pa.types.is_string(left) or pa.types.is_string(right):
         return pa.string()
-    if _numeric(one) and _numeric(other):
-        return pa.float64() if pa.types.is_floating(one) or pa.types.is_floating(other) else pa.int64()
-    if _calendar(one) and _calendar(other):
-        same_zone = getattr(one, "tz", None) == getattr(other, "tz", None)
-        return pa.timestamp("us", getattr(one, "tz", None)) if same_zone else pa.string()
+    if _numeric(left) and _numeric(right):
+        return pa.float64() if pa.types.is_floating(left) or pa.types.is_floating(right) else pa.int64()
+    if _calendar(left) and _calendar(right):
+        same_zone = getattr(left, "tz", None) == getattr(right, "tz", None)
+        return pa.timestamp("us", getattr(left, "tz", None)) if same_zone else pa.string()
     return None
 
 
 def union(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
-    """Return the schema of all (name, schema) together. Raises SourceError naming the two that do not fit."""
+    """Return the union of all (file name, schema) pairs. Raises SourceError naming two files whose types do not fit."""
     kinds: dict[str, pa.DataType] = {}
     seen: dict[str, str] = {}
     for place, schema in schemas:
         for field in schema:
             before = kinds.get(field.name)
-            kind = field.type if before is None else unify(before, field.type)
+            kind = field.type if before is None else common_type(before, field.type)
             if kind is None:
                 raise SourceError(f"{place}: column {field.name} is of type {field.type}, but {before} in "
                                   f"{seen[field.name]}; expected one type in all files")
@@ -102,17 +102,18 @@ def union(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the table with exactly the columns and types of `schema`; what it lacks is null."""
-    held = dict(zip(table.column_names, table.columns, strict=True))     # a table looks names up slowly
+    """Return the table with exactly the columns and types of `schema`; a column it lacks is null."""
+    present = dict(zip(table.column_names, table.columns, strict=True))  # a table looks names up slowly
     columns = [
-        held[field.name].cast(field.type, safe=False) if field.name in held else pa.nulls(table.num_rows, field.type)
+        present[field.name].cast(field.type, safe=False)
+        if field.name in present else pa.nulls(table.num_rows, field.type)
         for field in schema
     ]
     return pa.table(columns, schema=schema)
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return ids as strings, alike whatever type a file gave them: 17, 17.0 and "17" are one."""
+    """Return ids as strings that do not depend on the file's type: 17, 17.0 and "17" are the same id."""
     if pa.types.is_floating(column.type):
         whole = pc.equal(column, pc.floor(column))
         small = pc.less(pc.abs(column), 2.0**53)
@@ -130,18 +131,18 @@ def _calendar(kind: pa.DataType) -> bool:
 
 
 class Bounds(NamedTuple):
-    """The rows wanted: start ≤ timestamp ≤ end, each open where None."""
+    """The time range of the rows to read: start ≤ timestamp ≤ end; None means no limit on that side."""
 
     timestamp: str | None = None
     start: datetime | None = None
     end: datetime | None = None
 
-    def meets(self, low: datetime, high: datetime) -> bool:
-        """Tell whether moments from low to high can lie within."""
+    def overlaps(self, low: datetime, high: datetime) -> bool:
+        """Tell whether the range from low to high overlaps these bounds."""
         return (self.start is None or high >= self.start) and (self.end is None or low <= self.end)
 
-    def holds(self, low: datetime, high: datetime) -> bool:
-        """Tell whether all moments from low to high lie within."""
+    def covers(self, low: datetime, high: datetime) -> bool:
+        """Tell whether the range from low to high lies completely within these bounds."""
         return (self.start is None or low >= self.start) and (self.end is None or high <= self.end)
 
 
@@ -150,9 +151,9 @@ def to_utc(
 ) -> pa.ChunkedArray:
     """Return the column as timestamp[us, UTC].
 
-    Naive moments and dates are read in `zone`; numbers as days (20260331), or s, ms, µs, ns since 1970;
-    text as ISO 8601, else day or month first (`day_first`; None: guessed). Raises SourceError that begins
-    with `where`.
+    Naive times and dates are read in `zone`. Numbers are days (20260331), or s, ms, µs or ns since 1970.
+    Text is ISO 8601, else a date with the day or the month first (`day_first`; None: guessed). Raises
+    SourceError, whose message begins with `where`.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -167,15 +168,15 @@ def to_utc(
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return _from_text(column.cast(pa.string()), zone, day_first)
     except (pa.ArrowInvalid, OverflowError, ValueError) as error:
-        raise SourceError(f"{where}: holds what is not a time ({quoted(_brief(error))}), expected ISO 8601 such as "
-                          "2026-03-31T12:00:00Z, or seconds since 1970") from None
+        raise SourceError(f"{where}: holds a value that is not a time ({quoted(_brief(error))}), expected ISO 8601 "
+                          "such as 2026-03-31T12:00:00Z, or seconds since 1970") from None
     raise SourceError(f"{where}: is of type {kind}, expected times; name another column")
 
 
 def in_utc(
     table: pa.Table, names: Sequence[str], zone: ZoneInfo, place: object, day_first: bool | None = None
 ) -> pa.Table:
-    """Return the table with those of the columns `names` that it has as timestamp[us, UTC]."""
+    """Return the table with the columns `names` converted to timestamp[us, UTC]; names it lacks are ignored."""
     for name in names:
         index = table.schema.get_field_index(name)
         if index >= 0:
@@ -185,7 +186,7 @@ def in_utc(
 
 
 def guess_day_first(values: Iterable[str]) -> bool | None:
-    """Tell whether dates such as 3.4.2026 begin with the day; None where no value settles it."""
+    """Tell whether dates such as 3.4.2026 begin with the day; None if no value decides it."""
     dotted = False
     for value in values:
         match = _DAY_MONTH_HEAD.match(value)
@@ -194,21 +195,21 @@ def guess_day_first(values: Iterable[str]) -> bool | None:
         if match and int(match[2]) > 12:
             return False
         dotted = dotted or bool(match and value[match.end(1)] == ".")
-    return True if dotted else None            # dots are written where the day comes first
+    return True if dotted else None            # dots are used in countries that write the day first
 
 
 def within(table: pa.Table, bounds: Bounds) -> pa.Table:
-    """Return the rows inside the bounds; a row without timestamp is outside once there is a bound."""
+    """Return the rows inside the bounds; a row without a timestamp is outside as soon as there is a bound."""
     if bounds.timestamp not in table.schema.names or (bounds.start is None and bounds.end is None):
         return table
     return table.filter(mask_of(table, bounds))
 
 
 def mask_of(table: pa.Table, bounds: Bounds) -> pa.ChunkedArray:
-    """Tell for each row whether it is inside the bounds, of which there must be one; null without a timestamp."""
+    """Return for each row whether it is inside the bounds; null without a timestamp. At least one bound must be set."""
     at = table[bounds.timestamp]
     limits = ((pc.greater_equal, bounds.start), (pc.less_equal, bounds.end))
-    return reduce(pc.and_, (inside(at, pa.scalar(limit, UTC_US)) for inside, limit in limits if limit is not None))
+    return reduce(pc.and_, (compare(at, pa.scalar(limit, UTC_US)) for compare, limit in limits if limit is not None))
 
 
 def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
@@ -234,7 +235,7 @@ def _from_numbers(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
 
 
 def _are_days(column: pa.ChunkedArray) -> bool:
-    """Tell whether whole numbers are days such as 20260331; as seconds they would all lie in August 1970."""
+    """Tell whether whole numbers are days such as 20260331; read as seconds they would all lie in August 1970."""
     limits = pc.min_max(column).as_py()
     return limits["min"] is not None and limits["min"] >= 19000101 and limits["max"] <= 21991231
 
@@ -267,19 +268,19 @@ def _to_iso(text: pa.ChunkedArray, day_first: bool) -> pa.ChunkedArray:
 
 
 def _by_pandas(text: pa.ChunkedArray, zone: ZoneInfo, day_first: bool) -> pa.ChunkedArray:
-    """Read the forms Arrow does not know (3 Mar 2026, 2:05 PM); slow, so each distinct text once."""
+    """Parse the formats Arrow does not know (3 Mar 2026, 2:05 PM); slow, so each distinct text is parsed once."""
     import pandas as pd
 
     coded = text.combine_chunks().dictionary_encode()
     values = []
     for value in coded.dictionary.to_pylist():
-        with warnings.catch_warnings(action="ignore"):       # pandas warns of ISO dates beside others
+        with warnings.catch_warnings(action="ignore"):       # pandas warns when ISO dates are mixed with others
             moment = pd.to_datetime(value, dayfirst=day_first)
         if moment.tz is None:
             moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
         values.append(moment.tz_convert("UTC").to_pydatetime(warn=False))
-    found = pa.array(values, UTC_US)
-    return pa.chunked_array([found.take(coded.indices)])
+    times = pa.array(values, UTC_US)
+    return pa.chunked_array([times.take(coded.indices)])
 
 
 def _brief(error: BaseException) -> str:

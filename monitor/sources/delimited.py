@@ -17,7 +17,7 @@ import pyarrow.csv
 from monitor.config.sections import CsvSection
 from monitor.errors import SourceError
 from monitor.private import quoted
-from monitor.sources.column_types import different, guess_day_first
+from monitor.sources.column_types import guess_day_first, require_distinct
 from monitor.sources.text_files import TextFormat, mark_numbers
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = ",;\t|"
-_HEAD = 128 * 1024               # bytes looked at when guessing, and a quarter of them at three later places
-_FILES = 10                      # files looked at when guessing
+_HEAD = 128 * 1024               # bytes read for guessing, and a quarter as many at three later places
+_FILES = 10                      # files read for guessing
 _MISSING = [*pa.csv.ConvertOptions().null_values, "None", "<NA>", "NaT"]
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
@@ -36,51 +36,51 @@ _DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2}")
 _PARSE_ERROR = re.compile(r"CSV parse error: (Row #\d+: )?Expected \d+ columns, got \d+")
 
 
-csv.field_size_limit(2**31 - 1)  # a long text is no error here
+csv.field_size_limit(2**31 - 1)  # long texts are allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How the files are written; `encoding` None: UTF-8, else cp1252, file by file."""
+    """How the files are written. `encoding` None: each file is read as UTF-8, or as cp1252 if it is not valid UTF-8."""
 
     delimiter: str
     decimal: str
     encoding: str | None
     day_first: bool | None                   # None: no date in these files depends on it
-    settled: bool                            # day_first is configured, or a date leaves no other reading
-    codes: frozenset[str]                    # columns of digits that are text
+    settled: bool                            # day_first is configured, or some date can only be read one way
+    codes: frozenset[str]                    # columns of digits read as text, such as postal codes
 
 
 class Delimited(TextFormat):
     def __init__(self, section: CsvSection, files: Sequence[Path], zone: ZoneInfo) -> None:
         super().__init__(zone)
         if section.delimiter is not None and len(section.delimiter) != 1:
-            raise SourceError(f"csv.delimiter {section.delimiter!r} is not one character, expected such as ;")
+            raise SourceError(f"csv.delimiter {section.delimiter!r} is not one character, expected one such as ;")
         try:
             sample = [part for path in _spread(files) if (part := _sample(path, section.encoding))]
             self._dialect: Dialect = _guess(section, tuple(text for text, _ in sample))
         except LookupError:
-            raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected such as utf-8 or "
-                              "cp1252") from None
-        self._found = sorted({encoding for _, encoding in sample}) or ["utf-8"]
+            raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected an encoding such as "
+                              "utf-8 or cp1252") from None
+        self._encodings = sorted({encoding for _, encoding in sample}) or ["utf-8"]
         self._decimal = self._dialect.decimal
         self.day_first = self._dialect.day_first
 
     def guesses(self) -> dict[str, str]:
-        found = {
+        guesses = {
             "delimiter": self._dialect.delimiter,
             "decimal": self._dialect.decimal,
-            "encoding": self._dialect.encoding or ", ".join(self._found),
+            "encoding": self._dialect.encoding or ", ".join(self._encodings),
         }
         if self.day_first is None:
-            return found
-        doubt = "" if self._dialect.settled else " (no date settles it; set csv.day_first if this is wrong)"
-        return found | {"day_first": str(self.day_first).lower() + doubt}
+            return guesses
+        doubt = "" if self._dialect.settled else " (no date decides it; set csv.day_first if this is wrong)"
+        return guesses | {"day_first": str(self.day_first).lower() + doubt}
 
     def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
         text, _ = _decode(_whole_lines(data, self._dialect), self._dialect.encoding, path)
         names, lines = _header(text, self._dialect.delimiter)
-        different(names, path)
+        require_distinct(names, path)
         kept = [name for name in names if name and (columns is None or name in columns)]
         if not kept or _is_blank(text, lines):
             return pa.table({name: pa.nulls(0) for name in kept})
@@ -105,12 +105,12 @@ class Delimited(TextFormat):
         except pa.ArrowInvalid:
             pass
         try:
-            return read(threads=False)       # once more: now the message can name the row
+            return read(threads=False)       # again without threads: the message then names the row
         except pa.ArrowInvalid as error:
             match = _PARSE_ERROR.search(str(error))
             what = match[0].removeprefix("CSV parse error: ") if match else quoted(str(error).splitlines()[0][:120])
-            raise SourceError(f"{path}: is no regular CSV file ({what}), expected as many fields in each row "
-                              f"as in the header, divided by {self._dialect.delimiter!r}") from None
+            raise SourceError(f"{path}: is not a regular CSV file ({what}), expected as many fields in each row "
+                              f"as in the header, separated by {self._dialect.delimiter!r}") from None
 
 
 @lru_cache(maxsize=8)
@@ -123,7 +123,7 @@ def _guess(section: CsvSection, texts: tuple[str, ...]) -> Dialect:
     day_first = guess_day_first(dates) if section.day_first is None else section.day_first
     settled = day_first is not None
     if day_first is None and dates:
-        day_first = decimal == "," or delimiter == ";"      # nothing settles it: as such a country writes
+        day_first = decimal == "," or delimiter == ";"      # countries that use these signs write the day first
     codes = frozenset(
         name.strip() for rows in tables for row in rows[1:] if len(row) == len(rows[0])
         for name, cell in zip(rows[0], row, strict=True) if _CODE.fullmatch(cell)
@@ -132,11 +132,11 @@ def _guess(section: CsvSection, texts: tuple[str, ...]) -> Dialect:
 
 
 def _guess_delimiter(texts: Sequence[str]) -> str:
-    """Return the delimiter that cuts the first file into most columns, alike in most rows."""
+    """Return the delimiter that gives the first file the most columns, the same number in most rows."""
     def width(delimiter: str) -> int:
         rows = [row for row in _rows(texts[0], delimiter) if row][:500]
-        alike = sum(len(row) == len(rows[0]) for row in rows)
-        return len(rows[0]) if alike > len(rows) / 2 else 0
+        regular = sum(len(row) == len(rows[0]) for row in rows)
+        return len(rows[0]) if regular > len(rows) / 2 else 0
 
     return max(_DELIMITERS, key=width) if texts and texts[0].strip() else ","
 
@@ -155,7 +155,7 @@ def _spread(files: Sequence[Path]) -> list[Path]:
 
 
 def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
-    """Return whole lines from the head and later places of a file, and their encoding; None when empty."""
+    """Return whole lines from the beginning and later places of a file, and their encoding; None if it is empty."""
     try:
         with path.open("rb") as file:
             data = file.read(_HEAD)
@@ -180,7 +180,7 @@ def _decode(data: bytes, encoding: str | None, path: Path) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         if encoding is None:
             return _lines(data.decode("cp1252", errors="replace")), "cp1252"
-        raise SourceError(f"{path}: is no {encoding} at byte {error.start}, correct csv.encoding") from None
+        raise SourceError(f"{path}: is not valid {encoding} at byte {error.start}; correct csv.encoding") from None
 
 
 def _rows(text: str, delimiter: str) -> "Reader":
@@ -188,11 +188,11 @@ def _rows(text: str, delimiter: str) -> "Reader":
 
 
 def _lines(text: str) -> str:
-    return text if "\n" in text else text.replace("\r", "\n")      # the oldest Macs, and some tools since
+    return text if "\n" in text else text.replace("\r", "\n")      # old Macs and some tools end lines so
 
 
 def _header(text: str, delimiter: str) -> tuple[list[str], int]:
-    """Return the column names and the number of lines they take, blank ones before them included."""
+    """Return the column names and the number of lines they take, including blank lines before them."""
     reader = _rows(text[:_HEAD], delimiter)
     names = next((row for row in reader if row), [])
     return [name.strip() for name in names], reader.line_num

@@ -16,7 +16,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import Bounds, conform, in_utc, is_number, tidy, unify, union, within
+from monitor.sources.column_types import Bounds, common_type, conform, in_utc, is_number, tidy, union, within
 from monitor.sources.parquet import Stamp
 
 T = TypeVar("T")
@@ -30,10 +30,10 @@ _UNFINISHED = (".tmp", ".part", ".open")
 
 
 class Format(Protocol):
-    """How one kind of file is read; `read` may yield more rows than the bounds, never fewer."""
+    """How one file format is read. `read` may yield rows outside the bounds, and leaves out none inside."""
 
     day_first: bool | None
-    grows: bool                              # reads a steady copy of a file that is being appended to
+    grows: bool                              # reads a consistent copy of a file while rows are appended to it
 
     def guesses(self) -> dict[str, str]: ...
     def schema(self, path: Path) -> pa.Schema: ...
@@ -82,8 +82,8 @@ class FileSource:
     def guesses(self) -> dict[str, str]:
         return self._format.guesses()
 
-    def alike(self, most: int) -> bool:
-        """Whether these are Parquet files of one schema, of at most so many bytes together."""
+    def same_schema(self, most: int) -> bool:
+        """Tell whether these are Parquet files with one schema and at most `most` bytes in total."""
         if not isinstance(self._format, Columnar):
             return False
         files = self._files()
@@ -94,7 +94,7 @@ class FileSource:
         return union((str(path), self._schema_of(path)) for path in self._files())
 
     def _schema_of(self, path: Path) -> pa.Schema:
-        """The schema of one file, read again once the file has changed."""
+        """Return the schema of one file; it is read again after the file has changed."""
         stamp = Stamp.of(path)
         if stamp not in self._schemas:
             self._schemas[stamp] = self._steadily(path, self._format.schema)
@@ -135,7 +135,7 @@ class FileSource:
         return FileScan(self._format, schemas, Bounds(timestamp, start, end))
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
-        for name in times:                       # the timestamp first: other columns only for the rows wanted
+        for name in times:                       # the timestamp is first: only rows inside the bounds go on
             part = in_utc(part, [name], self._zone, path, self._format.day_first)
             part = within(part, bounds) if name == bounds.timestamp else part
         return tidy(self._format.settle(part))
@@ -144,14 +144,14 @@ class FileSource:
         return _steadily(path, load, grows=self._format.grows)
 
     def _require(self, names: list[str], timestamp: str | None, pieces: dict[str, pa.Table]) -> None:
-        """Raise SourceError where a column is in no file, or the timestamp is not in every one."""
+        """Raise SourceError if a column is in no file, or if the timestamp is missing from any file."""
         filled = {path: piece for path, piece in pieces.items() if self._has_header(path, piece)}
         for name in names:
             without = [path for path, piece in filled.items() if name not in piece.schema.names]
             if without and (name == timestamp or len(without) == len(filled)):
                 there = self._format.schema(Path(without[0])).names
-                beside = quoted(", ".join(there[:20]))
-                raise SourceError(f"{without[0]}: has no column {name}, expected it beside {beside}")
+                columns = quoted(", ".join(there[:20]))
+                raise SourceError(f"{without[0]}: has no column {name}, expected it among {columns}")
 
     def _has_header(self, path: str, piece: pa.Table) -> bool:
         return piece.num_columns > 0 or bool(self._format.schema(Path(path)).names)
@@ -172,23 +172,23 @@ class FileSource:
         return JsonLines(self._zone)
 
     def _kind_by_ending(self) -> str:
-        found = {ENDINGS[path.suffix.lower()] for path in self._files() if path.suffix.lower() in ENDINGS}
-        if len(found) == 1:
-            return found.pop()
-        what = f"holds {' and '.join(sorted(found))}" if found else "has no ending that names its format"
-        raise SourceError(f'{self.origin}: {what}; say which to read: format = "parquet", "csv" or "jsonl"')
+        formats = {ENDINGS[path.suffix.lower()] for path in self._files() if path.suffix.lower() in ENDINGS}
+        if len(formats) == 1:
+            return formats.pop()
+        what = f"holds {' and '.join(sorted(formats))}" if formats else "has no ending that names its format"
+        raise SourceError(f'{self.origin}: {what}; set format = "parquet", "csv" or "jsonl"')
 
     def _files(self) -> list[Path]:
-        """Return the files there are now, by name. Raises SourceError where there are none."""
+        """Return the files that exist now, sorted by name. Raises SourceError if there are none."""
         try:
-            found = sorted(self._candidates())
+            files = sorted(self._candidates())
         except OSError as error:
             raise _unreadable(error.filename or self.origin, error) from None
-        if not found:
+        if not files:
             odd = Path(self.origin).exists() and not Path(self.origin).is_dir()
             what = "is neither a file nor a folder" if odd else "there is no such file"
             raise SourceError(f"{self.origin}: {what}, expected at least one file to read")
-        return found
+        return files
 
     def _candidates(self) -> list[Path]:
         path = Path(self.origin)
@@ -196,8 +196,8 @@ class FileSource:
             return [path]
         if path.is_dir():
             return [file for file in _below(path) if self._fits(file)]
-        found = map(Path, glob.glob(self.origin, recursive=True))
-        return [file for file in found if file.is_file() and _finished(file)]
+        matches = map(Path, glob.glob(self.origin, recursive=True))
+        return [file for file in matches if file.is_file() and _finished(file)]
 
     def _fits(self, file: Path) -> bool:
         kind = ENDINGS.get(file.suffix.lower())
@@ -205,7 +205,7 @@ class FileSource:
 
 
 class FileScan:
-    """The columns of the rows within the bounds, a row group at a time."""
+    """Reads columns of the rows within the bounds, one row group at a time."""
 
     def __init__(self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds) -> None:
         self._format, self._bounds = format, bounds
@@ -222,7 +222,7 @@ class FileScan:
             try:
                 for part in self._format.scan(path, [name for name in columns if name in there], self._bounds):
                     yield self._level(part, columns)
-            except Exception:                  # of half another file anything may go wrong
+            except Exception:                  # a file replaced during the read can raise anything
                 self._require_unchanged(path)
                 raise
             self._require_unchanged(path)
@@ -233,10 +233,10 @@ class FileScan:
         except OSError as error:
             raise _unreadable(str(path), error) from None
         if changed:
-            raise _written(path)
+            raise _changed(path)
 
     def _level(self, part: pa.Table, columns: Sequence[str]) -> pa.Table:
-        """The columns in the types they have in all files; strings may stay dictionaries."""
+        """Cast the columns to the types they have in all files together; strings may stay dictionary encoded."""
         wanted = [self.schema.field(name) for name in columns]
         if all(part.schema.field(f.name).type in (f.type, pa.dictionary(pa.int32(), f.type))
                if f.name in part.schema.names else False for f in wanted):
@@ -269,9 +269,9 @@ def _finished(file: Path) -> bool:
 
 
 def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> T:
-    """Return load(path), once more if the file was written meanwhile. Raises SourceError.
+    """Return load(path), and load again if the file was written meanwhile. Raises SourceError if it was written twice.
 
-    `grows`: load itself takes a steady look, so that a file may go on growing behind it.
+    `grows`: load itself reads a consistent copy, so rows may be appended to the file meanwhile.
     """
     for attempt in (1, 2):
         try:
@@ -285,11 +285,11 @@ def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> 
         except SourceError:
             if attempt == 2 or Stamp.of(path) == before:
                 raise
-    raise _written(path)
+    raise _changed(path)
 
 
-def _written(path: Path) -> SourceError:
-    return SourceError(f"{path}: was written while it was read; write to a name ending in .tmp, then rename")
+def _changed(path: Path) -> SourceError:
+    return SourceError(f"{path}: was written during the read; write to a name ending in .tmp, then rename")
 
 
 def _unreadable(place: str, error: OSError) -> SourceError:
@@ -303,9 +303,9 @@ def _digest(path: Path) -> bytes:
 
 
 def _common(schemas: Mapping[str, pa.Schema], filled: Iterable[str]) -> pa.Schema:
-    """Return the types of the `filled` files, which hold rows that are read, numbers as wide as in any file.
+    """Return the types of the `filled` files, those with rows in the bounds; numbers are as wide as in any file.
 
-    A column is text because of rows that are read, not because of a bad value in another file.
+    So a bad value in a file whose rows are not read does not turn a column into text.
     """
     used = union((path, schemas[path]) for path in filled)
     kinds = {field.name: field.type for field in used}
@@ -313,12 +313,12 @@ def _common(schemas: Mapping[str, pa.Schema], filled: Iterable[str]) -> pa.Schem
         for field in schema:
             known = kinds.get(field.name, pa.null())
             if pa.types.is_null(known) or (is_number(known) and is_number(field.type)):
-                kinds[field.name] = unify(known, field.type)
+                kinds[field.name] = common_type(known, field.type)
     return pa.schema(kinds.items())
 
 
 def _with_times(schema: pa.Schema, times: list[str]) -> pa.Schema:
-    """Times are moments whatever else they might be, and are there even where no file has a header yet."""
+    """Give the time columns the type timestamp[us, UTC], and add them if no file has a header yet."""
     moment = pa.timestamp("us", "UTC")
     kinds = {field.name: field.type for field in schema} | dict.fromkeys(times, moment)
     return pa.schema(kinds.items())

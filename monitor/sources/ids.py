@@ -1,4 +1,4 @@
-"""An id for every row, the sample by its hash, and the labels that are joined on it.
+"""Row ids, sampling by a hash of the id, and joining labels on the id.
 
 The hash is the same on every machine, run after run.
 """
@@ -22,15 +22,16 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def row_ids(table: pa.Table, column: str | None) -> pa.Array:
-    """Return the ids of the rows as strings: the id column's, or where there is none a hash of the whole row.
+    """Return the ids of the rows as strings: from the id column, or a hash of the whole row if `column` is None.
 
-    The hash covers all columns given, in any order: pass only those that never change (no label).
+    A null id is replaced by the hash of its row. The hash covers all columns of the table, in any order: pass only
+    columns that never change (no label). Raises SourceError if the id column is missing.
     """
     if column is None:
         return _hex(_hash_rows(table))
     if column not in table.schema.names:
-        there = quoted(", ".join(table.schema.names[:20]))
-        raise SourceError(f"the id column {column} is missing, expected it among {there}")
+        columns = quoted(", ".join(table.schema.names[:20]))
+        raise SourceError(f"the id column {column} is missing, expected it among {columns}")
     ids = _one_chunk(as_text(table[column]))
     if not ids.null_count:
         return ids
@@ -38,13 +39,13 @@ def row_ids(table: pa.Table, column: str | None) -> pa.Array:
 
 
 def hash_texts(texts: pa.Array) -> Hashes:
-    """Return a 64-bit hash of each string; null is a value of its own."""
+    """Return a 64-bit hash of each string; null has a hash of its own."""
     coded = texts.dictionary_encode(null_encoding="encode")
     digests = b"".join(blake2b(b"\xff" if text is None else text.encode(), digest_size=8).digest()
                        for text in coded.dictionary.to_pylist())
     known: Hashes = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-    found: Hashes = known[coded.indices.to_numpy(zero_copy_only=False)]
-    return found
+    hashes: Hashes = known[coded.indices.to_numpy(zero_copy_only=False)]
+    return hashes
 
 
 def _hash_rows(table: pa.Table) -> Hashes:
@@ -56,7 +57,7 @@ def _hash_rows(table: pa.Table) -> Hashes:
 
 
 def _hash_column(column: pa.ChunkedArray) -> Hashes:
-    """Return 64 bits per value; 1, 1.0 and true are one, so that a file's choice of type does not matter."""
+    """Return 64 bits per value; 1, 1.0 and true have the same hash, so that a file's choice of type does not matter."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         values = column.cast(pa.float64(), safe=False).fill_null(float("nan")).to_numpy()
@@ -69,7 +70,7 @@ def _hash_column(column: pa.ChunkedArray) -> Hashes:
 
 
 def _mix(bits: Hashes) -> Hashes:
-    """Finalise as splitmix64 does (Steele, Lea and Flood 2014): every bit depends on every bit."""
+    """Mix the bits as splitmix64 does (Steele, Lea and Flood 2014): every output bit depends on every input bit."""
     bits = bits + _ODD
     bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1
     bits = (bits ^ (bits >> np.uint64(27))) * _MIX_2
@@ -88,10 +89,10 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def sample(ids: pa.Array, keep: int) -> npt.NDArray[np.bool_]:
-    """Return which rows are kept, at most `keep` of them.
+    """Return for each row whether it is in the sample of at most `keep` rows.
 
-    A row is kept when the hash of its id ends in k zero bits, with the smallest k that fits: nothing else in
-    the window but k has a say, and a smaller sample lies within a larger one.
+    A row is kept if the hash of its id ends in k zero bits, with the smallest k that fits. So the other rows of
+    the window affect only k, and a smaller sample is a subset of a larger one.
     """
     kept = np.ones(len(ids), np.bool_)
     if len(ids) <= keep:
@@ -107,19 +108,19 @@ def sample(ids: pa.Array, keep: int) -> npt.NDArray[np.bool_]:
 def join_labels(
     log: pa.Table, labels: pa.Table, id: str, label: str, label_timestamp: str | None
 ) -> pa.Table:
-    """Return the log with the newest label of each id, and when it became known; null where there is none.
+    """Return the log with the newest label of each id and the time it became known; null if there is no label.
 
-    Rows and their order stay; a repeated id gets the same label in each row. The newest label is the one with
-    the latest label_timestamp, else the last row; null labels are none. Id 17 and "17" are one.
+    Rows and their order do not change; a repeated id gets the same label in each row. The newest label has the
+    latest label_timestamp, or is in the last row. Null labels are ignored. 17 and "17" are the same id.
     """
     wanted = [label, *([label_timestamp] if label_timestamp else [])]
     _require(log, [id], "the log")
     _require(labels, [id, *wanted], "the labels")
     newest = _newest(labels.select([id, *wanted]), id, label, label_timestamp)
-    found = pc.index_in(as_text(log[id]), value_set=newest[id].combine_chunks())
+    matches = pc.index_in(as_text(log[id]), value_set=newest[id].combine_chunks())
     kept = log.select([name for name in log.schema.names if name not in wanted])
     for name in wanted:
-        kept = kept.append_column(name, newest[name].take(found))
+        kept = kept.append_column(name, newest[name].take(matches))
     return kept
 
 
@@ -142,5 +143,5 @@ def _last_places(ids: pa.ChunkedArray) -> pa.Array:
 def _require(table: pa.Table, names: list[str], place: str) -> None:
     for name in names:
         if name not in table.schema.names:
-            there = quoted(", ".join(table.schema.names[:20]))
-            raise SourceError(f"{place}: has no column {name}, which joining labels needs; it has {there}")
+            columns = quoted(", ".join(table.schema.names[:20]))
+            raise SourceError(f"{place}: has no column {name}, which joining labels needs; it has {columns}")

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, columns by key."""
+"""JSON lines: one object per line; each key is a column."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from monitor.sources.column_types import tidy
 from monitor.sources.text_files import TextFormat, mark_numbers
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
-_HEAD = 256 * 1024               # bytes looked at to find the columns of moments
+_HEAD = 256 * 1024               # bytes read to find the time columns
 
 
 class JsonLines(TextFormat):
@@ -31,7 +31,7 @@ class JsonLines(TextFormat):
 
 
 def _by_arrow(data: bytes) -> pa.Table:
-    """Read fast. Arrow loses the offset of a text that looks like a moment, so such columns are read as text."""
+    """Parse with Arrow, which is fast. It loses the UTC offset of times, so columns of times are read as text."""
     head = data[: data.rfind(b"\n", 0, _HEAD) + 1] or data
     texts = _moments(_read(head, []))
     table = _read(data, texts)
@@ -50,7 +50,7 @@ def _moments(table: pa.Table) -> list[str]:
 
 
 def _line_by_line(data: bytes, path: Path) -> pa.Table:
-    """Read what Arrow refuses: columns of mixed types become text."""
+    """Parse what Arrow refuses; a column of mixed types becomes text."""
     rows = [_object(line, number, path) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
@@ -66,7 +66,7 @@ def _object(line: bytes, number: int, path: Path) -> dict[str, Any]:
         value = None
     if isinstance(value, dict):
         return value
-    raise SourceError(f"{path}: line {number} is no JSON object, expected one a line; correct or remove it")
+    raise SourceError(f"{path}: line {number} is not a JSON object, expected one per line; correct or remove it")
 
 
 def _is_mixed(kinds: set[type]) -> bool:
@@ -85,7 +85,7 @@ def _array(values: list[Any], mixed: bool) -> pa.Array:
 
 
 def _whole_lines(data: bytes) -> bytes:
-    """Leave out a last line that is still being written: no newline, and no JSON."""
+    """Leave out a last line that is still being written: no newline, and not valid JSON."""
     start = data.rfind(b"\n") + 1
     try:
         json.loads(data[start:] or b"0")

@@ -1,4 +1,4 @@
-"""A model's prediction log with its labels, as it was known at one moment."""
+"""A model's prediction log with its labels, as it was known at a point in time."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from monitor.sources.rows import Mask, RowKeys, Rows, contains, once_each, picke
 
 
 class Log:
-    """Rows and labels of one model; nothing later than `as_of` exists in it. `hold`: its rows are kept in memory."""
+    """Rows and labels of one model that were known at `as_of`. `hold`: the rows are kept in memory."""
 
     def __init__(self, model: ModelSection, roles: Roles, as_of: datetime, *, hold: bool = False) -> None:
         self.roles = roles
@@ -28,7 +28,7 @@ class Log:
         self._schema = self._source.schema()
 
     def schema(self) -> pa.Schema:
-        """Columns of the log as they stand in the source, those of joined labels included."""
+        """Return the columns of the log with the types of the source, including those of joined labels."""
         if self._model.labels is None:
             return self._schema
         labels = open_source(self._model.labels, self._model.timezone).schema()
@@ -36,27 +36,29 @@ class Log:
         return pa.schema([*self._schema, *(labels.field(n) for n in wanted if n not in self._schema.names)])
 
     def first(self) -> datetime | None:
-        """Timestamp of the oldest row."""
-        found: datetime | None = pc.min(self.rows(None, None, set())[self.roles.timestamp]).as_py()
-        return found
+        """Return the timestamp of the oldest row."""
+        oldest: datetime | None = pc.min(self.rows(None, None, set())[self.roles.timestamp]).as_py()
+        return oldest
 
     def newest(self) -> datetime | None:
-        """Timestamp of the newest row."""
-        found: datetime | None = pc.max(self.rows(None, None, set())[self.roles.timestamp]).as_py()
-        return found
+        """Return the timestamp of the newest row."""
+        newest: datetime | None = pc.max(self.rows(None, None, set())[self.roles.timestamp]).as_py()
+        return newest
 
     def rows(self, start: datetime | None, end: datetime | None, columns: set[str] | None = None) -> pa.Table:
-        """Rows of [start, end], both included; labels not yet known at `as_of` are null; repeated ids come once.
+        """Return `columns` (None: all) of the rows of [start, end], both included.
 
-        `columns` None means all.
+        Labels not yet known at `as_of` are null. A repeated row is returned once.
         """
         last = self._as_of if end is None else min(end, self._as_of)
         table = read_rows(self._model, self._source, self.roles, start, last, columns, as_of=self._as_of)
         return mask_labels(table, self.roles, self._as_of, self._model.label_delay)
 
     def window(self, window: Window, most: int | None = None, *, whole: bool = False) -> Rows:
-        """The rows of one window, and a sample of at most `most` of them; all columns in memory if `whole`, else
-        those that identify and judge them."""
+        """Return the rows of one window, and a sample of at most `most` of them.
+
+        `whole`: all columns are in memory. Otherwise only ids, times, groups, predictions and labels are.
+        """
         by_id = bool(window.start_id or window.end_id or most)
         if not whole and not by_id and self.roles.id is None and self.roles.label is None:
             last = min(window.end - timedelta(microseconds=1), self._as_of)
@@ -76,23 +78,23 @@ class Log:
         return Rows(table, keep, chosen, scan, self._model.window.memory_mb)
 
     def keys(self, start: datetime | None) -> pa.Table:
-        """Time, label and what the id needs of every row from `start` on: enough to cut windows and to count."""
+        """Return time, label and id columns of every row from `start` on: enough to cut windows and to count rows."""
         roles = self.roles
         wanted = {c for c in (roles.id, roles.label, roles.label_timestamp) if c}
         by_hash = roles.id is None and isinstance(self._model.window.size, int)
         return self.rows(start, None, None if by_hash else wanted)
 
     def ids(self, table: pa.Table) -> pa.Array:
-        """The id of each row: its own, or a hash of everything but the label, which may come later."""
+        """Return the id of each row: from the id column, or a hash of all columns but the label, which comes later."""
         answers = [c for c in (self.roles.label, self.roles.label_timestamp) if c in table.column_names]
         return row_ids(table.drop_columns(answers), self.roles.id)
 
     def ordered_keys(self, table: pa.Table) -> RowKeys:
-        """(timestamp, id) of every row, sorted: what windows of rows are cut from."""
+        """Return the sorted (timestamp, id) of every row, from which row-count windows are cut."""
         return RowKeys(table, self.roles.timestamp, self.ids(table))
 
     def newest_before(self, moment: datetime, count: int) -> pa.Table:
-        """All columns of about the newest `count` rows before `moment`; their times are looked at first."""
+        """Return all columns of about the newest `count` rows before `moment`; times are read first, to save memory."""
         utc = pa.timestamp("us", "UTC")
         times = self.rows(None, moment, set())[self.roles.timestamp]
         times = times.filter(pc.less(times, pa.scalar(moment, utc)))
@@ -104,14 +106,14 @@ class Log:
 
 
 def _open(model: ModelSection, roles: Roles) -> Source:
-    from monitor.sources.log_in_memory import held
+    from monitor.sources.log_in_memory import open_in_memory
 
     when = [roles.label_timestamp] if roles.label_timestamp else []
-    return held(model.predictions, model.timezone, roles.timestamp, when, roles.id)
+    return open_in_memory(model.predictions, model.timezone, roles.timestamp, when, roles.id)
 
 
 def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:
-    """The rows of a reference that has a place of its own."""
+    """Return the rows of a reference that has its own source."""
     table, keep, scan = _gather(model, source, roles, None, None, None, whole=False)
     return Rows(table, keep, None, scan, model.window.memory_mb)
 
@@ -120,8 +122,9 @@ def _gather(
     model: ModelSection, source: Source, roles: Roles, start: datetime | None, end: datetime | None,
     as_of: datetime | None, *, whole: bool,
 ) -> tuple[pa.Table, Mask, Scan | None]:
-    """Read rows, each once and with its label; with a scan for the other columns where not all are read, and which of
-    the scan's rows these are."""
+    """Read rows without repetitions and with their labels.
+
+    Returns the rows, which of the scan's rows they are, and a scan for the columns that were not read, if any."""
     scan = None if whole else source.scan(roles.timestamp, start, end)
     raw = _read(source, roles, start, end, _answers(model, roles) if scan else None)
     keep = _once_each(source, raw, roles)
@@ -129,10 +132,10 @@ def _gather(
 
 
 def _answers(model: ModelSection, roles: Roles) -> set[str]:
-    """The columns that say which row it is, whose it is, and how the model did."""
-    said = (roles.prediction, roles.probability, roles.label, roles.label_timestamp)
-    whose = (*model.columns.segments, *(model.fairness.columns if model.fairness else ()))
-    return {name for name in (roles.id, *said, *whose) if name}
+    """Return the columns with the row's id, its groups, its prediction and its label."""
+    outcome = (roles.prediction, roles.probability, roles.label, roles.label_timestamp)
+    groups = (*model.columns.segments, *(model.fairness.columns if model.fairness else ()))
+    return {name for name in (roles.id, *outcome, *groups) if name}
 
 
 def read_rows(
@@ -144,9 +147,9 @@ def read_rows(
     columns: set[str] | None = None,
     as_of: datetime | None = None,
 ) -> pa.Table:
-    """Read rows of a log or a reference: times in UTC, repeated ids once, labels joined where they live apart.
+    """Read rows of a log or a reference, with times in UTC and without repetitions; join separate labels.
 
-    Of labels that live apart the newest known at `as_of` is joined: a later correction must not hide it.
+    The newest label known at `as_of` is joined, because a later correction must not hide it.
     """
     table = _read(source, roles, start, end, columns)
     return _with_labels(model, picked(table, _once_each(source, table, roles)), roles, columns, as_of)
@@ -174,30 +177,30 @@ def _with_labels(
     if roles.label in table.column_names or (columns is not None and roles.label not in columns):
         return table
     when = roles.label_timestamp
-    apart = open_source(model.labels, model.timezone)
+    source = open_source(model.labels, model.timezone)
     names = [roles.id, roles.label, *([when] if when else [])]
-    labels = apart.read(names, moments=names[2:])
+    labels = source.read(names, moments=names[2:])
     if when and as_of is not None:
         labels = labels.filter(pc.less_equal(labels[when], pa.scalar(as_of, pa.timestamp("us", "UTC"))))
     return join_labels(table, labels, roles.id, roles.label, when)
 
 
 def with_attributes(model: ModelSection, table: pa.Table, roles: Roles, names: Sequence[str]) -> pa.Table:
-    """Join those of the columns that are not in the table from the model's attributes, null where an id has none.
+    """Join the columns `names` that the table lacks from the model's attributes; null for an id without attributes.
 
-    Raises SourceError where the attributes cannot be read or do not have a column.
+    Raises SourceError if the attributes cannot be read or lack a column.
     """
-    apart = [name for name in names if name not in table.column_names]
-    if model.attributes is None or roles.id is None or not apart:
+    missing = [name for name in names if name not in table.column_names]
+    if model.attributes is None or roles.id is None or not missing:
         return table
-    attributes = open_source(model.attributes, model.timezone).read([roles.id, *apart])
-    for name in apart:
+    attributes = open_source(model.attributes, model.timezone).read([roles.id, *missing])
+    for name in missing:
         table = join_labels(table, attributes, roles.id, name, None)
     return table
 
 
 def mask_labels(table: pa.Table, roles: Roles, as_of: datetime, delay: timedelta) -> pa.Table:
-    """Set labels to null that became known after `as_of`."""
+    """Set labels that became known after `as_of` to null."""
     if roles.label is None or roles.label not in table.column_names:
         return table
     column = table[roles.label]
@@ -206,7 +209,7 @@ def mask_labels(table: pa.Table, roles: Roles, as_of: datetime, delay: timedelta
 
 
 def known_by(table: pa.Table, roles: Roles, moment: datetime, delay: timedelta) -> pa.ChunkedArray:
-    """Whether each row's label was known at `moment`: by label_timestamp, else `delay` after the row's own time."""
+    """Return for each row whether its label was known at `moment`: by label_timestamp, else `delay` after its time."""
     utc = pa.timestamp("us", "UTC")
     there = pc.is_valid(table[roles.label])
     if roles.label_timestamp and roles.label_timestamp in table.column_names:
@@ -217,7 +220,7 @@ def known_by(table: pa.Table, roles: Roles, moment: datetime, delay: timedelta) 
 
 
 def facts(table: pa.Table) -> dict[str, Facts]:
-    """What `find_roles` needs to know of each column: kind, distinct values, rows that are not missing."""
+    """Return what `find_roles` needs of each column: its type, distinct values, and rows that are not null."""
     return {name: _facts(table[name]) for name in table.column_names}
 
 

@@ -1,4 +1,4 @@
-"""A log that is read once and kept in memory, for who looks at it again and again: a backtest's worker."""
+"""A log that is read once and kept in memory, for a backtest's worker, which reads it many times."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
@@ -16,13 +16,13 @@ from monitor.sources import Source, open_source
 from monitor.sources.files import FileSource
 from monitor.sources.rows import once_each, picked
 
-MOST_MB = 256       # of files; a larger log is read as it is without
-KEPT = 2            # logs in this worker's memory
-_held: OrderedDict[tuple[str, str, str, tuple[str, ...], str | None, str], "Held"] = OrderedDict()
+MOST_MB = 256       # total size of the files; a larger log is read from disk each time
+KEPT = 2            # logs kept in this worker's memory
+_open: OrderedDict[tuple[str, str, str, tuple[str, ...], str | None, str], "SourceInMemory"] = OrderedDict()
 
 
-class Held:
-    """A source whose rows are in memory, each once; a part of them is a view where they are in the order of time."""
+class SourceInMemory:
+    """A source whose rows are in memory, without repetitions. If they are sorted by time, a time range is a view."""
 
     each_once = True
 
@@ -74,28 +74,28 @@ class Held:
         return None
 
 
-def held(
+def open_in_memory(
     section: SourceSection, timezone: ZoneInfo, timestamp: str, moments: Sequence[str], id: str | None
 ) -> Source:
-    """Return the source of a section, read once as long as it stays as it is; the plain one where that is too much.
+    """Return the source of a section, kept in memory until its files change; an ordinary source if they are too large.
 
-    Only Parquet files of one schema are kept: the types of text depend on which rows are read.
+    Only Parquet files with one schema are kept, because column types of text files depend on the rows read.
     """
     source = open_source(section, timezone)
     if not isinstance(source, FileSource):
         return source
     key = (section.model_dump_json(), timezone.key, timestamp, tuple(moments), id, source.fingerprint())
-    if key not in _held:
-        if not source.alike(MOST_MB << 20):
+    if key not in _open:
+        if not source.same_schema(MOST_MB << 20):
             return source
         names = tuple(name for name in moments if name in source.schema().names)
         try:
-            _held[key] = Held(source, timestamp, names, id)
+            _open[key] = SourceInMemory(source, timestamp, names, id)
         except SourceError:
-            return source       # a bad place somewhere in it: let each look meet it, or not
-        while len(_held) > KEPT:
-            _held.popitem(last=False)
-    return _held[key]
+            return source       # part of it is unreadable: each read then fails only if it needs that part
+        while len(_open) > KEPT:
+            _open.popitem(last=False)
+    return _open[key]
 
 
 def _micros(moment: datetime) -> np.int64:

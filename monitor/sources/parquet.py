@@ -1,4 +1,4 @@
-"""Parquet: only the columns asked for, only the row groups whose statistics can hold the bounds."""
+"""Parquet: reads only the requested columns of the row groups whose statistics overlap the bounds."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.column_types import Bounds, different, flat, in_utc, mask_of, tidy, to_utc
+from monitor.sources.column_types import Bounds, flat, in_utc, mask_of, require_distinct, tidy, to_utc
 
-Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are wanted; None: all of them
+Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
 
-_SLACK = timedelta(hours=3)      # naive statistics are not monotone where clocks go back
+_SLACK = timedelta(hours=3)      # naive times are not monotone when clocks are set back
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What changes about a file when it is written."""
+    """The properties of a file that change when it is written."""
 
     path: str
     size: int
@@ -41,7 +41,7 @@ class Parquet:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._footers: dict[Path, tuple[Stamp, pq.FileMetaData]] = {}
-        self._found: dict[tuple[Stamp, Bounds], list[Part]] = {}
+        self._parts: dict[tuple[Stamp, Bounds], list[Part]] = {}
 
     def guesses(self) -> dict[str, str]:
         return {}
@@ -54,16 +54,16 @@ class Parquet:
             return tidy(file.schema_arrow.empty_table()).schema
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
-        """Yield row groups that can hold rows of [start, end]; at least an empty table, for its schema."""
+        """Yield an empty table, for its schema, then the row groups that may have rows in [start, end]."""
         with self._opened(path) as file:
             wanted = None if columns is None else _there(file, columns)
             yield _select(file.schema_arrow.empty_table(), wanted)
             for group in range(file.num_row_groups):
-                if self._can_hold(file, group, bounds):
+                if self._may_overlap(file, group, bounds):
                     yield file.read_row_group(group, columns=wanted, use_threads=False)
 
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
-        """Yield the rows of [start, end] a row group at a time, strings as dictionaries."""
+        """Yield the rows in [start, end], one row group at a time, with strings dictionary encoded."""
         with self._opened(path, columns) as file:
             wanted = _there(file, columns)
             for group, inside in self._groups(file, path, bounds):
@@ -71,7 +71,7 @@ class Parquet:
                 yield table if inside is None else table.filter(inside)
 
     def count(self, path: Path, bounds: Bounds) -> int:
-        """Count the rows of [start, end]."""
+        """Count the rows in [start, end]."""
         with self._opened(path) as file:
             return sum(
                 file.metadata.row_group(group).num_rows if inside is None else pc.sum(inside).as_py()
@@ -79,15 +79,15 @@ class Parquet:
             )
 
     def _groups(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "list[Part]":
-        """Return each row group with rows of [start, end], and which they are; looked up once a file."""
+        """Return each row group with rows in [start, end], and which rows these are; found once per file."""
         key = (self._footers[path][0], bounds)
-        if key not in self._found:
-            self._found[key] = list(self._search(file, path, bounds))
-        return self._found[key]
+        if key not in self._parts:
+            self._parts[key] = list(self._search(file, path, bounds))
+        return self._parts[key]
 
     def _search(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "Iterator[Part]":
         for group in range(file.num_row_groups):
-            if not self._can_hold(file, group, bounds) or not file.metadata.row_group(group).num_rows:
+            if not self._may_overlap(file, group, bounds) or not file.metadata.row_group(group).num_rows:
                 continue
             if bounds.timestamp is None or self._lies_within(file, group, bounds):
                 yield group, None
@@ -98,18 +98,18 @@ class Parquet:
                 yield group, None if pc.all(inside).as_py() else inside
 
     def _lies_within(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
-        """Whether the statistics say that every row is of [start, end]."""
+        """Tell whether the statistics show that every row is in [start, end]."""
         if bounds.start is None and bounds.end is None:
             return True
         limits = self._limits(file, group, bounds.timestamp)
-        return limits is not None and _nulls(file, group, bounds.timestamp) == 0 and bounds.holds(*limits)
+        return limits is not None and _nulls(file, group, bounds.timestamp) == 0 and bounds.covers(*limits)
 
-    def _can_hold(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
+    def _may_overlap(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
         limits = self._limits(file, group, bounds.timestamp)
-        return limits is None or bounds.meets(*limits)
+        return limits is None or bounds.overlaps(*limits)
 
     def _limits(self, file: pq.ParquetFile, group: int, timestamp: str | None) -> tuple[datetime, datetime] | None:
-        """Return moments between which a row group's rows lie; None where the statistics do not say."""
+        """Return times between which a row group's rows lie; None if the statistics do not tell."""
         ends = _ends(file, group, timestamp)
         if ends is None:
             return None
@@ -119,7 +119,7 @@ class Parquet:
 
     @contextmanager
     def _opened(self, path: Path, dictionaries: Sequence[str] | None = None) -> Iterator[pq.ParquetFile]:
-        """Open a file, its footer read once; `dictionaries` are columns whose strings come as dictionaries."""
+        """Open a file, reading its footer once. Strings of the columns `dictionaries` are dictionary encoded."""
         try:
             stamp = Stamp.of(path)
             known, footer = self._footers.get(path, (None, None))
@@ -128,18 +128,18 @@ class Parquet:
                 metadata=footer if known == stamp else None,
             ) as file:
                 if known != stamp:
-                    different(flat(file.schema_arrow.empty_table()).column_names, path)
+                    require_distinct(flat(file.schema_arrow.empty_table()).column_names, path)
                 self._footers[path] = (stamp, file.metadata)
                 yield file
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, FileNotFoundError | PermissionError):
                 raise
-            raise SourceError(f"{path}: is no complete Parquet file ({str(error).splitlines()[0][:160]}); "
+            raise SourceError(f"{path}: is not a complete Parquet file ({str(error).splitlines()[0][:160]}); "
                               "write it again, or move it away") from None
 
 
 def _ends(file: pq.ParquetFile, group: int, timestamp: str | None) -> pa.ChunkedArray | None:
-    """Return [min, max] of a row group in the column's type; None where statistics do not order moments."""
+    """Return [min, max] of a row group in the column's type; None if the statistics do not order times."""
     names = file.schema.names
     if timestamp not in names or timestamp not in file.schema_arrow.names:
         return None
@@ -160,7 +160,7 @@ def _nulls(file: pq.ParquetFile, group: int, timestamp: str | None) -> int | Non
 
 
 def _there(file: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
-    """Those of the columns that the file has, parts of structs included."""
+    """Return the columns that the file has, including fields of structs."""
     names = set(file.schema_arrow.names)
     if not names.issuperset(columns):
         names = set(tidy(file.schema_arrow.empty_table()).schema.names)

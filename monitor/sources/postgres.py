@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _BATCH = 20_000
 _TIMEOUT = "10min"               # of one statement
 _CONNECT_SECONDS = 10
-_SLACK = timedelta(days=1)       # naive times and dates are compared in SQL by day, exactly afterwards
+_SLACK = timedelta(days=1)       # of naive times and dates in SQL; the rows are filtered exactly afterwards
 
-# What PostgreSQL calls a type, our type, and the cast that yields it.
+# PostgreSQL's name of a type: the Arrow type, and the SQL cast it needs.
 _TYPES: dict[str, tuple[pa.DataType, str | None]] = {
     "bool": (pa.bool_(), None),
     "int2": (pa.int64(), None), "int4": (pa.int64(), None), "int8": (pa.int64(), None),
@@ -44,9 +44,9 @@ class PostgresSource:
         self._zone = zone
 
     def fingerprint(self) -> str:
-        """Return the table's size and PostgreSQL's own counts of rows written (on a replica, its position).
+        """Return a hash of the table's size and PostgreSQL's counts of rows written (a replica: its position).
 
-        Of a view, a foreign table or whatever has no such counts: the number of rows.
+        A view or a foreign table has no such counts; the number of rows is used instead.
         """
         with self._connected() as connection:
             row = connection.execute(
@@ -98,14 +98,13 @@ class PostgresSource:
             wanted = list(dict.fromkeys([*(kinds if columns is None else columns), *times]))
             missing = [name for name in wanted if name not in kinds]
             if missing:
-                beside = ", ".join(kinds)
-                raise SourceError(f"{self.origin}: has no column {missing[0]}, expected it beside {beside}")
+                raise SourceError(f"{self.origin}: has no column {missing[0]}, expected it among {', '.join(kinds)}")
             batches = self._batches(connection, {name: kinds[name] for name in wanted}, bounds)
             tables = [within(in_utc(batch, times, self._zone, self.origin), bounds) for batch in batches]
         return pa.concat_tables(tables)
 
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> None:
-        """Rows are asked for once, whole."""
+        """Return None: rows are read whole, with one query."""
 
     def _kinds(self, connection: "Connection[Any]") -> dict[str, str]:
         """Return PostgreSQL's type name for each column."""
@@ -128,7 +127,7 @@ class PostgresSource:
 
     @contextmanager
     def _connected(self) -> Iterator["Connection[Any]"]:
-        """Open one read-only transaction that sees one moment. Raises SourceError without a secret in it."""
+        """Open a read-only transaction on one snapshot of the data. Raises SourceError without secrets in it."""
         try:
             import psycopg
         except ImportError:
@@ -155,7 +154,7 @@ class PostgresSource:
         try:
             return address, str(conninfo.conninfo_to_dict(address).get("password") or "")
         except ProgrammingError:
-            raise SourceError(f"{self.origin}: the secret is no PostgreSQL address, expected such as "
+            raise SourceError(f"{self.origin}: the secret is not a PostgreSQL address, expected one such as "
                               "postgresql://user:password@host/database") from None
 
 
@@ -192,7 +191,7 @@ def _cast(name: str, kind: str) -> "sql.Composable":
 
 
 def _identifier(table: str) -> "sql.Identifier":
-    """Return a quoted name; `schema.table` is divided at the dot, capitals are kept."""
+    """Return a quoted name; `schema.table` is split at the dot, capitals are kept."""
     from psycopg import sql
 
     return sql.Identifier(*(part.strip('"') for part in table.split(".")))

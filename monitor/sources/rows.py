@@ -1,6 +1,6 @@
-"""Rows of a log or a reference, which of them a window holds, and their sorted keys, by which windows are cut.
+"""Rows of a log or a reference, which of them a window contains, and their sorted keys, by which windows are cut.
 
-A few columns are in memory, the others are read when they are asked for.
+A few columns are in memory; the others are read on demand.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,14 +22,14 @@ from monitor.sources.windows import Key
 Mask = npt.NDArray[np.bool_]
 
 _VALUE = 8      # bytes
-_READING = 2    # times its own size that a column takes while it is read
+_READING = 2    # memory that reading a column takes, as a multiple of its size
 
 
 class Rows:
-    """`table`: every row, with the columns that are in memory. Other columns come from the scan as they are asked
-    for, several at once where they fit in `memory_mb`, else a row group at a time.
+    """`table` has every row, with the columns that are in memory. Other columns are read from the scan on demand,
+    several at once if they fit in `memory_mb` MiB, otherwise one row group at a time.
 
-    `keep` says which of the scan's rows these are (None: all), `chosen` which of them are the sample.
+    `keep` tells which of the scan's rows these are (None: all), `chosen` which of them are in the sample.
     """
 
     def __init__(
@@ -40,38 +40,39 @@ class Rows:
         self._chosen = chosen
         self._scan = scan
         self._memory = memory_mb << 20
-        self._held = set(table.column_names)
-        apart = [name for name in scan.schema.names if name not in self._held] if scan else []
+        self._in_memory = set(table.column_names)
+        apart = [name for name in scan.schema.names if name not in self._in_memory] if scan else []
         self._apart = {name: place for place, name in enumerate(apart)}
         self._batch: dict[str, list[pa.Array]] = {}
 
     @classmethod
     def unread(cls, scan: Scan, timestamp: str, memory_mb: int) -> Self:
-        """All rows of a scan, none of their columns in memory: where no id, label or sample asks for them."""
+        """Return all rows of a scan with no column in memory, if no id, label or sample needs one."""
         return cls(pa.table({timestamp: pa.nulls(scan.rows)}), None, None, scan, memory_mb)
 
     @cached_property
     def sample(self) -> pa.Table:
-        """The rows that drift and performance are measured on: all of them unless only a sample is wanted."""
+        """The rows on which drift and performance are measured: all of them, unless a sample is configured."""
         return self.table if self._chosen is None else picked(self.table, self._chosen)
 
     @property
     def schema(self) -> pa.Schema:
-        """Every column with the type it has in these rows."""
+        """Every column with its type in these rows."""
         apart = [self._scan.schema.field(name) for name in self._apart] if self._scan else []
         return pa.schema([*self.table.schema, *apart])
 
     @property
     def sampled(self) -> float:
-        """The share of the rows that is in the sample."""
+        """The share of the rows that are in the sample."""
         return len(self.sample) / len(self.table) if len(self.table) else 1.0
 
     def pieces(self, name: str) -> Iterable[pa.Array] | None:
-        """The sample's values of a column, to be gone through again and again; None where there is no such column.
+        """Return the sample's values of a column, which can be iterated repeatedly; None if there is no such column.
 
-        A list is in memory; anything else is read anew each time. Raises SourceError, then or later.
+        A list is in memory; anything else is read from the scan at each iteration. Raises SourceError, here or
+        while iterating.
         """
-        if name in self._held:
+        if name in self._in_memory:
             return list(self.sample[name].chunks)
         if name not in self._apart:
             return None
@@ -81,11 +82,11 @@ class Rows:
         if name not in self._batch:
             names = list(self._apart)[self._apart[name] :][: max(1, fitting // _READING)]
             parts = list(self.parts(names))
-            self._batch = {one: [piece for part in parts for piece in part[one].chunks] for one in names}
+            self._batch = {column: [piece for part in parts for piece in part[column].chunks] for column in names}
         return self._batch[name]
 
     def whole(self) -> pa.Table:
-        """The sample with all its columns; takes memory for all of them."""
+        """Return the sample with all its columns; takes memory for all of them."""
         if not self._scan or not self._apart:
             return self.sample
         names = list(self._apart)
@@ -97,7 +98,7 @@ class Rows:
         return both
 
     def parts(self, names: Sequence[str]) -> Iterator[pa.Table]:
-        """Read columns of the sample, part by part. Raises SourceError where the log has changed meanwhile."""
+        """Read columns of the sample, part by part. Raises SourceError if the log changed during the read."""
         assert self._scan
         keep = self._sampled_places
         if keep is None:
@@ -111,7 +112,7 @@ class Rows:
                 break
             yield picked(part, inside)
         if at != len(keep):
-            raise SourceError("the log was written while it was read; write to a name ending in .tmp, then rename")
+            raise SourceError("the log was written during the read; write to a name ending in .tmp, then rename")
 
     @cached_property
     def _sampled_places(self) -> Mask | None:
@@ -123,7 +124,7 @@ class Rows:
 
 
 class _Column:
-    """A column too large for memory: read anew each time."""
+    """A column too large for memory, read from the scan at each iteration."""
 
     def __init__(self, rows: Rows, name: str) -> None:
         self._rows, self._name = rows, name
@@ -134,14 +135,14 @@ class _Column:
 
 
 def _plain(part: pa.Table) -> pa.Table:
-    """Dictionaries, of which each part has its own, as the strings they stand for."""
+    """Decode dictionary-encoded columns, because each part has its own dictionary."""
     return part.cast(pa.schema([
         (f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in part.schema
     ]))
 
 
 def once_each(table: pa.Table, id: str | None, timestamp: str) -> Mask:
-    """Which rows to keep: of those with the same id and time, as at-least-once logging writes them, the last."""
+    """Return which rows to keep: the last of those with the same id and time, which at-least-once logging repeats."""
     keep = np.ones(len(table), np.bool_)
     if id not in table.column_names or pc.count_distinct(table[id], mode="all").as_py() == len(table):
         return keep
@@ -154,12 +155,12 @@ def once_each(table: pa.Table, id: str | None, timestamp: str) -> Mask:
 
 
 def picked(table: pa.Table, keep: Mask) -> pa.Table:
-    """Return the rows kept; the table itself where all of them are."""
+    """Return the rows to keep; the table itself if all of them are kept."""
     return table if keep.all() else table.filter(pa.array(keep))
 
 
 class RowKeys(Sequence[Key]):
-    """The (timestamp, id) of every row that has a timestamp, in order; made only when asked for."""
+    """The sorted (timestamp, id) of every row that has a timestamp; each Python tuple is made on access."""
 
     def __init__(self, table: pa.Table, timestamp: str, ids: pa.Array) -> None:
         keys = pa.table({"at": table[timestamp], "id": ids})
@@ -175,12 +176,12 @@ class RowKeys(Sequence[Key]):
     def __getitem__(self, place: slice) -> list[Key]: ...
     def __getitem__(self, place: int | slice) -> Key | list[Key]:
         if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+            return [self[index] for index in range(*place.indices(len(self)))]
         return self._keys["at"][place].as_py(), self._keys["id"][place].as_py()
 
 
 def contains(table: pa.Table, timestamp: str, ids: pa.Array | None, window: Window) -> pa.Array:
-    """Tell for each row whether (start, start_id) ≤ (timestamp, id) < (end, end_id). Windows of time need no ids."""
+    """Return for each row whether (start, start_id) ≤ (timestamp, id) < (end, end_id). Time windows need no ids."""
     at = table[timestamp]
     not_early = pc.invert(_before(at, ids, window.start, window.start_id))
     mask = pc.and_(not_early, _before(at, ids, window.end, window.end_id)).fill_null(False)
@@ -188,7 +189,7 @@ def contains(table: pa.Table, timestamp: str, ids: pa.Array | None, window: Wind
 
 
 def trim(table: pa.Table, timestamp: str, ids: pa.Array, window: Window) -> pa.Table:
-    """Return the rows the window holds."""
+    """Return the rows that the window contains."""
     return table.filter(contains(table, timestamp, ids, window))
 
 

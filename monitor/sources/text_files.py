@@ -1,4 +1,4 @@
-"""What CSV and JSON lines share: one steady look at a file that may grow, and what is remembered about it."""
+"""What CSV and JSON lines share: a consistent read of a file that may grow, and facts cached about it."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, in_utc
 
-_EDGE = 4096                     # bytes compared to tell appending from rewriting
-_MOSTLY = 0.9                    # a text column is a number column with errors from this share of numbers on
+_EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
+_MOSTLY = 0.9                    # a text column with at least this share of numbers is a number column with errors
 _NUMBER = r"^\s*[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 _MARK = {b"numbers": b"mostly"}
 
@@ -24,7 +24,7 @@ Range = tuple[datetime, datetime] | None
 
 @dataclass(slots=True)
 class _Facts:
-    """What one look at a file taught, kept while the process lives and the file stays as it is."""
+    """What is known of a file from reading it, cached in this process until the file changes."""
 
     schema: pa.Schema
     ranges: dict[str, Range] = field(default_factory=dict)
@@ -34,7 +34,7 @@ _known: dict[Key, _Facts] = {}
 
 
 class TextFormat:
-    """Base of the text formats; a subclass gives `_parse`, and `_dialect` as part of the memory's key."""
+    """Base class of the text formats. A subclass defines `_parse`, and `_dialect` as a part of the cache key."""
 
     day_first: bool | None = None
     grows = True
@@ -48,23 +48,23 @@ class TextFormat:
         raise NotImplementedError
 
     def schema(self, path: Path) -> pa.Schema:
-        facts = _known.get(self._key(path.stat())) or self._look(path, None)[0]
+        facts = _known.get(self._key(path.stat())) or self._load(path, None)[0]
         return self.settle(facts.schema.empty_table()).schema
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
-        """Yield the file's rows; none, with its schema, where it is known to lie outside the bounds."""
+        """Yield the file's rows, or an empty table if the file is known to lie outside the bounds."""
         facts = _known.get(self._key(path.stat()))
-        if facts and not _meets(facts, bounds):
+        if facts and not _may_overlap(facts, bounds):
             yield _choose(facts.schema.empty_table(), columns)
             return
-        facts, table = self._look(path, columns)
+        facts, table = self._load(path, columns)
         if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
             table = in_utc(table, [bounds.timestamp], self._zone, path, self.day_first)
             facts.ranges[bounds.timestamp] = _range(table[bounds.timestamp])
         yield table
 
-    def _look(self, path: Path, columns: Sequence[str] | None) -> tuple[_Facts, pa.Table]:
-        """Read the file and remember what it taught; a file not seen before is parsed whole, for its schema."""
+    def _load(self, path: Path, columns: Sequence[str] | None) -> tuple[_Facts, pa.Table]:
+        """Read the file and cache what is learnt of it; a new file is parsed with all columns, for its schema."""
         stat, data = snapshot(path)
         key = None if stat is None else self._key(stat)
         facts = _known.get(key) if key else None
@@ -73,7 +73,7 @@ class TextFormat:
         return facts or _remember(key, table.schema), _choose(table, columns)
 
     def settle(self, table: pa.Table) -> pa.Table:
-        """Read number columns with errors as numbers where these rows hold no error."""
+        """Convert number columns with errors to numbers if these rows have no error."""
         for place, kept in enumerate(table.schema):
             if kept.metadata == _MARK:
                 text = pc.replace_substring(pc.utf8_trim_whitespace(table[place]), self._decimal, ".")
@@ -89,9 +89,9 @@ class TextFormat:
 
 
 def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
-    """Return the file's content, and its stat where nothing was appended meanwhile.
+    """Return the file's content and its stat; the stat is None if rows were appended during the read.
 
-    Raises SourceError when it was rewritten meanwhile: what was read is then neither the old nor the new.
+    Raises SourceError if it was rewritten during the read, because the content is then neither old nor new.
     """
     with path.open("rb") as file:
         before = os.fstat(file.fileno())
@@ -104,13 +104,13 @@ def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
         file.seek(max(0, len(data) - _EDGE))
         tail = file.read(min(_EDGE, len(data)))
     if head != data[:_EDGE] or tail != data[-_EDGE:]:
-        raise SourceError(f"{path}: was rewritten while it was read; write to a name ending in .tmp, then "
+        raise SourceError(f"{path}: was rewritten during the read; write to a name ending in .tmp, then "
                           "rename")
     return None, data
 
 
 def mark_numbers(table: pa.Table, names: Sequence[str], decimal: str = ".") -> pa.Table:
-    """Mark those text columns among `names` that hold numbers but for a few errors."""
+    """Mark the text columns among `names` that hold numbers except for a few errors."""
     for name in names:
         place = table.schema.get_field_index(name)
         text = pc.drop_null(table[name])
@@ -121,9 +121,9 @@ def mark_numbers(table: pa.Table, names: Sequence[str], decimal: str = ".") -> p
     return table
 
 
-def _meets(facts: _Facts, bounds: Bounds) -> bool:
+def _may_overlap(facts: _Facts, bounds: Bounds) -> bool:
     known = facts.ranges.get(bounds.timestamp or "")
-    return known is None or bounds.meets(*known)
+    return known is None or bounds.overlaps(*known)
 
 
 def _range(times: pa.ChunkedArray) -> Range:

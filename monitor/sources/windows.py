@@ -1,4 +1,4 @@
-"""How a log is cut into windows. Pure and light: no rows are touched here, only their keys.
+"""How a log is cut into windows. Pure: it reads keys, and no rows.
 
 Windows of whole days (step too) are cut from local midnight to local midnight, counted in calendar days from
 Monday 1970-01-05, so that weeks begin on Monday and a day has 23 to 25 hours where clocks change. Others are
@@ -31,7 +31,7 @@ def spec(section: WindowSection, zone: ZoneInfo) -> str:
 
 
 def first_stretch(span: timedelta, start: datetime) -> str:
-    """Name a reference that is a stretch of the log, for its id."""
+    """Return the name of a reference that is the first `span` of the log; it becomes part of the reference's id."""
     return f"first {format_duration(span)} from {start.astimezone(UTC).isoformat()}"
 
 
@@ -46,8 +46,8 @@ def closed_windows(
 ) -> Iterator[Window]:
     """Yield the time windows with end + lateness ≤ until, oldest first.
 
-    They start after `after` (start of the last known window; None: none is known), and not before the grid
-    cell that contains `first`, the oldest row.
+    They start after `after` (the start of the last known window; None: none is known), and not before the grid
+    cell that contains `first`, the time of the oldest row.
     """
     grid = _Grid(section, zone)
     begin = grid.cell(first) if after is None else max(grid.cell(first), grid.cell(after) + 1)
@@ -78,8 +78,8 @@ def row_windows(
 ) -> Iterator[Window]:
     """Yield consecutive windows of `size` rows from `start_key` (None: the first key), complete ones only.
 
-    `keys` are the sorted (timestamp, id) of all rows; any sequence will do. A window ends just behind its
-    last row, which must not be newer than `before` (as_of − lateness). Equal keys are never divided.
+    `keys` are the sorted (timestamp, id) of all rows; any sequence will do. A window ends just after its
+    last row, which must not be newer than `before` (as_of − lateness). Rows with equal keys stay in one window.
     """
     start = start_key if start_key is not None else (keys[0] if len(keys) else None)
     while start is not None:

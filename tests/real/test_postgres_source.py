@@ -206,7 +206,7 @@ def test_nothing_can_be_written(address: str) -> None:
 @pytest.mark.parametrize(("table", "columns", "sentence"), [
     ("nowhere", None, 'relation "nowhere" does not exist'),
     ('x"; DROP TABLE y; --', None, "does not exist"),
-    ("Models.my log", ["colour"], "has no column colour, expected it beside id, at"),
+    ("Models.my log", ["colour"], "has no column colour, expected it among id, at"),
 ])
 def test_what_is_not_there_is_one_sentence(
     address: str, table: str, columns: list[str] | None, sentence: str

@@ -51,7 +51,7 @@ def test_utf16_is_recognised_by_its_mark(tmp_path: Path) -> None:
 
 
 def test_guesses_can_be_overridden(tmp_path: Path) -> None:
-    """What the configuration says is not guessed."""
+    """A configured value is not guessed."""
     path = write(tmp_path / "a.csv", "t;x\n03/04/2026;1.5\n")
     source = csv_source(path, day_first=False, decimal=".", delimiter=";", encoding="utf-8")
     assert source.read(None, timestamp="t")["t"].to_pylist() == [datetime(2026, 3, 4, tzinfo=UTC)]
@@ -65,15 +65,15 @@ def test_guesses_can_be_overridden(tmp_path: Path) -> None:
     ("t,x\n2026-03-04,1\n", 4),                   # ISO
 ])  # fmt: skip
 def test_the_order_of_dates_is_taken_from_all_of_them(tmp_path: Path, text: str, day: int) -> None:
-    """One telling date settles the others."""
+    """One unambiguous date decides how the others are read."""
     times = csv_source(write(tmp_path / "a.csv", text)).read(["t"], timestamp="t")["t"]
     assert times[0].as_py().day == day
 
 
 def test_a_guess_without_evidence_says_so(tmp_path: Path) -> None:
-    """Where every date can be read both ways, validate --show tells what to set."""
+    """If every date can be read both ways, validate --show names the setting."""
     guesses = csv_source(write(tmp_path / "a.csv", "t,x\n03/04/2026,1\n")).guesses()
-    assert guesses["day_first"] == "false (no date settles it; set csv.day_first if this is wrong)"
+    assert guesses["day_first"] == "false (no date decides it; set csv.day_first if this is wrong)"
     assert "day_first" not in csv_source(write(tmp_path / "b.csv", "t,x\n2026-03-04,1\n")).guesses()
 
 
@@ -120,7 +120,7 @@ def test_one_bad_value_does_not_turn_other_windows_into_text(tmp_path: Path) -> 
 
 
 def test_a_half_written_last_line_is_left_for_the_next_look(tmp_path: Path) -> None:
-    """Rows appear when their line is whole; a missing last newline alone is no harm."""
+    """A row is read once its line is complete; only the last newline may be missing."""
     path = write(tmp_path / "a.csv", "a,b\n1,2\n3,")
     assert csv_source(path).read(None).num_rows == 2          # an empty last field is a field
     write(path, "a,b\n1,2\n3")
@@ -132,7 +132,7 @@ def test_a_half_written_last_line_is_left_for_the_next_look(tmp_path: Path) -> N
 
 
 def test_empty_files_hold_no_rows(tmp_path: Path) -> None:
-    """Nothing at all, or a header alone, is zero rows."""
+    """An empty file, or one with only a header, has zero rows."""
     path = write(tmp_path / "a.csv", "")
     assert csv_source(path).read(["t", "x"], timestamp="t").num_rows == 0
     write(path, "t,x\n")
@@ -144,7 +144,7 @@ def test_empty_files_hold_no_rows(tmp_path: Path) -> None:
 
 
 def test_one_row_and_an_all_null_column(tmp_path: Path) -> None:
-    """The smallest log, with a column that says nothing."""
+    """A log of one row with an all-null column is read."""
     table = csv_source(write(tmp_path / "a.csv", "t,x,y\n2026-01-01,,1\n")).read(None, timestamp="t")
     assert table.num_rows == 1
     assert table["x"].null_count == 1
@@ -159,18 +159,18 @@ def test_codes_with_leading_zeros_stay_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_every_kind_of_line_end_is_read(tmp_path: Path, newline: str) -> None:
-    """Unix, Windows, and the oldest Macs."""
+    """Line ends of Unix, Windows and old Macs are read."""
     path = write(tmp_path / "a.csv", newline.join(["", "a,b", "1,x", "2,y", ""]))
     assert csv_source(path).read(None).to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
 
 
 def test_columns_without_a_name_are_left_out(tmp_path: Path) -> None:
-    """The row numbers that data frames write are no feature."""
+    """The row numbers that data frames write without a name are not a column."""
     assert csv_source(write(tmp_path / "a.csv", ",a\n0,5\n1,6\n")).schema().names == ["a"]
 
 
 def test_epoch_seconds_and_milliseconds_are_told_apart(tmp_path: Path) -> None:
-    """Numbers are moments by their magnitude."""
+    """The magnitude of a number tells its time unit."""
     path = write(tmp_path / "a.csv", "s,ms,f,day\n1767225600,1767225600000,1767225600.5,20260101\n")
     table = csv_source(path).read(None, timestamp="s", moments=["ms", "f", "day"])
     assert {table[name][0].as_py() for name in ("s", "ms", "day")} == {datetime(2026, 1, 1, tzinfo=UTC)}
@@ -186,13 +186,13 @@ def test_offsets_and_local_times_may_be_mixed(tmp_path: Path) -> None:
 
 
 def test_unusual_dates_are_still_read(tmp_path: Path) -> None:
-    """Twelve-hour clocks and written months take the slow way."""
+    """Twelve-hour clocks and written months are parsed by pandas."""
     path = write(tmp_path / "a.csv", "t,x\n3/25/2026 2:05 PM,1\n")
     assert csv_source(path).read(["t"], timestamp="t")["t"][0].as_py() == datetime(2026, 3, 25, 14, 5, tzinfo=UTC)
 
 
 def test_both_ends_of_a_range_are_included(tmp_path: Path) -> None:
-    """start ≤ timestamp ≤ end; rows without a time belong nowhere."""
+    """Rows with start ≤ timestamp ≤ end are read; rows without a time are not."""
     path = write(tmp_path / "a.csv", "t,x\n2026-01-01,1\n2026-01-02,2\n2026-01-03,3\n,4\n")
     first, last = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     source = csv_source(path)
@@ -202,7 +202,7 @@ def test_both_ends_of_a_range_are_included(tmp_path: Path) -> None:
 
 
 def test_a_file_rewritten_in_place_is_read_anew(tmp_path: Path) -> None:
-    """The fingerprint changes with the content, and what was remembered is forgotten."""
+    """The fingerprint changes with the content, and cached facts are dropped."""
     path = write(tmp_path / "a.csv", "t,x\n2026-01-01,1\n")
     source = csv_source(path)
     before = source.fingerprint(), source.content_id(), source.read(["x"], timestamp="t")["x"].to_pylist()
@@ -214,13 +214,13 @@ def test_a_file_rewritten_in_place_is_read_anew(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "columns", "sentence"), [
     ("a,b\n1,2\n1,2,3\n4,5\n", None, "Row #3: Expected 2 columns, got 3"),
-    ("a,a\n1,2\n", None, "column a is there twice"),
-    ("a,b\n1,2\n", ["c"], "has no column c, expected it beside a, b"),
+    ("a,a\n1,2\n", None, "column a occurs twice"),
+    ("a,b\n1,2\n", ["c"], "has no column c, expected it among a, b"),
 ])
 def test_damage_is_one_sentence_that_names_the_file(
     tmp_path: Path, text: str, columns: list[str] | None, sentence: str
 ) -> None:
-    """Irregular rows, doubled and missing columns."""
+    """Irregular rows, duplicate columns and missing columns are each one clear error."""
     path = write(tmp_path / "a.csv", text)
     with pytest.raises(SourceError) as error:
         csv_source(path).read(columns)
@@ -229,15 +229,15 @@ def test_damage_is_one_sentence_that_names_the_file(
 
 
 def test_what_is_no_time_is_named(tmp_path: Path) -> None:
-    """A wrong timestamp column is said to be one."""
+    """A timestamp column that holds no times is one clear error."""
     path = write(tmp_path / "a.csv", "t,x\nsoon,true\n")
-    with pytest.raises(SourceError, match="column t: holds what is not a time"):
+    with pytest.raises(SourceError, match="column t: holds a value that is not a time"):
         csv_source(path).read(None, timestamp="t")
     with pytest.raises(SourceError, match="column x: is of type bool"):
         csv_source(path).read(None, timestamp="x")
 
 
 def test_an_unknown_encoding_is_refused(tmp_path: Path) -> None:
-    """A misspelt encoding is one sentence."""
+    """A misspelt encoding is one clear error."""
     with pytest.raises(SourceError, match=r"csv\.encoding 'utf8000' is not known"):
         csv_source(write(tmp_path / "a.csv", "a\n1\n"), encoding="utf8000").read(None)

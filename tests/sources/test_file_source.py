@@ -32,7 +32,7 @@ def hourly(path: Path, first: datetime = START, rows: int = 48, group: int = 12,
 
 
 def test_only_the_row_groups_of_the_range_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Statistics keep the other row groups unread, and the exact rows remain."""
+    """Row groups outside the range are not read, and exactly the rows of the range are returned."""
     path = hourly(tmp_path / "a.parquet")
     groups: list[int] = []
     real = pq.ParquetFile.read_row_group
@@ -64,7 +64,7 @@ def test_every_kind_of_timestamp_finds_its_rows(tmp_path: Path, kind: pa.DataTyp
 
 
 def test_naive_times_are_local_also_when_clocks_change(tmp_path: Path) -> None:
-    """Paris 2026-03-29 02:30 does not exist and 2026-10-25 02:30 is there twice; neither fails."""
+    """Paris 2026-03-29 02:30 does not exist and 2026-10-25 02:30 occurs twice; neither fails."""
     times = [datetime(2026, 3, 29, 1, 30), datetime(2026, 3, 29, 2, 30), datetime(2026, 10, 25, 2, 30)]
     pq.write_table(pa.table({"t": times}), tmp_path / "a.parquet")
     found = source_of(tmp_path, ZoneInfo("Europe/Paris")).read(None, timestamp="t")["t"].to_pylist()
@@ -101,16 +101,16 @@ def test_a_growing_folder_ignores_what_is_not_finished(tmp_path: Path) -> None:
 
 
 def test_a_truncated_parquet_file_is_named(tmp_path: Path) -> None:
-    """Half a file fails the look with its name, and never reads as fewer rows."""
+    """A truncated file is an error that names it, and never reads as fewer rows."""
     hourly(tmp_path / "a.parquet")
     whole = hourly(tmp_path / "b.parquet").read_bytes()
     (tmp_path / "b.parquet").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SourceError, match=r"b\.parquet: is no complete Parquet file"):
+    with pytest.raises(SourceError, match=r"b\.parquet: is not a complete Parquet file"):
         source_of(tmp_path).read(["x"])
 
 
 def test_a_flipped_byte_is_noticed_where_pages_have_checksums(tmp_path: Path) -> None:
-    """Checksums written are checksums verified."""
+    """Page checksums are verified if the file has them."""
     path = hourly(tmp_path / "a.parquet")
     content = bytearray(path.read_bytes())
     content[30] ^= 0xFF
@@ -128,25 +128,25 @@ def test_types_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 
 def test_a_file_without_the_timestamp_is_named(tmp_path: Path) -> None:
-    """Its rows could belong to no window; without another column they are null."""
+    """A file without the timestamp is an error; another missing column is null."""
     hourly(tmp_path / "a.parquet", rows=1)
     pq.write_table(pa.table({"x": [7]}), tmp_path / "b.parquet")
     assert source_of(tmp_path).read(["x", "t"])["t"].null_count == 1
-    with pytest.raises(SourceError, match=r"b\.parquet: has no column t, expected it beside x"):
+    with pytest.raises(SourceError, match=r"b\.parquet: has no column t, expected it among x"):
         source_of(tmp_path).read(["x"], timestamp="t")
 
 
 @pytest.mark.parametrize("columns", [["x", "x"], ["a.b", "a"]])
 def test_a_parquet_column_that_is_there_twice_is_named(tmp_path: Path, columns: list[str]) -> None:
-    """Also where a struct's member comes to the name of another column."""
+    """A duplicate name is an error, also if a struct's field gets the name of another column."""
     values = [pa.array([1.0]), pa.array([{"b": 1.0}] if "a" in columns else [2.0])]
     pq.write_table(pa.Table.from_arrays(values, columns), tmp_path / "a.parquet")
-    with pytest.raises(SourceError, match=r"a\.parquet: column (x|a\.b) is there twice, expected different names"):
+    with pytest.raises(SourceError, match=r"a\.parquet: column (x|a\.b) occurs twice, expected distinct names"):
         source_of(tmp_path).read(None)
 
 
 def test_a_parquet_file_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One rewrite is survived; a file that never holds still is an error."""
+    """After one rewrite the file is read again; a file that is rewritten each time is an error."""
     path = hourly(tmp_path / "a.parquet", rows=3)
     real = pq.ParquetFile.read_row_group
     rewrites = [5, 5, 5]
@@ -158,13 +158,13 @@ def test_a_parquet_file_written_while_it_is_read_is_read_again(tmp_path: Path, m
         return table
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", read_and_rewrite)
-    with pytest.raises(SourceError, match="was written while it was read"):
+    with pytest.raises(SourceError, match="was written during the read"):
         source_of(path).read(None)
     assert source_of(path).read(None).num_rows == 5
 
 
 def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
-    """What cannot be listed or read is one sentence."""
+    """A folder or file that cannot be read is one clear error."""
     (tmp_path / "closed").mkdir(mode=0)
     with as_ordinary_user(), pytest.raises(SourceError, match="cannot be read"):
         source_of(tmp_path).read(None)
@@ -172,7 +172,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
 
 @contextmanager
 def as_ordinary_user() -> Iterator[None]:
-    """Root may read everything; nobody may not."""
+    """Run as an unprivileged user, because root may read everything."""
     if os.geteuid() != 0:
         yield
         return
@@ -191,7 +191,7 @@ def as_ordinary_user() -> Iterator[None]:
     ("notes.txt", "has no ending that names its format"),
 ])
 def test_what_cannot_be_a_source_is_one_sentence(tmp_path: Path, path: str, sentence: str) -> None:
-    """Missing files, empty folders, several formats at once, unknown endings."""
+    """Missing files, empty folders, mixed formats and unknown endings are each one clear error."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "mixed").mkdir()
     hourly(tmp_path / "mixed/a.parquet")
@@ -202,13 +202,13 @@ def test_what_cannot_be_a_source_is_one_sentence(tmp_path: Path, path: str, sent
 
 
 def test_a_format_can_be_named(tmp_path: Path) -> None:
-    """An ending that says nothing needs format = "csv"."""
+    """A file whose ending names no format is read with format = "csv"."""
     (tmp_path / "export.txt").write_text("a\n1\n")
     assert source_of(tmp_path / "export.txt", format="csv").read(None).to_pydict() == {"a": [1]}
 
 
 def test_object_stores_are_refused_by_name() -> None:
-    """s3:// is known and not built yet."""
+    """An s3:// path is refused as not supported in this version."""
     with pytest.raises(NotInThisVersion, match="s3://bucket/x"):
         source_of("s3://bucket/x")
 
@@ -219,7 +219,7 @@ def lines(path: Path, *rows: object, end: str = "\n") -> Path:
 
 
 def test_json_lines_keep_the_offsets_of_their_times(tmp_path: Path) -> None:
-    """Times with Z, with an offset and without are what they say."""
+    """Times with Z, with an offset and without one are read exactly."""
     path = lines(tmp_path / "a.jsonl", {"t": "2026-01-01T12:00:00Z"}, {"t": "2026-01-01T12:00:00+02:00"},
                  {"t": "2026-01-01T12:00:00"})
     found = source_of(path, ZoneInfo("Asia/Tokyo")).read(None, timestamp="t")["t"].to_pylist()
@@ -227,7 +227,7 @@ def test_json_lines_keep_the_offsets_of_their_times(tmp_path: Path) -> None:
 
 
 def test_json_lines_of_mixed_types_are_text(tmp_path: Path) -> None:
-    """A column of numbers and words is text where both are read; objects become dotted columns."""
+    """A column of numbers and text is text if both are read; objects become dotted columns."""
     path = lines(tmp_path / "a.jsonl", {"a": 1, "f": {"x": 1}}, {"a": "one", "b": None}, {"a": True, "f": {"x": 2.5}})
     table = source_of(path).read(None)
     assert table["a"].to_pylist() == ["1", "one", "true"]
@@ -235,20 +235,20 @@ def test_json_lines_of_mixed_types_are_text(tmp_path: Path) -> None:
 
 
 def test_half_a_json_line_is_left_for_the_next_look(tmp_path: Path) -> None:
-    """The last line counts when it is whole; rubbish in the middle is an error with its line."""
+    """The last line is read once it is complete; an invalid line in the middle is an error with its number."""
     path = lines(tmp_path / "a.jsonl", {"a": 1}, '{"a": 2, "b', end="")
     assert source_of(path).read(None).to_pydict() == {"a": [1]}
     lines(path, {"a": 1}, {"a": 2}, end="")
     assert source_of(path).read(None).to_pydict() == {"a": [1, 2]}
     lines(path, {"a": 1}, "rubbish", {"a": 3})
-    with pytest.raises(SourceError, match="line 2 is no JSON object"):
+    with pytest.raises(SourceError, match="line 2 is not a JSON object"):
         source_of(path).read(None)
     path.write_text("")
     assert source_of(path).read(["a"]).num_rows == 0
 
 
 def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows may be appended under the reader's eyes; a rewrite makes it read once more."""
+    """Appending rows during a read is no error; a rewrite causes a second read."""
     path = lines(tmp_path / "a.jsonl", {"a": 1}, {"a": 2})
     before: list[Any] = []                   # what happens before each look at the file's size
     real = os.fstat
@@ -272,7 +272,7 @@ def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeyp
 
 
 def test_a_file_known_to_lie_elsewhere_in_time_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text has no statistics, so one look remembers the range."""
+    """Text files have no statistics, so the time range is cached at the first read."""
     from monitor.sources import text_files
 
     lines(tmp_path / "a.jsonl", {"t": "2026-01-01", "x": 1})
@@ -294,7 +294,7 @@ def test_a_file_known_to_lie_elsewhere_in_time_is_not_opened(tmp_path: Path, mon
 
 @pytest.mark.skipif(not DATA.exists(), reason="the shared data are not beside this checkout")
 def test_real_logs_are_read_by_the_week() -> None:
-    """A week of real flights comes with its columns, its label times in UTC."""
+    """A week of real flights is read with the requested columns and label times in UTC."""
     source = source_of(DATA / "flights_nyc13/production.parquet")
     first = datetime(2013, 6, 3, tzinfo=UTC)
     week = source.read(["carrier", "label"], timestamp="timestamp", start=first, end=first + timedelta(days=7),
@@ -305,5 +305,5 @@ def test_real_logs_are_read_by_the_week() -> None:
 
 
 def test_the_format_protocol_is_what_files_reads_by() -> None:
-    """Endings name formats, nothing else does."""
+    """Known endings name formats, other endings do not."""
     assert set(files.ENDINGS.values()) == {"parquet", "csv", "jsonl"}

@@ -10,7 +10,7 @@ import pytest
 from monitor.config.sections import SourceSection
 from monitor.sources import open_source
 from monitor.sources.files import FileSource
-from monitor.sources.log_in_memory import Held, held
+from monitor.sources.log_in_memory import SourceInMemory, open_in_memory
 
 START, UTC_ZONE = datetime(2024, 1, 1, tzinfo=UTC), ZoneInfo("UTC")
 
@@ -24,30 +24,30 @@ def _write(path, hours):
 @pytest.mark.parametrize("hours", [range(10), [3, 1, 2, 9, 4, 4, 0]], ids=["in order", "in no order"])
 @pytest.mark.parametrize("bounds", [(None, None), (2, 4), (None, 4), (3, None), (20, 30)])
 def test_every_stretch_is_the_same(tmp_path, hours, bounds):
-    """Whatever the order of rows and the bounds, both included, and whichever columns are asked for."""
+    """A time range in memory has the rows of the ordinary source, for sorted and unsorted rows and any columns."""
     section = _write(tmp_path / "log.parquet", hours)
     start, end = (None if hour is None else START + timedelta(hours=hour) for hour in bounds)
-    kept, plain = held(section, UTC_ZONE, "at", [], None), open_source(section, UTC_ZONE)
-    assert isinstance(kept, Held)
+    kept, plain = open_in_memory(section, UTC_ZONE, "at", [], None), open_source(section, UTC_ZONE)
+    assert isinstance(kept, SourceInMemory)
     for columns in (None, ["x"], []):
         given = {"timestamp": "at", "start": start, "end": end}
         assert kept.read(columns, **given).to_pylist() == plain.read(columns, **given).to_pylist()
 
 
 def test_a_log_that_grew_is_read_again(tmp_path):
-    """What is kept is the log as it stands."""
+    """A log whose file has changed is read again."""
     _write(tmp_path / "a.parquet", range(3))
     section = SourceSection(path=str(tmp_path / "*.parquet"))
-    assert len(held(section, UTC_ZONE, "at", [], None).read(None, timestamp="at")) == 3
+    assert len(open_in_memory(section, UTC_ZONE, "at", [], None).read(None, timestamp="at")) == 3
     _write(tmp_path / "b.parquet", range(3, 5))
-    assert len(held(section, UTC_ZONE, "at", [], None).read(None, timestamp="at")) == 5
+    assert len(open_in_memory(section, UTC_ZONE, "at", [], None).read(None, timestamp="at")) == 5
 
 
 def test_a_row_that_is_there_twice_is_kept_once(tmp_path):
-    """Of rows with the same id and time the last one counts, of which the log's other readers see the same."""
+    """Of rows with the same id and time only the last is kept, as when the log is read from its file."""
     at = pa.array([START, START, START + timedelta(hours=1), START], pa.timestamp("us", "UTC"))
     pq.write_table(pa.table({"at": at, "id": ["a", "b", "a", "a"], "x": [1, 2, 3, 4]}), tmp_path / "log.parquet")
-    kept = held(SourceSection(path=str(tmp_path / "log.parquet")), UTC_ZONE, "at", [], "id")
+    kept = open_in_memory(SourceSection(path=str(tmp_path / "log.parquet")), UTC_ZONE, "at", [], "id")
     assert kept.each_once
     assert kept.read(["x"], timestamp="at")["x"].to_pylist() == [2, 3, 4]
 
@@ -55,4 +55,5 @@ def test_a_row_that_is_there_twice_is_kept_once(tmp_path):
 def test_text_is_never_kept(tmp_path):
     """The types of a CSV file's columns depend on the rows that are read."""
     (tmp_path / "log.csv").write_text("at,x\n2024-01-01,1\n")
-    assert isinstance(held(SourceSection(path=str(tmp_path / "log.csv")), UTC_ZONE, "at", [], None), FileSource)
+    section = SourceSection(path=str(tmp_path / "log.csv"))
+    assert isinstance(open_in_memory(section, UTC_ZONE, "at", [], None), FileSource)

@@ -10,7 +10,7 @@ from monitor.sources.ids import join_labels, row_ids, sample
 
 
 def test_the_newest_label_wins_and_every_row_keeps_its_place() -> None:
-    """Repeated ids in the log share a label; ids without one get null; text and numbers meet."""
+    """Repeated ids share a label, ids without a label get null, and text ids match number ids."""
     log = pa.table({"id": [3, 1, 2, 1, None], "x": [0, 1, 2, 3, 4]})
     times = [datetime(2026, 1, day, tzinfo=UTC) for day in (5, 9, 7, 8)]
     labels = pa.table({"id": ["1", "1", "1", "2"], "y": [0, 1, 0, None], "known": times})
@@ -21,13 +21,13 @@ def test_the_newest_label_wins_and_every_row_keeps_its_place() -> None:
 
 
 def test_without_times_the_last_label_wins_and_replaces_the_logs_own() -> None:
-    """The labels' place is the authority."""
+    """A label of the separate source replaces the log's own."""
     joined = join_labels(pa.table({"id": ["a"], "y": [7]}), pa.table({"y": [1, 2], "id": ["a", "a"]}), "id", "y", None)
     assert joined.to_pydict() == {"id": ["a"], "y": [2]}
 
 
 def test_no_labels_yet_is_null_everywhere() -> None:
-    """An empty labels file is no failure; one without the column is."""
+    """An empty labels file gives null labels; one without the label column is an error."""
     log = pa.table({"id": ["a"]})
     empty = pa.table({"id": pa.array([], pa.null()), "y": pa.array([], pa.null())})
     assert join_labels(log, empty, "id", "y", None)["y"].to_pylist() == [None]
@@ -36,7 +36,7 @@ def test_no_labels_yet_is_null_everywhere() -> None:
 
 
 def test_ids_are_text_whatever_their_type() -> None:
-    """17, 17.0 and "17" are one id; a row without one gets the hash of the row."""
+    """17, 17.0 and "17" are the same id; a row without an id gets the hash of the row."""
     expected = ["17", "9007199254740993"]
     assert row_ids(pa.table({"id": [17, 9007199254740993]}), "id").to_pylist() == expected
     found = row_ids(pa.table({"id": [17.0, None], "x": [1, 2]}), "id").to_pylist()
@@ -64,7 +64,7 @@ def test_a_rows_hash_depends_on_its_values_only() -> None:
 
 
 def test_a_hash_is_the_same_tomorrow_and_elsewhere() -> None:
-    """Boundaries of row windows are kept in the state, so the hash must never change."""
+    """The state stores ids as window boundaries, so the hash must never change."""
     table = pa.table({"a": [1.5, None], "b": ["é", None], "c": [True, False]})
     assert row_ids(table, None).to_pylist() == ["e818319f2f5c80eb", "592cab3610277b32"]
 
@@ -77,7 +77,7 @@ def test_hashes_of_many_rows_differ() -> None:
 
 
 def test_a_sample_keeps_the_same_rows_whatever_else_is_there() -> None:
-    """A smaller sample lies within a larger one, and a sample of a part is the part of the sample."""
+    """A smaller sample is a subset of a larger one, and does not depend on the other rows."""
     ids = pa.array([f"row-{n}" for n in range(20_000)])
     large, small = sample(ids, 5000), sample(ids, 1000)
     half = sample(ids.slice(0, 10_000), 2600)
@@ -88,5 +88,5 @@ def test_a_sample_keeps_the_same_rows_whatever_else_is_there() -> None:
 
 
 def test_a_sample_of_few_rows_is_all_of_them() -> None:
-    """No sampling where none is needed."""
+    """A window with few enough rows is its own sample."""
     assert sample(pa.array(["a"]), 1).tolist() == [True]

@@ -37,7 +37,7 @@ def source_of(path: Path, zone: ZoneInfo = UTC_ZONE) -> Any:
 
 
 def same(path: Path, start: datetime | None = None, end: datetime | None = None, zone: ZoneInfo = UTC_ZONE) -> pa.Table:
-    """The columns as the scan gives them, each by itself, after they were found equal to those of `read`."""
+    """Return the columns of the scan, each read alone, after asserting that they equal those of `read`."""
     source = source_of(path, zone)
     whole = source.read(None, timestamp="t", start=start, end=end)
     scan: Scan = source_of(path, zone).scan("t", start, end)
@@ -56,7 +56,7 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
 
 
 def test_files_of_different_types_are_one_column(tmp_path: Path) -> None:
-    """Integers here, floats there and text in a file without rows of the window: floats; nothing where it lacks."""
+    """Integers, floats, and text in a file outside the window become floats; a file without the column gives nulls."""
     write(tmp_path / "a.parquet", 0, 6, x=pa.array(range(6), pa.int32()), only="abcabc")
     write(tmp_path / "b.parquet", 6, 6, x=[n / 4 for n in range(6)])
     write(tmp_path / "c.parquet", 100, 2, x=["oops", "text"])
@@ -71,7 +71,7 @@ def test_files_of_different_types_are_one_column(tmp_path: Path) -> None:
     (pa.null(), pa.string()), (pa.string(), pa.int64()), (pa.decimal128(9, 2), pa.float32()), (pa.null(), pa.null()),
 ], ids=str)
 def test_every_two_types_meet_as_in_read(tmp_path: Path, kinds: tuple[pa.DataType, pa.DataType]) -> None:
-    """Whatever types two files have, the column is read alike, whole or by itself."""
+    """For every pair of types in two files, a column read alone equals the column of the whole read."""
     def values(kind: pa.DataType) -> pa.Array:
         if pa.types.is_null(kind):
             return pa.nulls(5)
@@ -104,14 +104,14 @@ def test_coded_strings_and_nested_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(0, 23), (3, 4), (5, 17), (4, 7), (-9, 1), (22, 40), (30, 40)])
 def test_bounds_cut_row_groups(tmp_path: Path, first: int, last: int) -> None:
-    """Exactly the rows of [start, end], whether they fill row groups, cut them or are none."""
+    """Exactly the rows of [start, end] are read, whether they fill row groups, cut them or do not exist."""
     write(tmp_path / "a.parquet", 0, 24, x=range(24))
     whole = same(tmp_path, START + first * HOUR, START + last * HOUR)
     assert whole["x"].to_pylist() == [n for n in range(24) if first <= n <= last]
 
 
 def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
-    """A log is tidied up while it is read: one sentence."""
+    """A file removed during the read is one clear error."""
     path = write(tmp_path / "a.parquet", 0, 12, x=range(12))
     scan = source_of(tmp_path).scan("t", None, None)
     path.unlink()
@@ -120,7 +120,7 @@ def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_time_are_in_no_window(tmp_path: Path) -> None:
-    """A row whose time is null is left out as in `read`, though its row group's statistics say nothing of it."""
+    """A row whose time is null is left out as in `read`, although its row group's statistics do not show it."""
     times = [None if n % 5 == 0 else START + n * HOUR for n in range(12)]
     pq.write_table(pa.table({"t": times, "x": range(12)}), tmp_path / "a.parquet", row_group_size=4)
     assert len(same(tmp_path, START, START + 48 * HOUR)) == 9
@@ -129,7 +129,7 @@ def test_rows_without_a_time_are_in_no_window(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("day", [datetime(2026, 3, 29), datetime(2026, 10, 25)])
 def test_naive_times_in_a_zone_whose_clocks_change(tmp_path: Path, day: datetime) -> None:
-    """Local times, one of them twice or not at all, fall on the side of a bound where `read` has them."""
+    """Ambiguous and non-existent local times fall on the same side of a bound as in `read`."""
     times = [day + n * timedelta(minutes=20) for n in range(18)]
     pq.write_table(pa.table({"t": times, "x": range(18)}), tmp_path / "a.parquet", row_group_size=3)
     for hour in range(-2, 6):
@@ -139,7 +139,7 @@ def test_naive_times_in_a_zone_whose_clocks_change(tmp_path: Path, day: datetime
 
 @pytest.mark.parametrize("when", [0, 1, 3])
 def test_a_file_rewritten_while_it_is_read_is_one_sentence(tmp_path: Path, when: int) -> None:
-    """Written anew at any moment after the window was opened, with more rows, fewer or as many: never mixed rows."""
+    """A file rewritten after the window was opened, with more, fewer or equally many rows, never gives mixed rows."""
     path = write(tmp_path / "a.parquet", 0, 12, x=range(12))
     for rows in (4, 12, 20):
         parts = iter(source_of(tmp_path).scan("t", START, START + 30 * HOUR).parts(["x"]))
@@ -149,7 +149,7 @@ def test_a_file_rewritten_while_it_is_read_is_one_sentence(tmp_path: Path, when:
             write(tmp_path / "b.tmp", 0, rows, x=range(100, 100 + rows)).rename(path)
             pa.concat_tables([*seen, *parts])
 
-        with pytest.raises(SourceError, match=r"a\.parquet: was written while it was read"):
+        with pytest.raises(SourceError, match=r"a\.parquet: was written during the read"):
             finish()
         write(path, 0, 12, x=range(12))
 
@@ -195,7 +195,7 @@ def windows() -> dict[str, Callable[[], Window]]:
 def test_columns_one_by_one_are_the_rows_of_the_whole(
     tmp_path: Path, name: str, most: int | None, memory_mb: int
 ) -> None:
-    """Repeated rows, samples and windows of rows: each column's pieces are the rows of the window read whole."""
+    """With repeated rows, samples and row-count windows, each column read alone equals that of the whole read."""
     one = log(tmp_path)
     window = windows()[name]()
     read, lazy = one.window(window, most, whole=True), one.window(window, most)
@@ -220,5 +220,5 @@ def _values(rows: Rows, name: str) -> Sequence[Any]:
 
 
 def test_a_column_that_is_not_there_is_none(tmp_path: Path) -> None:
-    """Neither in memory nor in the files."""
+    """A column that is neither in memory nor in the files is None."""
     assert log(tmp_path).window(windows()["time"]()).pieces("nothing") is None

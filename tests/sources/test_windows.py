@@ -31,7 +31,7 @@ def closed(one: WindowSection, zone: ZoneInfo, first: str, until: str, after: da
 
 
 def test_weeks_begin_on_local_monday_and_close_after_lateness() -> None:
-    """The week of the first row is the first; the one still open is not there."""
+    """The week of the first row is the first window; a week that is still open is none."""
     found = closed(section(lateness="2h"), PARIS, "2026-01-07", "2026-01-26T00:59")
     assert [w.start.astimezone(PARIS).strftime("%a %d %H") for w in found] == ["Mon 05 00", "Mon 12 00"]
     assert len(closed(section(lateness="2h"), PARIS, "2026-01-07", "2026-01-26T01:00")) == 3
@@ -60,14 +60,14 @@ def test_shorter_windows_are_cut_in_absolute_time() -> None:
 
 
 def test_a_step_makes_windows_overlap() -> None:
-    """Weeks that begin every day."""
+    """A step of one day gives weeks that begin every day."""
     found = closed(section("7d", step="1d"), LONDON, "2026-01-05", "2026-01-14")
     assert [w.start.day for w in found] == [5, 6, 7]
     assert {w.end - w.start for w in found} == {timedelta(days=7)}
 
 
 def test_windows_go_on_after_the_last_known_one() -> None:
-    """Nothing is cut twice and nothing is left out."""
+    """Windows continue after the last known one without repetition or gap."""
     every = closed(section("1d"), PARIS, "2026-03-20", "2026-04-10")
     for place, window in enumerate(every):
         assert closed(section("1d"), PARIS, "2026-03-20", "2026-04-10", after=window.start) == every[place + 1 :]
@@ -76,19 +76,19 @@ def test_windows_go_on_after_the_last_known_one() -> None:
 @pytest.mark.parametrize("size", ["1h", "36h", "1d", "7d"])
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata"])
 def test_the_newest_closed_window_is_the_last_of_all(size: str, zone: str) -> None:
-    """The first start begins where a full history would end."""
+    """newest_closed equals the last of closed_windows."""
     one, place = section(size, lateness="90m"), ZoneInfo(zone)
     until = "2026-03-30T05:17"
     assert newest_closed(one, place, "m", moment(until)) == closed(one, place, "2026-03-01", until)[-1]
 
 
 def test_moments_before_1970_have_windows_too() -> None:
-    """The grid goes both ways."""
+    """Times before 1970 have windows too."""
     assert closed(section(), LONDON, "1969-12-25", "1970-01-05")[0].start == moment("1969-12-22")
 
 
 def test_the_spec_tells_cuts_apart_and_nothing_else() -> None:
-    """Size, step and zone count; lateness and sample do not."""
+    """The spec depends on size, step and time zone, and not on lateness or sample."""
     same = {spec(section(), LONDON), spec(section(lateness="3h", sample=5, step="7d"), LONDON)}
     cuts = [(section("1d"), LONDON), (section(step="1d"), LONDON), (section(), PARIS), (section(7), LONDON)]
     others = {spec(one, zone) for one, zone in cuts}
@@ -97,7 +97,7 @@ def test_the_spec_tells_cuts_apart_and_nothing_else() -> None:
 
 
 def test_cutting_time_into_windows_needs_no_arrow() -> None:
-    """The daemon's parent process may do it."""
+    """Cutting windows imports no Arrow, so the daemon's parent process can do it."""
     program = "import sys; import monitor.sources.windows; print('pyarrow' in sys.modules, 'pandas' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False False"
@@ -109,7 +109,7 @@ def log_table(times: Sequence[int], ids: Sequence[str]) -> pa.Table:
 
 
 def test_windows_of_rows_hold_each_row_once() -> None:
-    """Ties in time are parted by id, late boundaries stay, the incomplete rest waits."""
+    """Rows with equal times are ordered by id, known boundaries stay, and the incomplete rest forms no window yet."""
     table = log_table([3, 1, 1, 1, 2, 0, 4], ["g", "b", "d", "c", "e", "a", "h"])
     ids = table["id"].combine_chunks()
     windows = list(row_windows(RowKeys(table, "t", ids), 3, "m", "s", None))
@@ -120,7 +120,7 @@ def test_windows_of_rows_hold_each_row_once() -> None:
 
 
 def test_a_window_of_rows_waits_for_lateness() -> None:
-    """Its last row must be older than what may still come late."""
+    """A row-count window closes only after its last row is older than the lateness."""
     table = log_table(range(6), list("abcdef"))
     keys = RowKeys(table, "t", table["id"].combine_chunks())
     assert len(list(row_windows(keys, 3, "m", "s", None, before=moment("2026-01-01T04:59")))) == 1
@@ -138,7 +138,7 @@ def test_equal_keys_stay_together_and_no_rows_are_no_windows() -> None:
 
 
 def test_a_time_window_is_half_open() -> None:
-    """Its first moment is in, its end is not, a row without time is nowhere."""
+    """A window includes its start and excludes its end; a row without a time is in no window."""
     table = log_table([0, 23, 24], list("abc"))
     table = pa.concat_tables([table, pa.table({"t": pa.array([None], table["t"].type), "id": ["d"]})])
     day = Window(model="m", start=moment("2026-01-01"), end=moment("2026-01-02"), spec="s")

@@ -47,7 +47,7 @@ def test_a_half_written_file_is_one_clear_sentence(world, made, content):
     """The file is named and what to do is said; the state stays as it was."""
     world.model()
     (world.folder / "log.parquet").write_bytes(content)
-    with pytest.raises(SourceError, match=r"log\.parquet: is no complete Parquet file"):
+    with pytest.raises(SourceError, match=r"log\.parquet: is not a complete Parquet file"):
         world.check(1)
     assert world.snapshots() == []
     assert world.said() == ["source"]
