@@ -17,8 +17,7 @@ from monitor.cli.terminal import progress
 from monitor.config.column_roles import FeatureKind
 from monitor.config.sections import DriftSection, ModelSection, QualitySection
 from monitor.config.values import Budget
-from monitor.drift.column_scores import column_scores
-from monitor.drift.scores import drifted_share, held_against
+from monitor.drift.column_scores import column_scores, drifted_share, held_against
 from monitor.records import Score, ScoreStatus
 from monitor.tables.digest import Digest, NumberDigest, digest_of
 

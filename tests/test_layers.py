@@ -43,11 +43,10 @@ ONE_PLACE = {
 PURE = (
     "tables/", "quality/", "decide/", "history.py", "metric_catalogue.py", "wording.py", "records.py", "errors.py",
     "drift/column_scores.py", "drift/count_tests.py", "drift/evidently.py", "drift/evidently_report.py",
-    "drift/methods.py", "drift/multivariate.py", "drift/rank_tests.py", "drift/scores.py", "drift/text.py",
+    "drift/methods.py", "drift/multivariate.py", "drift/rank_tests.py", "drift/text.py",
     "performance/", "estimation/cbpe_and_dle.py", "estimation/estimators.py", "estimation/skill.py",
     "challenger/rehearsal.py",
-    "calibration/block_bootstrap.py", "calibration/calibrated_thresholds.py", "calibration/leave_one_out.py",
-    "calibration/outlook.py",
+    "calibration/block_bootstrap.py", "calibration/calibrated_thresholds.py", "calibration/outlook.py",
     "backtest/policies.py", "backtest/schedules.py", "backtest/simulated_triggers.py",
     "gate/gate_verdict.py", "gate/paired_difference.py", "gate/resampled_metrics.py",
 )

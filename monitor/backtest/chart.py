@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from monitor.backtest.simulation import ASSUMES, Rehearsal
-from monitor.performance.metrics import METRICS
+from monitor.metric_catalogue import METRICS
 
 LEFT, TOP, WIDTH, HEIGHT, RIGHT, GAP, LANE = 70, 50, 640, 200, 220, 40, 18
 GREY, COLOURS = "#999999", ("#2b6cb0", "#d08770", "#4c956c", "#8e5aa8", "#b5893b")

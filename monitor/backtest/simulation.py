@@ -20,8 +20,7 @@ from monitor.config.sections import ModelSection, TriggerSection
 from monitor.decide.regret import pace_of
 from monitor.errors import CannotJudge
 from monitor.history import disjoint
-from monitor.metric_catalogue import CATALOGUE, PERFORMANCE
-from monitor.performance.metrics import METRICS, better_by
+from monitor.metric_catalogue import CATALOGUE, METRICS, PERFORMANCE, better_by
 from monitor.records import Score, ScoreStatus, Snapshot, Window, to_json
 from monitor.workers.task import Runner
 

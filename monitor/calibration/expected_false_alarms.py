@@ -22,8 +22,8 @@ from monitor.config.sections import DriftSection, QualitySection, TriggerSection
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.regret import FALSE_RETRAINS
 from monitor.decide.triggers import Ballot, ballot
+from monitor.drift.column_scores import drifted_share, held_against, prediction_kinds
 from monitor.drift.methods import UNCALIBRATED, Calibration
-from monitor.drift.scores import drifted_share, held_against, prediction_kinds
 from monitor.errors import CannotJudge
 from monitor.history import breaches
 from monitor.metric_catalogue import CATALOGUE, DRIFT, OF_GROUPS, PERFORMANCE, Group, Need

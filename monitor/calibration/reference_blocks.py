@@ -16,18 +16,17 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, factor, largest
-from monitor.calibration.leave_one_out import block_scores
+from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, block_scores, factor, largest
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
 from monitor.config.drift_methods import is_p_value
 from monitor.config.sections import DriftSection, TriggerSection, WindowSection
 from monitor.config.values import Budget, Persistence
 from monitor.decide.triggers import fires
+from monitor.drift.column_scores import Threshold, chosen, prediction_kinds, wanted
 from monitor.drift.count_tests import ordered
 from monitor.drift.methods import UNCALIBRATED, Calibration
 from monitor.drift.multivariate import one_by_one
-from monitor.drift.scores import Threshold, chosen, prediction_kinds, wanted
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import DRIFT
 from monitor.private import is_quiet, words

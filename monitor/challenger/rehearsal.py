@@ -18,10 +18,9 @@ import pyarrow.compute as pc
 from monitor.config.column_roles import Roles
 from monitor.config.sections import ChallengerKind
 from monitor.errors import CannotJudge
-from monitor.metric_catalogue import Task
+from monitor.metric_catalogue import Task, better_by
 from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import Answers, answers, classes_of, word
-from monitor.performance.metrics import better_by
 from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
 from monitor.tables.columns import Features, Floats, Ints, features_of

@@ -15,10 +15,9 @@ from monitor.check.opened_data import unwatched_columns
 from monitor.check.requests import ObserveRequest
 from monitor.config import ModelSection, Roles
 from monitor.config.column_roles import FeatureKind
-from monitor.drift.column_scores import column_scores
+from monitor.drift.column_scores import column_scores, prediction_kinds
 from monitor.drift.evidently_report import report_scores
 from monitor.drift.multivariate import multivariate_scores, one_by_one
-from monitor.drift.scores import prediction_kinds
 from monitor.drift.text import text_scores
 from monitor.estimation.window_estimates import estimated_scores
 from monitor.metric_catalogue import ESTIMATED

@@ -101,8 +101,8 @@ def look(data: str, columns: Columns, labels: str | None = None) -> Found:
 
     Raises SourceError, and ConfigError where a column's part cannot be told.
     """
+    from monitor.metric_catalogue import default_metric
     from monitor.performance.labelled_rows import guess_task
-    from monitor.performance.metrics import default_metric
     from monitor.sources import open_source
     from monitor.sources.log import facts
 

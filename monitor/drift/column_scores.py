@@ -1,18 +1,30 @@
-"""Every watched column of a window, one after another: its quality and its drift from the same digest."""
+"""Every watched column of a window, one after another: its quality and its drift from the same digest.
+
+Of drift there is one Score a column, of features and of predictions, and the share of drifted columns.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
-from monitor.config.column_roles import FeatureKind
-from monitor.config.sections import DriftSection, QualitySection
-from monitor.drift.methods import UNCALIBRATED, Calibration
-from monitor.drift.scores import drift_score, drifted_share
-from monitor.metric_catalogue import place
+from monitor.config.column_roles import FeatureKind, Roles
+from monitor.config.drift_methods import METHODS
+from monitor.config.sections import ColumnDrift, DriftSection, QualitySection
+from monitor.drift.count_tests import same_words
+from monitor.drift.methods import UNCALIBRATED, Calibration, choose, work_out
+from monitor.errors import CannotJudge
+from monitor.metric_catalogue import Task, place
+from monitor.performance.labelled_rows import guess_task, is_score
+from monitor.private import quoted
 from monitor.quality.column_checks import missing_score, outside_score
-from monitor.records import Score
-from monitor.tables.digest import Digest, digest_of
+from monitor.records import Score, ScoreStatus
+from monitor.tables.digest import CategoryDigest, Digest, NumberDigest, digest_of
+
+Threshold = float | Literal["calibrated", "evidently"]
+_JUDGED = (ScoreStatus.OK, ScoreStatus.DRIFTED)
+_NAMED = 5      # columns named in a reason; more are counted
 
 
 class Side(Protocol):
@@ -77,3 +89,166 @@ def _features(
         if kind != "text":
             yield outside_score(name, kind, before, now, window.rows)
             yield drift_score("drift", name, kind, before, now, window.rows, drift, min_rows, calibration)
+
+
+def drift_score(
+    metric: str, name: str, kind: FeatureKind, reference: Digest | None, window: Digest | None, rows: int,
+    section: DriftSection, min_rows: int, calibration: Calibration,
+) -> Score:
+    """Compare one column of a window of `rows` rows with the reference's; None for a side that lacks it.
+
+    A column that cannot be judged is one Score with its reason.
+    """
+    score = Score(metric=metric, column=name, status=ScoreStatus.INSUFFICIENT, n=rows)
+    if rows < min_rows:
+        return replace(score, reason=_too_few(rows, "rows", min_rows))
+    for where, side in (("reference", reference), ("window", window)):
+        if side is None:
+            return replace(score, status=ScoreStatus.FAILED, reason=f"the {where} has no column {name}")
+    assert reference is not None
+    assert window is not None
+    return _measure(score, reference, window, kind, section, min_rows, calibration)
+
+
+def drifted_share(features: Sequence[Score], section: DriftSection, rows: int, calibration: Calibration) -> Score:
+    """The share of drifted columns among those of `features` that could be judged.
+
+    One column beyond its calibrated threshold makes the data drifted, for these hold their rate all together; of
+    others it takes the share that is configured.
+    """
+    judged = [score for score in features if score.status in _JUDGED]
+    score = Score(metric="drifted_share", threshold=section.share, n=rows)
+    if not judged:
+        reason = features[0].reason if features else "there are no feature columns"
+        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=f"no column could be judged: {reason}")
+    hit = [score for score in judged if score.status == ScoreStatus.DRIFTED]
+    held = [score for score in judged if score.column in calibration.limits and not score.uncalibrated]
+    beyond = any(score.status == ScoreStatus.DRIFTED for score in held)
+    drifted, value = [str(score.column) for score in hit], len(hit) / len(judged)
+    threshold = 1 / len(judged) if beyond or (held and not hit) else section.share
+    status = ScoreStatus.DRIFTED if value >= threshold else ScoreStatus.OK
+    uncalibrated = not beyond and any(score.uncalibrated for score in hit or judged)
+    names = f": {', '.join(drifted[:_NAMED])}{', …' if len(drifted) > _NAMED else ''}" if drifted else ""
+    left = f"; {len(features) - len(judged)} could not be judged" if len(judged) < len(features) else ""
+    remark = "; one is enough, the thresholds are calibrated together" if beyond else ""
+    remark = "; uncalibrated" if uncalibrated else remark
+    reason = f"{len(drifted)} of {len(judged)} columns drifted{names}{left}{remark}"
+    return replace(
+        score, value=value, threshold=threshold, status=status, uncalibrated=uncalibrated, reason=reason
+    )
+
+
+def column_drift(
+    reference: pa.ChunkedArray, window: pa.ChunkedArray, kind: FeatureKind, method: str = "auto"
+) -> tuple[str, float]:
+    """Return the method used and its number for one column. Raises CannotJudge, or what the method raises."""
+    before, now = (digest_of(side.chunks, len(side), kind) for side in (reference, window))
+    return _number_of(before, now, kind, method)
+
+
+def prediction_kinds(reference: pa.Table, roles: Roles, task: Task | None) -> dict[str, FeatureKind]:
+    """Whether what the model says is numbers or classes; the task is guessed from the reference where None."""
+    kinds: dict[str, FeatureKind] = {roles.prediction: "categorical"}
+    if roles.probability is not None:
+        kinds[roles.probability] = "numerical"
+    said = reference[roles.prediction] if roles.prediction in reference.column_names else None
+    if (task or _task(reference, roles)) == "regression" or (said is not None and is_score(said)):
+        kinds[roles.prediction] = "numerical"
+    return kinds
+
+
+def _measure(
+    score: Score, reference: Digest, window: Digest, kind: FeatureKind, section: DriftSection, min_rows: int,
+    calibration: Calibration,
+) -> Score:
+    method, limit, note = wanted(str(score.column), kind, section)
+    failed = replace(score, method=None if method == "auto" else method, status=ScoreStatus.FAILED)
+    try:
+        if 0 < window.n < min_rows:
+            return replace(score, n=window.n, reason=_too_few(window.n, "values", min_rows))
+        if (wrong := _misuse(method, kind, score.column)) is not None:
+            return replace(failed, n=window.n, reason=wrong)
+        method, value = _number_of(reference, window, kind, method)
+    except CannotJudge as error:
+        return replace(failed, reason=str(error))
+    except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
+        return replace(failed, n=window.n, reason=f"{method} failed: {quoted(str(error))}")
+    return held_against(replace(score, method=method, value=value, n=window.n, reason=note), limit, calibration)
+
+
+def held_against(score: Score, limit: Threshold, calibration: Calibration) -> Score:
+    """Return a score that has its method and value with threshold and status."""
+    score = _limited(score, limit, calibration)
+    assert score.value is not None
+    assert score.threshold is not None
+    beyond = METHODS[str(score.method)].drifted(score.value, score.threshold)
+    return replace(score, status=ScoreStatus.DRIFTED if beyond else ScoreStatus.OK)
+
+
+def _limited(score: Score, limit: Threshold, calibration: Calibration) -> Score:
+    """The score with its threshold; Evidently's, and that said, where there is no calibrated one for its method."""
+    if isinstance(limit, float):
+        return replace(score, threshold=limit)
+    found, usual = calibration.limits.get(str(score.column)), METHODS[str(score.method)].threshold
+    if limit == "evidently":
+        return replace(score, threshold=usual)
+    if found is not None and found.method == score.method and score.n:
+        return replace(score, threshold=found.at(score.n))
+    other = f"the reference was judged by {found.method}" if found else "the reference was not divided"
+    why = calibration.lack.get(str(score.column), other)
+    words = "; ".join(filter(None, (score.reason, f"uncalibrated: {why}")))
+    return replace(score, threshold=usual, uncalibrated=True, reason=words)
+
+
+def _number_of(reference: Digest, window: Digest, kind: FeatureKind, method: str) -> tuple[str, float]:
+    for side, where in ((reference, "reference"), (window, "window")):
+        if not side.n:
+            raise CannotJudge(f"every value in the {where} is missing")
+    name = chosen(reference, window, kind) if method == "auto" else method
+    return name, work_out(name, reference, window)
+
+
+def chosen(reference: Digest, window: Digest, kind: FeatureKind) -> str:
+    """Evidently's choice by the reference's rows and the distinct values of both."""
+    if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
+        few = reference.few if reference.few is None else window.few
+        distinct = len({*(reference.few or ()), *(few or ())}) if few is not None else reference.n + window.n
+        return choose(kind, reference.n, distinct)
+    assert isinstance(reference, CategoryDigest)
+    assert isinstance(window, CategoryDigest)
+    before, now = same_words(reference.counts, window.counts)
+    return choose(kind, reference.n, len(before.keys() | now.keys()))
+
+
+def _misuse(method: str, kind: FeatureKind, name: str | None) -> str | None:
+    if method == "auto":
+        return None
+    if method not in METHODS:
+        return f'there is no drift method "{method}", expected auto or {", ".join(METHODS)}'
+    return None if kind in METHODS[method].kinds else f"{method} is not for {kind} columns, and {name} is one"
+
+
+def wanted(name: str, kind: FeatureKind, section: DriftSection) -> tuple[str, Threshold, str | None]:
+    """Return method, threshold and a remark: what is said for the column, else for all.
+
+    A method for all that cannot be used on this kind of column gives way to Evidently's choice there.
+    """
+    own = section.columns.get(name, ColumnDrift())
+    limit = section.threshold if own.threshold is None else own.threshold
+    if own.method is not None or section.method not in METHODS or kind in METHODS[section.method].kinds:
+        return own.method or section.method, limit, None
+    if own.threshold is None and isinstance(limit, float):     # a number for another method says nothing here
+        limit = "evidently"
+    return "auto", limit, f"{section.method} is not for {kind} columns: chosen as by auto"
+
+
+def _task(reference: pa.Table, roles: Roles) -> Task | None:
+    held = [name for name in (roles.label, roles.prediction) if name in reference.column_names]
+    try:
+        return guess_task(reference[held[0]], reference[held[-1]]) if held else None
+    except CannotJudge:
+        return None
+
+
+def _too_few(found: int, what: str, wanted: int) -> str:
+    return f"the window has {found} {what}, fewer than the {wanted} asked for"

@@ -10,9 +10,9 @@ import pyarrow as pa
 from monitor.config.column_roles import Roles
 from monitor.config.sections import DriftSection, EvidentlySection
 from monitor.drift import evidently
+from monitor.drift.column_scores import prediction_kinds
 from monitor.drift.evidently import Answers, Definition, Value
 from monitor.drift.multivariate import embedding_columns
-from monitor.drift.scores import prediction_kinds
 from monitor.metric_catalogue import Task
 from monitor.performance.labelled_rows import classes_of, is_score, word
 from monitor.private import words

@@ -17,7 +17,7 @@ from monitor import private
 from monitor.config.column_roles import Roles
 from monitor.config.drift_methods import METHODS
 from monitor.config.sections import ColumnDrift, DriftSection
-from monitor.drift.scores import column_drift
+from monitor.drift.column_scores import column_drift
 from monitor.errors import CannotJudge
 from monitor.records import Score, ScoreStatus
 from monitor.tables import columns

@@ -21,11 +21,10 @@ import pyarrow as pa
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
 from monitor.estimation.cbpe_and_dle import Read, Values, cbpe, dle, row_losses
-from monitor.metric_catalogue import ESTIMATED, Task, Unit, estimable
+from monitor.metric_catalogue import ESTIMATED, METRICS, Task, Unit, estimable
 from monitor.performance.confidence_intervals import Z, placements
 from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import Answers, answers, classes_of
-from monitor.performance.metrics import METRICS
 from monitor.performance.performance_scores import block_values
 from monitor.records import Score, ScoreStatus
 from monitor.tables.columns import Floats

@@ -15,10 +15,10 @@ from monitor.drift.column_scores import Side, TableSide
 from monitor.errors import CannotJudge, UsageError
 from monitor.gate.paired_difference import Pair, improvements, pair_of, rested_on
 from monitor.gate.prediction_files import Predictions, aligned, in_order, read_file, read_predictions, with_column
+from monitor.metric_catalogue import METRICS, default_metric
 from monitor.performance.formulas import value_of
 from monitor.performance.group_rates import rate_scores
 from monitor.performance.labelled_rows import answers, classes_of, guess_task, is_score, word
-from monitor.performance.metrics import METRICS, default_metric
 from monitor.performance.performance_scores import metrics_for, score_of, values_of
 from monitor.private import quoted
 from monitor.quality.column_checks import missing_score, schema_changes

@@ -14,9 +14,9 @@ import numpy as np
 
 from monitor.errors import CannotJudge
 from monitor.gate.resampled_metrics import Redrawn, redrawn
+from monitor.metric_catalogue import METRICS, better_by
 from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import Answers
-from monitor.performance.metrics import METRICS, better_by
 from monitor.records import Score, ScoreStatus
 from monitor.tables.columns import Floats, Ints, Numbers
 from monitor.tables.groups import SMALLEST_CELL

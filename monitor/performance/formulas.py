@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from monitor.errors import CannotJudge
-from monitor.metric_catalogue import Task
+from monitor.metric_catalogue import METRICS, Task
 from monitor.performance import confidence_intervals
 from monitor.performance.confidence_intervals import Interval
 from monitor.performance.labelled_rows import Answers
-from monitor.performance.metrics import METRICS
 from monitor.private import quoted
 from monitor.tables.columns import Floats, Numbers
 

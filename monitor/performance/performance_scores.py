@@ -17,12 +17,11 @@ import pyarrow as pa
 
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
-from monitor.metric_catalogue import Task
+from monitor.metric_catalogue import METRICS, Task
 from monitor.performance import formulas
 from monitor.performance.confidence_intervals import Z
 from monitor.performance.labelled_rows import Answers, answers, classes_of
 from monitor.performance.labels import known_early
-from monitor.performance.metrics import METRICS
 from monitor.records import Score, ScoreStatus
 from monitor.tables.columns import Floats
 from monitor.tables.groups import Groups, divide, not_every, small

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
 from monitor.errors import CannotJudge, ConfigError, SourceError
+from monitor.metric_catalogue import default_metric
 from monitor.performance.labelled_rows import guess_task
 from monitor.performance.labels import delays_of, maturity_age
-from monitor.performance.metrics import default_metric
 from monitor.performance.performance_scores import Beside, Segments, metric_sd
 from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.profile import Profile, kept, profile_folder

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, expected, factor, largest
-from monitor.calibration.leave_one_out import block_scores
+from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, block_scores, expected, factor, largest
 from monitor.config.values import Persistence
 from monitor.decide.triggers import fires
 from monitor.drift.methods import Limit, work_out

@@ -8,8 +8,7 @@ import pytest
 
 from monitor.config.column_roles import Roles
 from monitor.config.sections import ColumnDrift, DriftSection, QualitySection
-from monitor.drift.column_scores import TableSide, column_scores
-from monitor.drift.scores import prediction_kinds
+from monitor.drift.column_scores import TableSide, column_scores, prediction_kinds
 from monitor.records import Score
 
 GENERATOR = np.random.default_rng(3)

@@ -13,8 +13,8 @@ import pytest
 
 from monitor.config.drift_methods import METHODS
 from monitor.drift import evidently
+from monitor.drift.column_scores import column_drift
 from monitor.drift.methods import OURS_ALONE, OWN
-from monitor.drift.scores import column_drift
 from monitor.errors import CannotJudge
 
 GENERATOR = np.random.default_rng(7)

@@ -11,9 +11,8 @@ import pytest
 from monitor.config.column_roles import FeatureKind
 from monitor.config.drift_methods import METHODS
 from monitor.config.sections import ColumnDrift, DriftSection, QualitySection
-from monitor.drift.column_scores import TableSide, column_scores
+from monitor.drift.column_scores import TableSide, column_drift, column_scores
 from monitor.drift.methods import OWN
-from monitor.drift.scores import column_drift
 from monitor.errors import CannotJudge
 from monitor.records import Score
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.drift.scores import column_drift
+from monitor.drift.column_scores import column_drift
 
 CHANCE = np.random.default_rng(11)
 REFERENCE = CHANCE.normal(100, 10, 5000)

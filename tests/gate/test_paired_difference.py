@@ -8,9 +8,9 @@ import pytest
 from monitor.errors import CannotJudge
 from monitor.gate.paired_difference import Pair, improvements, pair_of
 from monitor.gate.resampled_metrics import Redrawn, redrawn
+from monitor.metric_catalogue import METRICS, better_by
 from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import Answers
-from monitor.performance.metrics import METRICS, better_by
 from monitor.records import Score, ScoreStatus
 
 CASES = [(metric, task) for metric, kind in METRICS.items() for task in kind.tasks]

@@ -11,8 +11,8 @@ import pytest
 from sklearn import metrics as sk
 
 from monitor.config.column_roles import Roles
+from monitor.metric_catalogue import METRICS, better_by, default_metric
 from monitor.performance.labelled_rows import guess_task
-from monitor.performance.metrics import METRICS, better_by, default_metric
 from monitor.performance.performance_scores import Beside, metric_sd, performance_scores
 from monitor.records import Score
 
