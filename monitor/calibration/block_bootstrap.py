@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from monitor.calibration.outlook import Expected
-from monitor.config.composition_rules import in_order
 from monitor.config.sections import TriggerSection
+from monitor.config.spanning_rules import in_order
 from monitor.config.values import Persistence
 from monitor.decide.triggers import Ballot, fires
 

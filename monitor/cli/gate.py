@@ -12,7 +12,7 @@ from monitor.cli.log_rows import Asked, read_matured, stretch_options
 from monitor.cli.options import MOMENT, config_option, json_option, model_option, quiet_logs
 from monitor.cli.terminal import number, print_json, print_table
 from monitor.config import ModelSection, Task
-from monitor.config.gate_rules import wrong_limits
+from monitor.config.spanning_rules import wrong_limits
 from monitor.errors import UsageError
 from monitor.gate.gate_verdict import Outcome
 from monitor.gate.trial import Judged, Seen, gate_files, gate_log

@@ -4,7 +4,6 @@ from monitor.config.column_roles import USUAL_NAMES, Facts, FeatureKind, Roles, 
 from monitor.config.effective import Setting, settings
 from monitor.config.load import Loaded, find_config, load, missing_secrets, redact, state_dir
 from monitor.config.pipeline_sections import CommandPipeline, GithubPipeline, Pipeline, WebhookPipeline
-from monitor.config.private_rules import of_roles as wrongly_private
 from monitor.config.sections import (
     DEFAULT_TRIGGERS,
     ColumnDrift,
@@ -23,6 +22,7 @@ from monitor.config.sections import (
     TriggerSection,
     WindowSection,
 )
+from monitor.config.spanning_rules import wrongly_private
 from monitor.config.values import Budget, Change, Level, Persistence, Secret
 from monitor.metric_catalogue import Task
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.config import composition_rules, cron, gate_rules, pipeline_rules, private_rules, silence_rules
-from monitor.config.composition_rules import BUILT_IN, LATER_BUILT_IN
+from monitor.config import cron, pipeline_rules, spanning_rules
 from monitor.config.document import Document
 from monitor.config.drift_methods import METHODS
 from monitor.config.evidently_metrics import METRICS as EVIDENTLY
@@ -23,6 +22,7 @@ from monitor.config.sections import (
     TriggerSection,
     WindowSection,
 )
+from monitor.config.spanning_rules import BUILT_IN, LATER_BUILT_IN
 from monitor.config.values import Budget, Persistence
 from monitor.metric_catalogue import (
     CATALOGUE,
@@ -41,7 +41,7 @@ Problems = Iterator[tuple[Key, str]]
 
 SHORTEST_RETENTION = timedelta(days=60)
 
-MOST_COLUMNS = gate_rules.MOST_COLUMNS
+MOST_COLUMNS = spanning_rules.MOST_COLUMNS
 _TRIGGERS = names_for(Use.ALERT)
 _JUDGED = tuple(name for name in _TRIGGERS if CATALOGUE[name].judged)     # `drifted` goes with them
 
@@ -49,7 +49,7 @@ _JUDGED = tuple(name for name in _TRIGGERS if CATALOGUE[name].judged)     # `dri
 def check(config: Config, document: Document) -> None:
     """Note every problem of a configuration whose types are right, and warn of data that is not there yet."""
     written = document.data.get("pipelines", {})
-    for key, text in (*_daemon(config), *pipeline_rules.check(config.pipelines), *silence_rules.check(config)):
+    for key, text in (*_daemon(config), *pipeline_rules.check(config.pipelines), *spanning_rules.silences(config)):
         document.problem(key, text)
     if not config.models:
         document.problem(("models",), "there is no model, expected at least one table [models.NAME]")
@@ -79,17 +79,17 @@ def _model(model: ModelSection) -> Problems:
     yield from _sources(model)
     yield from _drift(model.drift)
     yield from _fairness(model)
-    yield from private_rules.check(model)
+    yield from spanning_rules.private_columns(model)
     if model.metric is not None:
         yield from _performance(("metric",), model.metric, model.task)
     yield from _evidently(model.evidently)
-    yield from gate_rules.check(model)
+    yield from spanning_rules.gate_limits(model)
     if model.registry is not None:
         yield from pipeline_rules.address(("registry", "url"), model.registry.url)
     names: dict[str, int] = {}
     for index, trigger in enumerate(model.triggers):
         yield from _trigger(("triggers", index), trigger, model)
-        yield from composition_rules.check(("triggers", index), trigger, model)
+        yield from spanning_rules.composition(("triggers", index), trigger, model)
         yield from _segment(("triggers", index, "segment"), trigger, model)
         if names.setdefault(trigger.name, index) != index:
             yield ("triggers", index, "name"), f'"{trigger.name}" is there already, expected each name once'

@@ -10,8 +10,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Literal
 
-from monitor.config.composition_rules import in_order
 from monitor.config.sections import MEASURED, TriggerSection
+from monitor.config.spanning_rules import in_order
 from monitor.config.values import Persistence
 from monitor.decide.votes import WORST, Case, Vote, awaited_date, heard_when_broken, vote, vote_on_scores
 from monitor.history import breaches, disjoint, is_broken
