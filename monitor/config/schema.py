@@ -1,8 +1,8 @@
 """The JSON Schema (2020-12) of a configuration as users write it: what `driftd schema` prints.
 
 Made from the sections: pydantic says the types and limits, the sections what each key means, and this file what
-`document` does before validation: short forms, [defaults], included files. What a schema cannot say (names that must
-exist, values that must fit each other) `driftd validate` does.
+`document` does before validation (short forms, [defaults], included files) and which metrics and methods there are.
+What a schema cannot say (other names that must exist, values that must fit each other) `driftd validate` does.
 """
 
 import json
@@ -14,8 +14,11 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from monitor.config.drift_methods import METHODS
+from monitor.config.evidently_metrics import METRICS as EVIDENTLY
 from monitor.config.section import Section, exactly_one, meanings
 from monitor.config.sections import Config
+from monitor.metric_catalogue import PERFORMANCE, Use, names_for
 
 Schema = dict[str, Any]
 
@@ -23,6 +26,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILE = "driftd.schema.json"                  # its name beside a configuration
 INCLUDED_FILE = "driftd-included.schema.json"
 PLACE = "place"                              # the title of what a path alone may stand for
+_NAMES = {                                   # texts that only a rule limits
+    ("ModelSection", "metric"): PERFORMANCE,
+    ("DriftSection", "method"): ("auto", *METHODS),
+    ("ColumnDrift", "method"): ("auto", *METHODS),
+    ("TriggerSection", "metric"): (*names_for(Use.ALERT), *EVIDENTLY),
+    ("EvidentlySection", "metric"): EVIDENTLY,
+}
 _LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 
 
@@ -79,7 +89,7 @@ def sections(kind: Any) -> Iterator[type[Section]]:
 def written(section: type[Section], name: str) -> Any:
     """The default of a key as a user would write it; None where there is none."""
     field = section.model_fields[name]
-    if field.is_required() or field.default is None:
+    if field.is_required() or field.default in (None, ""):
         return None
     holder = section.model_construct(**{name: field.default})
     return holder.model_dump(mode="json", include={name}, exclude_unset=True)[name]
@@ -116,6 +126,8 @@ def _describe(table: Schema, section: type[Section]) -> None:
     table["properties"] = {name: keys[name] for name in section.key_names() if name in keys}
     for name, key in table["properties"].items():
         key["description"] = _plain(texts[name])
+        if (section.__name__, name) in _NAMES:
+            key["enum"] = list(_NAMES[section.__name__, name])
         default = written(section, name)
         if default is not None:
             key["default"] = default
