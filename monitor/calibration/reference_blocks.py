@@ -218,7 +218,7 @@ def _chance(method: str, values: Numbers, block: Ints, kind: FeatureKind) -> flo
 def _values(kind: FeatureKind, column: pa.ChunkedArray) -> tuple[Numbers, Numbers]:
     """Which rows are not missing, and their values or the codes of their categories."""
     if kind == "numerical":
-        return columns.held(column).to_numpy(), columns.present(column)
+        return columns.is_present(column).to_numpy(), columns.present(column)
     keys = ordered({*columns.counts(column)})
     codes = columns.codes(column, {key: place for place, key in enumerate(keys)})
     return codes >= 0, codes[codes >= 0]

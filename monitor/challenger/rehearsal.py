@@ -152,7 +152,7 @@ def _fit(
 
 
 def _newest_labelled(past: pa.Table, label: str, timestamp: str, max_rows: int) -> pa.Table:
-    known = past.filter(columns.held(past[label]))
+    known = past.filter(columns.is_present(past[label]))
     if known.num_rows <= max_rows:
         return known
     return known.take(pc.sort_indices(known, sort_keys=[(timestamp, "ascending")])[-max_rows:])

@@ -88,7 +88,7 @@ def _method(wanted: EvidentlySection, part: str) -> str | None:
 
 
 def _labelled(table: pa.Table, roles: Roles) -> pa.Table:
-    return table.filter(columns.held(table[roles.label])) if roles.label in table.column_names else table
+    return table.filter(columns.is_present(table[roles.label])) if roles.label in table.column_names else table
 
 
 def _definition(
@@ -98,7 +98,7 @@ def _definition(
     shared = {*reference.column_names} & {*window.column_names}
     kinds = {**roles.features, **prediction_kinds(reference, roles, task)}
     if roles.label is not None and roles.label == column:        # only where it is asked for: it has holes
-        words = columns.type_word(reference[roles.label].type) == "text"
+        words = columns.type_name(reference[roles.label].type) == "text"
         kinds[roles.label] = "categorical" if words else "numerical"
     there = {name: kind for name, kind in kinds.items() if name in shared}
     of_kind = {

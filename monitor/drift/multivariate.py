@@ -256,7 +256,7 @@ class _Fill:
         places = {key: place for place, key in enumerate(self.shares)}
         codes = columns.codes(column, places)
         table = np.array([*self.shares.values(), 0.0])       # the last, also by −1: a category it never had
-        held = np.asarray(columns.held(column).combine_chunks().to_numpy(zero_copy_only=False))
+        held = np.asarray(columns.is_present(column).combine_chunks().to_numpy(zero_copy_only=False))
         return np.where(held, table[codes], self.missing)
 
 

@@ -22,7 +22,7 @@ def ks(reference: NumberDigest, window: NumberDigest) -> float:
     """Two-sided p-value of the Kolmogorov-Smirnov test; exact up to 10,000 rows, as SciPy's."""
     from scipy.stats import ks_2samp, kstwo
 
-    if window.held and max(reference.n, window.n) <= EXACT:
+    if window.in_memory and max(reference.n, window.n) <= EXACT:
         return float(ks_2samp(reference.ascending, window.ascending).pvalue)
     rows, gap = round(reference.n / (reference.n + window.n) * window.n), _largest_gap(reference, window)
     if 2.2 <= rows * gap**2 < 370 and gap < 0.5 and rows > 140:     # where SciPy takes twice the one-sided one, slowly
@@ -32,7 +32,7 @@ def ks(reference: NumberDigest, window: NumberDigest) -> float:
 
 def wasserstein(reference: NumberDigest, window: NumberDigest) -> float:
     """First Wasserstein distance in standard deviations (ddof 0, at least 0.001) of the reference."""
-    if window.held:
+    if window.in_memory:
         area = _area(*(side.ascending.astype(np.float64, copy=False) for side in (reference, window)))
     else:
         area = _binned_area(reference, window)
@@ -99,7 +99,7 @@ RANKED: dict[str, Callable[[NumberDigest, NumberDigest], float]] = {
 
 def _largest_gap(reference: NumberDigest, window: NumberDigest) -> float:
     """The largest difference of the two empirical distribution functions."""
-    if not window.held:
+    if not window.in_memory:
         (r, _), (c, _) = _bins(reference, window)
         return float(np.max(np.abs(np.cumsum(r) / reference.n - np.cumsum(c) / window.n)))
     before, now = reference.ascending, window.ascending

@@ -177,8 +177,8 @@ def _present(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     if name not in table.column_names:
         raise CannotJudge(f"the {where} has no column {name}")
     column = table[name]
-    if columns.type_word(column.type) not in ("text", "nothing"):
-        raise CannotJudge(f"the {where} holds {columns.type_word(column.type)}, expected text")
+    if columns.type_name(column.type) not in ("text", "nothing"):
+        raise CannotJudge(f"the {where} holds {columns.type_name(column.type)}, expected text")
     return column.cast(pa.large_string())
 
 

@@ -26,7 +26,7 @@ from monitor.records import Score, ScoreStatus
 from monitor.sources.column_types import in_utc
 from monitor.sources.ids import row_ids
 from monitor.sources.log import facts
-from monitor.tables.columns import Numbers, counts, missing, type_word
+from monitor.tables.columns import Numbers, counts, missing, type_name
 from monitor.tables.groups import divide
 from monitor.times import format_moment
 
@@ -288,7 +288,7 @@ def _misspoken(trial: Trial, task: Task) -> Score:
     name, said = trial.roles.prediction, trial.candidate[trial.roles.prediction]
     score = Score(metric="schema_changes", column=name, value=0.0)
     if task == "regression":
-        held = type_word(said.type)
+        held = type_name(said.type)
         odd = "" if held in ("number", "nothing") else f"the candidate's predictions hold {held}, expected numbers"
     else:
         known = classes_of([trial.champion], trial.roles, task)

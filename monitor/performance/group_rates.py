@@ -21,7 +21,7 @@ from monitor.performance.labels import known_early
 from monitor.performance.performance_scores import ALPHA, simultaneous
 from monitor.records import Score, ScoreStatus
 from monitor.tables.columns import Floats, Ints
-from monitor.tables.groups import SMALLEST_CELL, Groups, divide, not_every, small
+from monitor.tables.groups import SMALLEST_CELL, Groups, divide, too_small, without_scores
 
 COMPARISON = "comparison"
 
@@ -77,7 +77,7 @@ def rate_scores(
             groups = divide(column, reference, window)
             comparison = _comparison(groups, section)
         except CannotJudge as error:
-            found.append(not_every("selection_rate", column, str(error)))
+            found.append(without_scores("selection_rate", column, str(error)))
             continue
         for metric, rows in now.items():
             late = provisional and metric != "selection_rate"
@@ -85,7 +85,7 @@ def rate_scores(
             found += [replace(score, provisional=late, method=COMPARISON if place == comparison else None)
                       for place, score in enumerate(scores)]
         if groups.left_out:
-            found.append(not_every("selection_rate", column, groups.left_out))
+            found.append(without_scores("selection_rate", column, groups.left_out))
     return found
 
 
@@ -128,7 +128,7 @@ def _of_metric(
     for place in range(count):
         score = Score(metric=metric, segment=groups.segment(place), n=int(rows[place]))
         if rows[place] < SMALLEST_CELL:
-            yield small(score, int(rows[place]), min_rows)
+            yield too_small(score, int(rows[place]), min_rows)
             continue
         score = replace(score, value=float(hits[place] / rows[place]), reference=old[place])
         if rows[place] < min_rows:

@@ -143,8 +143,8 @@ def _places(column: pa.ChunkedArray, classes: dict[str, int]) -> dict[Category, 
 
 
 def _numbers(column: pa.ChunkedArray, part: str) -> Floats:
-    if columns.type_word(column.type) not in ("number", "nothing"):
-        raise CannotJudge(f"the {part} column holds {columns.type_word(column.type)}, expected numbers")
+    if columns.type_name(column.type) not in ("number", "nothing"):
+        raise CannotJudge(f"the {part} column holds {columns.type_name(column.type)}, expected numbers")
     return columns.numeric(column)
 
 
@@ -166,7 +166,7 @@ def guess_task(labels: pa.ChunkedArray, predictions: pa.ChunkedArray) -> Task:
     known = labels if columns.missing(labels) < len(labels) else predictions
     if columns.missing(known) == len(known):
         raise CannotJudge("the task cannot be told: there are no labels and no predictions, set task = …")
-    if columns.type_word(known.type) != "number":
+    if columns.type_name(known.type) != "number":
         return _classes(len(columns.counts(known)))
     values = np.unique(columns.present(known).astype(np.float64))
     quantities = len(values) > MOST_CLASSES or _broken(values)
@@ -180,7 +180,7 @@ def _classes(distinct: int) -> Task:
 
 
 def _present_numbers(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
-    return columns.present(column) if columns.type_word(column.type) == "number" else np.empty(0)
+    return columns.present(column) if columns.type_name(column.type) == "number" else np.empty(0)
 
 
 def _predicts_quantities(predictions: pa.ChunkedArray) -> bool:

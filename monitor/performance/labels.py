@@ -49,7 +49,7 @@ def delays_of(table: pa.Table, roles: Roles, known_until: datetime | None = None
     if label is None or when is None or not {label, when} <= set(table.column_names):
         return None
     asked, told = seconds(table[roles.timestamp]), seconds(table[when])
-    labelled: Numbers = columns.held(table[label]).to_numpy()
+    labelled: Numbers = columns.is_present(table[label]).to_numpy()
     newest = np.nanmax(np.concatenate([asked, told]), initial=-np.inf)
     end = newest if known_until is None else known_until.timestamp()
     return Delays(np.maximum(0.0, np.where(labelled, told, end) - asked), labelled)
@@ -108,7 +108,7 @@ def labels_digest(table: pa.Table, roles: Roles) -> str | None:
     """
     if roles.label not in table.column_names:
         return None
-    rows = table.filter(columns.held(table[roles.label]))
+    rows = table.filter(columns.is_present(table[roles.label]))
     if not len(rows):
         return None
     moments = rows[roles.timestamp].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy().view(np.uint64)
@@ -126,7 +126,7 @@ def corrected(rows: pa.Table, roles: Roles, before: Counted) -> bool:
     if roles.label_timestamp is not None and roles.label_timestamp in rows.column_names:
         return labels_digest(_known_by(rows, roles.label_timestamp, before.at), roles) != before.labels
     digest = labels_digest(rows, roles)
-    labelled = int(pc.sum(columns.held(rows[roles.label])).as_py() or 0)
+    labelled = int(pc.sum(columns.is_present(rows[roles.label])).as_py() or 0)
     return labelled == before.labelled and digest != before.labels
 
 
@@ -137,7 +137,7 @@ def _known_by(rows: pa.Table, label_timestamp: str, moment: datetime) -> pa.Tabl
 
 def _words(labels: pa.ChunkedArray) -> Words:
     """Each label as 64 bits: a number's own, a hash of text."""
-    if columns.type_word(labels.type) == "number":
+    if columns.type_name(labels.type) == "number":
         return columns.numeric(labels).view(np.uint64)
     encoded = pc.dictionary_encode(labels).combine_chunks()
     words = [hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in encoded.dictionary.to_pylist()]

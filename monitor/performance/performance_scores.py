@@ -24,7 +24,7 @@ from monitor.performance.labelled_rows import Answers, answers, classes_of
 from monitor.performance.labels import known_early
 from monitor.records import Score, ScoreStatus
 from monitor.tables.columns import Floats
-from monitor.tables.groups import Groups, divide, not_every, small
+from monitor.tables.groups import Groups, divide, too_small, without_scores
 
 RESAMPLES = 200
 RESAMPLED_ROWS = 20_000
@@ -244,7 +244,7 @@ def segment_scores(
         classes = classes_of([segments.reference, window], segments.roles, segments.task)
         now = answers(window, segments.roles, segments.task, classes)
     except CannotJudge as error:
-        return [not_every(segments.metric, column, str(error)) for column in columns]
+        return [without_scores(segments.metric, column, str(error)) for column in columns]
     early = as_of if provisional and len(now) else None
     weight = known_early(segments.reference, window, segments.roles, early) if early else None
     found: list[Score] = []
@@ -252,11 +252,11 @@ def segment_scores(
         try:
             groups = divide(column, segments.reference, window)
         except CannotJudge as error:
-            found.append(not_every(segments.metric, column, str(error)))
+            found.append(without_scores(segments.metric, column, str(error)))
             continue
         found += _of_column(segments, groups, now, ALPHA / len(columns), provisional, weight)
         if groups.left_out:
-            found.append(not_every(segments.metric, column, groups.left_out))
+            found.append(without_scores(segments.metric, column, groups.left_out))
     return found
 
 
@@ -283,7 +283,7 @@ def _of_column(
         for metric in metrics_for(segments.task, segments.roles, segments.metric):
             empty = Score(metric=metric, segment=groups.segment(place), provisional=provisional)
             if len(given) < segments.min_rows:
-                yield small(empty, len(given), segments.min_rows)
+                yield too_small(empty, len(given), segments.min_rows)
                 continue
             score = replace(score_of(metric, given, before.get(metric), provisional), segment=empty.segment)
             yield simultaneous(score, enough, alpha)

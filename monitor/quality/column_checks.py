@@ -17,8 +17,8 @@ from monitor.tables import columns
 from monitor.tables.digest import CategoryDigest, Digest, NumberDigest
 from monitor.times import format_moment
 
-NAMED = 5        # columns of a list that are named
-FEWEST_BLOCKS, MOST_BLOCKS = 5, 200      # of the reference, for the spread of the never-labelled share
+NAMED = 5        # columns named in a message; the others are counted
+FEWEST_BLOCKS, MOST_BLOCKS = 5, 200      # blocks of the reference, for the spread of the never-labelled share
 
 
 def quality_scores(
@@ -29,10 +29,10 @@ def quality_scores(
     maturity: timedelta,
     newest: datetime | None = None,
 ) -> list[Score]:
-    """Score the window's data beside the reference's, as seen at `as_of`; rows older than `maturity` should
-    have labels. `newest` is the timestamp of the log's newest row.
+    """Score rows, staleness and label coverage of the window against the reference, as known at `as_of`.
 
-    Staleness is told; only a window without rows is judged here, as breached.
+    Rows older than `maturity` should have labels. `newest` is the timestamp of the log's newest row. Staleness (in
+    seconds) is breached only if the window has no rows.
     """
     scores = [Score(metric="rows", value=float(window.num_rows), n=window.num_rows)]
     scores.append(_staleness(window.num_rows, newest, as_of))
@@ -47,32 +47,33 @@ def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles, extra:
     """Count the columns that are missing or changed between number, text and time; breached above zero.
 
     Widths, integer or float, booleans as numbers, dictionary encoding and all-null columns are no change. The
-    label may be missing: labels come late. `extra` columns, which the reference lacks, are told and never judged.
+    label may be missing, because labels come late. The reason names `extra` columns, which the reference lacks;
+    they are not judged.
     """
-    sentences, told = [], f"{listed(extra)}, which the reference lacks: not watched" if extra else None
+    sentences, note = [], f"{listed(extra)}, which the reference lacks: not watched" if extra else None
     for name in _named(roles):
-        before, now = (_word(schema, name) for schema in (reference, window))
+        before, now = (_type_name(schema, name) for schema in (reference, window))
         if now is None and before is not None and name != roles.label:
             sentences.append(f"column {name} is missing")
         elif name == roles.timestamp or None in (now, before) or "nothing" in (now, before):
-            continue    # moments may be stored as text, and are read as moments all the same
+            continue    # timestamps may be stored as text
         elif now != before:
             sentences.append(f"column {name} holds {now}, {before} in the reference")
-    score = Score(metric="schema_changes", value=float(len(sentences)), reason=told)
-    reason = "; ".join([*sentences, told] if told else sentences)
+    score = Score(metric="schema_changes", value=float(len(sentences)), reason=note)
+    reason = "; ".join([*sentences, note] if note else sentences)
     return replace(score, status=ScoreStatus.BREACHED, reason=reason) if sentences else score
 
 
 def listed(names: Sequence[str]) -> str:
-    """Columns in words, a few of them by name: "column a", "columns a, b and 3 more"."""
+    """Return a list of columns for messages, with the first few names: "column a", "columns a, b and 3 more"."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"column{'s' if len(names) > 1 else ''} {', '.join(names[:NAMED])}{more}"
 
 
 def watched(roles: Roles) -> list[str]:
-    """Features and what the model said: the columns no row should lack."""
-    said = [name for name in (roles.prediction, roles.probability) if name]
-    return [*roles.features, *said]
+    """Return the features, the prediction and the probability: the columns every row should have."""
+    predictions = [name for name in (roles.prediction, roles.probability) if name]
+    return [*roles.features, *predictions]
 
 
 def _named(roles: Roles) -> list[str]:
@@ -80,15 +81,15 @@ def _named(roles: Roles) -> list[str]:
     return list(dict.fromkeys([*others, *watched(roles)]))
 
 
-def _word(schema: pa.Schema, name: str) -> str | None:
+def _type_name(schema: pa.Schema, name: str) -> str | None:
     place = schema.get_field_index(name)
-    return columns.type_word(schema.field(place).type) if place >= 0 else None
+    return columns.type_name(schema.field(place).type) if place >= 0 else None
 
 
 def missing_score(
     name: str, reference: Digest | None, window: Digest | None, rows: int, section: QualitySection
 ) -> Score:
-    """Score the missing values of one column of a window of `rows` rows; None for a side that lacks it."""
+    """Score the missing values of one column in a window of `rows` rows; None for a side without the column."""
     before = reference.missing / reference.rows if reference is not None and reference.rows else None
     score = Score(metric="missing_share", column=name, n=rows, reference=before)
     if not rows:
@@ -96,13 +97,13 @@ def missing_score(
     value = 1.0 if window is None else window.missing / rows
     score = replace(score, value=value, threshold=min(1.0, (before or 0.0) + section.missing))
     if value - (before or 0.0) > section.missing:
-        held = "" if before is None else f", {before:.1%} in the reference"
-        return replace(score, status=ScoreStatus.BREACHED, reason=f"{value:.1%} of {name} is missing{held}")
+        reference_share = "" if before is None else f", {before:.1%} in the reference"
+        return replace(score, status=ScoreStatus.BREACHED, reason=f"{value:.1%} of {name} is missing{reference_share}")
     return score
 
 
 def outside_score(name: str, kind: FeatureKind, reference: Digest | None, window: Digest | None, rows: int) -> Score:
-    """Score the values the reference never had: categories it has not, numbers beyond its smallest and largest."""
+    """Score the values outside the reference: categories it lacks, numbers beyond its smallest and largest."""
     metric = "out_of_range_share" if kind == "numerical" else "unseen_share"
     score = Score(metric=metric, column=name, n=rows, status=ScoreStatus.INSUFFICIENT)
     for where, side in (("reference", reference), ("window", window)):
@@ -120,7 +121,7 @@ def outside_score(name: str, kind: FeatureKind, reference: Digest | None, window
 
 
 def _outside(reference: Digest, window: Digest) -> int:
-    """Count the window's values that lie beyond the reference's, or are of a category it never had."""
+    """Count the window's values outside the reference's range, or in a category it lacks."""
     if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
         if not reference.n:
             raise CannotJudge("every value in the reference is missing")
@@ -130,7 +131,7 @@ def _outside(reference: Digest, window: Digest) -> int:
         return int(below + window.n - upto)
     assert isinstance(reference, CategoryDigest)
     assert isinstance(window, CategoryDigest)
-    return sum(times for key, times in window.counts.items() if str(key) not in reference.words)
+    return sum(times for key, times in window.counts.items() if str(key) not in reference.texts)
 
 
 def _label_coverage(reference: pa.Table, window: pa.Table, label: str) -> Score:
@@ -144,7 +145,7 @@ def _label_coverage(reference: pa.Table, window: pa.Table, label: str) -> Score:
 def _never_labelled(
     reference: pa.Table, window: pa.Table, label: str, timestamp: str, old: datetime
 ) -> Score:
-    """Rows whose label is overdue, beside the reference's; drifted where the two shares differ by more than chance."""
+    """Score the share of rows with an overdue label; drifted if it differs from the reference's by more than chance."""
     rows, earlier = _until(window, timestamp, old), _until(reference, timestamp, old)
     covered, before = _labelled_share(rows, label), _labelled_share(earlier, label)
     score = Score(metric="never_labelled_share", n=rows.num_rows)
@@ -157,13 +158,13 @@ def _never_labelled(
     if not before:
         return score
     ordered = earlier.select([timestamp, label]).sort_by(timestamp)
-    return _beside(score, covered, before, ordered[label])
+    return _against_reference(score, covered, before, ordered[label])
 
 
-def _beside(score: Score, covered: float, before: float, labels: pa.ChunkedArray) -> Score:
-    """Judge the share by the reference's, in blocks of as many rows as the window has, at least five."""
+def _against_reference(score: Score, covered: float, before: float, labels: pa.ChunkedArray) -> Score:
+    """Compare the share with the reference's, given its spread over 5 to 200 blocks of about the window's size."""
     assert score.n
-    unknown = np.invert(columns.held(labels).to_numpy())
+    unknown = np.invert(columns.is_present(labels).to_numpy())
     blocks = np.array_split(unknown, max(FEWEST_BLOCKS, min(MOST_BLOCKS, len(unknown) // score.n)))
     hits, sizes = (np.array([count(block) for block in blocks]) for count in (np.sum, len))
     far = confidence_intervals.shares_apart(round((1 - covered) * score.n), score.n, hits, sizes)
@@ -191,5 +192,5 @@ def _staleness(rows: int, newest: datetime | None, as_of: datetime) -> Score:
     score = Score(metric="staleness_seconds", value=age, n=rows)
     if rows:
         return score
-    last = "the log holds none" if newest is None else f"the newest of the log is from {format_moment(newest)}"
+    last = "the log has none" if newest is None else f"the newest row of the log is from {format_moment(newest)}"
     return replace(score, status=ScoreStatus.BREACHED, reason=f"the window has no rows; {last}")

@@ -31,8 +31,8 @@ def value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def type_word(kind: pa.DataType) -> str:
-    """Return what a person would call the type: "number", "text", "time", "nothing" (all null)."""
+def type_name(kind: pa.DataType) -> str:
+    """Return the name of the type for messages: "number", "text", "time", "nothing" (all null), or Arrow's name."""
     kind = value_type(kind)
     types = pa.types
     if _is_number(kind):
@@ -45,10 +45,10 @@ def type_word(kind: pa.DataType) -> str:
 
 
 def present(column: Arrow) -> Numbers:
-    """Return the values that are not missing, in the type pandas would hold them in.
+    """Return the values that are not missing, in the type pandas would use for the column.
 
     Whole numbers stay whole unless some are null; float32 stays float32: Evidently's bins depend on it.
-    Raises CannotJudge where the column holds no numbers.
+    Raises CannotJudge if the column does not hold numbers.
     """
     kind = _number_type(column)
     if column.null_count:
@@ -58,14 +58,14 @@ def present(column: Arrow) -> Numbers:
         return _array(column)
     values = _array(column if pa.types.is_float32(kind) else column.cast(pa.float64(), safe=False))
     with np.errstate(all="ignore"):
-        if np.isfinite(values.sum()):            # a quick look: one that is not finite would show
+        if np.isfinite(values.sum()):            # quick test: the sum is finite only if all values are
             return values
     finite = np.isfinite(values)
     return values if finite.all() else values[finite]
 
 
 def numeric(column: pa.ChunkedArray) -> Floats:
-    """Return every row as float64, NaN where missing. Raises CannotJudge where it holds no numbers."""
+    """Return every row as float64, NaN if missing. Raises CannotJudge if the column does not hold numbers."""
     _number_type(column)
     values: Floats = np.array(_array(pc.fill_null(_decoded(column).cast(pa.float64(), safe=False), np.nan)))
     values[~np.isfinite(values)] = np.nan
@@ -73,22 +73,22 @@ def numeric(column: pa.ChunkedArray) -> Floats:
 
 
 def counts(column: Arrow) -> Counts:
-    """Return how often each category occurs, missing values left out."""
-    found: Counter[Category] = Counter()
+    """Return how often each category occurs, without missing values."""
+    totals: Counter[Category] = Counter()
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         for value, times in _tally(chunk):
             if (key := category(value)) is not None:
-                found[key] += times
-    return dict(found)
+                totals[key] += times
+    return dict(totals)
 
 
 def categories(column: Arrow) -> list[Category]:
-    """Return the category of each row in order, missing values left out."""
+    """Return the category of each row in order, without missing values."""
     return [key for value in _decoded(column).to_pylist() if (key := category(value)) is not None]
 
 
 def codes(column: pa.ChunkedArray, places: dict[Category, int]) -> Ints:
-    """Return each row's number in `places`, −1 where it is missing or not among them."""
+    """Return for each row its category's number in `places`; −1 if it is missing or not in `places`."""
     if pa.types.is_null(column.type):        # has no dictionary
         return np.full(len(column), -1, dtype=np.int64)
     encoded = pc.dictionary_encode(_decoded(column)).combine_chunks()
@@ -99,7 +99,7 @@ def codes(column: pa.ChunkedArray, places: dict[Category, int]) -> Ints:
 
 
 def category(value: Any) -> Category | None:
-    """Return the category a single value stands for; None where it is missing."""
+    """Return the category of a single value; None if it is missing."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int):
@@ -115,10 +115,10 @@ def category(value: Any) -> Category | None:
 
 def missing(column: Arrow) -> int:
     """Return how many rows are null, NaN or ±inf."""
-    return len(column) - int(pc.sum(held(column)).as_py() or 0)
+    return len(column) - int(pc.sum(is_present(column)).as_py() or 0)
 
 
-def held(column: Arrow) -> Arrow:
+def is_present(column: Arrow) -> Arrow:
     """Return for each row whether it is not missing."""
     if not pa.types.is_floating(value_type(column.type)):
         return pc.is_valid(column)
@@ -126,7 +126,7 @@ def held(column: Arrow) -> Arrow:
 
 
 def _tally(chunk: pa.Array) -> Iterator[tuple[Any, int]]:
-    """Count by code: the values themselves are looked at once each."""
+    """Yield each distinct value with its count; the rows are counted by dictionary code."""
     if pa.types.is_null(chunk.type):
         return
     coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
@@ -143,7 +143,7 @@ def _is_number(kind: pa.DataType) -> bool:
 def _number_type(column: Arrow) -> pa.DataType:
     kind = value_type(column.type)
     if not (_is_number(kind) or pa.types.is_null(kind)):
-        raise CannotJudge(f"the column holds {type_word(kind)}, expected numbers")
+        raise CannotJudge(f"the column holds {type_name(kind)}, expected numbers")
     return kind
 
 
@@ -162,23 +162,23 @@ def _array(column: Any) -> Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The columns a learner reads, in order, and the places of the categories of those that hold some."""
+    """The columns a learner reads, in order, and the number of each category of the categorical ones (`places`)."""
 
     names: tuple[str, ...] = ()
     places: dict[str, dict[Category, int]] | None = None
 
     @property
     def categorical(self) -> list[bool]:
-        """Which of the matrix's columns hold places."""
+        """Whether each column of the matrix holds numbers of categories."""
         return [name in (self.places or {}) for name in self.names]
 
     def matrix(self, table: pa.Table) -> Floats:
-        """Rows × features; NaN for the missing, the unknown, and columns that are not there."""
-        found = np.full((table.num_rows, len(self.names)), np.nan)
+        """Return rows × features; NaN for missing values, unknown categories and absent columns."""
+        matrix = np.full((table.num_rows, len(self.names)), np.nan)
         for at, name in enumerate(self.names):
             if name in table.column_names:
-                found[:, at] = self._column(table[name], name)
-        return found
+                matrix[:, at] = self._column(table[name], name)
+        return matrix
 
     def _column(self, column: pa.ChunkedArray, name: str) -> Floats:
         places = (self.places or {}).get(name)
@@ -189,12 +189,12 @@ class Features:
 
 
 def features_of(table: pa.Table, roles: Roles) -> Features:
-    """Find the features that a table has; texts are left out, nothing here reads them."""
+    """Return the features that a table has, without text columns, which no learner here reads."""
     kinds = {n: kind for n, kind in roles.features.items() if kind != "text" and n in table.column_names}
     places = {name: _places(table[name]) for name, kind in kinds.items() if kind == "categorical"}
     return Features(tuple(kinds), places)
 
 
 def _places(column: pa.ChunkedArray) -> dict[Category, int]:
-    often = sorted(counts(column).items(), key=lambda pair: (-pair[1], str(pair[0])))
-    return {key: place for place, (key, _) in enumerate(often[:MOST_CATEGORIES])}
+    ranked = sorted(counts(column).items(), key=lambda pair: (-pair[1], str(pair[0])))
+    return {key: place for place, (key, _) in enumerate(ranked[:MOST_CATEGORIES])}

@@ -1,7 +1,7 @@
-"""One column as drift methods see it: counts below edges, categories, order. Missing values are left out.
+"""One column as drift methods use it: counts below bin edges, category counts, sorted values; no missing values.
 
-A digest is made from pieces: Arrow arrays that can be gone through again and again, either held in memory or read
-anew each time, so that no more than one piece of a large column is in memory. What is asked is computed once.
+A digest is made from pieces: Arrow arrays that can be iterated repeatedly. They are in memory, or are read at each
+iteration, so that only one piece of a large column is in memory. Each figure is computed once, on first use.
 """
 
 from collections import Counter
@@ -18,9 +18,9 @@ from monitor.tables.columns import Category, Counts, Floats, Ints, Numbers
 
 Pieces = Iterable[pa.Array]
 
-FEW = 20         # distinct numbers up to which they are worth naming one by one
-_BLOCK = 1 << 17 # rows compared at once: they stay in the processor's cache
-_MANY = 64       # edges up to which comparing is quicker than sorting
+FEW = 20         # a column with at most so many distinct numbers is counted number by number
+_BLOCK = 1 << 17 # rows compared at once, so that they stay in the processor's cache
+_MANY = 64       # with at most so many edges, comparing is faster than sorting
 
 
 class Digest:
@@ -31,7 +31,7 @@ class Digest:
         self.rows = rows
 
     @property
-    def held(self) -> bool:
+    def in_memory(self) -> bool:
         """Whether the whole column is in memory, so that it may be sorted."""
         return isinstance(self._pieces, Sequence)
 
@@ -49,7 +49,7 @@ class Digest:
 class NumberDigest(Digest):
     """A column of numbers. Whole numbers without nulls and float32 keep their type: Evidently's bins depend on it.
 
-    All but `rows` and `missing` raise CannotJudge where the column does not hold numbers.
+    All but `rows` and `missing` raise CannotJudge if the column does not hold numbers.
     """
 
     def __init__(self, pieces: Pieces, rows: int) -> None:
@@ -58,8 +58,8 @@ class NumberDigest(Digest):
         self._ranked: tuple[NumberDigest, Ints] | None = None
 
     def chunks(self) -> Iterator[Numbers]:
-        """Present values, piece by piece, in the order of the rows."""
-        return iter(self._whole) if self.held else map(columns.present, self._pieces)
+        """Yield the present values, piece by piece, in row order."""
+        return iter(self._whole) if self.in_memory else map(columns.present, self._pieces)
 
     @cached_property
     def _whole(self) -> list[Numbers]:
@@ -67,19 +67,19 @@ class NumberDigest(Digest):
 
     @cached_property
     def _extent(self) -> tuple[int, float, float, np.dtype[np.generic]]:
-        """Rows that are present, the smallest, the largest, and the type pandas would hold them in."""
-        found, low, high, kinds = 0, np.inf, -np.inf, set()
+        """The number of present values, the smallest, the largest, and the type pandas would use."""
+        present, low, high, kinds = 0, np.inf, -np.inf, set()
         for chunk in self.chunks():
             kinds.add(chunk.dtype)
             if len(chunk):
-                found, low, high = found + len(chunk), min(low, chunk.min()), max(high, chunk.max())
-        return found, float(low), float(high), np.result_type(*kinds) if kinds else np.dtype(np.float64)
+                present, low, high = present + len(chunk), min(low, chunk.min()), max(high, chunk.max())
+        return present, float(low), float(high), np.result_type(*kinds) if kinds else np.dtype(np.float64)
 
     @cached_property
     def missing(self) -> int:
         try:
             return self.rows - self.n
-        except CannotJudge:      # text where numbers are expected is not missing
+        except CannotJudge:      # text in place of numbers is not missing
             return sum(columns.missing(piece) for piece in self._pieces)
 
     @cached_property
@@ -100,7 +100,7 @@ class NumberDigest(Digest):
 
     @cached_property
     def spread(self) -> float:
-        """Standard deviation (ddof 0) as pandas has it: in double precision, rounded to the column's type."""
+        """Standard deviation (ddof 0) as pandas computes it: in double precision, rounded to the column's type."""
         if not self.n:
             return 0.0
         mean = sum(float(np.sum(chunk, dtype=np.float64)) for chunk in self.chunks()) / self.n
@@ -110,15 +110,15 @@ class NumberDigest(Digest):
 
     @cached_property
     def few(self) -> Counts | None:
-        """How often each number occurs, where there are at most 20 different ones; None where there are more."""
-        found: Counter[Category] = Counter()
+        """How often each number occurs, if there are at most 20 distinct numbers; None if there are more."""
+        totals: Counter[Category] = Counter()
         for chunk in self.chunks():
             for start in range(0, len(chunk), _BLOCK):
                 values, times = np.unique(chunk[start : start + _BLOCK], return_counts=True)
-                if len(values) > FEW or len(found) > FEW:
+                if len(values) > FEW or len(totals) > FEW:
                     return None
-                found.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
-        return dict(found) if len(found) <= FEW else None
+                totals.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+        return dict(totals) if len(totals) <= FEW else None
 
     @property
     def tallied(self) -> Counts:
@@ -130,7 +130,7 @@ class NumberDigest(Digest):
 
     @property
     def in_order(self) -> Numbers:
-        """Every present value in the order of the rows; takes memory for all of them."""
+        """Every present value in row order; takes memory for all of them."""
         chunks = list(self.chunks())
         return chunks[0] if len(chunks) == 1 else np.concatenate([*chunks, np.empty(0, self.kind)])
 
@@ -140,29 +140,33 @@ class NumberDigest(Digest):
         return np.sort(self.in_order)
 
     def below(self, edges: Numbers) -> Ints:
-        """Count the values smaller than each edge; what was asked last, as methods with the same bins do, is kept."""
+        """Count the values smaller than each edge. The last result is cached: several methods use the same bins."""
         if self._asked is None or not np.array_equal(self._asked[0], edges):
             self._asked = (edges, self._below(edges))
         return self._asked[1]
 
     def _below(self, edges: Numbers) -> Ints:
-        if self.held and ("ascending" in self.__dict__ or len(edges) > _MANY):
+        if self.in_memory and ("ascending" in self.__dict__ or len(edges) > _MANY):
             return np.searchsorted(self.ascending, edges, "left").astype(np.int64)
-        found = np.zeros(len(edges), np.int64)
+        totals = np.zeros(len(edges), np.int64)
         for block in self._blocks():
-            found += np.array([np.count_nonzero(block < edge) for edge in edges], np.int64)
-        return found
+            totals += np.array([np.count_nonzero(block < edge) for edge in edges], np.int64)
+        return totals
 
     def ranks_in(self, other: "NumberDigest") -> Ints:
-        """How many values of the other column are at most as large as each of these, in ascending order; what was
-        asked last is kept."""
+        """Return how many values of the other column are at most as large as each value here, in ascending order.
+
+        The last result is cached.
+        """
         if self._ranked is None or self._ranked[0] is not other:
             self._ranked = (other, np.searchsorted(other.ascending, self.ascending, "right"))
         return self._ranked[1]
 
     def binned(self, edges: Floats) -> tuple[Ints, Floats]:
-        """Count and add up the values of each bin between sorted inner edges, the outer bins open; a value on an
-        edge belongs to the bin above."""
+        """Return the count and the sum of the values in each bin between sorted inner edges.
+
+        The outer bins are open; a value on an edge belongs to the bin above.
+        """
         counts, sums = np.zeros(len(edges) + 1, np.int64), np.zeros(len(edges) + 1)
         for block in self._blocks():
             places = np.searchsorted(edges, block, "right")
@@ -179,9 +183,9 @@ class NumberDigest(Digest):
 
 
 class KeptNumbers(NumberDigest):
-    """The digest of a reference, kept: its sorted values, perhaps memory-mapped, answer any edges at once.
+    """The stored digest of a reference's numbers: its sorted values, which may be memory-mapped.
 
-    `rows` counts the missing too. `read` gives the pieces again, for the methods that need the order of the rows.
+    `rows` includes missing values. `read` returns the pieces, for the methods that need the row order.
     """
 
     def __init__(self, ascending: Numbers, rows: int, spread: float, read: Callable[[], Pieces]) -> None:
@@ -213,10 +217,10 @@ class CategoryDigest(Digest):
 
     @cached_property
     def counts(self) -> Counts:
-        found: Counter[Category] = Counter()
+        totals: Counter[Category] = Counter()
         for piece in self._pieces:
-            found.update(columns.counts(piece))
-        return dict(found)
+            totals.update(columns.counts(piece))
+        return dict(totals)
 
     @cached_property
     def missing(self) -> int:
@@ -227,18 +231,18 @@ class CategoryDigest(Digest):
         return sum(self.counts.values())
 
     @cached_property
-    def words(self) -> frozenset[str]:
-        """The categories as text: 1 and "1" are one."""
+    def texts(self) -> frozenset[str]:
+        """The categories as text; 1 and "1" are the same category."""
         return frozenset(str(key) for key in self.counts)
 
     @property
     def in_order(self) -> list[Category]:
-        """The category of each row that has one, in order; takes memory for all of them."""
+        """The category of each row that has one, in row order; takes memory for all of them."""
         return [key for piece in self._pieces for key in columns.categories(piece)]
 
 
 class KeptCategories(CategoryDigest):
-    """The digest of a reference's categories, kept: its counts. `read` gives the pieces again."""
+    """The stored digest of a reference's categories: its counts. `read` returns the pieces."""
 
     def __init__(self, counts: Counts, rows: int, read: Callable[[], Pieces]) -> None:
         super().__init__((), rows)
@@ -251,7 +255,7 @@ class KeptCategories(CategoryDigest):
 
 
 class KeptText(Digest):
-    """The digest of a reference's text, kept: how much of it is missing."""
+    """The stored digest of a reference's text column: how many rows are missing."""
 
     def __init__(self, rows: int, missing: int) -> None:
         super().__init__((), rows)
@@ -259,5 +263,5 @@ class KeptText(Digest):
 
 
 def digest_of(pieces: Pieces, rows: int, kind: FeatureKind) -> Digest:
-    """Return the digest for a kind of column; `rows` counts what is missing too."""
+    """Return the digest for a kind of column; `rows` includes missing values."""
     return {"numerical": NumberDigest, "categorical": CategoryDigest, "text": Digest}[kind](pieces, rows)

@@ -1,4 +1,4 @@
-"""The groups of a column: its most frequent values, each a segment "column=value". And a sample of all rows."""
+"""The groups of a column, each a segment "column=value" of one frequent value; and random samples of rows."""
 
 from dataclasses import dataclass, replace
 
@@ -10,15 +10,18 @@ from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
 from monitor.tables.columns import Ints
 
-SMALLEST_CELL = 10     # nothing is told about fewer rows: they are people
-MOST_GROUPS = 20       # of a column; each comes with every metric
+SMALLEST_CELL = 10     # nothing is published about fewer rows, because rows may be people
+MOST_GROUPS = 20       # of a column; each group has a Score of every metric
 SEED = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
-    """`names`: the values, those with most rows in the reference first; `before` and `now`: the place in `names`
-    of each row of the reference and of the window, −1 for none; `left_out`: why not every value has a place."""
+    """The groups of one column.
+
+    `names`: the values, by descending rows in the reference. `before` and `now`: the position in `names` of each
+    row of the reference and of the window, −1 for none. `left_out`: why some values have no position.
+    """
 
     column: str
     names: tuple[str, ...]
@@ -31,9 +34,9 @@ class Groups:
 
 
 def divide(column: str, reference: pa.Table, window: pa.Table) -> Groups:
-    """Find the groups of a column. Raises CannotJudge where reference or window does not have it.
+    """Return the groups of a column. Raises CannotJudge if the reference or the window lacks it.
 
-    Values with fewer than ten rows in both are not named, and of the others at most twenty.
+    Values with fewer than ten rows in each of the two are not named; of the others, the twenty most frequent are.
     """
     for where, table in (("reference", reference), ("window", window)):
         if column not in table.column_names:
@@ -52,27 +55,27 @@ def divide(column: str, reference: pa.Table, window: pa.Table) -> Groups:
     )
 
 
-def small(score: Score, rows: int, min_rows: int) -> Score:
-    """The score of a group too small to be judged; of fewer than ten rows not even their number is told."""
+def too_small(score: Score, rows: int, min_rows: int) -> Score:
+    """Return the score of a group too small to be judged; a row count under ten is not published."""
     few = replace(score, value=None, reference=None, low=None, high=None, status=ScoreStatus.INSUFFICIENT)
     if rows < SMALLEST_CELL:
         return replace(few, n=None, reason=f"fewer than {SMALLEST_CELL} rows")
     return replace(few, n=rows, reason=f"{rows} rows, expected at least {min_rows}")
 
 
-def not_every(metric: str, column: str, reason: str) -> Score:
-    """Say of a column why (some of) its values have no scores of their own."""
+def without_scores(metric: str, column: str, reason: str) -> Score:
+    """Return a score whose reason says why some or all values of a column have no scores of their own."""
     return Score(metric=metric, segment=column, status=ScoreStatus.INSUFFICIENT, reason=reason)
 
 
 def _left_out(column: str, many: int, rare: int) -> str | None:
     why = [f"{many} beyond the {MOST_GROUPS} most frequent"] if many else []
     why += [f"{rare} with fewer than {SMALLEST_CELL} rows"] if rare else []
-    return f"values of {column} that are not measured one by one: {', '.join(why)}" if why else None
+    return f"values of {column} without scores of their own: {', '.join(why)}" if why else None
 
 
 def draw(rows: int, most: int) -> Ints:
-    """Return the numbers of at most `most` of `rows` rows in ascending order, chosen by a fixed seed."""
+    """Return the ascending indices of at most `most` of `rows` rows, drawn with a fixed seed."""
     if rows <= most:
         return np.arange(rows)
     return np.sort(np.random.default_rng(SEED).choice(rows, most, replace=False))

@@ -84,7 +84,7 @@ def test_a_log_without_rows_is_a_silent_source(driftd: Any, place: Path, text: s
     assert done.code == 4
     assert "broken-data" not in done.out
     assert "Traceback" not in done.err
-    assert "the window has no rows; the log holds none" in driftd("status", "-c", "driftd.toml").out
+    assert "the window has no rows; the log has none" in driftd("status", "-c", "driftd.toml").out
 
 
 def test_an_absent_log_is_a_failed_source(driftd: Any, place: Path) -> None:

@@ -94,7 +94,7 @@ def test_at_most_twenty_groups_the_largest_of_the_reference_first() -> None:
     named = {segment for _, segment in found if segment != "origin"}
     assert named == {f"origin=g{i:02}" for i in range(20)}
     assert found["accuracy", "origin"].reason == (
-        "values of origin that are not measured one by one: 10 beyond the 20 most frequent, 1 with fewer than 10 rows"
+        "values of origin without scores of their own: 10 beyond the 20 most frequent, 1 with fewer than 10 rows"
     )
     assert "someone" not in str(found)
 

@@ -40,7 +40,7 @@ def scores(window: pa.Table, reference: pa.Table | None = None, **section: Any) 
 
 
 def test_a_clean_window_breaches_nothing() -> None:
-    """Data like the reference's is all fine, and every share stands beside the reference's."""
+    """Data like the reference's breaches nothing, and every score has the reference's share."""
     found = scores(table())
     assert {s.status for s in found.values()} == {"ok"}
     assert found["rows", None].value == 4
@@ -51,7 +51,7 @@ def test_a_clean_window_breaches_nothing() -> None:
 
 
 def test_a_burst_of_nulls_is_a_breach_and_a_habit_is_not() -> None:
-    """Missing values count against the reference's own share: nulls, NaN and infinities alike."""
+    """The share of nulls, NaN and infinities is compared with the reference's share."""
     holed = table(x=[1.0, None, float("nan"), float("inf")])
     burst = scores(holed)["missing_share", "x"]
     assert (burst.value, burst.threshold, burst.status) == (0.75, 0.2, "breached")
@@ -60,7 +60,7 @@ def test_a_burst_of_nulls_is_a_breach_and_a_habit_is_not() -> None:
 
 
 def test_a_lost_column_is_all_missing() -> None:
-    """A column the window lacks counts as wholly missing, and what needs its values fails with a reason."""
+    """A column the window lacks counts as all missing, and scores that need its values fail with a reason."""
     found = scores(table().drop_columns(["x"]))
     assert (found["missing_share", "x"].value, found["missing_share", "x"].status) == (1.0, "breached")
     assert found["out_of_range_share", "x"].reason == "the window has no column x"
@@ -84,7 +84,7 @@ def test_labels_are_overdue_only_after_the_maturity_age() -> None:
 
 
 def test_an_empty_window_says_so() -> None:
-    """Zero rows are a number and a stale source; shares of nothing are insufficient."""
+    """A window without rows breaches staleness, and its shares are insufficient."""
     found = scores(table().slice(0, 0))
     assert found.pop(("rows", None)).value == 0
     assert found.pop(("staleness_seconds", None)).status == "breached"
@@ -134,7 +134,7 @@ def test_harmless_changes_of_type_are_none(name: str, kind: pa.DataType | None) 
 
 
 def test_a_column_only_the_window_has_is_told_and_not_judged() -> None:
-    """What cannot be watched is said with the score, whether columns changed or not; it is no change itself."""
+    """The reason names columns that the reference lacks, whether or not others changed; they are no change."""
     same, less = table().schema, pa.schema([pa.field("timestamp", pa.timestamp("us", "UTC"))])
     extra = [f"new{number}" for number in range(7)]
     calm = schema_changes(same, same, ROLES, extra[:1])

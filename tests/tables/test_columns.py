@@ -54,7 +54,7 @@ def test_present_values_keep_the_type_pandas_would_give_them(
 
 
 def test_text_is_no_number() -> None:
-    """A column of text read as numbers is one clear sentence."""
+    """Reading a text column as numbers is one clear error."""
     with pytest.raises(CannotJudge, match="the column holds text, expected numbers"):
         columns.numeric(column(["1", "2"]))
 

@@ -29,7 +29,7 @@ def normal(*size: int, seed: int = 1, shift: float = 0.0) -> Any:
 
 
 class Again:
-    """Pieces that are read anew each time, as those of a column too large for memory."""
+    """Pieces that are read at each iteration, as for a column too large for memory."""
 
     def __init__(self, *pieces: pa.Array) -> None:
         self._pieces = pieces
@@ -39,7 +39,7 @@ class Again:
 
 
 def cut(column: pa.Array, *places: int) -> Again:
-    """The column in pieces, each with a dictionary of its own where it is coded; some are empty."""
+    """Cut a column into pieces, some of them empty; dictionary-encoded pieces have their own dictionaries."""
     edges = [0, 0, *(min(place, len(column)) for place in places), len(column), len(column)]
     pieces = [column.slice(a, b - a) for a, b in pairwise(edges)]
     coded = pa.types.is_string(column.type)
@@ -76,7 +76,7 @@ def test_counts_below_edges_are_numpys(name: str, bins: int, streamed: bool) -> 
 
 @pytest.mark.parametrize("values", [np.full(50, 3.0), np.full(50, 7), np.array([2.5]), np.full(9, -1e-300)])
 def test_a_constant_lies_in_one_bin(values: Any) -> None:
-    """A column of one value has Sturges' bins all the same: NumPy's, with every row in one of them."""
+    """A column of one value has NumPy's Sturges bins, with every row in one of them."""
     digest = NumberDigest([pa.array(values)], len(values))
     edges = sturges(digest, digest, 2 * len(values))
     np.testing.assert_array_equal(edges, np.histogram_bin_edges(np.concatenate([values, values]), "sturges"))
@@ -121,7 +121,7 @@ def pieces_of_every_type() -> Iterator[tuple[str, FeatureKind, pa.Array, pa.Arra
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.parametrize(("kind", "before", "now"), [pytest.param(*c[1:], id=c[0]) for c in pieces_of_every_type()])
 def test_pieces_give_the_numbers_of_the_column_in_memory(kind: FeatureKind, before: pa.Array, now: pa.Array) -> None:
-    """Read anew in several pieces, a window has the same missing values, spread and numbers of streaming methods."""
+    """A window read in pieces has the same missing values, spread and streaming figures as one in memory."""
     reference = digest_of([before], len(before), kind)
     held, streamed = digest_of([now], len(now), kind), digest_of(cut(now, 1, 1, 900), len(now), kind)
     assert (streamed.missing, streamed.n) == (held.missing, held.n)
@@ -151,7 +151,7 @@ def test_bins_come_as_near_as_documented(shift: float, draw: str) -> None:
     }[draw](n, s) for n, s in ((200_000, 0.0), (150_000, shift)))
     reference = NumberDigest([pa.array(before)], len(before))
     streamed = NumberDigest(cut(pa.array(now), 50_000), len(now))
-    assert not streamed.held
+    assert not streamed.in_memory
     exact = stats.wasserstein_distance(before, now) / np.std(before)
     assert work_out("wasserstein", reference, streamed) == pytest.approx(exact, abs=3e-4)
     gap = stats.ks_2samp(before, now, method="asymp").statistic
@@ -161,7 +161,7 @@ def test_bins_come_as_near_as_documented(shift: float, draw: str) -> None:
 
 
 def kept_sides(tmp_path: Path, column: pa.Array, kind: FeatureKind) -> Iterator[Digest]:
-    """The reference as it was first made, and as its files give it."""
+    """The digests of a reference, computed from its rows and loaded from its files."""
     table = pa.table({"x": column})
     for folder in (None, tmp_path):
         rows = Rows(table, np.ones(len(table), np.bool_), None, None, 32)
@@ -177,14 +177,14 @@ def kept_sides(tmp_path: Path, column: pa.Array, kind: FeatureKind) -> Iterator[
 def test_a_kept_reference_gives_the_numbers_of_the_raw_one(
     tmp_path: Path, kind: FeatureKind, before: pa.Array, now: pa.Array
 ) -> None:
-    """Read from its files, the reference gives every method the number it gives as it was read first."""
+    """A digest loaded from files gives every method the same number as the digest of the rows."""
     before, now = before.slice(0, 300), now.slice(0, 300)
     raw, kept = kept_sides(tmp_path, before, kind)
     assert type(kept) is not type(raw)
     assert (kept.rows, kept.n, kept.missing) == (raw.rows, raw.n, raw.missing)
     if isinstance(raw, CategoryDigest):
         assert isinstance(kept, CategoryDigest)
-        assert (kept.counts, kept.words) == (raw.counts, raw.words)
+        assert (kept.counts, kept.texts) == (raw.counts, raw.texts)
     for method in (m for m in METHODS if kind in METHODS[m].kinds and m != "empirical_mmd"):
         window = digest_of([now], len(now), kind)
         one, other = _number(method, raw, window), _number(method, kept, window)
@@ -205,7 +205,7 @@ SORTED = {
 
 @pytest.mark.parametrize("name", SORTED)
 def test_values_come_sorted_whatever_they_are(name: str) -> None:
-    """Values that spread, crowd or reach from end to end of their type are in the order NumPy gives them."""
+    """Values that are spread, tied or at the limits of their type are sorted as NumPy sorts them."""
     values = SORTED[name]
     found = NumberDigest([pa.array(values)], len(values)).ascending
     assert found.dtype == values.dtype
