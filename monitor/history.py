@@ -80,10 +80,10 @@ def _estimated(model: ModelSection, triggers: set[str]) -> Iterator[str]:
 def disjoint(snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
     """Leave out windows that overlap the last one taken; they come in order, forwards or backwards."""
     taken: Snapshot | None = None
-    for one in snapshots:
-        if taken is None or _apart(one.window, taken.window):
-            taken = one
-            yield one
+    for snapshot in snapshots:
+        if taken is None or _apart(snapshot.window, taken.window):
+            taken = snapshot
+            yield snapshot
 
 
 def is_broken(snapshot: Snapshot) -> bool:

@@ -32,7 +32,7 @@ def ahead(request: AheadRequest) -> Ahead:
     if challenger is not None and challenger.model is None:
         values: list[dict[str, float]] = [{} for _ in request.windows]
     else:
-        tables = [_labelled(request, reference, log, one) for one in request.windows]
+        tables = [_labelled(request, reference, log, window) for window in request.windows]
         values = on_windows(challenger, tables, reference.roles, judged.task, judged.metric, request.metrics)
     gap = None if moment else kind_gap(model, reference, judged)
     return Ahead(metric=judged.metric, values=tuple(values), gap=gap)

@@ -50,23 +50,28 @@ def draw(told: Rehearsal, model: str, zone: ZoneInfo, file: Path) -> None:
 
 def _shapes(told: Rehearsal, model: str, zone: ZoneInfo) -> tuple[list[Shape], int]:
     sign = 1.0 if METRICS[told.metric].higher_is_better else -1.0
-    shown = [one for one in told.policies if one.schedule is not None]
-    colours = dict(zip([one.name for one in shown if one.kind != "never"], COLOURS * 9, strict=False))
+    shown = [policy for policy in told.policies if policy.schedule is not None]
+    colours = dict(zip([policy.name for policy in shown if policy.kind != "never"], COLOURS * 9, strict=False))
+    scale = sign * told.sd
     served: list[Series] = [
-        (one.name, colours.get(one.name, GREY), [sign * told.sd * v for v in told.scores.served(one.schedule or [])])
-        for one in reversed(shown)
+        (policy.name, colours.get(policy.name, GREY), [scale * v for v in told.scores.served(policy.schedule or [])])
+        for policy in reversed(shown)
     ]
     shapes: list[Shape] = [Text(LEFT, 22, f"{model}: {told.metric} of the model in service", size=15)]
     shapes += _panel(told, zone, served, TOP)
     lanes = TOP + HEIGHT + GAP
-    for number, one in enumerate(shown):
+    for number, policy in enumerate(shown):
         y = lanes + LANE * number
-        colour = colours.get(one.name, GREY)
+        colour = colours.get(policy.name, GREY)
         shapes.append(Line(((LEFT, y), (LEFT + WIDTH, y)), "#dddddd", 1))
-        shapes += [Line(((x, y - 6), (x, y + 6)), colour, 3) for x in (_x(told, at + 1) for at in one.schedule or [])]
-        shapes.append(Text(LEFT + WIDTH + 8, y, f"{one.name}: {one.retrains}", colour))
+        marks = (_x(told, at + 1) for at in policy.schedule or [])
+        shapes += [Line(((x, y - 6), (x, y + 6)), colour, 3) for x in marks]
+        shapes.append(Text(LEFT + WIDTH + 8, y, f"{policy.name}: {policy.retrains}", colour))
     bottom = lanes + LANE * len(shown) + GAP
-    regrets = [(name, colours[name], [s.value if s else None for s in one.regret]) for name, one in told.played.items()]
+    regrets = [
+        (name, colours[name], [score.value if score else None for score in simulated.regret])
+        for name, simulated in told.played.items()
+    ]
     if any(value is not None for _, _, values in regrets for value in values):
         shapes.append(Text(LEFT, bottom - 14, "Regret, in sd × windows, and the price of a retrain", size=15))
         priced: Series = ("the price", "#c0392b", [told.price] * len(told.rounds))
@@ -107,7 +112,7 @@ def _x(told: Rehearsal, at: float) -> float:
 
 
 def _svg(shapes: Sequence[Shape], height: int) -> str:
-    body = "\n".join(_line(one) if isinstance(one, Line) else _text(one) for one in shapes)
+    body = "\n".join(_line(shape) if isinstance(shape, Line) else _text(shape) for shape in shapes)
     size = f'viewBox="0 0 {LEFT + WIDTH + RIGHT} {height}" width="{LEFT + WIDTH + RIGHT}"'
     return (f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">\n'
             f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n')
@@ -134,12 +139,12 @@ def _png(shapes: Sequence[Shape], height: int, file: Path) -> None:
     size = (LEFT + WIDTH + RIGHT, height)
     picture = Image.new("RGB", (size[0] * SCALE, size[1] * SCALE), "white")
     pen = ImageDraw.Draw(picture)
-    for one in shapes:
-        if isinstance(one, Line):
-            points = [(x * SCALE, y * SCALE) for x, y in one.points]
-            pen.line(points, fill=one.colour, width=round(one.width * SCALE))
+    for shape in shapes:
+        if isinstance(shape, Line):
+            points = [(x * SCALE, y * SCALE) for x, y in shape.points]
+            pen.line(points, fill=shape.colour, width=round(shape.width * SCALE))
         else:
-            font = ImageFont.load_default(one.size * SCALE)
-            place, words = (one.x * SCALE, one.y * SCALE), one.words.replace("×", "x")      # the font has no ×
-            pen.text(place, words, one.colour, font, anchor="rm" if one.right else "lm")
+            font = ImageFont.load_default(shape.size * SCALE)
+            place, words = (shape.x * SCALE, shape.y * SCALE), shape.words.replace("×", "x")      # the font has no ×
+            pen.text(place, words, shape.colour, font, anchor="rm" if shape.right else "lm")
     picture.resize(size, Image.Resampling.LANCZOS).save(file)

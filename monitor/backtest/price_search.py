@@ -64,7 +64,7 @@ def suggest(result: Backtest, told: Rehearsal, about: Budget | None) -> Suggesti
     if rate.count * budget.span > budget.count * rate.span:
         raise UsageError(f'"{rate}" is more than retrain.budget, "{budget}", allows')
     sd, pace = spread_of(model, result.snapshots)
-    world = result.world.of([one.window for one in told.rounds])
+    world = result.world.of([step.window for step in told.rounds])
     wanted = max(1, round(rate.count * (pace * len(told.rounds) / rate.span)))
     schedules: dict[float, list[int]] = {}
 
@@ -86,9 +86,9 @@ def suggest(result: Backtest, told: Rehearsal, about: Budget | None) -> Suggesti
 
 def _trigger(triggers: Sequence[TriggerSection]) -> TriggerSection:
     """The trigger on regret that says about how often, else the first that retrains, else one to be written."""
-    found = [one for one in triggers if one.metric == "regret" and one.action == "retrain"]
+    found = [trigger for trigger in triggers if trigger.metric == "regret" and trigger.action == "retrain"]
     new = TriggerSection(name="retraining-pays", metric="regret", above=Level(1.0), action="retrain")
-    return next((one for one in found if one.about), found[0] if found else new)
+    return next((price for price in found if price.about), found[0] if found else new)
 
 
 def _priced(model: ModelSection, trigger: TriggerSection, level: Level) -> ModelSection:

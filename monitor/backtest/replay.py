@@ -65,15 +65,15 @@ class Backtest:
         return {
             "schema_version": SCHEMA_VERSION,
             "model": self.model,
-            "triggers": [to_json(one) for one in self.triggers],
+            "triggers": [to_json(trigger) for trigger in self.triggers],
             "windows": [_row(verdict) for verdict in self.verdicts],
             "retrains": [
-                _interval(one.window) | {
-                    "at": to_json(one.at),
-                    "trigger": one.trigger,
-                    "suppressed_by": list(one.suppressed_by) or None,
+                _interval(retrain.window) | {
+                    "at": to_json(retrain.at),
+                    "trigger": retrain.trigger,
+                    "suppressed_by": list(retrain.suppressed_by) or None,
                 }
-                for one in self.retrains
+                for retrain in self.retrains
             ],
         }
 
@@ -97,7 +97,7 @@ def backtest(
         world = rehearse(model, watched, windows, span.moments[-1], span.stretch, progress)
         watched.world = world if windows == span.windows else None
     verdicts = _replay(loaded, model, watched, span.moments, progress)
-    expected = {one.trigger: one for one in _outlook(model, watched, span).triggers}
+    expected = {trigger.trigger: trigger for trigger in _outlook(model, watched, span).triggers}
     return Backtest(
         model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model.triggers, verdicts)),
         triggers=tuple(_summaries(model.triggers, verdicts, expected)), snapshots=tuple(watched.snapshots),
@@ -232,15 +232,15 @@ def _summaries(
 ) -> Iterator[Summary]:
     """Of every trigger that fired or is configured; a window counts once, whatever its revisions."""
     actions = {trigger.name: str(trigger.action) for trigger in triggers}
-    names = [*actions, *dict.fromkeys(name for one in verdicts for name in one.fired if name not in actions)]
+    names = [*actions, *dict.fromkeys(name for verdict in verdicts for name in verdict.fired if name not in actions)]
     told = list(_retrains(triggers, verdicts))
     for name in names:
-        mine = [one for one in told if one.trigger == name]
-        guards = Counter(guard for one in mine for guard in one.suppressed_by)
+        mine = [score for score in told if score.trigger == name]
+        guards = Counter(guard for window in mine for guard in window.suppressed_by)
         yield Summary(
             trigger=name, action=actions.get(name, "alert"),
-            fired=len({one.window for one in verdicts if name in one.fired}),
-            asked=sum(not one.suppressed_by for one in mine), suppressed_by=dict(guards),
+            fired=len({verdict.window for verdict in verdicts if name in verdict.fired}),
+            asked=sum(not window.suppressed_by for window in mine), suppressed_by=dict(guards),
             false_alarms=expected.get(name),
         )
 

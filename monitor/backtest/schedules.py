@@ -83,7 +83,7 @@ class Scores:
 
     def calendar_paid(self, retrains: int, price: float = 0.0) -> Floats:
         """Per window, the mean of `paid` over the phases of a calendar."""
-        return np.asarray(np.mean([self.paid(one, price) for one in self.calendars(retrains)], axis=0))
+        return np.asarray(np.mean([self.paid(retrain, price) for retrain in self.calendars(retrains)], axis=0))
 
 
 def net(paid: Floats, best: Floats) -> float | None:

@@ -38,13 +38,13 @@ def play(model: ModelSection, rounds: Sequence[Round], served: Served) -> Played
     past, champion, keep = _began(model.name, 0, rounds[0].window.start), 0, remembered(model)
     schedule: list[int] = []
     regret: list[Score | None] = []
-    for number, one in enumerate(rounds):
+    for number, step in enumerate(rounds):
         asked, told = False, None
-        for before in one.snapshots:
+        for before in step.snapshots:
             if before.window.start < past.reference.since:
                 continue
             snapshot = replace(served(before, champion), reference_id=past.reference.id)
-            decision = decide(model, past, snapshot, one.now, newest=before is one.snapshots[-1])
+            decision = decide(model, past, snapshot, step.now, newest=before is step.snapshots[-1])
             past, asked = _after(past, snapshot, decision, keep), asked or decision.request
             told = next((score for score in decision.scores if score.metric == "regret"), told)
         regret.append(told)
@@ -71,10 +71,10 @@ def _renewed(past: History, champion: int, rounds: Sequence[Round]) -> History:
 
 def _after(past: History, judged: Snapshot, decision: Decision, keep: frozenset[str]) -> History:
     scores = (score for score in (*judged.scores, *decision.scores) if score.metric in keep)
-    others = (one for one in past.snapshots if one.window != judged.window)
+    others = (snapshot for snapshot in past.snapshots if snapshot.window != judged.window)
     kept = replace(judged, scores=tuple(scores))
     return replace(
         past, snapshots=tuple(sorted((*others, kept), key=lambda one: (one.window.start, one.window.start_id))),
-        firing={**past.firing, **{one.trigger: one for one in decision.firing}},
+        firing={**past.firing, **{firing.trigger: firing for firing in decision.firing}},
         episode=decision.episode or decision.ended or past.episode,
     )

@@ -111,9 +111,9 @@ class World:
 def disjoint_windows(windows: Sequence[Window]) -> list[Window]:
     """Leave out those that overlap the one before; they come in order."""
     found: list[Window] = []
-    for one in windows:
-        if not found or (one.start, one.start_id) >= (found[-1].end, found[-1].end_id):
-            found.append(one)
+    for window in windows:
+        if not found or (window.start, window.start_id) >= (found[-1].end, found[-1].end_id):
+            found.append(window)
     return found
 
 
@@ -137,13 +137,13 @@ def rehearse(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         asked = [pool.submit(workers.run, AHEAD, request) for request in requests]
         answers: list[Ahead] = []
-        for done, one in enumerate(asked, 1):
-            answers.append(one.result())
+        for done, answer in enumerate(asked, 1):
+            answers.append(answer.result())
             if progress:
                 progress(done, len(asked))
     served, *challengers = answers
     assert served.gap is not None            # it is measured where no challenger is asked for
-    fitted = (dict(zip(js, one.values, strict=True)) for js, one in zip(behind, challengers, strict=True))
+    fitted = (dict(zip(js, window.values, strict=True)) for js, window in zip(behind, challengers, strict=True))
     return World(tuple(windows), served.metric, served.values, tuple(fitted), served.gap)
 
 
@@ -152,13 +152,13 @@ def rounds_of(snapshots: Sequence[Snapshot], lateness: timedelta) -> list[Round]
     newest = {s.window: s for s in sorted(snapshots, key=lambda s: s.taken_at)}
     alone = list(disjoint(sorted(newest.values(), key=lambda s: (s.window.start, s.window.start_id))))
     mine, rounds, before = {s.window for s in alone}, [], None
-    for one in alone:
-        now = one.window.end + lateness
+    for window in alone:
+        now = window.window.end + lateness
         seen = {
             s.window: s for s in sorted(snapshots, key=lambda s: s.taken_at)
             if s.window in mine and (before is None or s.taken_at > before) and s.taken_at <= now
         }
-        seen.setdefault(one.window, newest[one.window])
+        seen.setdefault(window.window, newest[window.window])
         rounds.append(Round(now, tuple(sorted(seen.values(), key=lambda s: (s.window.start, s.window.start_id)))))
         before = now
     return rounds
@@ -197,7 +197,7 @@ class Rehearsal:
 
     def to_json(self) -> dict[str, Any]:
         """What `backtest --json` says of it."""
-        policies = [self._row(one) for one in self.policies]
+        policies = [self._row(policy) for policy in self.policies]
         return {"metric": self.metric, "sd": self.sd, "price": self.price, "assumes": ASSUMES, "policies": policies}
 
     def _row(self, policy: Policy) -> dict[str, Any]:
@@ -215,13 +215,13 @@ def rehearsal(model: ModelSection, world: World, snapshots: Sequence[Snapshot]) 
     Raises CannotJudge where there is no scale.
     """
     rounds = rounds_of([s for s in snapshots if s.window in world.windows], model.window.lateness)
-    world = world.of([one.window for one in rounds])
+    world = world.of([step.window for step in rounds])
     sd, _ = spread_of(model, snapshots)
     scores = world.scores(sd)
     played = {name: play(alone(model, name), rounds, world.as_served) for name in asking(model.triggers)}
-    priced = next((s for one in played.values() for s in reversed(one.regret) if s and s.threshold), None)
+    priced = next((s for simulated in played.values() for s in reversed(simulated.regret) if s and s.threshold), None)
     price = _NO_PRICE if priced is None or priced.threshold is None else priced.threshold
-    policies = compare(scores, price, {name: one.schedule for name, one in played.items()})
+    policies = compare(scores, price, {name: simulated.schedule for name, simulated in played.items()})
     return Rehearsal(world.metric, sd, price, tuple(rounds), scores, played, tuple(policies))
 
 
@@ -233,5 +233,7 @@ def asking(triggers: Sequence[TriggerSection]) -> list[str]:
 def alone(model: ModelSection, name: str) -> ModelSection:
     """The model with that trigger as the only one that retrains."""
     others = {"action": "alert"}
-    triggers = tuple(one if one.name == name else one.model_copy(update=others) for one in model.triggers)
+    triggers = tuple(
+        trigger if trigger.name == name else trigger.model_copy(update=others) for trigger in model.triggers
+    )
     return model.model_copy(update={"triggers": triggers})

@@ -73,7 +73,7 @@ class Checker:
         known = self._known(model, reference, now)
         first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
         due = due_windows(model, reference, survey, known, now, first=first)
-        verdicts = [self._check_window(model, reference, one, now, newest=one is due[-1]) for one in due]
+        verdicts = [self._check_window(model, reference, revision, now, newest=revision is due[-1]) for revision in due]
         if due:
             self._note_data(model, reference, now)
         return [verdict for verdict in verdicts if verdict is not None]
@@ -117,7 +117,7 @@ class Checker:
     def _look(self, model: ModelSection, now: datetime) -> tuple[Reference, Survey]:
         """Find the reference, and count the rows of every window that may be due."""
         current = self._promoted(model, now)
-        recount = tuple(counted(one) for one in self._known(model, current, now))
+        recount = tuple(counted(known_window) for known_window in self._known(model, current, now))
         survey = self._workers.run(SURVEY, SurveyRequest(
             model=model, as_of=now, stretch=stretch_of(model, current), profiles=self._profiles,
             since=first_start(model, now), last=self._last(model), recount=recount,
@@ -160,7 +160,9 @@ class Checker:
         cut = spec(model.window, model.timezone)
         since, last = look_back(model.window, model.label_delay, now), self._last(model)
         known = self._store.windows.known(model.name, cut, min(since, last.end) if last else since)
-        return [one for one in known if reference is not None and one.reference_id == reference.id]
+        if reference is None:
+            return []
+        return [window for window in known if window.reference_id == reference.id]
 
     def _last(self, model: ModelSection) -> Window | None:
         """Where to go on: behind the newest window with rows; of those without, not every one is checked."""
@@ -241,7 +243,7 @@ class Checker:
         """Keep the content hashes of the data the windows came from; no lineage where nothing is kept at all."""
         if self._store.folder is None:
             return
-        seen = (one.content for one in self._store.lineage.data_seen(model.name) if one.reference_id == reference.id)
+        seen = (seen.content for seen in self._store.lineage.data_seen(model.name) if seen.reference_id == reference.id)
         try:
             contents = self._workers.run(CONTENTS, ContentsRequest(model=model, known=tuple(seen)))
         except Stopping:
@@ -252,7 +254,7 @@ class Checker:
         self._store.lineage.note_data(model.name, reference.id, contents.changed, now)
 
     def _note_source(self, model: ModelSection, now: datetime, failure: str | None) -> None:
-        before = {one.trigger: one for one in self._store.firings.all(model.name)}.get(SOURCE_DOWN)
+        before = {firing.trigger: firing for firing in self._store.firings.all(model.name)}.get(SOURCE_DOWN)
         noted = note_source(model.name, before, failure, now)
         if noted is not None:
             self._store.checks.note(*noted)

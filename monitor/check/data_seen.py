@@ -16,7 +16,7 @@ def contents(request: ContentsRequest) -> Contents:
     }
     changed: list[Content] = []
     for place, section in sections.items():
-        known = {(one.name, one.stamp) for one in request.known if one.place == place}
+        known = {(content.name, content.stamp) for content in request.known if content.place == place}
         if section is not None:
             changed += open_source(section, model.timezone).contents(place, known)
     return Contents(changed=tuple(changed))

@@ -36,7 +36,7 @@ def due_windows(
 
     At the `first` start only the newest closed one is, unless the configuration says since when.
     """
-    before = {one.window: one for one in known}
+    before = {known_window.window: known_window for known_window in known}
     starts = sorted(tally.window.start for tally in survey.tallies)
     due = []
     for tally in sorted(survey.tallies, key=lambda one: (one.window.start, one.window.start_id)):

@@ -20,7 +20,7 @@ from monitor.sources.windows import closed_windows, row_windows, spec
 def survey(request: SurveyRequest) -> Survey:
     """Count the rows and labels of the windows in `recount`, and of all that closed after `last`."""
     reference = open_reference(request)
-    before = {one.window: one for one in request.recount}
+    before = {counted.window: counted for counted in request.recount}
     known, last, since = list(before), request.last, request.since
     log = open_log(request, reference.roles)
     begin = min([w.start for w in known] + [last.start if last else since])

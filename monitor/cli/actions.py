@@ -143,7 +143,7 @@ def silence(
     if end == (span is not None) or (trigger is not None and maintenance):
         raise UsageError("expected --for 2h, or --end; and --trigger or --maintenance, not both")
     if trigger is not None:
-        configured = (one.name for one in loaded.config.models[name].triggers)
+        configured = (trigger.name for trigger in loaded.config.models[name].triggers)
         known(trigger, (BROKEN_DATA, SOURCE, SOURCE_DOWN, NO_RECOVERY, "registry", *configured), "trigger")
     with open_state(loaded) as store:
         if span is None:

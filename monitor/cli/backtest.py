@@ -75,7 +75,7 @@ def backtest(
         print_json(**_document(result, told, proposed))
     else:
         _print(result, told, proposed, loaded.config.models[name].timezone)
-    return YES if any(not one.suppressed_by for one in result.retrains) else 0
+    return YES if any(not retrain.suppressed_by for retrain in result.retrains) else 0
 
 
 def _require_fit(about: Budget | None, suggest: bool, picture: Path | None) -> None:
@@ -119,7 +119,7 @@ def _print(
     print_table(("window", "verdict", "fired", "suppressed by"), rows)
     click.echo()
     _print_triggers(result, len(verdicts))
-    asked = [one for one in result.retrains if not one.suppressed_by]
+    asked = [retrain for retrain in result.retrains if not retrain.suppressed_by]
     fired = sum(bool(verdict.fired) for verdict in verdicts.values())
     times = "once" if len(asked) == 1 else f"{len(asked)} times" if asked else "never"
     click.echo(f"\n{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
@@ -132,10 +132,11 @@ def _print(
 
 def _print_triggers(result: "Backtest", windows: int) -> None:
     rows = [
-        (one.trigger, one.action, f"{one.fired} of {windows}", one.false_alarms.rate if one.false_alarms else "–",
-         str(one.asked) if one.action == "retrain" else "",
-         ", ".join(f"{guard} {count}" for guard, count in one.suppressed_by.items()))
-        for one in result.triggers
+        (trigger.trigger, trigger.action, f"{trigger.fired} of {windows}",
+         trigger.false_alarms.rate if trigger.false_alarms else "–",
+         str(trigger.asked) if trigger.action == "retrain" else "",
+         ", ".join(f"{guard} {count}" for guard, count in trigger.suppressed_by.items()))
+        for trigger in result.triggers
     ]
     headings = ("trigger", "action", "fired in", "by chance", "asked", "suppressed by")
     print_table(headings, rows, right=headings[2:5])
@@ -143,15 +144,15 @@ def _print_triggers(result: "Backtest", windows: int) -> None:
 
 def _print_policies(told: "Rehearsal", zone: tzinfo) -> None:
     rows = [
-        (one.name, str(one.retrains), number(told.mean(one)), _with(one.net, one.net_interval),
-         _with(one.lead, one.lead_interval, "+"))
-        for one in told.policies
+        (policy.name, str(policy.retrains), number(told.mean(policy)), _with(policy.net, policy.net_interval),
+         _with(policy.lead, policy.lead_interval, "+"))
+        for policy in told.policies
     ]
     click.echo("\nHad each retrain put the challenger of its moment into service:\n")
     headings = ("retrain when", "retrains", f"mean {told.metric}", "net", "lead")
     print_table(headings, rows, right=headings[1:])
-    for name, one in told.played.items():
-        when = ", ".join(moment(told.rounds[at].now, zone) for at in one.schedule) or "never"
+    for name, simulated in told.played.items():
+        when = ", ".join(moment(told.rounds[at].now, zone) for at in simulated.schedule) or "never"
         click.echo(f"{name}: {when}")
     click.echo(f"\nnet: the share of the gain of the best schedule in hindsight, at {number(told.price)} sd × windows\n"
                "a retrain; lead: over a calendar with as many; 95 % intervals from blocks of windows.")

@@ -152,7 +152,7 @@ def _case(score: Score) -> str:
 
 def _rows(judged: Judged) -> list[tuple[Score, tuple[str, ...]]]:
     """Overall, then segments: those that block first, then as they got worse; those not judged last."""
-    beside = {one.segment: one for one in judged.measured.performance if one.metric == judged.measured.metric}
+    beside = {score.segment: score for score in judged.measured.performance if score.metric == judged.measured.metric}
     order = sorted(judged.verdict.segments, key=lambda score: (
         score.status != ScoreStatus.BREACHED, score.value is None, score.value or 0.0,
     ))
@@ -160,7 +160,7 @@ def _rows(judged: Judged) -> list[tuple[Score, tuple[str, ...]]]:
     for score in (judged.verdict.overall, *order):
         both = beside.get(score.segment)
         beside_it = (both.reference, both.value) if both else (None, None)
-        sure = (_short(one) for one in (score.value, score.low, score.high))
+        sure = (_short(number) for number in (score.value, score.low, score.high))
         count = "" if score.n is None else str(score.n)
         rows.append((score, (score.segment or "overall", count, *map(number, beside_it), *sure)))
     return rows

@@ -119,10 +119,10 @@ def forget(
 
     loaded = load_config(config_file)
     name = the_model(loaded, model)
-    wanted = {one.strip() for one in (*ids, *(file or ())) if one.strip()}
+    wanted = {row_id.strip() for row_id in (*ids, *(file or ())) if row_id.strip()}
     if not wanted:
         raise UsageError("expected --id ID or --file F with one id a line")
-    if any(one in reason for one in wanted):
+    if any(row_id in reason for row_id in wanted):
         raise UsageError("the reason names one of the ids; it stays in the audit, expected one without")
     with open_state(loaded) as store:
         done = take_out(store, loaded.config.models[name], wanted, by, reason, utcnow())

@@ -89,16 +89,16 @@ def check(config_file: Path | None, model: str | None, at: datetime | None, as_j
     loaded = load_config(config_file)
     names = chosen(loaded, model)
     done, sent = _check_dry(loaded, names, at) if at else _check_due(loaded, names)
-    for one in done:
-        if one.error is not None:
-            click.echo(f"{one.model}: {one.error}", err=True)
+    for checked in done:
+        if checked.error is not None:
+            click.echo(f"{checked.model}: {checked.error}", err=True)
     if as_json:
-        print_json(windows=[_json(v) for one in done for v in one.verdicts],
-                   errors=[{"model": one.model, "error": str(one.error)} for one in done if one.error],
+        print_json(windows=[_json(v) for checked in done for v in checked.verdicts],
+                   errors=[{"model": checked.model, "error": str(checked.error)} for checked in done if checked.error],
                    dispatches=sent)
     else:
         _print(loaded, done, sent)
-    return worst([one.exit_code for one in done])
+    return worst([checked.exit_code for checked in done])
 
 
 def worst(codes: Sequence[int]) -> int:
@@ -136,7 +136,7 @@ def _check_one(checker: Any, store: Store, name: str) -> Checked:
     newest = store.snapshots.newest(name, metrics=())
     return Checked(
         model=name, verdicts=verdicts, error=error,
-        firing=frozenset(one.trigger for one in store.firings.all(name) if one.firing),
+        firing=frozenset(firing.trigger for firing in store.firings.all(name) if firing.firing),
         judged=newest is None or newest.status in JUDGED,
     )
 
@@ -179,16 +179,16 @@ def _json(verdict: Verdict) -> dict[str, Any]:
 def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[dict[str, Any]]) -> None:
     zones = {name: model.timezone for name, model in loaded.config.models.items()}
     rows = [
-        (one.model, span(verdict.window, zones[one.model]), verdict.action, ", ".join(verdict.fired),
+        (checked.model, span(verdict.window, zones[checked.model]), verdict.action, ", ".join(verdict.fired),
          ", ".join(verdict.guards))
-        for one in done for verdict in one.verdicts
+        for checked in done for verdict in checked.verdicts
     ]
     if rows:
         print_table(("model", "window", "verdict", "fired", "guards"), rows)
-    for one in done:
-        if not one.verdicts and one.error is None:
-            still = f"; firing: {', '.join(sorted(one.firing))}" if one.firing else ""
-            click.echo(f"{one.model}: nothing due{still}")
+    for checked in done:
+        if not checked.verdicts and checked.error is None:
+            still = f"; firing: {', '.join(sorted(checked.firing))}" if checked.firing else ""
+            click.echo(f"{checked.model}: nothing due{still}")
     for dispatch in sent:
         click.echo(f"request {dispatch['id']}: {dispatch['state']} at {dispatch['pipeline']}")
 
@@ -201,10 +201,10 @@ def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
 
     outbox = Outbox.of(loaded.config, store)
     outbox.recover()
-    before = {one.id for one in store.requests.all(states=UNENDED)}
+    before = {request.id for request in store.requests.all(states=UNENDED)}
     outbox.send_due()
     outbox.follow()
     Notifier(store.messages, loaded.config.notify, utcnow, partial(store.silences.in_force, loaded.config)).send_due()
     if loaded.config.daemon.heartbeat is not None:
         heartbeat(loaded.config.daemon.heartbeat)
-    return [brief(one) for one in store.requests.all() if one.id in before]
+    return [brief(request) for request in store.requests.all() if request.id in before]

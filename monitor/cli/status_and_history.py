@@ -49,7 +49,7 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
     if as_json:
         print_json(models=models)
         return
-    rows = [_status_row(one, loaded.config.models[one["model"]].timezone) for one in models]
+    rows = [_status_row(name, loaded.config.models[name["model"]].timezone) for name in models]
     print_table(("model", "mode", "window", "verdict", "firing", "request"), rows)
     for one in models:
         _print_notes(one, loaded.config.models[one["model"]].timezone)
@@ -59,7 +59,7 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
     newest = store.snapshots.newest(name, metrics=("gain_realised",))
     verdict = store.verdicts.newest_on(newest.window) if newest else None
     requests = store.requests.all(name)
-    firing = [one for one in store.firings.all(name) if one.firing]
+    firing = [firing for firing in store.firings.all(name) if firing.firing]
     return {
         "model": name,
         "mode": loaded.config.models[name].mode,
@@ -75,7 +75,7 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
         "gain_realised": next(iter(newest.scores), None) if newest else None,
         "reference": store.references.current(name),
         "episode": store.episodes.standing(name),
-        "dispatch": next((brief(one) for one in reversed(requests) if one.state not in ENDED), None),
+        "dispatch": next((brief(request) for request in reversed(requests) if request.state not in ENDED), None),
         "last_dispatch": brief(requests[-1]) if requests else None,
         "promotion": store.promotions.newest_taken(name),
         "waiting": store.promotions.waiting(name),
@@ -166,19 +166,19 @@ def history(
             _explain(store, find_window(store, name, explain, zone), zone, as_json)
             return
         snapshots = store.snapshots.newest_revisions(name, limit=limit, metrics=())
-        found = [(one, store.verdicts.newest_on(one.window)) for one in snapshots]
-        shown = {one.window for one, _ in found}
-        approvals = [one for one in store.episodes.all(name) if one.approval and one.window in shown]
-        since = min((one.taken_at for one, _ in found), default=None)
-        promotions = [one for one in store.promotions.all(name) if since is None or one.at >= since]
+        found = [(snapshot, store.verdicts.newest_on(snapshot.window)) for snapshot in snapshots]
+        shown = {entry.window for entry, _ in found}
+        approvals = [episode for episode in store.episodes.all(name) if episode.approval and episode.window in shown]
+        since = min((entry.taken_at for entry, _ in found), default=None)
+        promotions = [promotion for promotion in store.promotions.all(name) if since is None or promotion.at >= since]
     if as_json:
         print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals,
                    promotions=promotions)
         return
     rows = [_row(*pair, zone) for pair in found]
     print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
-    for one in approvals:
-        click.echo(_approval(one, zone))
+    for approval in approvals:
+        click.echo(_approval(approval, zone))
     for came in promotions:
         click.echo(promotion_words(came, zone))
 
@@ -247,8 +247,8 @@ def find_window(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
     else:
         start = _start(text, zone)
         found = store.snapshots.newest_revisions(model, window_start=start) or [
-            one for one in store.snapshots.newest_revisions(model, metrics=())
-            if one.window.start <= start < one.window.end
+            snapshot for snapshot in store.snapshots.newest_revisions(model, metrics=())
+            if snapshot.window.start <= start < snapshot.window.end
         ][-1:]
     if not found and text == "newest":
         raise UsageError(f"{model}: no window has been checked yet; `driftd check` does it")
@@ -269,7 +269,7 @@ def _start(text: str, zone: tzinfo) -> datetime:
 def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> None:
     verdict = store.verdicts.newest_on(snapshot.window)
     if as_json:
-        revisions = [one.revision for one in store.snapshots.revisions(snapshot.window)]
+        revisions = [snapshot.revision for snapshot in store.snapshots.revisions(snapshot.window)]
         needs = _needs(store, snapshot)
         document = _window_json(snapshot, verdict) | {"revisions": revisions, "scores": snapshot.scores, "needs": needs}
         print_json(model=snapshot.window.model, **document)
@@ -281,14 +281,14 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
             click.echo(f"  {_approval(need, zone)}")
     whole = [score for score in snapshot.scores if score.column is None]
     bad = [score for score in snapshot.scores if score.column is not None and score.status in _BAD]
-    _print_scores(("metric",), [((one.metric,), one) for one in whole])
+    _print_scores(("metric",), [((score.metric,), score) for score in whole])
     _print_scores(("metric", "column", "method"),
-                  [((one.metric, one.column, one.method), one) for one in bad[:_WORST]])
+                  [((score.metric, score.column, score.method), score) for score in bad[:_WORST]])
 
 
 def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:
     """The needs to retrain that began with this window, and what became of them."""
-    return [one for one in store.episodes.all(snapshot.window.model) if one.window == snapshot.window]
+    return [episode for episode in store.episodes.all(snapshot.window.model) if episode.window == snapshot.window]
 
 
 def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:
@@ -311,8 +311,8 @@ def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str |
         return
     click.echo()
     numbers = ("value", "reference", "threshold")
-    rows = [(*cells, number(one.value), number(one.reference), number(one.threshold), _standing(one))
-            for cells, one in scores]
+    rows = [(*cells, number(score.value), number(score.reference), number(score.threshold), _standing(score))
+            for cells, score in scores]
     print_table((*headings, *numbers, "status"), rows, right=numbers)
 
 

@@ -115,8 +115,8 @@ def _unreachable(loaded: Loaded) -> Iterator[str]:
 
 
 def _print_json(loaded: Loaded, looked: dict[str, Looked], show: bool, problems: list[str]) -> None:
-    models = [{"model": name, **_looked_json(one)} for name, one in looked.items()]
-    roles = {name: one.roles for name, one in looked.items()}
+    models = [{"model": name, **_looked_json(resolved)} for name, resolved in looked.items()]
+    roles = {name: resolved.roles for name, resolved in looked.items()}
     shown = {"settings": settings(loaded, roles)} if show else {}
     print_json(file=str(loaded.path), problems=problems, models=models, **shown)
 
@@ -128,12 +128,12 @@ def _looked_json(one: Looked) -> dict[str, object]:
 
 def _print(loaded: Loaded, looked: dict[str, Looked], show: bool) -> None:
     if show:
-        roles = {name: one.roles for name, one in looked.items()}
-        rows = [(one.key, one.value, one.origin) for one in settings(loaded, roles)]
+        roles = {name: resolved.roles for name, resolved in looked.items()}
+        rows = [(setting.key, setting.value, setting.origin) for setting in settings(loaded, roles)]
         print_table(("setting", "value", "from"), rows)
         click.echo()
-    for name, one in looked.items():
-        for line in _confirmation(loaded.config.models[name], one):
+    for name, resolved in looked.items():
+        for line in _confirmation(loaded.config.models[name], resolved):
             click.echo(line)
 
 

@@ -39,7 +39,7 @@ def last_time(expression: str, zone: ZoneInfo, after: datetime, until: datetime)
     while datetime.combine(day, time(), zone) + timedelta(days=1) > after:
         if day.day in days and day.month in months and day.weekday() in weekdays:
             local = (datetime.combine(day, time(hour, minute), zone) for hour in hours for minute in minutes)
-            found = [at for one in local if after < (at := one.astimezone(UTC)) <= until]
+            found = [at for part in local if after < (at := part.astimezone(UTC)) <= until]
             if found:
                 return max(found)
         day -= timedelta(days=1)

@@ -201,12 +201,12 @@ def _performance(key: Key, metric: str, task: Task | None) -> Problems:
 
 
 def _evidently(sections: tuple[EvidentlySection, ...]) -> Problems:
-    for index, one in enumerate(sections):
-        if one.metric not in EVIDENTLY:
-            near = did_you_mean(one.metric, EVIDENTLY) or ", expected one of " + ", ".join(EVIDENTLY)
-            yield ("evidently", index, "metric"), f'Evidently has no metric "{one.metric}"{near}'
-        elif one in sections[:index]:
-            yield ("evidently", index, "metric"), f'"{one.metric}" with these options is there already'
+    for index, section in enumerate(sections):
+        if section.metric not in EVIDENTLY:
+            near = did_you_mean(section.metric, EVIDENTLY) or ", expected one of " + ", ".join(EVIDENTLY)
+            yield ("evidently", index, "metric"), f'Evidently has no metric "{section.metric}"{near}'
+        elif section in sections[:index]:
+            yield ("evidently", index, "metric"), f'"{section.metric}" with these options is there already'
 
 
 def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
@@ -253,7 +253,7 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
     if trigger.metric not in EVIDENTLY:
         yield from _method((*key, "method"), trigger.method, tuple(METHODS))
     if trigger.metric in EVIDENTLY:
-        if trigger.metric not in {one.metric for one in model.evidently}:
+        if trigger.metric not in {section.metric for section in model.evidently}:
             wanted = f"a table [[models.{model.name}.evidently]] that measures it"
             yield (*key, "metric"), f'"{trigger.metric}" is a metric of Evidently, expected {wanted}'
     elif trigger.metric in METHODS:

@@ -337,7 +337,7 @@ class Daemon:
             systemd.notify(self._status())
 
     def _status(self) -> str:
-        firing = sum(one.firing for model in self._view.models for one in model.firing)
+        firing = sum(firing.firing for model in self._view.models for firing in model.firing)
         return f"STATUS={len(self._view.models)} models watched, {firing} triggers firing"
 
     def _sick(self) -> str | None:

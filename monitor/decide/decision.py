@@ -58,7 +58,7 @@ def decide(
     case = Case(model, known, snapshot, regret, skills, history.firing, newest, since, history.declined)
     recovered = judge_recovery(case, history.promotion)
     judged = (*judge_all(case), *([recovered.judgement] if recovered else []))
-    firing = {one.name: one.words for one in judged if one.firing}
+    firing = {judgement.name: judgement.words for judgement in judged if judgement.firing}
     said = speak(Moment(model, history, snapshot, now, newest, firing))
     ended = _answered(model, history, now)
     wanted = Event.GUARDED if said else needed(model)
@@ -107,7 +107,7 @@ def _episode(
     if standing is not None and is_open(standing):
         event, why = _event(history, standing, judged, wanted)
         return standing if event is None else advance(standing, event, why)
-    need = next((one for one in judged if one.action == "retrain" and one.stands), None)
+    need = next((judgement for judgement in judged if judgement.action == "retrain" and judgement.stands), None)
     if need is None or not _later(newest, standing, history):
         return standing
     return begin(history.reference, need.name, newest, wanted, need.words)
@@ -122,7 +122,8 @@ def _event(
     if episode.trigger == PERSON:
         waits = history.in_flight or episode.state is EpisodeState.AWAITING_APPROVAL
         return (None, "") if waits else (Event.CLEARS, "the request has run its course")
-    own = next((one for one in judged if one.name == episode.trigger and one.action == "retrain"), None)
+    asking = (judgement for judgement in judged if judgement.action == "retrain")
+    own = next((judgement for judgement in asking if judgement.name == episode.trigger), None)
     if own is None:
         return Event.CLEARS, f"{episode.trigger} no longer asks for retrains in the configuration"
     if not own.firing:
@@ -148,14 +149,17 @@ def _withdraw(before: Episode | None, changed: Episode | None) -> bool:
 
 def _changed(model: ModelSection, history: History, judged: Sequence[Judgement]) -> list[Firing]:
     return [
-        Firing(model=model.name, trigger=one.name, firing=one.firing, since=one.since, reason=one.words)
-        for one in judged if one.changed or one.name not in history.firing
+        Firing(
+            model=model.name, trigger=judgement.name, firing=judgement.firing, since=judgement.since,
+            reason=judgement.words,
+        )
+        for judgement in judged if judgement.changed or judgement.name not in history.firing
     ]
 
 
 def _gone(history: History, judged: Sequence[Judgement]) -> list[Firing]:
     """Triggers that fired and are no longer configured."""
-    names = {SOURCE_DOWN, *(one.name for one in judged)}
+    names = {SOURCE_DOWN, *(judgement.name for judgement in judged)}
     return [
         replace(was, firing=False, reason="it is no longer configured")
         for name, was in history.firing.items() if was.firing and name not in names
@@ -178,7 +182,7 @@ def _messages(
     letter: Letter, judged: Sequence[Judgement], changed: Episode | None, said: dict[str, str],
     recovery: Promotion | None,
 ) -> tuple[Message, ...]:
-    found = [letter.of_trigger(one) for one in judged if one.changed]
+    found = [letter.of_trigger(judgement) for judgement in judged if judgement.changed]
     if changed is not None and changed.state is EpisodeState.REQUESTED:
         found.append(letter.requested(changed, changed.reason))
     if changed is not None and changed.state is EpisodeState.AWAITING_APPROVAL:

@@ -129,8 +129,9 @@ def fairness_scores(
 
 def whole_windows(known: Sequence[Snapshot], snapshot: Snapshot) -> list[Sequence[Score]]:
     """The scores of the disjoint windows up to the one at hand, newest first, without those whose data are broken."""
-    upto = [one for one in known if one.window.end <= snapshot.window.end and _is_whole(one)]
-    return [one.scores for one in disjoint(reversed(upto))]
+    end = snapshot.window.end
+    upto = [earlier for earlier in known if earlier.window.end <= end and _is_whole(earlier)]
+    return [earlier.scores for earlier in disjoint(reversed(upto))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def _paused(moment: Moment) -> str | None:
 
 
 def _maintenance(moment: Moment) -> str | None:
-    windows = [one for one in moment.history.silences if one.maintenance]
+    windows = [silence for silence in moment.history.silences if silence.maintenance]
     if not windows:
         return None
     last = max(windows, key=lambda one: one.until)
@@ -144,11 +144,12 @@ GUARDS: dict[str, Callable[[Moment], str | None]] = {
 
 def in_force(config: Config, model: ModelSection, now: datetime) -> Iterator[Silence]:
     """Yield the silences that hold now for one model, in the order of the file."""
-    for one in config.silences:
-        until = _until(one, model, now) if one.model in (None, model.name) else None
+    for silence in config.silences:
+        until = _until(silence, model, now) if silence.model in (None, model.name) else None
         if until is not None:
             yield Silence(
-                model=model.name, until=until, reason=one.reason, trigger=one.trigger, maintenance=one.maintenance
+                model=model.name, until=until, reason=silence.reason, trigger=silence.trigger,
+                maintenance=silence.maintenance,
             )
 
 

@@ -142,7 +142,7 @@ def standing(verdict: Verdict | None, firing: Iterable[Firing]) -> Action | None
     """What the newest verdict comes to now: a source that went down since makes an alert of a hold."""
     if verdict is None:
         return None
-    down = verdict.action == Action.HOLD and any(one.firing for one in firing)
+    down = verdict.action == Action.HOLD and any(firing.firing for firing in firing)
     return Action.ALERT if down else verdict.action
 
 
@@ -175,7 +175,7 @@ class Outcome:
 
     @property
     def fired(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self.judged if one.firing)
+        return tuple(judgement.name for judgement in self.judged if judgement.firing)
 
     @property
     def suppressed(self) -> bool:
@@ -192,7 +192,7 @@ class Outcome:
 
 def reasons(outcome: Outcome) -> tuple[str, ...]:
     """Return one sentence for each trigger, one for each guard where a retrain is needed, and the conclusion."""
-    triggers = (f"{one.sentence}." for one in outcome.judged)
+    triggers = (f"{judgement.sentence}." for judgement in outcome.judged)
     return (*triggers, *_guards(outcome), _conclusion(outcome))
 
 
@@ -227,12 +227,12 @@ def _conclusion(outcome: Outcome) -> str:
             f"{outcome.episode.trigger} has already asked. It asks again once its run has ended well and the cooldown "
             "is over, or after it has cleared and fires again."
         )
-    asking = [one for one in outcome.judged if one.action == "retrain"]
-    if any(one.firing for one in asking):
+    asking = [judgement for judgement in outcome.judged if judgement.action == "retrain"]
+    if any(judgement.firing for judgement in asking):
         return "A retrain trigger still fires, but this window adds no vote, or has opened a need before."
     if not asking:
         return 'No trigger has action = "retrain", so nothing can ask for a retrain.'
-    names = [one.name for one in asking]
-    would = [f"{one.name} would fire {one.lacks}" for one in asking if one.lacks]
+    names = [judgement.name for judgement in asking]
+    would = [f"{judgement.name} would fire {judgement.lacks}" for judgement in asking if judgement.lacks]
     none = f"No retrain is needed: {listed(names)} {'does' if len(names) == 1 else 'do'} not fire."
     return f"{none} {listed(would)}." if would else none

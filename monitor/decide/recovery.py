@@ -30,7 +30,7 @@ class Recovered:
 
 def measurable(model: ModelSection) -> frozenset[str]:
     """Names of the triggers whose need can be seen to go away: those that watch a metric, alone or among others."""
-    return frozenset(one.name for one in model.triggers if list(_watching(model, one)))
+    return frozenset(trigger.name for trigger in model.triggers if list(_watching(model, trigger)))
 
 
 def judge_recovery(case: Case, promotion: Promotion | None) -> Recovered | None:
@@ -48,7 +48,7 @@ def judge_recovery(case: Case, promotion: Promotion | None) -> Recovered | None:
 def _looked(case: Case, promotion: Promotion, trigger: TriggerSection, fired: bool) -> Recovered:
     votes = list(_votes(case, trigger))
     n, m = trigger.windows.n, trigger.windows.m
-    against = [(window, one) for window, one in votes[:n] if not one.yes]
+    against = [(window, vote) for window, vote in votes[:n] if not vote.yes]
     if len(against) > n - m:
         return _told(case, promotion, Recovery.RECOVERED, against[0][0], against[0][1].words)
     wanted = max(FIRST, n)
@@ -72,21 +72,22 @@ def _judged(case: Case, firing: bool, words: str) -> Judgement:
 
 def _need(model: ModelSection, promotion: Promotion | None) -> TriggerSection | None:
     name = promotion.need if promotion else None
-    return next((one for one in model.triggers if one.name == name), None)
+    return next((trigger for trigger in model.triggers if trigger.name == name), None)
 
 
 def _votes(case: Case, trigger: TriggerSection) -> Iterator[tuple[Snapshot, Vote]]:
     """Of disjoint mature windows with a vote, newest first."""
-    mature = (one for one in reversed(case.known) if one.mature)
-    voted = {id(one): (one, said) for one in mature if (said := _vote(case, trigger, one)).yes is not None}
-    for one in disjoint(pair[0] for pair in voted.values()):
-        yield voted[id(one)]
+    mature = (snapshot for snapshot in reversed(case.known) if snapshot.mature)
+    votes = {id(snapshot): (snapshot, _vote(case, trigger, snapshot)) for snapshot in mature}
+    voted = {key: pair for key, pair in votes.items() if pair[1].yes is not None}
+    for snapshot in disjoint(pair[0] for pair in voted.values()):
+        yield voted[id(snapshot)]
 
 
 def _vote(case: Case, trigger: TriggerSection, snapshot: Snapshot) -> Vote:
     """What the window says of the need: yes where it still stands."""
     if trigger.members:
-        return _together(trigger, [_vote(case, one, snapshot) for one in _watching(case.model, trigger)])
+        return _together(trigger, [_vote(case, trigger, snapshot) for trigger in _watching(case.model, trigger)])
     if trigger.metric != "regret":
         return vote(case, trigger, snapshot, fired=False)
     added = adds(case.regret, case.known, snapshot)
@@ -96,10 +97,10 @@ def _vote(case: Case, trigger: TriggerSection, snapshot: Snapshot) -> Vote:
 
 
 def _together(trigger: TriggerSection, votes: list[Vote]) -> Vote:
-    if any(one.yes is None for one in votes):
-        return Vote(None, listed([one.words for one in votes if one.yes is None]))
-    said = [bool(one.yes) for one in votes]
-    return Vote(all(said) if trigger.all else any(said), listed([one.words for one in votes]))
+    if any(vote.yes is None for vote in votes):
+        return Vote(None, listed([vote.words for vote in votes if vote.yes is None]))
+    said = [bool(vote.yes) for vote in votes]
+    return Vote(all(said) if trigger.all else any(said), listed([vote.words for vote in votes]))
 
 
 def _watching(model: ModelSection, trigger: TriggerSection) -> Iterator[TriggerSection]:

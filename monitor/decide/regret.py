@@ -104,7 +104,7 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     scale = newest(known, "metric_sd")
     if scale is None or not scale.value:
         return Regret(pace=pace, lack=_NO_SCALE if scale is None else _NO_SPREAD)
-    noise = noise_of([one / scale.value for one in _placebos(history, judged)])
+    noise = noise_of([placebo / scale.value for placebo in _placebos(history, judged)])
     told = Regret((), scale, scale.value, noise, pace, realised(history, known, noise * scale.value))
     if not judged:
         return replace(told, lack="no window has both mature labels and a rehearsal yet")
@@ -170,14 +170,14 @@ def _price_range(regret: Regret, price: float | None) -> str:
 def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float) -> tuple[Step, ...]:
     steps: list[Step] = []
     total, windows, weights, since, share = 0.0, 0, 0.0, None, told.realised.share
-    for one in snapshots:
-        found = gain(one)
+    for snapshot in snapshots:
+        found = gain(snapshot)
         assert found is not None
-        weight = one.labelled / mean if mean else 1.0
-        since = since or one.window.start
+        weight = snapshot.labelled / mean if mean else 1.0
+        since = since or snapshot.window.start
         total = max(0.0, total + weight * (share * (found - kind) / told.sd - _ALLOWANCE * told.noise))
         windows, weights = windows + 1, weights + weight
-        steps.append(Step(one, total, since, windows, _EVIDENCE * told.noise * math.sqrt(weights)))
+        steps.append(Step(snapshot, total, since, windows, _EVIDENCE * told.noise * math.sqrt(weights)))
         if not total:
             windows, weights, since = 0, 0.0, None
     return tuple(steps)
@@ -186,9 +186,9 @@ def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float)
 def _ahead(last: Step, known: Sequence[Snapshot]) -> Iterable[Step]:
     """Steps into the windows behind the last one counted whose labels are still to come, as those before them went."""
     awaited = disjoint(s for s in known if s.window.start >= last.snapshot.window.end and _awaited(s))
-    for h, one in enumerate(awaited, start=1):
+    for h, snapshot in enumerate(awaited, start=1):
         grown = 1 + min(h, last.windows) / last.windows
-        yield replace(last, snapshot=one, total=last.total * grown, bound=last.bound * grown, ahead=h)
+        yield replace(last, snapshot=snapshot, total=last.total * grown, bound=last.bound * grown, ahead=h)
 
 
 def _awaited(snapshot: Snapshot) -> bool:
@@ -288,8 +288,8 @@ def _promotions(snapshots: Sequence[Snapshot]) -> Iterator[tuple[float, int, flo
 def _gains(snapshots: Sequence[Snapshot], *, reverse: bool = False) -> Iterator[float]:
     """The gain beyond that of the challenger's kind, of disjoint windows."""
     kind = kind_of(snapshots)
-    judged = [one for one in snapshots if gain(one) is not None]
-    for one in disjoint(reversed(judged) if reverse else judged):
-        found = gain(one)
+    judged = [snapshot for snapshot in snapshots if gain(snapshot) is not None]
+    for snapshot in disjoint(reversed(judged) if reverse else judged):
+        found = gain(snapshot)
         assert found is not None
         yield found - kind

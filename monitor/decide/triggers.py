@@ -52,12 +52,12 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     fired = was is not None and was.firing
     own = vote(case, trigger, case.snapshot, fired)
     judged = _newest_votes(case, trigger, fired)
-    votes = [bool(one.yes) for one in judged]
+    votes = [bool(cast.yes) for cast in judged]
     stands = enough(trigger.windows, votes)
     firing = fired if own.yes is None else stands
     words = own.words if own.yes is not None or not judged else f"{own.words}; before that {judged[0].words}"
-    cast = ", ".join("yes" if one.yes else "no" for one in judged)
-    tally = f"Votes, newest first: {cast or 'none yet'} ({trigger.windows} needed). "
+    tallied = ", ".join("yes" if cast.yes else "no" for cast in judged)
+    tally = f"Votes, newest first: {tallied or 'none yet'} ({trigger.windows} needed). "
     found = judgement(case, trigger.name, trigger.action, firing, words, tally, firing and stands)
     return replace(found, sound=firing and _sound(case, trigger, fired), lacks=_lacks(case, trigger, votes))
 
@@ -67,7 +67,7 @@ def _sound(case: Case, trigger: TriggerSection, fired: bool) -> bool:
     if trigger.metric in ESTIMATES:
         return False
     asking = trigger.model_copy(update={"action": "retrain"})
-    return enough(trigger.windows, [bool(one.yes) for one in _newest_votes(case, asking, fired)])
+    return enough(trigger.windows, [bool(cast.yes) for cast in _newest_votes(case, asking, fired)])
 
 
 def enough(windows: Persistence, newest: Iterable[bool]) -> bool:
@@ -187,11 +187,11 @@ def judgement(
 
 def judge_all(case: Case) -> tuple[Judgement, ...]:
     """The built-in triggers, then the configured ones in the order of the file."""
-    judged = {one.name: one for one in (broken_data(case), source(case))}
+    judged = {judgement.name: judgement for judgement in (broken_data(case), source(case))}
     for trigger in in_order(case.model.triggers):
         against = [name for name in trigger.unless if judged[name].firing]
         judged[trigger.name] = _held_back(case, trigger, against) if against else _judge(case, trigger, judged)
-    return tuple(judged[name] for name in (BROKEN_DATA, SOURCE, *(one.name for one in case.model.triggers)))
+    return tuple(judged[name] for name in (BROKEN_DATA, SOURCE, *(trigger.name for trigger in case.model.triggers)))
 
 
 def _judge(case: Case, trigger: TriggerSection, judged: Mapping[str, Judgement]) -> Judgement:
@@ -210,7 +210,7 @@ def _composed(case: Case, trigger: TriggerSection, members: Sequence[Judgement])
     holds, sound, stands = _together(trigger, members)
     asks = trigger.action == "retrain"
     firing = holds and (sound or fired or not asks)
-    names = [f"{one.name} {'fires' if one.firing else 'does not'}" for one in members]
+    names = [f"{member.name} {'fires' if member.firing else 'does not'}" for member in members]
     words = listed(names) + ("" if sound or not (asks and holds) else "; no member may ask for a retrain by itself")
     found = judgement(case, trigger.name, trigger.action, firing, words, "", firing and stands and (sound or not asks))
     quiet = [member.name for member in members if not member.firing]
@@ -224,11 +224,11 @@ def _composed(case: Case, trigger: TriggerSection, members: Sequence[Judgement])
 
 def _together(trigger: TriggerSection, members: Sequence[Judgement]) -> tuple[bool, bool, bool]:
     """Whether the members make it fire, whether soundly, and on votes known now."""
-    some = any(one.firing and one.sound for one in members)
+    some = any(member.firing and member.sound for member in members)
     if trigger.all:
-        return all(one.firing for one in members), some, all(one.stands for one in members)
-    counted = [one for one in members if one.sound or trigger.action == "alert"]
-    return any(one.firing for one in members), some, any(one.stands for one in counted)
+        return all(member.firing for member in members), some, all(member.stands for member in members)
+    counted = [member for member in members if member.sound or trigger.action == "alert"]
+    return any(member.firing for member in members), some, any(member.stands for member in counted)
 
 
 def _held_back(case: Case, trigger: TriggerSection, against: Sequence[str]) -> Judgement:
@@ -265,7 +265,7 @@ def fires(
         if cast is not None:
             newest.append((cast, bool(clearing[at]) if clearing else cast))
             if not (held and held[at]):
-                firing = enough(windows, (one[firing] for one in newest))
+                firing = enough(windows, (votes_of[firing] for votes_of in newest))
         found.append(firing)
     return found
 
@@ -280,5 +280,5 @@ def ballot(trigger: TriggerSection, windows: Sequence[Sequence[Score]]) -> Ballo
             return None
         return vote_on_scores(trigger, scores, fired).yes
 
-    votes = [cast(one, False) for one in windows]
-    return Ballot(votes, votes if trigger.clear is None else [cast(one, True) for one in windows])
+    votes = [cast(window, False) for window in windows]
+    return Ballot(votes, votes if trigger.clear is None else [cast(window, True) for window in windows])

@@ -268,7 +268,8 @@ def rows_score(
     model: ModelSection, known: Sequence[Snapshot], since: datetime, declined: Mapping[str, datetime]
 ) -> Score | None:
     """The Score `new_rows`, where a trigger asks for it."""
-    trigger = next((one for one in model.triggers if one.metric == "new_rows" and one.above is not None), None)
+    counting = (trigger for trigger in model.triggers if trigger.metric == "new_rows")
+    trigger = next((trigger for trigger in counting if trigger.above is not None), None)
     if trigger is None or trigger.above is None:
         return None
     since = max(since, declined.get(trigger.name, since))

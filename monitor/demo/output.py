@@ -133,5 +133,5 @@ def spark(values: Sequence[float], top: float, width: int = 40) -> str:
 
 def _columns(drifted: Sequence[dict[str, Any]]) -> str:
     """The columns farthest beyond their thresholds, with their distances."""
-    named = ", ".join(f"{one['column']} {one['value']:.2g}" for one in drifted[:NAMED])
+    named = ", ".join(f"{score['column']} {score['value']:.2g}" for score in drifted[:NAMED])
     return f"{named} and {len(drifted) - NAMED} more" if len(drifted) > NAMED else named or "none"

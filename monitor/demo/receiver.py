@@ -42,7 +42,7 @@ class Receiver:
         id, moment = given.get("webhook-id", ""), given.get("webhook-timestamp", "")
         digest = hmac.new(self._key, f"{id}.{moment}.".encode() + body, hashlib.sha256).digest()
         wanted = f"v1,{base64.b64encode(digest).decode()}"
-        if not any(hmac.compare_digest(wanted, one) for one in given.get("webhook-signature", "").split()):
+        if not any(hmac.compare_digest(wanted, signature) for signature in given.get("webhook-signature", "").split()):
             return 401
         if id not in self._seen:         # a repeat of the same request is no second request
             self._seen.add(id)

@@ -150,7 +150,8 @@ class Story:
     def _retrain(self, event: dict[str, Any]) -> None:
         """What the pipeline does with a request: fit, deploy; the new version is watched from now on."""
         self._events.append(event)
-        self._show.asked(self._now, event, [one.error for one in self._served if one.version == self._version])
+        errors = [served.error for served in self._served if served.version == self._version]
+        self._show.asked(self._now, event, errors)
         version = str(int(self._version) + 1)
         done = subprocess.run(
             [sys.executable, "-m", "monitor.demo.retrain_model", str(self._folder), self._now.isoformat(), version],
@@ -176,19 +177,19 @@ class Story:
         return [
             Policy("never retrain", (), self._replayed([])),
             Policy("calendar, as often", tuple(calendar), self._replayed(calendar)),
-            Policy("driftd", tuple(self._retrains), tuple(one.error for one in self._served)),
+            Policy("driftd", tuple(self._retrains), tuple(served.error for served in self._served)),
         ]
 
     def _replayed(self, moments: list[datetime]) -> tuple[float, ...]:
         """Error by fortnight of the model in service, had it been fitted anew at these moments."""
         answers, errors = self._answers("1"), []
         waiting = list(moments)
-        for one in self._served:
-            if waiting and waiting[0] <= one.start:
+        for served in self._served:
+            if waiting and waiting[0] <= served.start:
                 model = world.fit(world.labelled_by(self._rows, waiting.pop(0)))
-                later = world.between(self._rows, one.start, world.CLOSED)
+                later = world.between(self._rows, served.start, world.CLOSED)
                 answers = world.predict(model, later, "calendar")
-            errors.append(world.rmse(world.between(answers, one.start, one.start + FORTNIGHT)))
+            errors.append(world.rmse(world.between(answers, served.start, served.start + FORTNIGHT)))
         return tuple(errors)
 
 

@@ -176,9 +176,9 @@ def _samples(view: View) -> Iterator[Sample]:
         yield "driftd_paused", (model.name,), model.paused is not None
         yield from _version(model)
         yield "driftd_acting", (model.name,), model.mode == "act"
-        yield "driftd_maintenance", (model.name,), any(one.maintenance for one in model.silences)
+        yield "driftd_maintenance", (model.name,), any(silence.maintenance for silence in model.silences)
         for trigger in (None, *model.triggers, *BUILT_IN):
-            silent = any(one.trigger == trigger for one in model.silences)
+            silent = any(silence.trigger == trigger for silence in model.silences)
             yield "driftd_silenced", (model.name, trigger or ""), silent
         yield from _firing(model)
         yield from _requests(model)
@@ -255,7 +255,7 @@ def _columns(scores: tuple[Score, ...]) -> tuple[set[str], int]:
 
 
 def _firing(model: ModelView) -> Iterator[Sample]:
-    firing = {one.trigger: one.firing for one in model.firing}
+    firing = {firing.trigger: firing.firing for firing in model.firing}
     down = firing.get(SOURCE, False) or firing.get(SOURCE_DOWN, False)
     yield "driftd_source_up", (model.name,), not down
     for trigger in (*model.triggers, *BUILT_IN):
@@ -271,6 +271,6 @@ def _requests(model: ModelView) -> Iterator[Sample]:
     for pipeline in {dispatch.pipeline for dispatch in model.dispatches}:
         own = [dispatch for dispatch in model.dispatches if dispatch.pipeline == pipeline]
         yield "driftd_dispatch_requests_total", (model.name, pipeline), len(own)
-        yield "driftd_dispatch_tries_total", (model.name, pipeline), sum(one.tries for one in own)
+        yield "driftd_dispatch_tries_total", (model.name, pipeline), sum(request.tries for request in own)
         for one in DispatchState:
             yield "driftd_dispatches", (model.name, pipeline, one), sum(d.state == one for d in own)

@@ -117,13 +117,14 @@ def _model_json(model: ModelView) -> dict[str, Any]:
         "window": model.newest and _window_json(model.newest),
         "action": standing(model.verdict, model.firing),
         "verdict": model.verdict and _chosen(model.verdict, "action", "at", "fired", "guards", "reasons"),
-        "firing": [_chosen(one, "trigger", "since", "reason") for one in model.firing if one.firing],
+        "firing": [_chosen(firing, "trigger", "since", "reason") for firing in model.firing if firing.firing],
         "episode": model.episode and _chosen(model.episode, "id", "trigger", "state", "reason", "approval"),
         "dispatches": [
             _chosen(
-                one, "id", "pipeline", "state", "created_at", "accepted_at", "running_at", "ended_at", "url", "reason",
+                request, "id", "pipeline", "state", "created_at", "accepted_at", "running_at", "ended_at", "url",
+                "reason",
             )
-            for one in model.dispatches
+            for request in model.dispatches
         ],
         "reference": model.reference and _chosen(model.reference, "id", "model_version", "origin", "since"),
         "promotion": model.promotion and _chosen(
@@ -131,7 +132,7 @@ def _model_json(model: ModelView) -> dict[str, Any]:
         ),
         "waiting": model.waiting and _chosen(model.waiting, "version", "replaces", "origin", "at"),
         "paused": model.paused and _chosen(model.paused, "by", "reason", "at"),
-        "silences": [_chosen(one, "trigger", "until", "maintenance", "reason", "by") for one in model.silences],
+        "silences": [_chosen(silence, "trigger", "until", "maintenance", "reason", "by") for silence in model.silences],
     }
 
 

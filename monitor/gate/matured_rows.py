@@ -106,7 +106,7 @@ def _csv(rows: pa.Table, file: IO[bytes]) -> None:
 
 def _texts(times: pa.ChunkedArray) -> pa.Array:
     """Moments as ISO 8601, in UTC where they have a zone."""
-    return pa.array([None if one is None else _moment(one) for one in times.to_pylist()], pa.string())
+    return pa.array([None if moment is None else _moment(moment) for moment in times.to_pylist()], pa.string())
 
 
 def _moment(one: datetime) -> str:

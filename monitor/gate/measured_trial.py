@@ -243,7 +243,7 @@ def _whole(pair: Pair, roles: Roles, metric: str) -> Iterator[Score]:
 
 def _side_by_side(metric: str, segment: str, pair: Pair) -> Score:
     pair = rested_on(metric, pair)
-    values = [value_of(metric, one) for one in (pair.candidate, pair.champion)]
+    values = [value_of(metric, answers) for answers in (pair.candidate, pair.champion)]
     return Score(metric=metric, segment=segment, value=values[0], reference=values[1], n=len(pair))
 
 

@@ -46,22 +46,22 @@ class Pair:
 def pair_of(champion: Answers, candidate: Answers) -> Pair:
     """Keep the rows both have answers for."""
     rows = np.intersect1d(champion.at, candidate.at)
-    return Pair(*(one.take(np.searchsorted(one.at, rows)) for one in (champion, candidate)))
+    return Pair(*(answers.take(np.searchsorted(answers.at, rows)) for answers in (champion, candidate)))
 
 
 def rested_on(metric: str, pair: Pair) -> Pair:
     """Keep the rows the metric is defined on for both. Raises CannotJudge where it is not defined."""
     keep = np.ones(len(pair), bool)
     if METRICS[metric].needs_probability:
-        for one, who in ((pair.champion, "champion"), (pair.candidate, "candidate")):
-            if one.chance is None:
+        for answers, who in ((pair.champion, "champion"), (pair.candidate, "candidate")):
+            if answers.chance is None:
                 raise CannotJudge(f"{metric} needs a probability column, the {who}'s predictions have none")
-            keep &= ~np.isnan(one.chance)
+            keep &= ~np.isnan(answers.chance)
     if metric == "mape":
         keep &= pair.champion.truth != 0
     pair = pair.take(keep)
-    for one in (pair.champion, pair.candidate):
-        usable(metric, one)
+    for answers in (pair.champion, pair.candidate):
+        usable(metric, answers)
     return pair
 
 
@@ -96,8 +96,8 @@ def _improvement(
     try:
         _require(metric, pair, block, min_rows, whole=segment is None)
         of = Redrawn(weights, block)
-        values = [redrawn(metric, one, of) for one in (pair.candidate, pair.champion)]
-        value = better_by(metric, *(value_of(metric, one) for one in (pair.candidate, pair.champion)))
+        values = [redrawn(metric, answers, of) for answers in (pair.candidate, pair.champion)]
+        value = better_by(metric, *(value_of(metric, answers) for answers in (pair.candidate, pair.champion)))
         drawn = _better(metric, *values)
         if np.isnan(drawn).mean() > MOST_UNDEFINED:
             raise CannotJudge(f"{metric} is not defined on enough resamples of these rows")
@@ -151,7 +151,7 @@ def _bounded(scores: Sequence[Score], deviations: Sequence[Floats], blocks: int,
     """Give the scores that have a value their bounds, at once; `deviations`: theirs from it, over the draws."""
     if not deviations:
         return list(scores)
-    errors = np.array([np.std(one, ddof=1) for one in deviations])
+    errors = np.array([np.std(deviation, ddof=1) for deviation in deviations])
     varying = errors > 0
     t = np.array(deviations)[varying] / errors[varying, None]
     down, up = (_farthest(side, blocks, alpha) for side in (t, -t))

@@ -22,7 +22,7 @@ class Redrawn:
     def sums(self, *values: Numbers) -> list[Floats]:
         """The sum of each of the values over the rows of each draw."""
         blocks = self.weights.shape[1]
-        return [self.weights @ np.bincount(self.block, one, blocks) for one in values]
+        return [self.weights @ np.bincount(self.block, value, blocks) for value in values]
 
 
 def redrawn(metric: str, given: Answers, of: Redrawn) -> Floats:

@@ -87,7 +87,7 @@ def stretch_of(
     from monitor.gate.matured_rows import Stretch
 
     known = (reference_since, seen.candidate_until, seen.champion_until)
-    begin = since or max((one for one in known if one is not None), default=BEGINNING)
+    begin = since or max((moment for moment in known if moment is not None), default=BEGINNING)
     return Stretch(window=window, since=begin, until=until)
 
 

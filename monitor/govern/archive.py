@@ -39,19 +39,19 @@ def _parts(
     store: Store, entries: list[AuditEntry], start: datetime | None, end: datetime | None
 ) -> Iterator[tuple[str, str]]:
     yield "entries.jsonl", _lines(map(_entry, entries))
-    lineage = {model: [_plain(one) for one in versions(store, model)] for model in store.references.models()}
+    lineage = {model: [_plain(version) for version in versions(store, model)] for model in store.references.models()}
     document = {"schema_version": SCHEMA_VERSION, "models": lineage}
     yield "lineage.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     yield "verdicts.jsonl", _lines(
-        to_json(one) for model in store.references.models() for one in store.verdicts.all(model)
-        if (start is None or one.at >= start) and (end is None or one.at < end)
+        to_json(verdict) for model in store.references.models() for verdict in store.verdicts.all(model)
+        if (start is None or verdict.at >= start) and (end is None or verdict.at < end)
     )
     named = {entry.details.get("hash") for entry in entries if entry.subject == "configuration"}
     named |= {entry.details.get("config") for entry in entries}
     named |= {hash for model in lineage.values() for version in model for hash in version["configs"]}
-    for one in store.configurations.accepted():
-        if one.hash in named:
-            yield f"configs/{one.hash}.toml", one.text
+    for accepted in store.configurations.accepted():
+        if accepted.hash in named:
+            yield f"configs/{accepted.hash}.toml", accepted.text
 
 
 def _entry(entry: AuditEntry) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _plain(value: Any) -> Any:
 
 
 def _lines(documents: Any) -> str:
-    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in documents)
+    return "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
 
 
 def _named(name: str) -> zipfile.ZipInfo:

@@ -38,12 +38,14 @@ def sections(report: Report, zone: tzinfo) -> Iterator[Section]:
     yield Section(title="In short", text=tuple(_summary(report, zone)))
     yield Section(title="Versions", table=_table(
         ("version", "since", "until", "judged on windows", "reference", "made by", "git revision"),
-        (_version(one, zone) for one in report.versions),
+        (_version(version, zone) for version in report.versions),
     ))
-    for one in report.versions:
-        named = f"version {one.model_version}" if one.model_version else "the version without a name"
-        yield Section(title=f"Lineage of {named}, since {_day(one.since, zone)}", text=tuple(_lineage(one, zone)),
-                      table=_data(one))
+    for version in report.versions:
+        named = f"version {version.model_version}" if version.model_version else "the version without a name"
+        yield Section(
+            title=f"Lineage of {named}, since {_day(version.since, zone)}", text=tuple(_lineage(version, zone)),
+            table=_data(version),
+        )
     if report.metrics:
         yield Section(title="Metrics over time", pictures=report.metrics, text=(_PICTURES,))
     if report.fairness:
@@ -91,9 +93,9 @@ def number(value: float | None) -> str:
 def _summary(report: Report, zone: tzinfo) -> Iterator[str]:
     named = f"version {report.reference.model_version}" if report.reference else "no reference yet"
     yield f"Model {report.model}, {named}, mode {report.mode}; as of {_moment(report.at, zone)}."
-    firing = [one.name for one in report.triggers if one.firing]
+    firing = [trigger.name for trigger in report.triggers if trigger.firing]
     yield f"Firing: {', '.join(firing)}." if firing else "No trigger fires."
-    ended = [one for one in report.requests if one.ended_at is not None]
+    ended = [request for request in report.requests if request.ended_at is not None]
     yield (f"Windows: {len(report.windows)}. Retrain requests: {len(report.requests)}, {len(ended)} of them ended. "
            f"Acts by people: {len(report.hands)}.")
     if report.private:

@@ -50,9 +50,9 @@ def forget(store: Store, model: ModelSection, ids: Collection[str], by: str, rea
 def _forget_runs(store: Store, model: str, ids: Collection[str]) -> tuple[int, int]:
     """Remove the files of ended runs that name an id; return how many, and how many a run under way still writes."""
     removed = busy = 0
-    for one in store.requests.all(model) if store.folder else ():
-        for path in _naming(run_folder(store, one.id), ids):
-            if one.state in ENDED:
+    for request in store.requests.all(model) if store.folder else ():
+        for path in _naming(run_folder(store, request.id), ids):
+            if request.state in ENDED:
                 path.unlink()
                 removed += 1
             else:
@@ -61,10 +61,10 @@ def _forget_runs(store: Store, model: str, ids: Collection[str]) -> tuple[int, i
 
 
 def _naming(folder: Path, ids: Collection[str]) -> Iterator[Path]:
-    wanted = [one.encode() for one in ids]
+    wanted = [row_id.encode() for row_id in ids]
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         content = path.read_bytes() if path.is_file() else b""
-        if any(one in content for one in wanted):
+        if any(row_id in content for row_id in wanted):
             yield path
 
 

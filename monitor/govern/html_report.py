@@ -30,7 +30,7 @@ svg { width: 100%; height: auto; font: 10px system-ui, sans-serif } svg text { f
 
 def html(report: Report, zone: tzinfo) -> str:
     """Write the report; every text in it is escaped."""
-    body = "\n".join(part for one in sections(report, zone) for part in _section(one))
+    body = "\n".join(part for section in sections(report, zone) for part in _section(section))
     title = escape(f"{report.model}: governance report")
     return f"""<!doctype html>
 <html lang="en">

@@ -108,22 +108,22 @@ def gather(store: Store, model: ModelSection, now: datetime) -> Report:
     """Gather the report of a model from everything the store still holds."""
     snapshots = store.snapshots.newest_revisions(model.name, metrics={*WHOLE, *OF_GROUPS})
     verdicts = store.verdicts.all(model.name)
-    newest = {one.window: one for one in verdicts}
+    newest = {verdict.window: verdict for verdict in verdicts}
     verified = store.audit.verify()
     metrics = _metrics(snapshots)
     judged = model.metric or next((name for name in metrics if name in PERFORMANCE), None)
     return Report(
         model=model.name, at=now, mode=model.mode, metric=judged, reference=store.references.current(model.name),
         private=model.columns.private,
-        windows=tuple(_look(one, newest.get(one.window)) for one in snapshots),
+        windows=tuple(_look(snapshot, newest.get(snapshot.window)) for snapshot in snapshots),
         metrics=_chosen(metrics, judged),
         fairness=next(filter(None, map(_fairness, reversed(snapshots))), ()),
         triggers=tuple(_conditions(model, store.firings.all(model.name))),
-        decisions=tuple(one for one in verdicts if one.action is not Action.HOLD),
+        decisions=tuple(verdict for verdict in verdicts if verdict.action is not Action.HOLD),
         needs=tuple(store.episodes.all(model.name)),
         requests=tuple(map(_request, store.requests.all(model.name))),
-        hands=tuple(Hand(at=one.at, by=one.actor, action=one.action, subject=one.subject, reason=one.reason)
-                    for one in store.audit.about(model.name) if one.actor != "driftd"),
+        hands=tuple(Hand(at=entry.at, by=entry.actor, action=entry.action, subject=entry.subject, reason=entry.reason)
+                    for entry in store.audit.about(model.name) if entry.actor != "driftd"),
         versions=tuple(versions(store, model.name)),
         audit_entries=verified.entries, audit_problem=verified.problem,
     )
@@ -141,11 +141,11 @@ def _metrics(snapshots: Sequence[Snapshot]) -> dict[str, tuple[Point, ...]]:
     """The numbers of the model as a whole, window by window."""
     found: dict[str, list[Point]] = {}
     for snapshot in snapshots:
-        for one in snapshot.scores:
-            if one.metric in WHOLE and one.column is None and one.segment is None and one.value is not None:
-                found.setdefault(one.metric, []).append(Point(
-                    at=snapshot.window.end, value=one.value, reference=one.reference, low=one.low, high=one.high,
-                    threshold=one.threshold, status=one.status, provisional=one.provisional,
+        for score in snapshot.scores:
+            if score.metric in WHOLE and score.column is None and score.segment is None and score.value is not None:
+                found.setdefault(score.metric, []).append(Point(
+                    at=snapshot.window.end, value=score.value, reference=score.reference, low=score.low,
+                    high=score.high, threshold=score.threshold, status=score.status, provisional=score.provisional,
                 ))
     return {name: tuple(points) for name, points in found.items()}
 
@@ -162,12 +162,12 @@ def _rank(metric: str) -> tuple[int, int]:
 
 
 def _fairness(snapshot: Snapshot) -> tuple[Score, ...]:
-    return tuple(one for one in snapshot.scores if one.metric in OF_GROUPS and one.value is not None)
+    return tuple(score for score in snapshot.scores if score.metric in OF_GROUPS and score.value is not None)
 
 
 def _conditions(model: ModelSection, firing: Iterable[Firing]) -> Iterable[Condition]:
     """The triggers of the file, then those that are always there and have something to say."""
-    states = {one.trigger: one for one in firing}
+    states = {firing.trigger: firing for firing in firing}
     for trigger in model.triggers:
         yield _condition(trigger.name, trigger.metric, trigger.action, states.pop(trigger.name, None))
     for name, state in states.items():

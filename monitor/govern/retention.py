@@ -51,9 +51,9 @@ def tidy(store: Store, retention: timedelta | None, now: datetime) -> Removed:
 
 def _remove_runs(store: Store, before: datetime) -> int:
     removed = 0
-    for one in store.requests.all(states=ENDED) if store.folder else ():
-        folder = run_folder(store, one.id)
-        if one.ended_at is not None and one.ended_at < before and folder.is_dir():
+    for request in store.requests.all(states=ENDED) if store.folder else ():
+        folder = run_folder(store, request.id)
+        if request.ended_at is not None and request.ended_at < before and folder.is_dir():
             shutil.rmtree(folder)
             removed += 1
     return removed

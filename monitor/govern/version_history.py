@@ -47,27 +47,27 @@ def versions(store: Store, model: str) -> list[Version]:
     references = store.references.all(model)
     windows = store.snapshots.newest_revisions(model, metrics=())
     seen, facts = store.lineage.data_seen(model), store.lineage.version_facts(model)
-    runs = {one.new_version: one for one in store.requests.with_new_version(model)}
+    runs = {request.new_version: request for request in store.requests.with_new_version(model)}
     found = []
-    for one, following in pairwise([*references, None]):
-        assert one is not None
-        made = runs.get(one.model_version) if one.model_version else None
+    for reference, following in pairwise([*references, None]):
+        assert reference is not None
+        made = runs.get(reference.model_version) if reference.model_version else None
         found.append(Version(
-            model_version=one.model_version, reference_id=one.id, origin=one.origin, since=one.since,
-            until=following.since if following else None,
-            run=_run(store, made) if made else None, facts=facts.get(one.model_version or "", {}),
-            data=tuple(s.content for s in seen if s.reference_id == one.id), **_judged(one, windows),
+            model_version=reference.model_version, reference_id=reference.id, origin=reference.origin,
+            since=reference.since, until=following.since if following else None,
+            run=_run(store, made) if made else None, facts=facts.get(reference.model_version or "", {}),
+            data=tuple(s.content for s in seen if s.reference_id == reference.id), **_judged(reference, windows),
         ))
     return found
 
 
 def _judged(reference: Reference, windows: Sequence[Snapshot]) -> dict[str, Any]:
-    mine = [one for one in windows if one.reference_id == reference.id]
+    mine = [window for window in windows if window.reference_id == reference.id]
     return {
-        "judged_from": min((one.window.start for one in mine), default=None),
-        "judged_to": max((one.window.end for one in mine), default=None),
+        "judged_from": min((window.window.start for window in mine), default=None),
+        "judged_to": max((window.window.end for window in mine), default=None),
         "windows": len(mine),
-        "configs": tuple(dict.fromkeys(one.config_hash for one in mine)),
+        "configs": tuple(dict.fromkeys(window.config_hash for window in mine)),
     }
 
 

@@ -59,7 +59,8 @@ class Notifier:
 
     def _held(self, message: Message) -> Message | None:
         """The message put off to the end of a silence; None where nothing silences it."""
-        found = [one for one in self._silences(message.model, self._clock()) if one.trigger in (None, message.trigger)]
+        silences = self._silences(message.model, self._clock())
+        found = [silence for silence in silences if silence.trigger in (None, message.trigger)]
         if not found:
             return None
         last = max(found, key=lambda one: one.until)

@@ -81,7 +81,7 @@ class Registries:
             self._note(name, False, self._clock(), "the registry answers", "the registry is back", body)
 
     def _fires(self, name: str) -> bool:
-        return any(one.trigger == REGISTRY and one.firing for one in self._store.firings.all(name))
+        return any(firing.trigger == REGISTRY and firing.firing for firing in self._store.firings.all(name))
 
     def _note(self, name: str, firing: bool, now: datetime, reason: str, headline: str, body: str) -> None:
         about = f"{name}:{REGISTRY}:{firing}:{now.isoformat()}"

@@ -37,8 +37,9 @@ def as_in_service(store: Store, model: ModelSection, folder: Path) -> ModelSecti
 
 def _reference(store: Store, model: ModelSection, version: str | None, folder: Path) -> ReferenceSection:
     """What its run named, else the path with {version}, else as configured."""
-    told = [one.reference for one in store.promotions.all(model.name) if one.version == version]
-    told += [one.new_reference for one in store.requests.with_new_version(model.name) if one.new_version == version]
+    told = [promotion.reference for promotion in store.promotions.all(model.name) if promotion.version == version]
+    runs = store.requests.with_new_version(model.name)
+    told += [run.new_reference for run in runs if run.new_version == version]
     named, source, template = next(filter(None, reversed(told)), None), model.reference.source, model.reference.template
     path = str(folder / named) if named else template and template.replace("{version}", version or "")
     if not path:
@@ -56,7 +57,7 @@ def collect(store: Store, model: ModelSection, now: datetime) -> None:
     if model.registry is not None and not needs_person(model):
         return
     with store.transaction():
-        seen = {one.dispatch_id for one in store.promotions.all(model.name)}
+        seen = {promotion.dispatch_id for promotion in store.promotions.all(model.name)}
         for run in store.requests.with_new_version(model.name):
             if run.id not in seen:
                 _collected(store, model, run, now)
@@ -101,7 +102,7 @@ def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) ->
             if waiting is not None and waiting.origin == REGISTRY:
                 store.promotions.drop_waiting(model.name, f"the alias names {version} again", now)
             return False
-        newest = next((one for one in reversed(before) if one.origin == REGISTRY), None)
+        newest = next((promotion for promotion in reversed(before) if promotion.origin == REGISTRY), None)
         known = newest is not None and newest.version == version == last.version
         if known and newest is not None and newest.state in (PromotionState.WAITING, PromotionState.REJECTED):
             return False
@@ -118,8 +119,8 @@ def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) ->
 
 def _run_of(store: Store, model: str, version: str) -> dict[str, Any]:
     """What is known of the run that made a version."""
-    runs = [one for one in store.requests.with_new_version(model) if one.new_version == version]
-    seen = {one.dispatch_id for one in store.promotions.all(model)}
+    runs = [request for request in store.requests.with_new_version(model) if request.new_version == version]
+    seen = {promotion.dispatch_id for promotion in store.promotions.all(model)}
     if not runs:
         return {}
     free = None if runs[-1].id in seen else runs[-1].id
@@ -185,8 +186,8 @@ def moved(store: Store, model: ModelSection, move: AliasMove, now: datetime) -> 
     store.aliases.note_seen(replace(last, version=move.to_version, read_at=now, down_since=None, reason=None))
     if current == move.to_version:
         return
-    asked = [one for one in store.promotions.all(model.name) if one.version == move.to_version]
-    back = any(one.state is PromotionState.TAKEN for one in asked) or move.to_version == model.version
+    asked = [promotion for promotion in store.promotions.all(model.name) if promotion.version == move.to_version]
+    back = any(promotion.state is PromotionState.TAKEN for promotion in asked) or move.to_version == model.version
     run = _run_of(store, model.name, move.to_version) | {"dispatch_id": None}
     store.promotions.add(Promotion(**{
         "model": model.name, "version": move.to_version, "replaces": current, "configured": model.version,
@@ -231,7 +232,7 @@ def _asker(store: Store, run: Dispatch) -> str | None:
     if episode is not None and episode.approval is not None and episode.approval.asked_by is not None:
         return episode.approval.asked_by
     hands = ("retrain", "retry --new-attempt")
-    said = [one.actor for one in store.audit.about(run.model) if one.subject == run.id and one.action in hands]
+    said = [entry.actor for entry in store.audit.about(run.model) if entry.subject == run.id and entry.action in hands]
     return said[-1] if said else None
 
 

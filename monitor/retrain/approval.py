@@ -62,6 +62,6 @@ def _awaiting(store: Store, model: ModelSection, now: datetime) -> Episode:
 def _whole(store: Store, name: str) -> None:
     """Broken data never cause a retrain, whoever says so."""
     against = {BROKEN_DATA, SOURCE, SOURCE_DOWN}
-    found = next((one for one in store.firings.all(name) if one.firing and one.trigger in against), None)
+    found = next((firing for firing in store.firings.all(name) if firing.firing and firing.trigger in against), None)
     if found is not None:
         raise UsageError(f"{name}: {found.trigger} fires, {found.reason}; approve once it has cleared")

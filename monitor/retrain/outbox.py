@@ -83,7 +83,7 @@ class Outbox:
         run_timeout: Mapping[str, timedelta] | None = None,
     ) -> None:
         self._store = store
-        self._pipelines = {name: _opened(one, store.folder) for name, one in pipelines.items()}
+        self._pipelines = {name: _opened(pipeline, store.folder) for name, pipeline in pipelines.items()}
         self._clock = clock
         self._rng = rng or random.Random()
         self._queue_timeout, self._run_timeout = queue_timeout or {}, run_timeout or {}

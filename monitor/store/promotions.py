@@ -27,11 +27,11 @@ class Promotions:
 
     def waiting(self, model: str) -> Promotion | None:
         """The version that waits for a person's word."""
-        return next((one for one in self.all(model) if one.state is PromotionState.WAITING), None)
+        return next((promotion for promotion in self.all(model) if promotion.state is PromotionState.WAITING), None)
 
     def newest_taken(self, model: str) -> Promotion | None:
         """The version that came into service last."""
-        taken = [one for one in self.all(model) if one.state is PromotionState.TAKEN]
+        taken = [promotion for promotion in self.all(model) if promotion.state is PromotionState.TAKEN]
         return taken[-1] if taken else None
 
     def add(self, promotion: Promotion) -> Promotion:

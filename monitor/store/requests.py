@@ -90,7 +90,7 @@ class Requests:
     def with_new_version(self, model: str) -> list[Dispatch]:
         """Runs that ended well and said which version they made, oldest first."""
         done = self.all(model, (DispatchState.SUCCEEDED,))
-        return [one for one in done if one.new_version is not None]
+        return [request for request in done if request.new_version is not None]
 
     def add(self, dispatch: Dispatch, episode: Episode | None = None) -> None:
         """Write a person's request, with its episode where that is new; it takes the place of a standing need.

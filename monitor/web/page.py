@@ -48,7 +48,7 @@ def _row(model: ModelView) -> str:
 
 def _model(model: ModelView) -> str:
     head = f"{model.name} ({model.mode}{', paused' if model.paused else ''})"
-    silent = [silence_words(one, _UTC) for one in model.silences]
+    silent = [silence_words(silence, _UTC) for silence in model.silences]
     return "<br>".join(escape(text) for text in (head, *silent))
 
 
@@ -62,7 +62,7 @@ def _window(model: ModelView) -> str:
 
 
 def _firing(model: ModelView) -> str:
-    names = [escape(f"{one.trigger}: {one.reason}") for one in model.firing if one.firing]
+    names = [escape(f"{firing.trigger}: {firing.reason}") for firing in model.firing if firing.firing]
     return f'<span class="firing">{"<br>".join(names)}</span>' if names else "nothing"
 
 

@@ -54,11 +54,11 @@ class Posts:
 
     def _alias(self, headers: Mapping[str, str], body: bytes) -> Told | None:
         """MLflow says that something changed; what it is, the registry itself is asked."""
-        registries = [one.registry for one in self._config().models.values() if one.registry]
-        secrets = {one.webhook_secret for one in registries if one.webhook_secret}
+        registries = [model.registry for model in self._config().models.values() if model.registry]
+        secrets = {registry.webhook_secret for registry in registries if registry.webhook_secret}
         if not secrets:
             return None
-        if not any(signed_by_mlflow(one.reveal(), headers, body) for one in secrets):
+        if not any(signed_by_mlflow(secret.reveal(), headers, body) for secret in secrets):
             return Told(HTTPStatus.UNAUTHORIZED, "the signature is not right")
         _log.info("MLflow says that an alias moved.")
         self._wake("registry", None)

@@ -56,6 +56,6 @@ class Argo(Rest):
             return [f"{self._where}: there is no such workflow template"]
         if reply.status != 200:
             return [f"{self._where} cannot be read ({reply.status}); is the token right?"]
-        declared = [one["name"] for one in reply.json()["spec"].get("arguments", {}).get("parameters", ())]
+        declared = [parameter["name"] for parameter in reply.json()["spec"].get("arguments", {}).get("parameters", ())]
         needed = (*TOLD, *self._section.parameters)
         return missing(needed, declared, self._where, "them to spec.arguments.parameters")

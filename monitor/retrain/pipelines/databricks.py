@@ -59,6 +59,6 @@ class Databricks(Rest):
         reply = self._ask("GET", f"{self._jobs}/get?job_id={self._section.job_id}")
         if reply.status != 200:
             return [f"{self._where} cannot be read ({reply.status}); does it exist, and may the token manage its runs?"]
-        declared = [one["name"] for one in reply.json()["settings"].get("parameters", ())]
+        declared = [parameter["name"] for parameter in reply.json()["settings"].get("parameters", ())]
         needed = (*TOLD, *self._section.parameters)
         return missing(needed, declared, self._where, "them as job parameters, each with a default")

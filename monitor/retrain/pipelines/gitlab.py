@@ -56,10 +56,10 @@ class Gitlab(Rest):
         """Look into the variables of the pipelines started by API on this branch since the request."""
         since = (dispatch.sent_at or dispatch.created_at) - BEFORE
         query = {"ref": self._section.ref, "source": "api", "updated_after": format_moment(since), "per_page": LISTED}
-        for one in self._read(f"{self._project}/pipelines?{urlencode(query)}", "the list of pipelines"):
-            place = f"{self._project}/pipelines/{int(one['id'])}/variables"
+        for run in self._read(f"{self._project}/pipelines?{urlencode(query)}", "the list of pipelines"):
+            place = f"{self._project}/pipelines/{int(run['id'])}/variables"
             if any(each["value"] == dispatch.id for each in self._read(place, "a pipeline's variables")):
-                return self._run(one)
+                return self._run(run)
         return None
 
     def _problems(self) -> list[str]:

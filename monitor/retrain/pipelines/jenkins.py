@@ -98,7 +98,7 @@ class Jenkins(Rest):
         if reply.status != 200:
             return [f"{self._where} cannot be read ({reply.status}); may the user build this job?"]
         job = reply.json()
-        declared = {one["name"] for part in job["property"] for one in part.get("parameterDefinitions", ())}
+        declared = {parameter["name"] for part in job["property"] for parameter in part.get("parameterDefinitions", ())}
         needed = (*map(str.upper, TOLD), *self._section.parameters)
         lines = missing(needed, declared, self._where, "them as string parameters, Jenkins drops what it does not know")
         return [*([] if job["buildable"] else [f"{self._where} is disabled"]), *lines]
@@ -111,4 +111,4 @@ def _header(reply: Reply, name: str) -> str:
 def _values(told: Any) -> Iterator[object]:
     """The values of a build's or queue item's parameters."""
     for action in told.get("actions", ()):
-        yield from (one.get("value") for one in action.get("parameters", ()))
+        yield from (parameter.get("value") for parameter in action.get("parameters", ()))

@@ -56,7 +56,7 @@ class Kubeflow(Rest):
         if self._section.experiment is not None:
             query["experiment_id"] = self._section.experiment
         found = self._read(f"{self._url}/apis/v2beta1/runs?{urlencode(query)}", "the list of runs").get("runs") or []
-        return next((self._run(one) for one in found if one["display_name"] == dispatch.id), None)
+        return next((self._run(run) for run in found if run["display_name"] == dispatch.id), None)
 
     def _problems(self) -> list[str]:
         reply = self._ask("GET", f"{self._url}/apis/v2beta1/pipelines/{segment(self._section.pipeline_id)}")

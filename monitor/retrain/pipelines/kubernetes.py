@@ -40,7 +40,8 @@ class Kubernetes(Rest):
 
     def _run(self, told: Any) -> Answer:
         name, status = str(told["metadata"]["name"]), told.get("status") or {}
-        held = {one["type"]: one for one in status.get("conditions", ()) if one["status"] == "True"}
+        conditions = status.get("conditions", ())
+        held = {condition["type"]: condition for condition in conditions if condition["status"] == "True"}
         if "Complete" in held:
             return Answer(state=DispatchState.SUCCEEDED, reason="the job is complete", handle=name)
         if failed := held.get("Failed") or held.get("FailureTarget"):
@@ -74,7 +75,7 @@ class Kubernetes(Rest):
             "name": name, "namespace": self._namespace, "labels": {**(given.get("labels") or {}), **labels},
         }
         for container in made["spec"]["template"]["spec"]["containers"]:
-            own = [one for one in container.get("env") or () if one["name"].lower() not in told]
+            own = [variable for variable in container.get("env") or () if variable["name"].lower() not in told]
             container["env"] = [*own, *({"name": key.upper(), "value": value} for key, value in told.items())]
         return made
 

@@ -76,7 +76,7 @@ class Webhook:
         return {
             "webhook-id": message_id,
             "webhook-timestamp": stamp,
-            "webhook-signature": " ".join("v1," + base64.b64encode(one).decode() for one in signatures),
+            "webhook-signature": " ".join("v1," + base64.b64encode(signature).decode() for signature in signatures),
         }
 
 
