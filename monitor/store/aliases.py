@@ -5,8 +5,7 @@ from datetime import datetime
 
 from monitor.errors import UsageError
 from monitor.records import AliasMove, AliasSeen, MoveState
-from monitor.store.audit import Audit
-from monitor.store.chain import DRIFTD
+from monitor.store.audit import DRIFTD, Audit
 from monitor.store.database import Database, marks, stamp
 from monitor.store.rows import record_of, records_of, row_of
 

@@ -8,15 +8,13 @@ from monitor.history import History
 from monitor.metric_catalogue import REHEARSED
 from monitor.records import Dispatch, Episode, Firing, Message, Promotion, Reference, Silence, Snapshot, Verdict
 from monitor.store.database import Database
-from monitor.store.episodes import Episodes
-from monitor.store.firings import Firings
+from monitor.store.episodes import Episodes, Firings
 from monitor.store.messages import Messages
-from monitor.store.pauses import Pauses
 from monitor.store.promotions import Promotions
 from monitor.store.references import References
 from monitor.store.requests import Requests
-from monitor.store.snapshots import Snapshots
-from monitor.store.verdicts import Verdicts
+from monitor.store.silences import Pauses
+from monitor.store.snapshots import Snapshots, Verdicts
 
 PLACEBOS = 60    # so many of the newest windows tell how noisy a gain is, whatever their reference
 

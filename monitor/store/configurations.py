@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.store.audit import Audit
-from monitor.store.chain import DRIFTD, text_hash
+from monitor.store.audit import DRIFTD, Audit, text_hash
 from monitor.store.database import Database, stamp
 from monitor.store.rows import records_of
 

@@ -1,13 +1,14 @@
-"""Needs to retrain, with a person's word on them where one was asked for."""
+"""Which triggers fire, and needs to retrain, with a person's word on them where one was asked for."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from monitor.decide.episodes import STANDING
-from monitor.records import Approval, Episode
+from monitor.records import Approval, Episode, Firing
 from monitor.store.database import Database, marks, sure
 from monitor.store.rows import columns, records_of, row_of
-from monitor.store.windows import WINDOW, Windows
+from monitor.store.snapshots import WINDOW, Windows
 
 _APPROVAL = columns(Approval, "a", "approval")
 
@@ -78,3 +79,23 @@ class Episodes:
                 WHERE {condition} ORDER BY e.model, e.seq""",
             *values,
         ))
+
+
+class Firings:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def all(self, model: str | None = None) -> list[Firing]:
+        """The memory of every trigger (of one model), by model and name."""
+        return records_of(Firing, self._db.all(
+            "SELECT * FROM firings WHERE model = COALESCE(?, model) ORDER BY model, trigger_name", model
+        ))
+
+    def save(self, firings: Iterable[Firing]) -> None:
+        """Write what triggers do now, in place of what they did."""
+        for firing in firings:
+            self._db.insert(
+                "firings", row_of(firing),
+                """ON CONFLICT (model, trigger_name) DO UPDATE
+                   SET firing = excluded.firing, since = excluded.since, reason = excluded.reason""",
+            )

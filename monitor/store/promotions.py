@@ -7,8 +7,7 @@ from typing import Any
 
 from monitor.errors import UsageError
 from monitor.records import Promotion, PromotionState, Recovery, Reference
-from monitor.store.audit import Audit
-from monitor.store.chain import DRIFTD
+from monitor.store.audit import DRIFTD, Audit
 from monitor.store.database import Database, stamp
 from monitor.store.requests import Requests
 from monitor.store.rows import records_of, row_of

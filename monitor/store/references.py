@@ -5,8 +5,7 @@ from datetime import datetime
 
 from monitor.decide.episodes import supersede
 from monitor.records import Reference
-from monitor.store.audit import Audit
-from monitor.store.chain import DRIFTD
+from monitor.store.audit import DRIFTD, Audit
 from monitor.store.database import Database, stamp
 from monitor.store.episodes import Episodes
 from monitor.store.promotions import Promotions

@@ -8,12 +8,11 @@ from typing import Any
 from monitor.decide.episodes import give_way
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Reference
-from monitor.store.audit import Audit
-from monitor.store.chain import DRIFTD
+from monitor.store.audit import DRIFTD, Audit
 from monitor.store.database import Database, Row, marks, stamp, sure
 from monitor.store.episodes import Episodes
 from monitor.store.rows import record_of, records_of, row_of
-from monitor.store.windows import Windows
+from monitor.store.snapshots import Windows
 from monitor.times import utcnow
 
 UNENDED = (

@@ -1,16 +1,92 @@
-"""What was measured: the revisions of windows with their scores."""
+"""The windows that were looked at, what was measured of them, and what each check concluded.
+
+A window is known once by its bounds and its cut; each of its revisions is a snapshot with scores.
+"""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from monitor.records import Score, Snapshot, Window
+from monitor.records import Action, Score, Snapshot, Verdict, Window
+from monitor.store.audit import DRIFTD, Audit
 from monitor.store.database import Database, Row, marks, stamp
 from monitor.store.rows import columns, record_of, records_of, row_of
-from monitor.store.windows import BACKWARDS, NEWEST, WINDOW, Windows
 
+WINDOW = columns(Window, "w", "window")
+# the newest revision of each window
+NEWEST = """
+    FROM windows w JOIN snapshots s ON s.window_id = w.id
+     AND s.revision = (SELECT MAX(t.revision) FROM snapshots t WHERE t.window_id = w.id)
+"""
+BACKWARDS = "ORDER BY w.end_at DESC, w.end_id DESC, w.start_at DESC"
 _AT_ONCE = 500     # snapshots whose scores one query reads
 _SCORE = columns(Score, "s")
+_VERDICTS = f"""
+    SELECT v.*, s.revision, {WINDOW} FROM verdicts v JOIN snapshots s ON s.id = v.snapshot_id
+    JOIN windows w ON w.id = s.window_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the newest revision of a window counted."""
+
+    window: Window
+    revision: int
+    rows: int
+    labelled: int
+    mature: bool
+    reference_id: str
+    first_rows: int                      # what revision 0 counted
+    taken_at: datetime
+    labels: str | None                   # a digest of the labels it saw
+
+
+class Windows:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def known(self, model: str, spec: str, since: datetime | None = None) -> list[Known]:
+        """What the newest revision of each window counted, oldest first; windows that end after `since`."""
+        found = self._db.all(
+            f"""SELECT s.*, s.row_count - s.late AS first_rows, {WINDOW} {NEWEST}
+                WHERE w.model = ? AND w.spec = ? AND w.end_at > ? {BACKWARDS}""",
+            model, spec, stamp(since) or "",
+        )
+        return records_of(Known, found[::-1])
+
+    def newest(self, model: str, spec: str, *, filled: bool = False) -> Window | None:
+        """The newest window of this cut that has a snapshot; `filled`: that also had rows."""
+        row = self._db.one(
+            f"SELECT w.* {NEWEST} WHERE w.model = ? AND w.spec = ? AND s.row_count >= ? {BACKWARDS} LIMIT 1",
+            model, spec, int(filled),
+        )
+        return None if row is None else record_of(Window, row)
+
+    def newest_row_id(self, model: str) -> int | None:
+        """The row of the model's newest window, of any cut, that has a snapshot."""
+        row = self._db.one(
+            """SELECT id FROM windows w
+               WHERE model = ? AND EXISTS (SELECT 1 FROM snapshots s WHERE s.window_id = w.id)
+               ORDER BY end_at DESC, end_id DESC LIMIT 1""",
+            model,
+        )
+        return None if row is None else int(row["id"])
+
+    def row_id(self, window: Window) -> int | None:
+        """The row of this window, None where there is none."""
+        row = row_of(window)
+        where = " AND ".join(f"{name} = ?" for name in row)
+        found = self._db.one(f"SELECT id FROM windows WHERE {where}", *row.values())
+        return None if found is None else int(found["id"])
+
+    def add(self, window: Window) -> int:
+        """The row of this window, made if need be."""
+        self._db.insert("windows", row_of(window), "ON CONFLICT DO NOTHING")
+        row_id = self.row_id(window)
+        assert row_id is not None
+        return row_id
 
 
 class Snapshots:
@@ -102,3 +178,38 @@ class Snapshots:
         )
         grouped = groupby(found, key=lambda row: row["snapshot_id"])
         return {key: tuple(records_of(Score, list(group))) for key, group in grouped}
+
+
+class Verdicts:
+    def __init__(self, database: Database, audit: Audit, windows: Windows) -> None:
+        self._db = database
+        self._audit = audit
+        self._windows = windows
+
+    def all(self, model: str) -> list[Verdict]:
+        """Verdicts on all revisions, in the order they were reached."""
+        return records_of(Verdict, self._db.all(f"{_VERDICTS} WHERE w.model = ? ORDER BY v.snapshot_id", model))
+
+    def newest(self, model: str) -> Verdict | None:
+        """The verdict that was reached last."""
+        row = self._db.one(f"{_VERDICTS} WHERE w.model = ? ORDER BY v.snapshot_id DESC LIMIT 1", model)
+        return None if row is None else record_of(Verdict, row)
+
+    def newest_on(self, window: Window) -> Verdict | None:
+        """The verdict on the newest revision of this window that has one."""
+        row_id = self._windows.row_id(window)
+        row = self._db.one(f"{_VERDICTS} WHERE w.id = ? ORDER BY s.revision DESC LIMIT 1", row_id)
+        return None if row is None else record_of(Verdict, row)
+
+    def add(self, snapshot_id: int, snapshot: Snapshot, verdict: Verdict) -> None:
+        """Write the verdict on a snapshot. One about retraining is audited, by names alone: no sentences."""
+        row = row_of(verdict)
+        del row["revision"]                      # the snapshot's
+        self._db.insert("verdicts", {"snapshot_id": snapshot_id, **row})
+        if verdict.action not in (Action.RETRAIN, Action.SUPPRESS):
+            return
+        self._audit.note(verdict.at, DRIFTD, f"verdict {verdict.action}", verdict.window.model, details={
+            "window": [stamp(verdict.window.start), stamp(verdict.window.end)], "revision": verdict.revision,
+            "fired": verdict.fired, "guards": verdict.guards, "reference": snapshot.reference_id,
+            "model_version": snapshot.model_version, "config": snapshot.config_hash,
+        })

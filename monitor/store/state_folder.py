@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from monitor.errors import StateError, StateLocked
-from monitor.store.chain import adopt, write_head
+from monitor.store.audit import adopt, write_head
 from monitor.store.database import Database, statements
 from monitor.times import format_moment, utcnow
 

@@ -10,20 +10,16 @@ from monitor.store.callbacks import Callbacks
 from monitor.store.checks import Checks
 from monitor.store.configurations import Configurations
 from monitor.store.database import Database
-from monitor.store.episodes import Episodes
-from monitor.store.firings import Firings
+from monitor.store.episodes import Episodes, Firings
 from monitor.store.lineage import Lineage
 from monitor.store.messages import Messages
-from monitor.store.pauses import Pauses
 from monitor.store.promotions import Promotions
 from monitor.store.references import References
 from monitor.store.requests import Requests
-from monitor.store.silences import Silences
-from monitor.store.snapshots import Snapshots
+from monitor.store.silences import Pauses, Silences
+from monitor.store.snapshots import Snapshots, Verdicts, Windows
 from monitor.store.state_folder import Lock, migrate, open_database, prepare
 from monitor.store.tidy import Tidy
-from monitor.store.verdicts import Verdicts
-from monitor.store.windows import Windows
 
 
 class Store:

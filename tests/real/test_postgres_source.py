@@ -22,7 +22,7 @@ from monitor.config.sections import SourceSection
 from monitor.config.values import Secret
 from monitor.errors import SourceError
 from monitor.sources import Source, open_source
-from monitor.store.chain import GUARDS
+from monitor.store.audit import GUARDS
 from monitor.store.database import statements
 
 pytestmark = pytest.mark.real
