@@ -356,7 +356,7 @@ class Tally:
     window: Window
     rows: int
     labelled: int
-    corrected: bool = False              # labels that were known before are others now
+    corrected: bool = False              # labels that were known before have changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,7 +184,7 @@ def _of_rows(
     if len(rows) < model.window.min_rows:
         return
     if judged and metrics & {*PERFORMANCE}:
-        yield from performance_scores(judged.beside, rows, judged.metric, False)
+        yield from performance_scores(judged.reference, rows, judged.metric, False)
         if any(trigger.segment for trigger in triggers):
             yield from segment_scores(judged.segments, rows, model.columns.segments, provisional=False)
     if model.fairness and metrics & {*OF_GROUPS}:

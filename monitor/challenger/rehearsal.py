@@ -226,11 +226,11 @@ def _predicted(fitted: Challenger, rows: pa.Table) -> Floats:
 
 def _answered(fitted: Challenger, served: Answers, predicted: Floats) -> Answers:
     if served.task == "regression":
-        return replace(served, said=predicted)
+        return replace(served, predicted=predicted)
     places = np.array([served.classes.index(name) for name in fitted.classes])
     said = places[predicted.argmax(axis=1)]
     chance = predicted[:, places == 1].sum(axis=1) if served.task == "binary" else None
-    return replace(served, said=said, chance=chance)
+    return replace(served, predicted=said, probability=chance)
 
 
 def on_windows(

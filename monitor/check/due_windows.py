@@ -26,7 +26,7 @@ class Due:
     first_rows: int | None               # what revision 0 counted: what is more now came late
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     last_row: datetime | None            # timestamp of the log's newest row
-    corrected: bool = False              # labels that were known before are others now
+    corrected: bool = False              # labels that were known before have changed
 
 
 def due_windows(

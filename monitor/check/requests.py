@@ -62,7 +62,7 @@ class ObserveRequest(Look):
     revision: int
     mature: bool                         # every row is older than nearly all reference label delays
     first_rows: int | None               # what revision 0 counted: what is more now came late
-    corrected: bool                      # labels that were known before are others now
+    corrected: bool                      # labels that were known before have changed
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     newest: datetime | None              # timestamp of the log's newest row
     config_hash: str

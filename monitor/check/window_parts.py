@@ -142,7 +142,7 @@ def _evidently(data: WindowData) -> list[Score]:
 
 def _performance(data: WindowData) -> list[Score]:
     judged, request = data.judged, data.request
-    found = performance_scores(judged.beside, data.rows, judged.metric, not request.mature, request.as_of)
+    found = performance_scores(judged.reference, data.rows, judged.metric, not request.mature, request.as_of)
     return [*found, judged.sd]
 
 

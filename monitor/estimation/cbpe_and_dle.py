@@ -30,25 +30,25 @@ Read = Callable[[pa.Table], tuple[int, Values]]         # how many rows of a win
 def cbpe(known: Answers, roles: Roles) -> tuple[Read, Values]:
     """Fit on labelled rows in the order of time. Return how a window is read, and the cross-fitted estimates on the
     rows themselves. Raises CannotJudge where the probabilities are none."""
-    assert known.chance is not None
-    calibrated = _needs_calibration(known.truth, known.chance)
-    if not calibrated and (known.chance.min() < 0 or known.chance.max() > 1):
+    assert known.probability is not None
+    calibrated = _needs_calibration(known.truth, known.probability)
+    if not calibrated and (known.probability.min() < 0 or known.probability.max() > 1):
         raise CannotJudge("an estimate needs probabilities between 0 and 1")
-    mine = _calibration(known.truth, known.chance) if calibrated else _as_it_is
+    mine = _calibration(known.truth, known.probability) if calibrated else _as_it_is
     across = np.empty(len(known))
     for fold in folds(len(known)):
         rest = np.delete(np.arange(len(known)), fold)
-        other = _calibration(known.truth[rest], known.chance[rest]) if calibrated else _as_it_is
-        across[fold] = other(known.chance[fold])
+        other = _calibration(known.truth[rest], known.probability[rest]) if calibrated else _as_it_is
+        across[fold] = other(known.probability[fold])
 
     def read(window: pa.Table) -> tuple[int, Values]:
         said = unlabelled(window, roles, known.task, known.classes)
-        if said.chance is None:
+        if said.probability is None:
             raise CannotJudge("an estimate needs a probability column")
-        said = said.take(~np.isnan(said.chance))
-        if said.chance is None or not len(said):
+        said = said.take(~np.isnan(said.probability))
+        if said.probability is None or not len(said):
             raise CannotJudge("no row has both a prediction and a probability")
-        return len(said), partial(_on_fractions, said, mine(said.chance))
+        return len(said), partial(_on_fractions, said, mine(said.probability))
 
     return read, partial(_on_fractions, known, across)
 
@@ -129,7 +129,7 @@ def dle(
 
 def _matrix(features: Features, table: pa.Table, said: Answers) -> Floats:
     """Rows × (features, prediction)."""
-    return np.column_stack([features.matrix(table.take(said.at)), said.said.astype(np.float64)])
+    return np.column_stack([features.matrix(table.take(said.at)), said.predicted.astype(np.float64)])
 
 
 def _regressor(features: Features, matrix: Floats, errors: Floats) -> "HistGradientBoostingRegressor":

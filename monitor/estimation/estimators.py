@@ -171,12 +171,12 @@ def _per_row(values: Floats, rows: int) -> float:
 
 def _of_hits(which: Callable[[Answers], Any]) -> Callable[[Answers], float]:
     """Of a share: right answers among the rows that `which` keeps."""
-    return lambda known: _per_row((known.said == known.truth)[which(known)].astype(np.float64), len(known))
+    return lambda known: _per_row((known.predicted == known.truth)[which(known)].astype(np.float64), len(known))
 
 
 def _of_f1(known: Answers) -> float:
-    there = (known.said == 1) | (known.truth == 1)
-    hits = ((known.said == 1) & (known.truth == 1))[there].astype(np.float64)
+    there = (known.predicted == 1) | (known.truth == 1)
+    hits = ((known.predicted == 1) & (known.truth == 1))[there].astype(np.float64)
     if not hits.any():
         return np.nan
     return _per_row(hits * len(hits) / (hits.sum() + 0.5 * (len(hits) - hits.sum())), len(known))
@@ -184,8 +184,8 @@ def _of_f1(known: Answers) -> float:
 
 def _of_roc_auc(known: Answers) -> float:
     """By the rarer class alone, whose share of the variance is the larger one."""
-    assert known.chance is not None
-    above, below = placements(known.truth, known.chance)
+    assert known.probability is not None
+    above, below = placements(known.truth, known.probability)
     return _per_row(above if len(above) <= len(below) else below, len(known))
 
 
@@ -215,7 +215,7 @@ def _of_rmse(known: Answers) -> float:
 _ERRORS: dict[str, Callable[[Answers], float]] = {
     "accuracy": _of_hits(lambda known: slice(None)),
     "balanced_accuracy": _of_balanced_accuracy,
-    "precision": _of_hits(lambda known: known.said == 1),
+    "precision": _of_hits(lambda known: known.predicted == 1),
     "recall": _of_hits(lambda known: known.truth == 1),
     "specificity": _of_hits(lambda known: known.truth == 0),
     "f1": _of_f1,

@@ -54,9 +54,9 @@ def rested_on(metric: str, pair: Pair) -> Pair:
     keep = np.ones(len(pair), bool)
     if METRICS[metric].needs_probability:
         for answers, who in ((pair.champion, "champion"), (pair.candidate, "candidate")):
-            if answers.chance is None:
+            if answers.probability is None:
                 raise CannotJudge(f"{metric} needs a probability column, the {who}'s predictions have none")
-            keep &= ~np.isnan(answers.chance)
+            keep &= ~np.isnan(answers.probability)
     if metric == "mape":
         keep &= pair.champion.truth != 0
     pair = pair.take(keep)
@@ -123,7 +123,7 @@ def _require(metric: str, pair: Pair, block: Ints, min_rows: int, *, whole: bool
 
 def _resting(metric: str, pair: Pair) -> int:
     """Rows that have a say in the metric: of the positive class, of the rarer one, or all."""
-    truth, one, other = pair.champion.truth, pair.champion.said, pair.candidate.said
+    truth, one, other = pair.champion.truth, pair.champion.predicted, pair.candidate.predicted
     if pair.champion.task != "binary":
         return len(pair)
     positives = int((truth == 1).sum())

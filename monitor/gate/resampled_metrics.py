@@ -36,8 +36,8 @@ def redrawn(metric: str, given: Answers, of: Redrawn) -> Floats:
 def _tallies(given: Answers, of: Redrawn) -> Tallies:
     """Of each draw and class."""
     blocks, size = of.weights.shape[1], len(given.classes)
-    right = given.truth == given.said
-    kinds = ((given.truth[right], of.block[right]), (given.truth, of.block), (given.said, of.block))
+    right = given.truth == given.predicted
+    kinds = ((given.truth[right], of.block[right]), (given.truth, of.block), (given.predicted, of.block))
     cells = [np.bincount(block * size + classes, minlength=blocks * size).reshape(blocks, size)
              for classes, block in kinds]
     hits, labelled, said = np.split(of.weights @ np.hstack(cells), 3, axis=1)
@@ -59,18 +59,18 @@ def _rmse(given: Answers, of: Redrawn) -> Floats:
 
 def _r2(given: Answers, of: Redrawn) -> Floats:
     centred = given.truth - np.mean(given.truth)         # so that the squares lose no digits
-    wrong, once, twice, rows = of.sums((given.said - given.truth) ** 2, centred, centred**2, np.ones(len(given)))
+    wrong, once, twice, rows = of.sums((given.predicted - given.truth) ** 2, centred, centred**2, np.ones(len(given)))
     return 1 - wrong / (twice - once**2 / rows)
 
 
 def _roc_auc(given: Answers, of: Redrawn) -> Floats:
     """From how often positives of one block stand above negatives of another, ties half."""
-    assert given.chance is not None
+    assert given.probability is not None
     blocks, positive = of.weights.shape[1], given.truth == 1
-    ones, of_ones = given.chance[positive], of.block[positive]
+    ones, of_ones = given.probability[positive], of.block[positive]
     above = np.zeros((blocks, blocks))
     for other in np.unique(of.block[~positive]):
-        zeros = np.sort(given.chance[~positive & (of.block == other)])
+        zeros = np.sort(given.probability[~positive & (of.block == other)])
         below = (np.searchsorted(zeros, ones, "left") + np.searchsorted(zeros, ones, "right")) / 2
         above[:, other] = np.bincount(of_ones, below, blocks)
     positives, negatives = of.sums(positive, ~positive)
@@ -80,9 +80,9 @@ def _roc_auc(given: Answers, of: Redrawn) -> Floats:
 
 def _average_precision(given: Answers, of: Redrawn) -> Floats:
     """Σ (Rᵢ − Rᵢ₋₁) Pᵢ over the thresholds, highest first, as scikit-learn's."""
-    assert given.chance is not None
-    order = np.argsort(-given.chance, kind="stable")
-    chance, hit, block = given.chance[order], given.truth[order] == 1, of.block[order]
+    assert given.probability is not None
+    order = np.argsort(-given.probability, kind="stable")
+    chance, hit, block = given.probability[order], given.truth[order] == 1, of.block[order]
     last = np.flatnonzero(np.append(np.diff(chance) != 0, True))
     step = max(1, AT_ONCE // len(given))
     parts = []

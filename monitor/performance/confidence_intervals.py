@@ -1,4 +1,4 @@
-"""95 % confidence intervals of the performance metrics, in closed form but for a confusion matrix's."""
+"""95 % confidence intervals of the performance metrics, in closed form except for those of a confusion matrix."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Z = 1.959963984540054     # 97.5 % quantile of the normal distribution
 
 
 def wilson(hits: float, n: float) -> Interval | None:
-    """Wilson (1927) score interval of a share, None without trials."""
+    """Wilson (1927) score interval of the share hits/n; None without trials."""
     if n <= 0:
         return None
     share, spare = hits / n, Z * Z / n
@@ -21,12 +21,13 @@ def wilson(hits: float, n: float) -> Interval | None:
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
-def shares_apart(hits: int, n: int, before: Ints, sizes: Ints) -> float:
-    """Return how far a share must be from an earlier one to differ by three standard errors.
+def significant_difference(hits: int, n: int, before: Ints, sizes: Ints) -> float:
+    """Return the difference between a share (hits/n) and an earlier share that equals three standard errors.
 
-    The two-proportion test with Yates's correction, its variance times the dispersion of the earlier share from block
-    to block (Pearson's chi-square over its degrees of freedom, at least 1; Rao and Scott 1992): what comes in bursts,
-    as cancelled flights do, differs from week to week without any change. `before`, `sizes`: hits and rows by block.
+    The standard error is that of the two-proportion test with Yates's correction. Its variance is multiplied by the
+    dispersion of the earlier share between blocks (Pearson's chi-square over its degrees of freedom, at least 1; Rao
+    and Scott 1992), because events that come in bursts, such as cancelled flights, vary from week to week without any
+    change. `before`, `sizes`: hits and rows of each block.
     """
     total = int(sizes.sum())
     share, pooled = before.sum() / total, (hits + before.sum()) / (n + total)
@@ -47,9 +48,9 @@ def mean(values: Floats) -> Interval | None:
 
 
 def root_mean(squares: Floats) -> Interval | None:
-    """Interval of the root of a mean, from the mean's own, cut off at zero."""
-    found = mean(squares)
-    return None if found is None else (float(np.sqrt(max(0.0, found[0]))), float(np.sqrt(found[1])))
+    """Interval of the root of a mean: the roots of the mean's interval, cut off at zero."""
+    limits = mean(squares)
+    return None if limits is None else (float(np.sqrt(max(0.0, limits[0]))), float(np.sqrt(limits[1])))
 
 
 def r_squared(errors: Floats, deviations: Floats) -> Interval | None:
@@ -62,23 +63,26 @@ def r_squared(errors: Floats, deviations: Floats) -> Interval | None:
     return 1 - ratio - half, 1 - ratio + half
 
 
-def roc_auc(truth: Ints, chance: Floats) -> Interval | None:
+def roc_auc(truth: Ints, probability: Floats) -> Interval | None:
     """Interval of the area under the ROC curve: variance after DeLong et al. (1988), from ranks
     (Sun and Xu 2014)."""
     m = int(np.sum(truth == 1))
     n = len(truth) - m
     if m < 2 or n < 2:
         return None
-    above, below = placements(truth, chance)
+    above, below = placements(truth, probability)
     area = float(np.mean(above))
     half = Z * float(np.sqrt(np.var(above, ddof=1) / m + np.var(below, ddof=1) / n))
     return max(0.0, area - half), min(1.0, area + half)
 
 
-def placements(truth: Ints, chance: Floats) -> tuple[Floats, Floats]:
-    """Return for each positive the share of negatives it stands above, for each negative that of the positives
-    below which it stands, each by rising chance; a tie counts half. Both classes must be there."""
-    ones, zeros = np.sort(chance[truth == 1]), np.sort(chance[truth == 0])
+def placements(truth: Ints, probability: Floats) -> tuple[Floats, Floats]:
+    """Return DeLong's placement values, each array sorted by ascending probability.
+
+    For each positive: the share of negatives with a smaller probability. For each negative: the share of positives
+    with a larger one. A tie counts half. Both classes must occur.
+    """
+    ones, zeros = np.sort(probability[truth == 1]), np.sort(probability[truth == 0])
     return _below(ones, zeros), 1 - _below(zeros, ones)
 
 
@@ -97,15 +101,15 @@ def average_precision(area: float, positives: int) -> Interval | None:
 
 
 def confusion(matrix: Numbers, of: Callable[[Numbers], Numbers]) -> Interval | None:
-    """Percentile bootstrap (Efron 1979, fixed seed) of a number of the confusion matrix.
+    """Percentile bootstrap interval (Efron 1979, fixed seed) of a metric of the confusion matrix.
 
-    Rows drawn with replacement make the cells multinomial, so cells are drawn instead of rows. `of` maps
-    matrices of shape (RESAMPLES, classes, classes) to numbers, NaN where undefined.
+    Rows drawn with replacement make the cells multinomial, so the cells are drawn. `of` maps matrices of shape
+    (RESAMPLES, classes, classes) to values, NaN if undefined.
     """
     total = int(matrix.sum())
     if total < 2:
         return None
     cells = np.random.default_rng(0).multinomial(total, matrix.ravel() / total, size=RESAMPLES)
-    found = of(cells.reshape(RESAMPLES, *matrix.shape).astype(np.float64))
-    found = found[np.isfinite(found)]
-    return (float(np.quantile(found, 0.025)), float(np.quantile(found, 0.975))) if len(found) else None
+    values = of(cells.reshape(RESAMPLES, *matrix.shape).astype(np.float64))
+    values = values[np.isfinite(values)]
+    return (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))) if len(values) else None

@@ -1,4 +1,4 @@
-"""The performance metrics of a set of answers, as scikit-learn defines them, and their confidence intervals."""
+"""The performance metrics on answers (labels and predictions), as scikit-learn defines them, with their intervals."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -14,13 +14,13 @@ from monitor.performance.labelled_rows import Answers
 from monitor.private import quoted
 from monitor.tables.columns import Floats, Numbers
 
-Tallies = tuple[Floats, Floats, Floats]    # rows of each class (last axis) rightly said, labelled so, said to be so
+Tallies = tuple[Floats, Floats, Floats]    # rows of each class (last axis): predicted correctly, labelled, predicted
 
-MOST_CLASSES = 100     # with more the interval of a macro average costs too much
+MOST_CLASSES = 100     # with more classes the interval of a macro average takes too long
 
 
 def value_of(metric: str, given: Answers) -> float:
-    """Return the metric on these answers. Raises CannotJudge, saying why, where it is not defined on them."""
+    """Return the metric on these answers. Raises CannotJudge with the reason if it is not defined on them."""
     if not len(given):
         raise CannotJudge("no row has both a label and a prediction yet")
     value = _VALUES[metric](usable(metric, given))
@@ -30,17 +30,17 @@ def value_of(metric: str, given: Answers) -> float:
 
 
 def interval(metric: str, given: Answers) -> Interval | None:
-    """Return the 95 % confidence interval of the metric on usable answers; None where there is none."""
+    """Return the 95 % confidence interval of the metric on usable answers; None if it has none."""
     if given.task == "regression":
         return _of_errors(metric, given)
-    if METRICS[metric].needs_probability and given.chance is not None:
-        return _of_probabilities(metric, given, given.chance)
+    if METRICS[metric].needs_probability and given.probability is not None:
+        return _of_probabilities(metric, given, given.probability)
     matrix = _matrix(given)
     if metric == "accuracy":
         return confidence_intervals.wilson(np.trace(matrix), len(given))
     if given.task == "binary" and metric in ("precision", "recall"):
-        said_or_true = matrix[:, 1] if metric == "precision" else matrix[1]
-        return confidence_intervals.wilson(matrix[1, 1], said_or_true.sum())
+        denominator = matrix[:, 1] if metric == "precision" else matrix[1]
+        return confidence_intervals.wilson(matrix[1, 1], denominator.sum())
     if metric == "specificity":
         return confidence_intervals.wilson(matrix[0, 0], matrix[0].sum())
     if len(given.classes) > MOST_CLASSES:
@@ -49,11 +49,11 @@ def interval(metric: str, given: Answers) -> Interval | None:
 
 
 def usable(metric: str, given: Answers) -> Answers:
-    """Keep the rows the metric is defined on. Raises CannotJudge where none are left, or one class only."""
+    """Return the rows on which the metric is defined. Raises CannotJudge if none are left, or only one class."""
     if METRICS[metric].needs_probability:
-        if given.chance is None:
+        if given.probability is None:
             raise CannotJudge(f"{metric} needs a probability column")
-        known = ~np.isnan(given.chance)
+        known = ~np.isnan(given.probability)
         given = given if known.all() else given.take(known)
     if metric == "mape":
         given = given.take(given.truth != 0)
@@ -64,62 +64,62 @@ def usable(metric: str, given: Answers) -> Answers:
     if metric in ("roc_auc", "average_precision", "balanced_accuracy") and _alike(given.truth):
         only = given.classes[int(given.truth[0])]
         raise CannotJudge(f"{metric} needs labels of two classes, all are {quoted(only)}")
-    if metric in ("log_loss", "brier") and given.chance is not None and _outside(given.chance):
+    if metric in ("log_loss", "brier") and given.probability is not None and _outside(given.probability):
         raise CannotJudge(f"{metric} needs probabilities between 0 and 1")
     return given
 
 
 def losses(metric: str, given: Answers) -> Floats:
-    """Return what each row adds to the mean that is the metric (of `rmse`: to the mean whose root it is)."""
-    found: Floats = _LOSSES[metric](given)
-    return found
+    """Return the loss of each row, whose mean is the metric (for `rmse`: the square of the metric)."""
+    per_row: Floats = _LOSSES[metric](given)
+    return per_row
 
 
 def _log_loss(given: Answers) -> Floats:
-    assert given.chance is not None
+    assert given.probability is not None
     tiny = np.finfo(np.float64).eps        # as scikit-learn clips
-    right = np.where(given.truth == 1, given.chance, 1 - given.chance)
-    found: Floats = -np.log(np.clip(right, tiny, 1 - tiny))
-    return found
+    right = np.where(given.truth == 1, given.probability, 1 - given.probability)
+    per_row: Floats = -np.log(np.clip(right, tiny, 1 - tiny))
+    return per_row
 
 
 _LOSSES: dict[str, Callable[[Answers], Numbers]] = {
     "log_loss": _log_loss,
-    "brier": lambda given: (given.chance - given.truth) ** 2,
-    "mae": lambda given: np.abs(given.said - given.truth),
-    "rmse": lambda given: (given.said - given.truth) ** 2,
-    "mape": lambda given: np.abs((given.said - given.truth) / given.truth),
-    "bias": lambda given: given.said - given.truth,
+    "brier": lambda given: (given.probability - given.truth) ** 2,
+    "mae": lambda given: np.abs(given.predicted - given.truth),
+    "rmse": lambda given: (given.predicted - given.truth) ** 2,
+    "mape": lambda given: np.abs((given.predicted - given.truth) / given.truth),
+    "bias": lambda given: given.predicted - given.truth,
 }
 
 
 def of_tallies(metric: str, task: Task, tallies: Tallies) -> Floats:
-    """Return a metric of classes from tallies, of many at once; NaN where it is not defined."""
-    hits, labelled, said = tallies
-    found: Floats
+    """Return a classification metric from tallies, for many confusion matrices at once; NaN if it is not defined."""
+    hits, labelled, predicted = tallies
+    values: Floats
     with np.errstate(invalid="ignore", divide="ignore"):
         if metric == "accuracy":
-            found = hits.sum(axis=-1) / labelled.sum(axis=-1)
+            values = hits.sum(axis=-1) / labelled.sum(axis=-1)
         elif metric == "specificity":
-            found = hits[..., 0] / labelled[..., 0]
+            values = hits[..., 0] / labelled[..., 0]
         elif metric == "balanced_accuracy":
-            found = _macro(_SHARES["recall"](*tallies), labelled > 0)
+            values = _macro(_SHARES["recall"](*tallies), labelled > 0)
         else:
             shares = _SHARES[metric](*tallies)
-            found = shares[..., 1] if task == "binary" else _macro(shares, labelled + said > 0)
-    return found
+            values = shares[..., 1] if task == "binary" else _macro(shares, labelled + predicted > 0)
+    return values
 
 
 _SHARES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "precision": lambda hits, labelled, said: hits / said,
-    "recall": lambda hits, labelled, said: hits / labelled,
-    "f1": lambda hits, labelled, said: 2 * hits / (labelled + said),
+    "precision": lambda hits, labelled, predicted: hits / predicted,
+    "recall": lambda hits, labelled, predicted: hits / labelled,
+    "f1": lambda hits, labelled, predicted: 2 * hits / (labelled + predicted),
 }
 
 
-def _macro(shares: Floats, held: Numbers) -> Floats:
-    """Mean over the classes held, an undefined share counting as zero, as scikit-learn's."""
-    means: Floats = np.where(held, np.nan_to_num(shares), 0).sum(axis=-1) / held.sum(axis=-1)
+def _macro(shares: Floats, mask: Numbers) -> Floats:
+    """Mean over the classes in the mask; an undefined share counts as zero, as in scikit-learn."""
+    means: Floats = np.where(mask, np.nan_to_num(shares), 0).sum(axis=-1) / mask.sum(axis=-1)
     return means
 
 
@@ -127,35 +127,35 @@ def _alike(values: Numbers) -> bool:
     return bool((values == values[0]).all())
 
 
-def _outside(chance: Floats) -> bool:
-    return bool(chance.min() < 0 or chance.max() > 1)
+def _outside(probability: Floats) -> bool:
+    return bool(probability.min() < 0 or probability.max() > 1)
 
 
 def _tallies(given: Answers) -> Tallies:
-    """Of each class; weighted."""
-    size, right = len(given.classes), given.truth == given.said
+    """Return the (weighted) tallies of each class."""
+    size, right = len(given.classes), given.truth == given.predicted
     weight = given.weight
     hits = np.bincount(given.truth[right], None if weight is None else weight[right], size)
-    labelled, said = (np.bincount(classes, weight, size) for classes in (given.truth, given.said))
-    return hits.astype(np.float64), labelled.astype(np.float64), said.astype(np.float64)
+    labelled, predicted = (np.bincount(classes, weight, size) for classes in (given.truth, given.predicted))
+    return hits.astype(np.float64), labelled.astype(np.float64), predicted.astype(np.float64)
 
 
 def _of_classes(metric: str) -> Callable[[Answers], float]:
-    """Precision, recall or F1: of the positive class where there are two, else the mean over the classes."""
+    """Precision, recall or F1: of the positive class in a binary task, otherwise the mean over the classes."""
 
     def value(given: Answers) -> float:
         if given.task == "multiclass":
-            return _mean_of(metric, given, np.union1d(given.truth, given.said))
-        found = float(of_tallies(metric, given.task, _tallies(given)))
-        if np.isnan(found):
+            return _mean_of(metric, given, np.union1d(given.truth, given.predicted))
+        share = float(of_tallies(metric, given.task, _tallies(given)))
+        if np.isnan(share):
             raise CannotJudge(f"{metric} is not defined here: there is no positive class {quoted(given.classes[1])}")
-        return found
+        return share
 
     return value
 
 
 def _mean_of(metric: str, given: Answers, classes: Numbers) -> float:
-    """Mean over these classes; what is not defined counts as zero, as scikit-learn's."""
+    """Mean over these classes; an undefined value counts as zero, as in scikit-learn."""
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = _SHARES[metric](*_tallies(given))
     return float(_macro(shares[classes], np.ones(len(classes), bool)))
@@ -166,37 +166,37 @@ def _balanced_accuracy(given: Answers) -> float:
 
 
 def _specificity(given: Answers) -> float:
-    found = float(of_tallies("specificity", given.task, _tallies(given)))
-    if np.isnan(found):
+    share = float(of_tallies("specificity", given.task, _tallies(given)))
+    if np.isnan(share):
         raise CannotJudge(f"specificity is not defined here: there is no negative class {quoted(given.classes[0])}")
-    return found
+    return share
 
 
-def _plain(name: str, **options: Any) -> Callable[[Answers], float]:
+def _by_sklearn(name: str, **options: Any) -> Callable[[Answers], float]:
     return lambda given: float(
-        getattr(_sklearn(), name)(given.truth, given.said, sample_weight=given.weight, **options)
+        getattr(_sklearn(), name)(given.truth, given.predicted, sample_weight=given.weight, **options)
     )
 
 
-def _by_chance(given: Answers) -> tuple[Floats, Floats]:
-    """How many rows are positive, and how many negative, down to each distinct chance, highest first; weighted."""
-    assert given.chance is not None
-    order = given.falling
-    chance, truth = given.chance[order], given.truth[order]
+def _cumulative_counts(given: Answers) -> tuple[Floats, Floats]:
+    """Return the cumulative (weighted) positives and negatives down to each distinct probability, highest first."""
+    assert given.probability is not None
+    order = given.by_probability
+    probability, truth = given.probability[order], given.truth[order]
     weight = np.ones(len(given)) if given.weight is None else given.weight[order]
-    last = np.append(np.flatnonzero(np.diff(chance)), len(chance) - 1)
+    last = np.append(np.flatnonzero(np.diff(probability)), len(probability) - 1)
     return np.cumsum(weight * truth)[last], np.cumsum(weight * (1 - truth))[last]
 
 
 def _roc_auc(given: Answers) -> float:
-    hits, others = _by_chance(given)
+    hits, others = _cumulative_counts(given)
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = np.diff(others, prepend=0.0) * (hits + np.append(0.0, hits[:-1])) / 2
         return float(np.sum(steps) / (hits[-1] * others[-1]))
 
 
 def _average_precision(given: Answers) -> float:
-    hits, others = _by_chance(given)
+    hits, others = _cumulative_counts(given)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(hits > 0, hits / (hits + others), 0.0)
         return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
@@ -209,8 +209,8 @@ def _of_losses(metric: str) -> Callable[[Answers], float]:
 def _sklearn() -> ModuleType:
     from sklearn import metrics
 
-    found: ModuleType = metrics
-    return found
+    module: ModuleType = metrics
+    return module
 
 
 _VALUES: dict[str, Callable[[Answers], float]] = {
@@ -224,10 +224,10 @@ _VALUES: dict[str, Callable[[Answers], float]] = {
     "average_precision": _average_precision,
     "log_loss": _of_losses("log_loss"),
     "brier": _of_losses("brier"),
-    "mae": _plain("mean_absolute_error"),
-    "rmse": _plain("root_mean_squared_error"),
-    "r2": _plain("r2_score"),
-    "mape": _plain("mean_absolute_percentage_error"),
+    "mae": _by_sklearn("mean_absolute_error"),
+    "rmse": _by_sklearn("root_mean_squared_error"),
+    "r2": _by_sklearn("r2_score"),
+    "mape": _by_sklearn("mean_absolute_percentage_error"),
     "bias": _of_losses("bias"),
 }
 
@@ -240,9 +240,9 @@ def _of_errors(metric: str, given: Answers) -> Interval | None:
     return confidence_intervals.mean(losses(metric, given))
 
 
-def _of_probabilities(metric: str, given: Answers, chance: Floats) -> Interval | None:
+def _of_probabilities(metric: str, given: Answers, probability: Floats) -> Interval | None:
     if metric == "roc_auc":
-        return confidence_intervals.roc_auc(given.truth, chance)
+        return confidence_intervals.roc_auc(given.truth, probability)
     if metric == "average_precision":
         return confidence_intervals.average_precision(_average_precision(given), int(np.sum(given.truth)))
     return confidence_intervals.mean(losses(metric, given))
@@ -251,7 +251,7 @@ def _of_probabilities(metric: str, given: Answers, chance: Floats) -> Interval |
 def _matrix(given: Answers) -> Numbers:
     """Counts by (label, prediction)."""
     k = len(given.classes)
-    cells: Numbers = np.bincount(given.truth * k + given.said, minlength=k * k).reshape(k, k)
+    cells: Numbers = np.bincount(given.truth * k + given.predicted, minlength=k * k).reshape(k, k)
     return cells
 
 

@@ -1,8 +1,8 @@
-"""How often each group of a protected column gets the positive answer: the rates fairness is made of.
+"""How often each group of a protected column gets the positive prediction: the rates of group fairness.
 
 `selection_rate` is over all rows with a prediction, `true_positive_rate` over those whose label is positive,
-`false_positive_rate` over those whose label is negative: each has its own denominator, which is its `n`, so that
-`decide` can pool windows. The rates of the group that others are compared with have the method "comparison".
+`false_positive_rate` over those whose label is negative. The `n` of each rate is its own denominator, so that
+`decide` can pool windows. The group that the others are compared with has the method "comparison".
 """
 
 from collections.abc import Iterator
@@ -28,27 +28,27 @@ COMPARISON = "comparison"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """Rows a rate is over: which row of the table each is, whether it got the positive answer, how much it counts."""
+    """The rows of a rate's denominator: row numbers in the table, whether the prediction is positive, and weights."""
 
     at: Ints
     hit: Floats
-    weight: Floats | None = None         # None where all count the same
+    weight: Floats | None = None         # None: all rows count the same
 
     def tally(self, places: Ints, count: int) -> tuple[Ints, Ints]:
-        """Rows of each group, and how many of them got the positive answer."""
+        """Return the number of rows of each group, and how many of them have a positive prediction."""
         where = places[self.at]
-        held = where >= 0
-        rows = np.bincount(where[held], minlength=count)
-        return rows, np.bincount(where[held], weights=self.hit[held], minlength=count).round().astype(np.int64)
+        inside = where >= 0
+        rows = np.bincount(where[inside], minlength=count)
+        return rows, np.bincount(where[inside], weights=self.hit[inside], minlength=count).round().astype(np.int64)
 
     def rates(self, places: Ints, count: int, min_rows: int) -> list[float | None]:
-        """The rate of each group; None where fewer than `min_rows` rows count."""
+        """Return the (weighted) rate of each group; None if fewer than `min_rows` rows count."""
         weight = np.ones(len(self.at)) if self.weight is None else self.weight
         where = np.where(weight > 0, places[self.at], -1)
-        held = where >= 0
-        rows = np.bincount(where[held], minlength=count)
-        whole, hits = (np.bincount(where[held], weights=each[held], minlength=count)
-                       for each in (weight, weight * self.hit))
+        inside = where >= 0
+        rows = np.bincount(where[inside], minlength=count)
+        whole, hits = (np.bincount(where[inside], weights=summand[inside], minlength=count)
+                       for summand in (weight, weight * self.hit))
         return [float(hits[at] / whole[at]) if rows[at] >= min_rows else None for at in range(count)]
 
 
@@ -61,11 +61,11 @@ def rate_scores(
     provisional: bool,
     as_of: datetime | None = None,
 ) -> list[Score]:
-    """Score each group of each protected column by its rates, beside the reference; labels are needed for two.
+    """Score the rates of each group of each protected column against the reference; two of them need labels.
 
-    A rate over fewer than `min_rows` rows is insufficient, and counts in the pool all the same; over fewer than ten
-    it is not told. Provisional ones stand beside the reference as it was known at the age of the window's rows at
-    `as_of`. Raises CannotJudge where the model does not answer with two classes.
+    A rate over fewer than `min_rows` rows is insufficient, but is pooled with other windows; over fewer than ten it
+    is not published. Provisional rates are compared with the reference's labels that were known at the age the
+    window's rows have at `as_of`. Raises CannotJudge if the predictions have more than two classes.
     """
     classes = classes_of([reference, window], roles, "binary")
     early = as_of if provisional and len(window) else None
@@ -92,20 +92,20 @@ def rate_scores(
 def _rates(
     table: pa.Table, roles: Roles, classes: tuple[str, ...], weight: Floats | None = None
 ) -> dict[str, _Rows]:
-    """The rows each rate is over; without labels only what was answered. `weight`: how much each label counts."""
-    said = unlabelled(table, roles, "binary", classes)
-    found = {"selection_rate": _Rows(said.at, said.said == 1)}
+    """Return the rows of each rate; without labels only of the selection rate. `weight`: the weight of each label."""
+    rows = unlabelled(table, roles, "binary", classes)
+    rates = {"selection_rate": _Rows(rows.at, rows.predicted == 1)}
     if roles.label is None or roles.label not in table.column_names:
-        return found
+        return rates
     known = answers(table, roles, "binary", classes)
     for metric, truth in (("true_positive_rate", 1), ("false_positive_rate", 0)):
         given = known.take(known.truth == truth)
-        found[metric] = _Rows(given.at, given.said == 1, None if weight is None else weight[given.at])
-    return found
+        rates[metric] = _Rows(given.at, given.predicted == 1, None if weight is None else weight[given.at])
+    return rates
 
 
 def _comparison(groups: Groups, section: FairnessSection) -> int:
-    """The place of the group others are compared with: as configured, else the largest of the reference."""
+    """Return the position of the comparison group: the configured one, else the largest in the reference."""
     named = section.comparison.get(groups.column)
     if named is None:
         if not (groups.before == 0).any():
@@ -113,8 +113,8 @@ def _comparison(groups: Groups, section: FairnessSection) -> int:
                               "largest group to compare with: name one under fairness.comparison")
         return 0
     if named not in groups.names:
-        held = ", ".join(groups.names) or "none"
-        raise CannotJudge(f'{groups.column} has no group "{named}" to compare with, it has {held}')
+        present = ", ".join(groups.names) or "none"
+        raise CannotJudge(f'{groups.column} has no group "{named}" to compare with, it has {present}')
     return groups.names.index(named)
 
 
@@ -132,7 +132,7 @@ def _of_metric(
             continue
         score = replace(score, value=float(hits[place] / rows[place]), reference=old[place])
         if rows[place] < min_rows:
-            few = f"{rows[place]} rows, expected at least {min_rows}; they count together with those of other windows"
+            few = f"{rows[place]} rows, expected at least {min_rows}; they are pooled with those of other windows"
             yield replace(score, status=ScoreStatus.INSUFFICIENT, reason=few)
             continue
         low, high = confidence_intervals.wilson(hits[place], rows[place]) or (None, None)

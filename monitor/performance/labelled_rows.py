@@ -1,7 +1,7 @@
-"""Labels beside what the model said, on the rows where both are known, and what kind of model they tell of.
+"""Labels and predictions of the rows where both are known, and the task they imply.
 
-Classes are compared as words: true, "yes" and 1 are one class, false, "no" and 0 another. The positive class
-of a binary task is 1, true, "1", "yes" or "true" where one of them occurs, else the lexically greatest.
+Classes are compared as text: true, "yes" and 1 are one class, false, "no" and 0 another. The positive class of a
+binary task is 1, true, "1", "yes" or "true" if one of them occurs, else the lexically greatest.
 """
 
 from dataclasses import dataclass, replace
@@ -19,105 +19,109 @@ from monitor.tables import columns
 from monitor.tables.columns import Category, Floats, Ints, Numbers
 
 _WORDS = {"1": "1", "true": "1", "yes": "1", "0": "0", "false": "0", "no": "0"}
-MOST_CLASSES = 20   # whole numbers with more distinct values are quantities
+MOST_CLASSES = 20   # a label column of integers with more distinct values holds quantities
 
 
 @dataclass(frozen=True)
 class Answers:
-    """`truth` and `said`: class numbers (positions in `classes`) or quantities, one a row.
+    """`truth` and `predicted`: class numbers (positions in `classes`) or quantities, one per row.
 
-    `chance`: the probability of the positive class, NaN where unknown; None where the model gives none.
-    `weight`: how much each row counts; None where all count the same. In a binary task the positive class is
-    number 1.
+    `probability`: of the positive class, NaN if unknown; None if the model gives none. `weight`: of each row; None:
+    all rows count the same. In a binary task the positive class is number 1.
     """
 
     task: Task
     classes: tuple[str, ...]
     truth: Numbers
-    said: Numbers
-    at: Ints                                     # which row of the table each is
-    chance: Floats | None = None
+    predicted: Numbers
+    at: Ints                                     # row numbers in the table
+    probability: Floats | None = None
     weight: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
 
     @cached_property
-    def falling(self) -> Ints:
-        """The rows by falling chance; what several metrics of the same answers begin with."""
-        assert self.chance is not None
-        return np.argsort(-self.chance, kind="stable")
+    def by_probability(self) -> Ints:
+        """The order of the rows by descending probability; computed once for several metrics."""
+        assert self.probability is not None
+        return np.argsort(-self.probability, kind="stable")
 
     def take(self, rows: Numbers) -> "Answers":
         """Return the answers of some rows, by number or mask."""
-        chance = None if self.chance is None else self.chance[rows]
+        probability = None if self.probability is None else self.probability[rows]
         weight = None if self.weight is None else self.weight[rows]
-        truth, said, at = self.truth[rows], self.said[rows], self.at[rows]
-        return replace(self, truth=truth, said=said, at=at, chance=chance, weight=weight)
+        truth, predicted, at = self.truth[rows], self.predicted[rows], self.at[rows]
+        return replace(self, truth=truth, predicted=predicted, at=at, probability=probability, weight=weight)
 
 
 def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
-    """Read the labelled rows of a table that have a prediction. Raises CannotJudge where a column is missing
-    or holds the wrong kind of values; `classes` (from `classes_of`) must cover the labels and predictions."""
+    """Return the labelled rows of a table that have a prediction.
+
+    `classes` (from `classes_of`) must cover the labels and predictions. Raises CannotJudge if a column is missing or
+    holds the wrong kind of values.
+    """
     label, prediction = _column(table, roles.label, "label"), _column(table, roles.prediction, "prediction")
     if task == "regression":
-        truth, said = _numbers(label, "label"), _numbers(prediction, "prediction")
-        known = np.flatnonzero(~(np.isnan(truth) | np.isnan(said)))
-        return Answers(task, (), truth[known], said[known], known)
+        truth, predicted = _numbers(label, "label"), _numbers(prediction, "prediction")
+        known = np.flatnonzero(~(np.isnan(truth) | np.isnan(predicted)))
+        return Answers(task, (), truth[known], predicted[known], known)
     places = {name: place for place, name in enumerate(classes)}
     labels = columns.codes(label, _places(label, places))
-    said_classes, chance = _predictions(table, prediction, roles, task, places)
-    known = np.flatnonzero((labels >= 0) & (said_classes >= 0))
-    chance = None if chance is None else chance[known]
-    return Answers(task, classes, labels[known], said_classes[known], known, chance)
+    predicted, probability = _predictions(table, prediction, roles, task, places)
+    known = np.flatnonzero((labels >= 0) & (predicted >= 0))
+    probability = None if probability is None else probability[known]
+    return Answers(task, classes, labels[known], predicted[known], known, probability)
 
 
 def unlabelled(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
-    """Read what the model said on every row that has a prediction, whether its label is known or not; `truth`
-    says nothing. Raises CannotJudge as `answers` does."""
+    """Return every row that has a prediction, whether its label is known or not; `truth` is meaningless.
+
+    Raises CannotJudge as `answers` does.
+    """
     prediction = _column(table, roles.prediction, "prediction")
     if task == "regression":
-        said, chance = _numbers(prediction, "prediction"), None
-        known = np.flatnonzero(~np.isnan(said))
+        predicted, probability = _numbers(prediction, "prediction"), None
+        known = np.flatnonzero(~np.isnan(predicted))
     else:
         places = {name: place for place, name in enumerate(classes)}
-        said, chance = _predictions(table, prediction, roles, task, places)
-        known = np.flatnonzero(said >= 0)
-    chance = None if chance is None else chance[known]
-    return Answers(task, classes, np.zeros_like(said[known]), said[known], known, chance)
+        predicted, probability = _predictions(table, prediction, roles, task, places)
+        known = np.flatnonzero(predicted >= 0)
+    probability = None if probability is None else probability[known]
+    return Answers(task, classes, np.zeros_like(predicted[known]), predicted[known], known, probability)
 
 
 def classes_of(
     tables: list[pa.Table], roles: Roles, task: Task, also: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    """Return the classes in labels and predictions (and `also`), sorted; of a binary task negative, positive.
+    """Return the sorted classes of labels, predictions and `also`; in a binary task (negative, positive).
 
-    Raises CannotJudge where a binary task has more than two classes.
+    Raises CannotJudge if a binary task has more than two classes.
     """
     if task == "regression":
         return ()
-    found = set(also)
+    classes = set(also)
     for name in (roles.label, roles.prediction):
         for table in tables:
             if name in table.column_names and not (task == "binary" and is_score(table[name])):
-                found |= {word(key) for key in columns.counts(table[name])}
+                classes |= {word(key) for key in columns.counts(table[name])}
     if task == "multiclass":
-        return tuple(sorted(found))
-    if len(found) > 2:
-        some = quoted(", ".join(sorted(found)[:5]))
+        return tuple(sorted(classes))
+    if len(classes) > 2:
+        some = quoted(", ".join(sorted(classes)[:5]))
         raise CannotJudge(f"a binary task has two classes, found {some}: set task = \"multiclass\"")
-    positive = "1" if "1" in found or found <= {"0"} else max(found)
-    return (*(found - {positive} or {"0"}), positive)
+    positive = "1" if "1" in classes or classes <= {"0"} else max(classes)
+    return (*(classes - {positive} or {"0"}), positive)
 
 
 def word(key: Category) -> str:
-    """Return the class a category stands for."""
+    """Return the class of a category, with equivalent spellings unified."""
     text = str(key)
     return _WORDS.get(text.lower(), text)
 
 
 def is_score(column: pa.ChunkedArray) -> bool:
-    """Say whether a classifier's prediction column holds probabilities instead of classes."""
+    """Tell whether a classifier's prediction column holds probabilities instead of classes."""
     if not pa.types.is_floating(columns.value_type(column.type)):
         return False
     values = columns.present(column)
@@ -127,15 +131,15 @@ def is_score(column: pa.ChunkedArray) -> bool:
 def _predictions(
     table: pa.Table, prediction: pa.ChunkedArray, roles: Roles, task: Task, places: dict[str, int]
 ) -> tuple[Numbers, Floats | None]:
-    """Return the predicted classes (−1 where missing) and the probabilities of the positive class."""
-    chance = None
+    """Return the predicted classes (−1 if missing) and the probabilities of the positive class."""
+    probability = None
     if task == "binary" and roles.probability is not None and roles.probability in table.column_names:
-        chance = _numbers(table[roles.probability], "probability")
+        probability = _numbers(table[roles.probability], "probability")
     if task != "binary" or not is_score(prediction):
-        return columns.codes(prediction, _places(prediction, places)), chance
+        return columns.codes(prediction, _places(prediction, places)), probability
     shown = columns.numeric(prediction)
-    said = np.where(np.isnan(shown), -1, shown >= 0.5).astype(np.int64)
-    return said, shown if chance is None else chance
+    predicted = np.where(np.isnan(shown), -1, shown >= 0.5).astype(np.int64)
+    return predicted, shown if probability is None else probability
 
 
 def _places(column: pa.ChunkedArray, classes: dict[str, int]) -> dict[Category, int]:
@@ -157,22 +161,22 @@ def _column(table: pa.Table, name: str | None, part: str) -> pa.ChunkedArray:
 
 
 def guess_task(labels: pa.ChunkedArray, predictions: pa.ChunkedArray) -> Task:
-    """Return the task: regression where labels are quantities, else binary or multiclass.
+    """Return the task: regression if labels are quantities, else binary or multiclass.
 
-    Text and booleans are classes. Numbers are quantities where they are no whole numbers, or more than 20
-    different ones, or predicted by broken numbers (a share between 0 and 1 excepted: a probability of one of
-    two classes). Raises CannotJudge where there is neither a label nor a prediction.
+    Text and booleans are classes. Numbers are quantities if they are not integers, if there are more than 20 distinct
+    ones, or if the predictions are fractions (except fractions between 0 and 1 for two classes, which are
+    probabilities). Raises CannotJudge if there is neither a label nor a prediction.
     """
     known = labels if columns.missing(labels) < len(labels) else predictions
     if columns.missing(known) == len(known):
-        raise CannotJudge("the task cannot be told: there are no labels and no predictions, set task = …")
+        raise CannotJudge("the task is not known, because there are no labels and no predictions; set task = …")
     if columns.type_name(known.type) != "number":
         return _classes(len(columns.counts(known)))
     values = np.unique(columns.present(known).astype(np.float64))
-    quantities = len(values) > MOST_CLASSES or _broken(values)
+    quantities = len(values) > MOST_CLASSES or _has_fractions(values)
     if len(values) <= 2 and not quantities:
         return "regression" if _predicts_quantities(predictions) else "binary"
-    return "regression" if quantities or _broken(_present_numbers(predictions)) else _classes(len(values))
+    return "regression" if quantities or _has_fractions(_present_numbers(predictions)) else _classes(len(values))
 
 
 def _classes(distinct: int) -> Task:
@@ -185,8 +189,8 @@ def _present_numbers(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
 
 def _predicts_quantities(predictions: pa.ChunkedArray) -> bool:
     values = _present_numbers(predictions)
-    return _broken(values) and not bool(((values >= 0) & (values <= 1)).all())
+    return _has_fractions(values) and not bool(((values >= 0) & (values <= 1)).all())
 
 
-def _broken(values: np.ndarray[Any, Any]) -> bool:
+def _has_fractions(values: np.ndarray[Any, Any]) -> bool:
     return bool((values % 1 != 0).any())

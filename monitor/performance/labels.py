@@ -1,8 +1,8 @@
-"""When labels come, by the Kaplan–Meier estimator of the reference's delays, and whether known ones have changed.
+"""Label delay, by the Kaplan–Meier estimator on the reference, and whether known labels were corrected.
 
-A row without a label yet says only that its delay is longer than it is old: it is censored. Rows that never get a
-label keep the curve from ever reaching 1; it ends in a plateau, the share of rows that get one at all (the "cured"
-rest, after Maller and Zhou 1992), and a row counts as mature at the age by which nearly all of that share was known.
+A row without a label is censored: its delay is longer than its age. Because some rows never get a label, the curve
+ends in a plateau below 1, the share of rows that ever get one (Maller and Zhou 1992 call the rest "cured"). A row is
+mature at the age by which nearly all of that share was known.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from monitor.tables import columns
 from monitor.tables.columns import Floats, Numbers
 
 NEARLY_ALL = 0.99    # of the labels that ever come
-CORRECTED = "corrected: labels that were known before are others now"     # why a window is measured once more
+CORRECTED = "corrected: labels that were known before have changed"     # why a window is measured again
 Words = npt.NDArray[np.uint64]
 _ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)     # multipliers of splitmix64
 _SHIFT = np.uint64(31)
@@ -28,9 +28,9 @@ _SHIFT = np.uint64(31)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delays:
-    """One entry a row: how long its label took, or how old the row was when last looked at; in seconds.
+    """One entry per row. `ages` in seconds: the delay of its label, or the row's age when labels were last read.
 
-    Both are NaN for a row that has a label, but not the moment at which it came.
+    The age is NaN for a row whose label has no timestamp. `labelled`: whether the row has a label.
     """
 
     ages: Floats
@@ -41,23 +41,23 @@ class Delays:
 
 
 def delays_of(table: pa.Table, roles: Roles, known_until: datetime | None = None) -> Delays | None:
-    """Read the delays; None where no label_timestamp is kept.
+    """Return the label delays of a table; None without a label_timestamp column.
 
-    `known_until` is when the labels were last looked at; None: at the newest moment in the table.
+    `known_until` is the time at which labels were last read; None: the newest time in the table.
     """
     label, when = roles.label, roles.label_timestamp
     if label is None or when is None or not {label, when} <= set(table.column_names):
         return None
-    asked, told = seconds(table[roles.timestamp]), seconds(table[when])
+    predicted_at, known_at = seconds(table[roles.timestamp]), seconds(table[when])
     labelled: Numbers = columns.is_present(table[label]).to_numpy()
-    newest = np.nanmax(np.concatenate([asked, told]), initial=-np.inf)
+    newest = np.nanmax(np.concatenate([predicted_at, known_at]), initial=-np.inf)
     end = newest if known_until is None else known_until.timestamp()
-    return Delays(np.maximum(0.0, np.where(labelled, told, end) - asked), labelled)
+    return Delays(np.maximum(0.0, np.where(labelled, known_at, end) - predicted_at), labelled)
 
 
 def kaplan_meier(delays: Delays) -> tuple[Floats, Floats]:
     """Return the distinct label delays, ascending, and the estimated share of rows labelled by each (Kaplan and Meier
-    1958). A row censored at the very age at which another gets its label counts as at risk then."""
+    1958). A row censored at the age of an event still counts as at risk."""
     known = ~np.isnan(delays.ages)
     ages, labelled = delays.ages[known], delays.labelled[known]
     at, events = np.unique(ages[labelled], return_counts=True)
@@ -67,7 +67,7 @@ def kaplan_meier(delays: Delays) -> tuple[Floats, Floats]:
 
 
 def maturity_age(delays: Delays) -> float | None:
-    """Return the smallest age, in seconds, at which 99 % of the labels that ever come are known; None without any."""
+    """Return the smallest age, in seconds, by which 99 % of the labels that ever come are known; None if none came."""
     at, share = kaplan_meier(delays)
     if not len(at):
         return None
@@ -75,36 +75,37 @@ def maturity_age(delays: Delays) -> float | None:
 
 
 def known_at(delays: Delays, ages: Floats) -> Floats:
-    """Return for each row how often its label would be known on rows as old as `ages`: 0 for those without."""
+    """Return for each row the share of `ages` (seconds) at which its label was known; 0 for rows without a label."""
     ordered = np.sort(ages)
     older = 1 - np.searchsorted(ordered, delays.ages, side="left") / len(ordered)
     return np.where(delays.labelled & ~np.isnan(delays.ages), older, 0.0)
 
 
 def ages_at(table: pa.Table, timestamp: str, moment: datetime) -> Floats:
-    """Return how old each row is at a moment, in seconds."""
+    """Return the age of each row at `moment`, in seconds."""
     return moment.timestamp() - seconds(table[timestamp])
 
 
 def known_early(reference: pa.Table, window: pa.Table, roles: Roles, as_of: datetime) -> Floats | None:
-    """Return how often the label of each row of the reference was known at the age the window's rows have at `as_of`.
+    """Return for each row of the reference the share of the window's row ages at `as_of` at which its label was known.
 
-    None where no label_timestamp is kept.
+    These are weights that make the reference's labels as early as the window's. None without label_timestamp.
     """
     delays = delays_of(reference, roles)
     return None if delays is None else known_at(delays, ages_at(window, roles.timestamp, as_of))
 
 
 def seconds(column: pa.ChunkedArray) -> Floats:
-    """Return moments as Unix seconds, NaN where missing; those without an offset are read as UTC."""
-    found = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
-    return columns.numeric(found) / 1e6
+    """Return times as Unix seconds, NaN if missing; naive times are read as UTC."""
+    microseconds = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+    return columns.numeric(microseconds) / 1e6
 
 
 def labels_digest(table: pa.Table, roles: Roles) -> str | None:
-    """Digest the known labels with the timestamps of their rows, in whatever order; None where there is none.
+    """Return a digest of the known labels and the timestamps of their rows; None without labels.
 
-    The sum over rows of a hash, so that rows need no order; two rows of the same moment may exchange their labels.
+    It is a sum of one hash per row, so it does not depend on row order. It does not change if two rows with the same
+    timestamp exchange their labels.
     """
     if roles.label not in table.column_names:
         return None
@@ -117,9 +118,10 @@ def labels_digest(table: pa.Table, roles: Roles) -> str | None:
 
 
 def corrected(rows: pa.Table, roles: Roles, before: Counted) -> bool:
-    """Whether labels that were known `before` are others now.
+    """Return whether labels that were known `before` have changed.
 
-    Without a `label_timestamp` nobody can tell which were known then: it takes as many labels as there were.
+    Without a `label_timestamp` it is not known which labels those were, so a change is seen only if the number of
+    labels is the same.
     """
     if before.labels is None or roles.label not in rows.column_names:
         return False
@@ -131,22 +133,22 @@ def corrected(rows: pa.Table, roles: Roles, before: Counted) -> bool:
 
 
 def _known_by(rows: pa.Table, label_timestamp: str, moment: datetime) -> pa.Table:
-    told = rows[label_timestamp].cast(pa.timestamp("us", "UTC"))
-    return rows.filter(pc.fill_null(pc.less_equal(told, pa.scalar(moment, told.type)), False))
+    known_at = rows[label_timestamp].cast(pa.timestamp("us", "UTC"))
+    return rows.filter(pc.fill_null(pc.less_equal(known_at, pa.scalar(moment, known_at.type)), False))
 
 
 def _words(labels: pa.ChunkedArray) -> Words:
-    """Each label as 64 bits: a number's own, a hash of text."""
+    """Return each label as 64 bits: those of a number, or a hash of text."""
     if columns.type_name(labels.type) == "number":
         return columns.numeric(labels).view(np.uint64)
     encoded = pc.dictionary_encode(labels).combine_chunks()
-    words = [hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in encoded.dictionary.to_pylist()]
-    found: Words = np.frombuffer(b"".join(words), np.uint64)[encoded.indices.to_numpy()]
-    return found
+    digests = [hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in encoded.dictionary.to_pylist()]
+    words: Words = np.frombuffer(b"".join(digests), np.uint64)[encoded.indices.to_numpy()]
+    return words
 
 
 def label_known(table: pa.Table, roles: Roles) -> pa.ChunkedArray:
-    """Tell for each row whether its label is known."""
+    """Return for each row whether it has a label."""
     label = roles.label if roles.label in table.column_names else None
     return pc.is_valid(table[label]) if label else pa.chunked_array([pa.repeat(False, len(table))])
 

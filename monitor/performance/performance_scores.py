@@ -1,9 +1,9 @@
-"""How well the model does on rows with a label, beside the reference, with 95 % confidence intervals.
+"""The model's performance on labelled rows against the reference, with 95 % confidence intervals.
 
-By segment: every metric on the rows of each value of a column, beside the same rows of the reference. `low` and `high`
-of a segment are one-sided 95 % bounds that hold for all segments of a metric at once: the worst of many small groups
-always looks bad. The groups of a column share no row, so of k of them each has the level (1 − 0.05/c)^(1/k) (Šidák
-1967, exact here), with c columns (Bonferroni).
+By segment: every metric on the rows of each value of a column, against the same segment of the reference. `low` and
+`high` of a segment are one-sided 95 % bounds that hold for all segments of a metric simultaneously, because the worst
+of many small groups always looks bad. The groups of a column share no row, so each of k groups has the level
+(1 − 0.05/c)^(1/k) (Šidák 1967, exact here), with c columns (Bonferroni).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,56 +33,56 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beside:
-    """The reference's own numbers, which stand beside every window's: each is computed once.
+class ReferenceMetrics:
+    """The reference's metrics, with which every window's are compared; each is computed once.
 
-    Beside a window whose labels are still coming stands the reference as it was known at the same age: each row
-    counts by how often its label would have been there on rows as old as the window's.
+    A window whose labels are still coming is compared with the reference's labels that were known at the same age:
+    each row is weighted by the share of the window's row ages at which its label was known.
     """
 
-    reference: pa.Table
+    rows: pa.Table
     roles: Roles
     task: Task
-    _found: dict[tuple[str, ...], dict[str, float | None]] = field(default_factory=dict)
+    _computed: dict[tuple[str, ...], dict[str, float | None]] = field(default_factory=dict)
 
     def values(self, classes: tuple[str, ...]) -> dict[str, float | None]:
-        """Every metric of the task; None where it is not defined, nothing where there are no labels."""
-        if classes not in self._found:
-            self._found[classes] = self._values(classes)
-        return self._found[classes]
+        """Return every metric of the task; None if it is not defined. Empty without labels."""
+        if classes not in self._computed:
+            self._computed[classes] = self._values(classes)
+        return self._computed[classes]
 
     def early(self, classes: tuple[str, ...], window: pa.Table, as_of: datetime) -> dict[str, float | None]:
-        """The same, from the labels that were known at the age the window's rows have at `as_of`."""
-        weight = known_early(self.reference, window, self.roles, as_of)
+        """Return the same from the labels that were known at the age the window's rows have at `as_of`."""
+        weight = known_early(self.rows, window, self.roles, as_of)
         return self.values(classes) if weight is None else self._values(classes, weight)
 
     def _values(self, classes: tuple[str, ...], weight: Floats | None = None) -> dict[str, float | None]:
         try:
-            given = answers(self.reference, self.roles, self.task, classes)
+            given = answers(self.rows, self.roles, self.task, classes)
         except CannotJudge:
-            return {}             # a reference without labels: the numbers stand alone
+            return {}             # a reference without labels gives nothing to compare with
         if weight is not None:
             given = replace(given, weight=weight[given.at]).take(weight[given.at] > 0)
         return values_of(given)
 
 
 def performance_scores(
-    beside: Beside, window: pa.Table, metric: str, provisional: bool, as_of: datetime | None = None
+    reference: ReferenceMetrics, window: pa.Table, metric: str, provisional: bool, as_of: datetime | None = None
 ) -> list[Score]:
     """Score the labelled rows of the window by every metric of the task, the primary `metric` first.
 
-    A metric that cannot be had (no label yet, one class only, no probability) is insufficient, with a reason.
-    Provisional ones stand beside the reference as it was known at the age of the window's rows at `as_of`.
+    A metric that is not defined (no label yet, one class only, no probability) is insufficient, with a reason.
+    Provisional scores are compared with the reference as it was known at the age of the window's rows at `as_of`.
     """
-    roles, task = beside.roles, beside.task
+    roles, task = reference.roles, reference.task
     names = metrics_for(task, roles, metric)
     try:
-        classes = classes_of([beside.reference, window], roles, task)
+        classes = classes_of([reference.rows, window], roles, task)
         now = answers(window, roles, task, classes)
     except CannotJudge as error:
         return [_insufficient(name, str(error), 0, provisional) for name in names]
     early = as_of if provisional and len(now) else None
-    before = beside.early(classes, window, early) if early else beside.values(classes)
+    before = reference.early(classes, window, early) if early else reference.values(classes)
     return [score_of(name, now, before.get(name), provisional) for name in names]
 
 
@@ -100,16 +100,16 @@ def metrics_for(task: Task, roles: Roles, primary: str) -> list[str]:
 
 
 def values_of(given: Answers) -> dict[str, float | None]:
-    """Return every metric of the task on these answers, None where it is not defined on them."""
+    """Return every metric of the task on these answers; None if it is not defined on them."""
     return {name: next(iter(_defined(name, [given])), None) for name in names_for(given.task)}
 
 
 def metric_sd(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str) -> Score:
-    """Return the standard deviation (ddof 1) of the metric from block to block of the reference.
+    """Return the standard deviation (ddof 1) of the metric over blocks of the reference.
 
-    A block counts when the metric is defined on it and it has at least half the median block's labelled rows.
-    With fewer than three such blocks it is the spread over 200 resamples of a block's size instead. Low and high are
-    the 95 % interval of a normal metric's sd (chi-square); None for resamples, which are no windows.
+    A block counts if the metric is defined on it and it has at least half the median block's labelled rows. With
+    fewer than three such blocks it is the sd over 200 resamples of a block's size. Low and high are the 95 % interval
+    of the sd of a normal variable (chi-square); None for resamples.
     """
     score = Score(metric="metric_sd", method=metric)
     try:
@@ -139,8 +139,8 @@ def _sd_interval(sd: float, count: int) -> tuple[float, float]:
 def block_values(blocks: Sequence[Answers], metric: str) -> tuple[Floats, str | None]:
     """Return the metric on each block with at least half the median block's rows.
 
-    With fewer than three such blocks: on 200 resamples (fixed seed), spread as those of a block's size would be,
-    and a reason that says so. Raises CannotJudge where the metric is defined on hardly any.
+    With fewer than three such blocks: on 200 resamples (fixed seed), scaled to the spread of a block's size, with the
+    reason. Raises CannotJudge if the metric is defined on fewer than half of them.
     """
     size = float(np.median([len(block) for block in blocks]))
     values = np.array(_defined(metric, [block for block in blocks if len(block) >= size / 2]))
@@ -158,7 +158,7 @@ def block_values(blocks: Sequence[Answers], metric: str) -> tuple[Floats, str | 
 
 
 def score_of(metric: str, now: Answers, before: float | None, provisional: bool) -> Score:
-    """Score the answers by one metric with its 95 % interval; insufficient, with a reason, where it is not defined."""
+    """Score the answers by one metric with its 95 % interval; insufficient, with a reason, if it is not defined."""
     score = Score(metric=metric, n=len(now), provisional=provisional, reference=before)
     try:
         score = replace(score, value=formulas.value_of(metric, now))
@@ -183,40 +183,40 @@ def _defined(metric: str, many: Iterable[Answers]) -> list[float]:
 
 
 def _pool(blocks: list[Answers]) -> Answers:
-    chances = [block.chance for block in blocks if block.chance is not None]
+    probabilities = [block.probability for block in blocks if block.probability is not None]
     return replace(
         blocks[0],
         truth=np.concatenate([block.truth for block in blocks]),
-        said=np.concatenate([block.said for block in blocks]),
+        predicted=np.concatenate([block.predicted for block in blocks]),
         at=np.concatenate([block.at for block in blocks]),
-        chance=np.concatenate(chances) if len(chances) == len(blocks) else None,
+        probability=np.concatenate(probabilities) if len(probabilities) == len(blocks) else None,
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segments:
-    """How a model is judged by segment; the reference's own numbers are computed once."""
+    """How a model is judged by segment, with the reference's metrics, which are computed once."""
 
     reference: pa.Table
     roles: Roles
     task: Task
     metric: str
     min_rows: int
-    _found: dict[tuple[tuple[str, ...], str], dict[str, float | None]] = field(default_factory=dict)
+    _computed: dict[tuple[tuple[str, ...], str], dict[str, float | None]] = field(default_factory=dict)
 
     def before(
         self, classes: tuple[str, ...], groups: Groups, place: int, weight: Floats | None = None
     ) -> dict[str, float | None]:
-        """Every metric on one group of the reference; none where it has too few labelled rows.
+        """Return every metric on one group of the reference; empty if it has too few labelled rows.
 
-        `weight`: how much each row of the reference counts; None where all count the same.
+        `weight`: of each row of the reference; None: all count the same.
         """
         if weight is not None:
             return self._values(classes, groups, place, weight)
         key = classes, groups.segment(place)
-        if key not in self._found:
-            self._found[key] = self._values(classes, groups, place)
-        return self._found[key]
+        if key not in self._computed:
+            self._computed[key] = self._values(classes, groups, place)
+        return self._computed[key]
 
     def _values(
         self, classes: tuple[str, ...], groups: Groups, place: int, weight: Floats | None = None
@@ -236,9 +236,9 @@ def segment_scores(
 ) -> list[Score]:
     """Score the labelled rows of each group of each of the columns by every metric of the task.
 
-    Provisional ones stand beside the reference as it was known at the age of the window's rows at `as_of`. A group
-    with fewer than `min_rows` labelled rows is insufficient. What a column leaves out is told in one more insufficient
-    Score whose segment is the column's name.
+    Provisional scores are compared with the reference as it was known at the age of the window's rows at `as_of`. A
+    group with fewer than `min_rows` labelled rows is insufficient. The values a column leaves out are named in one more
+    insufficient Score whose segment is the column's name.
     """
     try:
         classes = classes_of([segments.reference, window], segments.roles, segments.task)
@@ -247,24 +247,24 @@ def segment_scores(
         return [without_scores(segments.metric, column, str(error)) for column in columns]
     early = as_of if provisional and len(now) else None
     weight = known_early(segments.reference, window, segments.roles, early) if early else None
-    found: list[Score] = []
+    scores: list[Score] = []
     for column in columns:
         try:
             groups = divide(column, segments.reference, window)
         except CannotJudge as error:
-            found.append(without_scores(segments.metric, column, str(error)))
+            scores.append(without_scores(segments.metric, column, str(error)))
             continue
-        found += _of_column(segments, groups, now, ALPHA / len(columns), provisional, weight)
+        scores += _of_column(segments, groups, now, ALPHA / len(columns), provisional, weight)
         if groups.left_out:
-            found.append(without_scores(segments.metric, column, groups.left_out))
-    return found
+            scores.append(without_scores(segments.metric, column, groups.left_out))
+    return scores
 
 
 def simultaneous(score: Score, count: int, alpha: float) -> Score:
     """Widen a 95 % interval to one-sided bounds that hold for `count` independent scores together.
 
-    The distance of each end from the value is stretched by the ratio of normal quantiles: exact for normal
-    intervals; beyond the middle of the scale, where a share has more room, it errs to the wide side.
+    The distance of each end from the value is multiplied by the ratio of normal quantiles. This is exact for normal
+    intervals; for shares near 0 or 1 the bound towards the middle is conservative.
     """
     if score.value is None or score.low is None or score.high is None:
         return score

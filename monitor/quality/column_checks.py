@@ -167,7 +167,7 @@ def _against_reference(score: Score, covered: float, before: float, labels: pa.C
     unknown = np.invert(columns.is_present(labels).to_numpy())
     blocks = np.array_split(unknown, max(FEWEST_BLOCKS, min(MOST_BLOCKS, len(unknown) // score.n)))
     hits, sizes = (np.array([count(block) for block in blocks]) for count in (np.sum, len))
-    far = confidence_intervals.shares_apart(round((1 - covered) * score.n), score.n, hits, sizes)
+    far = confidence_intervals.significant_difference(round((1 - covered) * score.n), score.n, hits, sizes)
     threshold = 1 - before + (far if covered < before else -far)
     status = ScoreStatus.DRIFTED if abs(covered - before) > far else ScoreStatus.OK
     return replace(score, threshold=min(1.0, max(0.0, threshold)), status=status)

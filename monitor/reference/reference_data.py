@@ -15,7 +15,7 @@ from monitor.errors import CannotJudge, ConfigError, SourceError
 from monitor.metric_catalogue import default_metric
 from monitor.performance.labelled_rows import guess_task
 from monitor.performance.labels import delays_of, maturity_age
-from monitor.performance.performance_scores import Beside, Segments, metric_sd
+from monitor.performance.performance_scores import ReferenceMetrics, Segments, metric_sd
 from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.profile import Profile, kept, profile_folder
 from monitor.sources import open_source
@@ -32,8 +32,8 @@ class Performance:
     task: Task
     metric: str
     sd: Score                            # of the metric over windows of the reference
-    beside: Beside                       # every metric on the whole reference
-    segments: Segments                   # … and on its parts, as they are asked for
+    reference: ReferenceMetrics          # every metric on the whole reference
+    segments: Segments                   # every metric on its segments, computed on demand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,8 @@ def _performance(model: ModelSection, table: pa.Table, roles: Roles) -> Performa
     metric = model.metric or default_metric(task, roles.probability is not None)
     sd = metric_sd(list(blocks(model, table, roles)), roles, task, metric)
     segments = Segments(table, roles, task, metric, model.window.min_rows)
-    return Performance(task=task, metric=metric, sd=sd, beside=Beside(table, roles, task), segments=segments)
+    whole = ReferenceMetrics(table, roles, task)
+    return Performance(task=task, metric=metric, sd=sd, reference=whole, segments=segments)
 
 
 def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: datetime | None) -> timedelta:

@@ -17,7 +17,7 @@ from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
 from monitor.estimation.estimators import Estimator, estimate_scores, fit_estimator
 from monitor.metric_catalogue import estimable, performance_of
-from monitor.performance.performance_scores import Beside, performance_scores
+from monitor.performance.performance_scores import ReferenceMetrics, performance_scores
 from monitor.records import Score
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -79,7 +79,8 @@ def test_a_calibrated_model_is_estimated_well_without_its_labels() -> None:
     estimator = fit(binary(6000, 2))
     window = binary(4000, 102)
     estimates = by_metric(estimate_scores(estimator, window.drop_columns(["label"])))
-    realised = {s.metric: s for s in performance_scores(Beside(window, BINARY, "binary"), window, "roc_auc", False)}
+    own = ReferenceMetrics(window, BINARY, "binary")
+    realised = {s.metric: s for s in performance_scores(own, window, "roc_auc", False)}
     assert estimates.keys() == realised.keys()
     for name, score in estimates.items():
         assert (score.method, score.n) == ("cbpe", 4000)

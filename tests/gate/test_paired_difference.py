@@ -60,10 +60,10 @@ def test_an_improvement_is_in_the_metrics_own_direction(metric: str) -> None:
 def test_pairing_makes_the_bound_narrow() -> None:
     """Two models that err on nearly the same rows are told apart by the few on which they differ."""
     champion = given_answers("binary", 2000, seed=1, right=0.7)
-    wrong = np.flatnonzero(champion.said != champion.truth)[::7][:40]
-    said = champion.said.copy()
+    wrong = np.flatnonzero(champion.predicted != champion.truth)[::7][:40]
+    said = champion.predicted.copy()
     said[wrong] = champion.truth[wrong]
-    better = replace(champion, said=said)
+    better = replace(champion, predicted=said)
     overall, _ = improvements("accuracy", Pair(champion, better), [], 100)
     assert overall.value == pytest.approx(0.02)
     assert overall.low is not None
@@ -75,10 +75,11 @@ def test_rows_near_in_time_stay_together() -> None:
     champion = given_answers("binary", 4000)
     good = np.random.default_rng(5).random(40) < 0.55                     # stretches of 100 rows
     streaks = np.where(np.repeat(good, 100), champion.truth, 1 - champion.truth)
-    half = replace(champion, said=np.where(np.arange(4000) % 2 == 0, champion.truth, 1 - champion.truth))
-    mixed = replace(champion, said=np.random.default_rng(6).permutation(streaks == champion.truth) ^ 1 ^ champion.truth)
+    half = replace(champion, predicted=np.where(np.arange(4000) % 2 == 0, champion.truth, 1 - champion.truth))
+    wrong = np.random.default_rng(6).permutation(streaks == champion.truth) ^ 1
+    mixed = replace(champion, predicted=wrong ^ champion.truth)
     widths = []
-    for said in (replace(champion, said=streaks), mixed):
+    for said in (replace(champion, predicted=streaks), mixed):
         overall, _ = improvements("accuracy", Pair(half, said), [], 100)
         assert overall.low is not None
         assert overall.value is not None
@@ -132,4 +133,4 @@ def test_a_metric_that_needs_probabilities_says_whose_are_missing() -> None:
     """Without the candidate's probabilities its ROC AUC cannot be had."""
     whole = given_answers("binary")
     with pytest.raises(CannotJudge, match="the candidate's predictions have none"):
-        improvements("roc_auc", Pair(whole, replace(whole, chance=None)), [], 100)
+        improvements("roc_auc", Pair(whole, replace(whole, probability=None)), [], 100)

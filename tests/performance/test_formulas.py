@@ -52,7 +52,7 @@ def test_counts_are_scikit_learns(task, metric, data, weighted):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")          # about classes that are absent
         oracle = (BINARY if task == "binary" else MULTICLASS)[metric]
-        expected = oracle(found.truth, found.said, sample_weight=found.weight)
+        expected = oracle(found.truth, found.predicted, sample_weight=found.weight)
     if np.isnan(expected) or (metric == "balanced_accuracy" and len(set(found.truth)) < 2):
         with pytest.raises(CannotJudge):
             value_of(metric, found)
@@ -70,5 +70,5 @@ def test_rankings_are_scikit_learns(metric, oracle, data, weighted):
     found = answers_of("binary", [(0, 0, 1.0), (1, 1, 2.0), *data.draw(rows_of(2))], weighted)
     chance = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), min_size=len(found),
                                          max_size=len(found))))
-    found = replace(found, chance=chance)
+    found = replace(found, probability=chance)
     assert value_of(metric, found) == pytest.approx(oracle(found.truth, chance, sample_weight=found.weight), rel=1e-9)

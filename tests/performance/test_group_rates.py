@@ -20,7 +20,7 @@ CASES = json.loads((Path(__file__).parent / "fairlearn.json").read_text(encoding
 
 
 def people(rows: list[list[Any]]) -> pa.Table:
-    """As many rows of each (group, label, prediction) as are counted."""
+    """A table with the given number of rows of each (group, label, prediction)."""
     every = [(group, label, said) for group, label, said, times in rows for _ in range(times)]
     group, label, said = zip(*every, strict=True)
     return pa.table({"group": group, "label": label, "prediction": said})
@@ -74,7 +74,7 @@ def test_provisional_rates_stand_beside_the_reference_at_the_same_age() -> None:
 
 
 def test_the_comparison_group_is_the_largest_of_the_reference_whatever_the_window_holds() -> None:
-    """It stays the same from window to window, and can be named."""
+    """The comparison group is the largest of the reference in every window, unless one is configured."""
     before = people([["a", 1, 1, 60], ["b", 0, 1, 90]])
     now = people([["a", 1, 1, 500], ["b", 0, 1, 40]])
     compared = {segment for (_, segment), score in rates(before, now).items() if score.method == "comparison"}
@@ -91,7 +91,7 @@ def test_a_comparison_group_that_is_not_there_is_said() -> None:
 
 
 def test_few_rows_count_in_the_pool_but_are_not_judged_and_very_few_are_not_told() -> None:
-    """12 rows keep their rate, 9 keep nothing."""
+    """A rate over 12 rows is kept, a rate over 9 rows is not."""
     before = people([["a", 1, 1, 600], ["b", 0, 1, 90], ["c", 0, 1, 90]])
     now = people([["a", 1, 1, 600], ["b", 0, 1, 12], ["c", 0, 1, 9]])
     found = rates(before, now)

@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import CensoredData, chi2_contingency, ecdf
 
 from monitor.config.column_roles import Roles
-from monitor.performance.confidence_intervals import shares_apart
+from monitor.performance.confidence_intervals import significant_difference
 from monitor.performance.labels import Delays, delays_of, kaplan_meier, maturity_age
-from monitor.performance.performance_scores import Beside, Segments, performance_scores, segment_scores
+from monitor.performance.performance_scores import ReferenceMetrics, Segments, performance_scores, segment_scores
 from monitor.quality.column_checks import quality_scores
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -77,7 +77,7 @@ def test_rows_that_never_get_a_label_do_not_delay_maturity() -> None:
 
 
 def test_without_moments_of_labels_there_are_no_delays() -> None:
-    """No label_timestamp, or no label at all yet: nothing is made up."""
+    """Without label_timestamp, or without any label yet, there are no delays."""
     assert delays_of(log([0], [1]).drop_columns(["label_timestamp"]), ROLES) is None
     found = delays_of(log([0, 1], [None, None]), ROLES)
     assert found is not None
@@ -85,12 +85,13 @@ def test_without_moments_of_labels_there_are_no_delays() -> None:
 
 
 def accuracy(reference: pa.Table, window: pa.Table, as_of: datetime, provisional: bool = True) -> float | None:
-    scores = performance_scores(Beside(reference, ROLES, "binary"), window, "accuracy", provisional, as_of)
+    own = ReferenceMetrics(reference, ROLES, "binary")
+    scores = performance_scores(own, window, "accuracy", provisional, as_of)
     return next(score.reference for score in scores if score.metric == "accuracy")
 
 
 def test_provisional_performance_stands_beside_the_reference_at_the_same_age() -> None:
-    """Labels that come first are right, the others are half wrong: a young window is held against the first alone."""
+    """Labels that come first are right, the others are half wrong: a young window meets the early labels only."""
     late = [1.0, 9.0] * 200
     wrong = [False, False, False, True] * 100
     reference = log([0.0] * 400, list(late), wrong)
@@ -124,7 +125,7 @@ def test_rows_of_different_ages_weigh_the_reference() -> None:
 
 
 def test_no_label_of_the_reference_was_so_early() -> None:
-    """Then there is no reference value, rather than a wrong one."""
+    """If no label of the reference was known so early, there is no reference value."""
     reference = log([0.0] * 8, [9.0] * 8)
     assert accuracy(reference, log([100.0] * 5, [1.0] * 5), START + 101 * DAY + DAY / 2) is None
 
@@ -143,13 +144,13 @@ def test_the_two_shares_are_compared_as_scipy_does() -> None:
     """Where the reference shows no bursts, three standard errors are SciPy's chi-square of 9, Yates's correction in."""
     for hits, n, before, total in ((60, 500, 200, 4000), (3, 300, 40, 4000), (10, 200, 80, 4000)):
         blocks = np.full(8, before // 8), np.full(8, total // 8)
-        apart = abs(hits / n - before / total) > shares_apart(hits, n, *blocks)
+        apart = abs(hits / n - before / total) > significant_difference(hits, n, *blocks)
         table = [[hits, n - hits], [before, total - before]]
         assert apart == (chi2_contingency(table, correction=True).statistic > 9)
 
 
 def test_a_rise_of_rows_without_labels_drifts() -> None:
-    """As many as ever is fine, thrice as many is not, and the threshold lies between."""
+    """The usual share is ok, three times as many drifted, and the threshold lies between."""
     reference = some(4000, 0.05, 0)
     same, more = never(reference, some(800, 0.05, 1)), never(reference, some(800, 0.15, 2))
     assert (same.status, more.status) == ("ok", "drifted")

@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 from monitor.config.column_roles import Roles
 from monitor.metric_catalogue import METRICS, better_by, default_metric
 from monitor.performance.labelled_rows import guess_task
-from monitor.performance.performance_scores import Beside, metric_sd, performance_scores
+from monitor.performance.performance_scores import ReferenceMetrics, metric_sd, performance_scores
 from monitor.records import Score
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -35,7 +35,8 @@ def regression(rows: int, seed: int = 0) -> pa.Table:
 
 
 def scores(before: pa.Table, now: pa.Table, roles: Roles, task: Any, metric: str = "") -> dict[str, Score]:
-    return {s.metric: s for s in performance_scores(Beside(before, roles, task), now, metric, provisional=False)}
+    reference = ReferenceMetrics(before, roles, task)
+    return {s.metric: s for s in performance_scores(reference, now, metric, provisional=False)}
 
 
 def test_binary_metrics_are_scikit_learns() -> None:
@@ -62,7 +63,7 @@ def test_binary_metrics_are_scikit_learns() -> None:
 
 
 def test_multiclass_metrics_are_scikit_learns_macro_averages() -> None:
-    """Words as classes: precision, recall and F1 are means over the classes."""
+    """For text classes, precision, recall and F1 are means over the classes."""
     generator = np.random.default_rng(0)
     y = generator.choice(["cat", "dog", "owl"], 600)
     p = np.where(generator.random(600) < 0.7, y, generator.choice(["cat", "dog", "owl"], 600))
@@ -96,7 +97,7 @@ def test_regression_metrics_are_scikit_learns() -> None:
 
 @pytest.mark.parametrize(("task", "make"), [("binary", binary), ("regression", regression)])
 def test_intervals_hold_the_true_value_about_95_times_in_a_hundred(task: Any, make: Any) -> None:
-    """In 88 of 100 samples at least each interval holds the value of a very large sample."""
+    """In at least 88 of 100 samples each interval contains the value of a very large sample."""
     roles = CLASSES if task == "binary" else PLAIN
     truth = scores(make(10), make(200_000, seed=999), roles, task)
     covered = dict.fromkeys(truth, 0)
@@ -127,7 +128,7 @@ def test_classes_are_compared_as_words(labels: list[Any], predictions: list[Any]
 
 
 def test_a_prediction_column_of_probabilities_counts_as_both() -> None:
-    """Where the prediction is itself a probability, a half and more is the positive class."""
+    """If the prediction is itself a probability, 0.5 and more is the positive class."""
     now = pa.table({"label": [1, 0, 1, 0], "prediction": [0.9, 0.8, 0.2, 0.1]})
     found = scores(now, now, PLAIN, "binary")
     assert (found["accuracy"].value, found["roc_auc"].value) == (0.5, 0.75)
@@ -136,14 +137,14 @@ def test_a_prediction_column_of_probabilities_counts_as_both() -> None:
 def test_unlabelled_rows_do_not_count() -> None:
     """Only rows with a label and a prediction are scored, and provisional is passed on."""
     now = pa.table({"label": [1, None, 0, 1], "prediction": [1, 1, None, 0], "chance": [0.9, 0.1, 0.3, None]})
-    listed = performance_scores(Beside(now, CLASSES, "binary"), now, "roc_auc", provisional=True)
+    listed = performance_scores(ReferenceMetrics(now, CLASSES, "binary"), now, "roc_auc", provisional=True)
     found = {score.metric: score for score in listed}
     assert (found["accuracy"].value, found["accuracy"].n, found["accuracy"].provisional) == (0.5, 2, True)
     assert (found["log_loss"].n, found["roc_auc"].status) == (1, "insufficient")
 
 
 def test_what_cannot_be_said_is_insufficient_with_a_reason() -> None:
-    """No label yet, one class only, no probability, no positive: each is a sentence and no number."""
+    """No label yet, one class only, no probability or no positive gives a reason and no value."""
     one = pa.table({"label": [0, 0], "prediction": [0, 0], "chance": [0.1, 0.2]})
     found = scores(binary(100), one, CLASSES, "binary")
     assert found["roc_auc"].reason == "roc_auc needs labels of two classes, all are 0"
@@ -163,7 +164,7 @@ def test_what_cannot_be_said_is_insufficient_with_a_reason() -> None:
 
 
 def test_mape_leaves_labels_of_zero_out() -> None:
-    """A label of zero has no percentage error: such rows are left out, and it says how many."""
+    """A label of zero has no percentage error: such rows are left out, and the reason counts them."""
     now = pa.table({"label": [0.0, 2.0, 4.0], "prediction": [1.0, 3.0, 3.0]})
     found = scores(now, now, PLAIN, "regression")["mape"]
     assert (found.value, found.n, found.reason) == (0.375, 2, "1 rows with a label of zero left out")
@@ -185,12 +186,12 @@ def test_mape_leaves_labels_of_zero_out() -> None:
     ],
 )
 def test_the_task_is_told_from_labels_and_predictions(labels: Any, predictions: Any, task: str) -> None:
-    """Words and few whole numbers are classes, quantities and broken predictions mean regression."""
+    """Text and few integers are classes; quantities and fractional predictions mean regression."""
     assert guess_task(pa.chunked_array([labels]), pa.chunked_array([predictions])) == task
 
 
 def test_the_primary_metric_and_its_direction() -> None:
-    """Each task has a metric of its own by default, and better is told in the metric's own unit."""
+    """Each task has a default metric, and better_by is in the metric's own unit."""
     assert default_metric("binary", True) == "roc_auc"
     assert default_metric("binary", False) == "balanced_accuracy"
     assert default_metric("regression", False) == "rmse"

@@ -54,7 +54,7 @@ def test_each_group_has_its_own_numbers_beside_the_same_group_of_the_reference()
 
 
 def test_a_group_without_one_class_keeps_the_classes_of_the_whole() -> None:
-    """A group in which only "good" was answered is scored against "bad" all the same."""
+    """A group with only "good" predictions is still scored with both classes."""
     now = pa.table({
         "origin": ["a"] * 200 + ["b"] * 200,
         "label": ["bad", "good"] * 200,
@@ -78,7 +78,7 @@ def test_a_group_with_few_labelled_rows_is_insufficient() -> None:
 
 
 def test_fewer_than_ten_rows_are_suppressed_in_every_score() -> None:
-    """Nine people: no value, no reference, not even how many."""
+    """A group of nine rows has no value, no reference and no row count."""
     before, now = table({"a": 500, "rare": 200}), table({"a": 500, "rare": 9})
     few = [score for (_, segment), score in scores(before, now).items() if segment == "origin=rare"]
     assert few

@@ -100,7 +100,7 @@ def test_a_corrected_label_is_measured_once_more(world, made, later):
     assert world.days(world.check(7.6)) == [1]
     after = world.snapshots()[1]
     assert (after.revision, after.labelled) == (before.revision + 1, 24)
-    assert (before.reason, after.reason) == (None, "corrected: labels that were known before are others now")
+    assert (before.reason, after.reason) == (None, "corrected: labels that were known before have changed")
     values = [next(s.value for s in one.scores if s.metric == "mae") for one in (before, after)]
     assert values[0] != values[1]
     assert world.check(7.7) == []
