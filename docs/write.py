@@ -1,22 +1,25 @@
-"""Write what is made from the code: the tables of docs/configuration.md, and the schemas in config/.
+"""Write what is made from the code: tables of docs/configuration.md and docs/metrics.md, and the schemas in config/.
 
     make docs
 
-A test compares both with the code, so that they cannot rot.
+Tests compare all of it with the code, so that it cannot rot.
 """
 
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from monitor.config import pipeline_sections
 from monitor.config import sections as models
+from monitor.config.drift_methods import METHODS
 from monitor.config.schema import FILE, INCLUDED_FILE, json_schema, text, written
 from monitor.config.section import Section, meanings
+from monitor.metric_catalogue import CATALOGUE, Group, Metric, Task
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/configuration.md"
+METRICS_PAGE = ROOT / "docs/metrics.md"
 SCHEMAS = {ROOT / "config" / FILE: text(), ROOT / "config" / INCLUDED_FILE: text(included=True)}
 CHAPTERS: dict[str, type[Section]] = {
     "[daemon]": models.Daemon,
@@ -102,7 +105,42 @@ def _with_table(chapter: str) -> str:
     return _TABLE.sub(lambda _: _HEAD + rows(CHAPTERS[title]), chapter)
 
 
+def with_catalogue(page: str) -> str:
+    """The page with the metrics and the drift methods as the code has them. Raises ValueError where it has no place."""
+    for name, made in {"metrics": metric_tables(), "drift methods": method_table()}.items():
+        begin, end = f"<!-- {name}: written by docs/write.py -->\n", f"<!-- end of {name} -->\n"
+        if page.count(begin) != 1 or page.count(end) != 1:
+            raise ValueError(f"{METRICS_PAGE}: expected {begin.strip()} and {end.strip()}, once each")
+        page = page[: page.index(begin)] + begin + made + page[page.index(end):]
+    return page
+
+
+def metric_tables() -> str:
+    """A chapter for each group of metrics: what each says, and what it needs and is for."""
+    head = "| metric | meaning | unit | better | labels | needs | uses |\n|---|---|---|---|---|---|---|\n"
+    rows_of = {group: [row for row in CATALOGUE.values() if row.group is group] for group in Group}
+    chapters = (f"### {group}\n{head}{''.join(map(_metric_row, rows))}" for group, rows in rows_of.items())
+    return "\n".join(chapters)
+
+
+def _metric_row(row: Metric) -> str:
+    few = len(row.tasks) < len(get_args(Task))
+    needs = [*row.needs, *([f"a {' or '.join(row.tasks)} model"] if few else [])]
+    uses = [*(use for use in row.uses), *(["`drifted`"] if row.judged else [])]
+    cells = (f"`{row.name}`", row.meaning.removesuffix("."), row.unit, row.better or "–",
+             ", ".join(f"`{label}`" for label in row.labels) or "–", ", ".join(needs) or "–", ", ".join(uses) or "–")
+    return f"| {' | '.join(cells)} |\n"
+
+
+def method_table() -> str:
+    """What each drift method is, for which columns, and where it means drift by itself."""
+    lines = (f"| `{name}` | {one.meaning} | {', '.join(one.kinds)} | {one.side} {one.threshold:g} |\n"
+             for name, one in METHODS.items())
+    return "| method | meaning | columns | drifted |\n|---|---|---|---|\n" + "".join(lines)
+
+
 if __name__ == "__main__":
+    METRICS_PAGE.write_text(with_catalogue(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     for path, schema in SCHEMAS.items():
         path.write_text(schema, encoding="utf-8")

@@ -1,10 +1,15 @@
 """Dates, numbers and lists as people write them."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from monitor.metric_catalogue import CATALOGUE, Unit
 from monitor.records import Window
+from monitor.times import format_duration
+
+MINUTE = 60
 
 
 def day(moment: datetime, zone: ZoneInfo) -> str:
@@ -19,7 +24,18 @@ def stretch(window: Window, zone: ZoneInfo) -> str:
 
 
 def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    """Four significant digits; large numbers to the unit."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def shown(metric: str, value: float | None) -> str:
+    """A value of a metric in its unit, to four significant digits; empty where there is none."""
+    if value is None or math.isnan(value):
+        return ""
+    row = CATALOGUE.get(metric)
+    if row is not None and row.unit is Unit.SECONDS and abs(value) >= MINUTE:
+        return format_duration(timedelta(minutes=round(value / MINUTE)))
+    return number(value)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
-from monitor.cli.terminal import moment, number, print_json, print_table, span
+from monitor.cli.terminal import moment, print_json, print_table, span
 from monitor.config import Loaded
 from monitor.decide.guards import silence_words
 from monitor.decide.messages import standing
@@ -30,6 +30,7 @@ from monitor.records import (
 )
 from monitor.store import Store
 from monitor.times import parse_moment, utcnow
+from monitor.wording import shown
 
 ENDED = (DispatchState.SUCCEEDED, DispatchState.FAILED, DispatchState.CANCELLED, DispatchState.ABANDONED,
          DispatchState.WITHDRAWN, DispatchState.DELIVERED)
@@ -311,8 +312,11 @@ def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str |
         return
     click.echo()
     numbers = ("value", "reference", "threshold")
-    rows = [(*cells, number(score.value), number(score.reference), number(score.threshold), _standing(score))
-            for cells, score in scores]
+    rows = [
+        (*cells, *(shown(score.metric, value) for value in (score.value, score.reference, score.threshold)),
+         _standing(score))
+        for cells, score in scores
+    ]
     print_table((*headings, *numbers, "status"), rows, right=numbers)
 
 

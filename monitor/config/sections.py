@@ -225,7 +225,7 @@ class TriggerSection(Section):
     name: str
     """What messages and metrics call it."""
     metric: str = ""
-    """[Any metric](metrics.md#scores), with `above`, `below`, `rise`, `drop` or `drifted`."""
+    """[Any metric](metrics.md#what-is-measured), with `above`, `below`, `rise`, `drop` or `drifted`."""
     column: str | None = None
     """Only this column."""
     segment: str | None = None

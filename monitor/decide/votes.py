@@ -17,7 +17,7 @@ from monitor.history import History, disjoint, is_broken, usable
 from monitor.metric_catalogue import OF_GROUPS, Group, names
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.times import format_duration
-from monitor.wording import day, listed, number, several
+from monitor.wording import day, listed, number, several, shown
 
 _QUALITY = names(Group.QUALITY)     # these keep their votes where the data are broken; for alerts only
 WORST = 3      # so many columns are named
@@ -202,11 +202,11 @@ def _one(trigger: TriggerSection, score: Score, limit: float) -> str:
     subject = f"{score.metric}{method}{_whose(score.column, score.segment)}"
     bound = _held(trigger, score) if score.segment else None
     side = "at least" if trigger.above or trigger.rise else "at most"
-    held = [] if bound is None else [f"{side} {number(bound)} by the interval for all groups at once"]
-    held += [] if limit != limit else [f"limit {number(limit)}"]
-    held += [] if score.reference is None else [f"reference {number(score.reference)}"]
+    held = [] if bound is None else [f"{side} {shown(score.metric, bound)} by the interval for all groups at once"]
+    held += [] if limit != limit else [f"limit {shown(score.metric, limit)}"]
+    held += [] if score.reference is None else [f"reference {shown(score.metric, score.reference)}"]
     beside = f" ({', '.join(held)})" if held else ""
-    return f"{subject} is {number(score.value)}{beside}{', provisional' if score.provisional else ''}"
+    return f"{subject} is {shown(score.metric, score.value)}{beside}{', provisional' if score.provisional else ''}"
 
 
 def _whose(column: str | None, segment: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from monitor.govern.report import Point, Report
 from monitor.govern.version_history import Run, Version
 from monitor.records import Approval, Score
+from monitor.wording import shown
 
 _PICTURES = (
     "Each window's value (a ring where labels were still maturing, red beyond its threshold), its 95 % interval, "
@@ -81,13 +82,8 @@ def _decided(report: Report, zone: tzinfo) -> Iterator[Section]:
 
 
 def _rate(score: Score) -> tuple[str, ...]:
-    numbers = map(number, (score.value, score.reference, score.low, score.high))
+    numbers = (shown(score.metric, number) for number in (score.value, score.reference, score.low, score.high))
     return (score.metric, score.segment or "", *numbers, str(score.n or ""))
-
-
-def number(value: float | None) -> str:
-    """Four significant digits."""
-    return "" if value is None else f"{value:.4g}"
 
 
 def _summary(report: Report, zone: tzinfo) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import tzinfo
 
-from monitor.govern.chapters import Section, Table, number, sections
+from monitor.govern.chapters import Section, Table, sections
 from monitor.govern.report import Report
+from monitor.wording import shown
 
 
 def markdown(report: Report, zone: tzinfo) -> str:
@@ -20,8 +21,8 @@ def _section(section: Section) -> Iterator[str]:
     for sentence in section.text:
         yield from ("", _line(sentence))
     if section.pictures:
-        rows = ((name, str(len(points)), number(points[0].value), number(points[-1].value),
-                 number(points[-1].reference)) for name, points in section.pictures.items())
+        rows = ((name, str(len(points)), shown(name, points[0].value), shown(name, points[-1].value),
+                 shown(name, points[-1].reference)) for name, points in section.pictures.items())
         heads = ("metric", "windows", "first", "newest", "reference")
         yield from ("", *_table(Table(heads=heads, rows=tuple(rows))))
     if section.table is not None:

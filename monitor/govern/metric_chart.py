@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from monitor.govern.report import Point
+from monitor.wording import shown
 
 WIDTH, HEIGHT = 720, 180
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 24
@@ -31,15 +32,15 @@ def picture(name: str, points: Sequence[Point]) -> str:
     before = [(x(p), y(p.reference)) for p in points if p.reference is not None]
     parts.append(_line("before", before))
     parts.append(_line("now", [(x(p), y(p.value)) for p in points]))
-    parts += [_mark(p, x(p), y(p.value)) for p in points]
-    label = escape(f"{name} over time, {len(points)} windows, newest {points[-1].value:.4g}", quote=True)
+    parts += [_mark(name, p, x(p), y(p.value)) for p in points]
+    label = escape(f"{name} over time, {len(points)} windows, newest {shown(name, points[-1].value)}", quote=True)
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def _mark(point: Point, x: float, y: float) -> str:
+def _mark(name: str, point: Point, x: float, y: float) -> str:
     kind = "bad" if point.status in BAD else "ripe"
     kind += " unripe" if point.provisional else ""
-    said = f"{point.at:%Y-%m-%d}: {point.value:.4g}"
+    said = f"{point.at:%Y-%m-%d}: {shown(name, point.value)}"
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"><title>{said}</title></circle>'
 
 
