@@ -59,7 +59,7 @@ def suggest(result: Backtest, told: Rehearsal, about: Budget | None) -> Suggesti
     if rate is None:
         raise UsageError('nothing says how often, expected --about "4 per year", or about in a trigger on regret')
     if not rate.count or not rate.span:
-        raise UsageError(f'"{rate}" is no rate, expected such as "4 per year"')
+        raise UsageError(f'"{rate}" is not a rate, expected a text such as "4 per year"')
     budget = model.retrain.budget if model.retrain else rate
     if rate.count * budget.span > budget.count * rate.span:
         raise UsageError(f'"{rate}" is more than retrain.budget, "{budget}", allows')

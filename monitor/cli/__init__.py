@@ -1,8 +1,8 @@
-"""The `driftd` command: what there is, and how every command ends.
+"""The `driftd` command: its subcommands and their exit codes.
 
-Commands are imported when they are called, so that `driftd --help` costs almost nothing. A command returns
-its exit code (0 fine · 1 a fault of ours · 2 usage or configuration · 3 the answer is yes · 4 could not be
-judged · 5 the state is locked or damaged); errors carry theirs.
+A subcommand is imported when it is called, so that `driftd --help` costs almost nothing. It returns its exit code
+(0 fine · 1 a fault of driftd · 2 usage or configuration · 3 the answer is yes · 4 could not be judged · 5 the state
+is locked or damaged). An exception carries its exit code.
 """
 
 import difflib
@@ -19,31 +19,31 @@ import click
 from monitor.errors import DriftdError
 
 COMMANDS = {   # name: where it is, what it does
-    "demo": ("monitor.cli.run:demo", "The whole story on bundled real data."),
+    "demo": ("monitor.cli.run:demo", "Play two years of a watched model on bundled real data."),
     "init": ("monitor.cli.init:init", "Look at a prediction log and write a first configuration."),
-    "validate": ("monitor.cli.validate:validate", "Every error in the file; --show, --online."),
-    "schema": ("monitor.cli.schema:schema", "The JSON Schema of the configuration, for editors."),
-    "run": ("monitor.cli.run:run", "The service."),
-    "check": ("monitor.cli.run:check", "Once: the checks that are due, the outbox, then stop."),
-    "status": ("monitor.cli.status_and_history:status", "What is going on."),
-    "history": ("monitor.cli.status_and_history:history", "What was decided for each window, and why."),
-    "report": ("monitor.cli.governance:report", "The governance report of a model, as HTML, Markdown or JSON."),
-    "audit": ("monitor.cli.governance:audit", "Whether the audit is whole; an archive of it."),
+    "validate": ("monitor.cli.validate:validate", "Check the configuration and the data it names."),
+    "schema": ("monitor.cli.schema:schema", "Print the JSON Schema of the configuration, for editors."),
+    "run": ("monitor.cli.run:run", "Run the service."),
+    "check": ("monitor.cli.run:check", "Do the checks that are due, send what is due, then stop."),
+    "status": ("monitor.cli.status_and_history:status", "Show the current state of each model."),
+    "history": ("monitor.cli.status_and_history:history", "Show what was decided for each window, and why."),
+    "report": ("monitor.cli.governance:report", "Write the governance report of a model: HTML, Markdown, JSON."),
+    "audit": ("monitor.cli.governance:audit", "Verify the audit, or export an archive of it."),
     "forget": ("monitor.cli.governance:forget", "Remove what the state holds about people."),
-    "compare": ("monitor.cli.compare:compare", "Two files, no configuration: what drifted, what broke."),
-    "gate": ("monitor.cli.gate:gate", "May this candidate replace the champion?"),
-    "window": ("monitor.cli.window_export:window", "Rows of windows, with what the model said of them."),
-    "backtest": ("monitor.cli.backtest:backtest", "What would have fired on the log, when and why."),
+    "compare": ("monitor.cli.compare:compare", "Compare two files without a configuration."),
+    "gate": ("monitor.cli.gate:gate", "Judge whether a candidate may replace the champion."),
+    "window": ("monitor.cli.window_export:window", "Export rows of windows with the model's predictions."),
+    "backtest": ("monitor.cli.backtest:backtest", "Replay the log: what would have fired, when and why."),
     "retrain": ("monitor.cli.actions:retrain", "Ask for a retrain by hand."),
     "retry": ("monitor.cli.actions:retry", "Send a request again."),
-    "resolve": ("monitor.cli.actions:resolve", "Say what became of a request nobody could follow."),
+    "resolve": ("monitor.cli.actions:resolve", "Record what became of a request with an unknown outcome."),
     "pause": ("monitor.cli.actions:pause", "Ask for no retrain of a model until it is resumed."),
     "resume": ("monitor.cli.actions:resume", "End a pause."),
-    "approve": ("monitor.cli.actions:approve", "Ask for the retrain that awaits approval."),
-    "reject": ("monitor.cli.actions:reject", "Turn down the retrain that awaits approval."),
-    "rollback": ("monitor.cli.rollback:rollback", "Let the registry's alias name an earlier version again."),
-    "silence": ("monitor.cli.actions:silence", "Tell people nothing about a model for a while."),
-    "notify": ("monitor.cli.actions:notify", "Try the places that people are told at."),
+    "approve": ("monitor.cli.actions:approve", "Approve the retrain or the version that awaits approval."),
+    "reject": ("monitor.cli.actions:reject", "Reject the retrain or the version that awaits approval."),
+    "rollback": ("monitor.cli.rollback:rollback", "Move the registry's alias back to an earlier version."),
+    "silence": ("monitor.cli.actions:silence", "Send no messages about a model for a while."),
+    "notify": ("monitor.cli.actions:notify", "Test the addresses that messages are sent to."),
 }
 INTERRUPTED, BROKEN_PIPE = 130, 141   # as a shell reports SIGINT and SIGPIPE
 
@@ -73,7 +73,7 @@ class Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _tell_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+def _print_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
     if asked:
         from monitor.cli.version import version
 
@@ -82,14 +82,14 @@ def _tell_version(ctx: click.Context, param: click.Parameter, asked: bool) -> No
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version,
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
               help="Show the version, in a checkout with its commit.")
 @click.option("--debug", is_flag=True, help="Print the traceback of an unexpected error (or DRIFTD_DEBUG=1).")
 @click.pass_context
 def driftd(ctx: click.Context, debug: bool) -> None:
-    """Watches deployed models, and asks for a retrain when it pays.
+    """Watch deployed models, and ask for a retrain when it pays.
 
-    Exit codes: 0 fine, 1 a fault of ours, 2 usage or configuration, 3 the answer is yes (drifted, fired),
+    Exit codes: 0 fine, 1 a fault of driftd, 2 usage or configuration, 3 the answer is yes (drifted, fired),
     4 could not be judged, 5 the state is locked or damaged.
     """
     if debug:
@@ -97,11 +97,11 @@ def driftd(ctx: click.Context, debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; every error a person can meet is one sentence on stderr."""
+    """Run one command and return its exit code; an error that a user can cause is one sentence on stderr."""
     sys.excepthook = _fault
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="replace")   # a terminal that lacks a sign shows ?
+            reconfigure(errors="replace")   # a terminal that cannot show a character shows ?
     try:
         code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _invoke(arguments: list[str]) -> Any:
-    """What `driftd.main()` does, but for its own answers to Ctrl-C and a broken pipe."""
+    """Do what `driftd.main()` does, without its own handling of Ctrl-C and broken pipes."""
     try:
         with driftd.make_context("driftd", arguments) as context:
             return driftd.invoke(context)
@@ -129,7 +129,7 @@ def _invoke(arguments: list[str]) -> Any:
 
 
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What the interpreter calls for an exception nobody caught; it then exits with 1."""
+    """Print an exception that nobody caught; the interpreter calls this and then exits with 1."""
     if os.environ.get("DRIFTD_DEBUG") == "1":
         traceback.print_exception(kind, error, trace)
     text = f"a fault of ours: {kind.__name__}: {error}; --debug (or DRIFTD_DEBUG=1) prints the traceback"

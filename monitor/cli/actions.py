@@ -1,4 +1,4 @@
-"""A person's hand on it, with a name and a reason, audited; and trying the places people are told at."""
+"""Commands with which a person intervenes, each audited with a name and a reason; and the test of notifications."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -69,7 +69,7 @@ def resume(config_file: Path | None, model: str | None, by: str, reason: str) ->
 @by_option
 @reason_option
 def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
-    """Ask for a retrain by hand, with the newest window as evidence; no guard speaks against a person."""
+    """Ask for a retrain by hand, with the newest window as evidence; guards do not hold it back."""
     from monitor.check.checker import Checker
 
     quiet_logs()
@@ -81,7 +81,7 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
     if isinstance(written, Dispatch):
         click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
     else:
-        click.echo(f"{name}: it is asked for once somebody else says `driftd approve --model {name}`")
+        click.echo(f"{name}: the request waits until another person runs `driftd approve --model {name}`")
 
 
 @click.command()
@@ -91,7 +91,7 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
 @by_option
 @reason_option
 def approve(config_file: Path | None, model: str | None, promotion: bool, by: str, reason: str) -> None:
-    """Ask for the retrain that awaits approval; who asked for it by hand cannot approve it."""
+    """Approve the retrain that awaits approval; the person who asked for it by hand cannot approve it."""
     from monitor.retrain.approval import approve as settle
 
     loaded = load_config(config_file)
@@ -111,7 +111,7 @@ def approve(config_file: Path | None, model: str | None, promotion: bool, by: st
 @by_option
 @reason_option
 def reject(config_file: Path | None, model: str | None, promotion: bool, by: str, reason: str) -> None:
-    """Turn down the retrain that awaits approval; its need is silent until it has cleared."""
+    """Reject the retrain that awaits approval; its need asks for nothing more until it has cleared."""
     from monitor.retrain.approval import reject as settle
 
     loaded = load_config(config_file)
@@ -121,23 +121,23 @@ def reject(config_file: Path | None, model: str | None, promotion: bool, by: str
         return
     with open_state(loaded) as store:
         settle(store, loaded.config.models[name], by, reason, utcnow())
-    click.echo(f"{name}: rejected; silent until the need has cleared")
+    click.echo(f"{name}: rejected; this need asks for nothing more until it has cleared")
 
 
 @click.command()
 @config_option
 @model_option
 @click.option("--trigger", "-t", metavar="T", help="Only messages about this trigger.")
-@click.option("--for", "span", type=SPAN, metavar="2h", help="For how long.")
-@click.option("--maintenance", is_flag=True, help="Ask for no retrain meanwhile either.")
-@click.option("--end", is_flag=True, help="End what was silenced by hand.")
+@click.option("--for", "span", type=SPAN, metavar="2h", help="How long the silence lasts.")
+@click.option("--maintenance", is_flag=True, help="Hold back retrain requests too.")
+@click.option("--end", is_flag=True, help="End the silences that were set by hand.")
 @by_option
 @reason_option
 def silence(
     config_file: Path | None, model: str | None, trigger: str | None, span: timedelta | None, maintenance: bool,
     end: bool, by: str, reason: str,
 ) -> None:
-    """Tell people nothing about a model for a while; what there is to say is told afterwards."""
+    """Send no messages about a model for a while; they are kept and sent afterwards."""
     loaded = load_config(config_file)
     name, now = the_model(loaded, model), utcnow()
     if end == (span is not None) or (trigger is not None and maintenance):
@@ -149,7 +149,7 @@ def silence(
         if span is None:
             if not store.silences.end(name, by, reason, now):
                 raise UsageError(f"{name} is not silenced by hand")
-            click.echo(f"{name}: people are told again")
+            click.echo(f"{name}: messages are sent again")
             return
         one = Silence(model=name, until=now + span, reason=reason, trigger=trigger, maintenance=maintenance, by=by)
         store.silences.add(one, now)
@@ -159,11 +159,11 @@ def silence(
 @click.command()
 @config_option
 @dispatch_argument
-@click.option("--new-attempt", is_flag=True, help="After its end: once more, under a new id.")
+@click.option("--new-attempt", is_flag=True, help="Repeat a request that has ended, under a new id.")
 @by_option
 @reason_option
 def retry(config_file: Path | None, dispatch: str, new_attempt: bool, by: str, reason: str) -> None:
-    """Send the request ID again, now, under the same id; refused where a second run could start."""
+    """Send the request ID again at once, under the same id; refused if a second run could start."""
     from monitor.retrain.requests_by_hand import retry as again
 
     with open_state(load_config(config_file)) as store:
@@ -178,7 +178,7 @@ def retry(config_file: Path | None, dispatch: str, new_attempt: bool, by: str, r
 @by_option
 @reason_option
 def resolve(config_file: Path | None, dispatch: str, outcome: Outcome, by: str, reason: str) -> None:
-    """Say what became of the request ID, when nobody but a person can know.
+    """Record what became of the request ID, when only a person can find out.
 
     sent: it was accepted; not-sent: it never arrived, so send it; succeeded, failed: how its run ended.
     """
@@ -191,19 +191,19 @@ def resolve(config_file: Path | None, dispatch: str, outcome: Outcome, by: str, 
 
 @click.group()
 def notify() -> None:
-    """Try the places that people are told at."""
+    """Test the addresses that messages are sent to."""
 
 
 @notify.command("test")
 @config_option
 def notify_test(config_file: Path | None) -> int:
-    """Send one message to every address in [notify] urls and say how each took it."""
+    """Send one message to every address in [notify] urls and print whether it was delivered."""
     from monitor.notify.notifier import Notifier
 
     quiet_logs()
     loaded = load_config(config_file)
     if not loaded.config.notify.urls:
-        raise UsageError(f"{loaded.path}: [notify] urls is empty, there is nobody to tell")
+        raise UsageError(f"{loaded.path}: [notify] urls is empty, expected at least one address")
     with Store.memory() as store:
         people = Notifier(store.messages, loaded.config.notify, utcnow)
         results = people.test("driftd: a test", "This message is a test.")

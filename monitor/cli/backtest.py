@@ -1,4 +1,4 @@
-"""The log through the same code as the service: what would have fired, when and why, and what would have paid."""
+"""`driftd backtest`: replay the log, and show what would have fired, when and why, and what would have paid."""
 
 from datetime import tzinfo
 from pathlib import Path
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from monitor.backtest.simulation import Rehearsal
 
 YES = 3
-STAND_IN = 2.0      # sd × windows: the price of a trigger that has none yet, until one is proposed
+STAND_IN = 2.0      # sd × windows: the price of a trigger without a price, until one is proposed
 _WEIGHT = (Action.HOLD, Action.ALERT, Action.SUPPRESS, Action.RETRAIN)
 _PAIRS = tuple[float, float] | None
 
 
 class Rate(click.ParamType[Budget]):
-    """So many in so long."""
+    """A number of retrains in a span of time."""
 
     name = "RATE"
 
@@ -33,25 +33,25 @@ class Rate(click.ParamType[Budget]):
         try:
             return value if isinstance(value, Budget) else Budget.parse(value)
         except ValueError:
-            self.fail(f'{value!r} is no rate, expected such as "4 per year"')
+            self.fail(f'{value!r} is not a rate, expected a text such as "4 per year"')
 
 
 @click.command()
 @config_option
 @model_option
 @json_option
-@click.option("--rehearse", is_flag=True, help="Fit what each retrain would have made, and compare policies.")
+@click.option("--rehearse", is_flag=True, help="Fit a challenger for each retrain, and compare policies.")
 @click.option("--suggest", is_flag=True, help="Propose the price of a retrain from how often you want one.")
-@click.option("--about", type=Rate(), help='How often, for --suggest: "4 per year"; default: `about` of the trigger.')
+@click.option("--about", type=Rate(), help='For --suggest: how often, "4 per year"; default: `about` of the trigger.')
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw the rehearsal: FILE.html, FILE.svg, FILE.png.")
 def backtest(
     config_file: Path | None, model: str | None, as_json: bool, rehearse: bool, suggest: bool, about: Budget | None,
     picture: Path | None,
 ) -> int:
-    """Run the log through the configuration: what would have fired, when and why.
+    """Replay the log with this configuration: what would have fired, when and why.
 
-    Nothing is recorded or sent. Labels count from when they were known. A retrain that would have been asked
-    for changes nothing but cooldown and budget, unless it is rehearsed. Ends with 3 when there is one.
+    Nothing is recorded or sent. A label counts from the time it became known. A retrain changes only cooldown and
+    budget, unless --rehearse is given. Ends with 3 if a retrain would have been asked for.
     """
     from monitor.backtest.replay import backtest as play
 
@@ -99,7 +99,7 @@ def _document(result: "Backtest", told: "Rehearsal | None", proposed: "Suggestio
 
 
 def weightiest(result: "Backtest") -> dict[Window, Verdict]:
-    """Of each window's revisions the verdict that says most, the newest of those, in the windows' order."""
+    """Return one verdict for each window, in order: the strongest of its revisions, the newest of equals."""
     chosen: dict[Window, Verdict] = {}
     for verdict in result.verdicts:
         before = chosen.get(verdict.window)
@@ -148,14 +148,15 @@ def _print_policies(told: "Rehearsal", zone: tzinfo) -> None:
          _with(policy.lead, policy.lead_interval, "+"))
         for policy in told.policies
     ]
-    click.echo("\nHad each retrain put the challenger of its moment into service:\n")
+    click.echo("\nIf each retrain had put the challenger of that moment into service:\n")
     headings = ("retrain when", "retrains", f"mean {told.metric}", "net", "lead")
     print_table(headings, rows, right=headings[1:])
     for name, simulated in told.played.items():
         when = ", ".join(moment(told.rounds[at].now, zone) for at in simulated.schedule) or "never"
         click.echo(f"{name}: {when}")
-    click.echo(f"\nnet: the share of the gain of the best schedule in hindsight, at {number(told.price)} sd × windows\n"
-               "a retrain; lead: over a calendar with as many; 95 % intervals from blocks of windows.")
+    click.echo("\nnet: gain less the price of the retrains, as a share of the best schedule's in hindsight; a retrain\n"
+               f"costs {number(told.price)} sd × windows. lead: the share of the best possible gain with as many\n"
+               "retrains, less the share of a calendar with as many. 95 % intervals from blocks of windows.")
     click.echo(_assumes())
 
 
@@ -169,11 +170,11 @@ def _print_suggestion(proposed: "Suggestion", metric: str) -> None:
     from monitor.backtest.price_search import words
 
     click.echo("\n" + "\n".join(words(proposed, metric)))
-    click.echo("\nFor the file:\n\n" + "\n".join(proposed.lines))
+    click.echo("\nLines for the configuration:\n\n" + "\n".join(proposed.lines))
 
 
 def _with(value: float | None, interval: _PAIRS, sign: str = "") -> str:
-    """A share to two digits with its interval; a dash where there is none."""
+    """Return a share to two digits with its interval; a dash if there is no value."""
     if value is None:
         return "–"
     between = "" if interval is None else f" ({interval[0]:{sign}.2f}…{interval[1]:{sign}.2f})"

@@ -1,4 +1,4 @@
-"""Two files, no configuration: what drifted, what broke the contract."""
+"""`driftd compare`: which columns of two files drifted, and what broke the data contract."""
 
 import os
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ YES, UNJUDGED = 3, 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What two tables have in common, and what they have not."""
+    """The scores of a comparison of two tables."""
 
     reference_rows: int
     current_rows: int
-    breaks: tuple[Score, ...]            # of the contract: columns, types, nulls
-    drift: tuple[Score, ...]             # one a column, the furthest past its threshold first
-    quality: tuple[Score, ...]           # what was measured besides, and is as it should be
+    breaks: tuple[Score, ...]            # breaches of the data contract: columns, types, nulls
+    drift: tuple[Score, ...]             # one for each column, the furthest past its threshold first
+    quality: tuple[Score, ...]           # the other scores of the data contract, not breached
     share: Score                         # of drifted columns
-    left_out: tuple[str, ...]            # moments and ids: no distribution to compare
+    left_out: tuple[str, ...]            # timestamps and ids, whose distributions are not compared
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -56,8 +56,8 @@ class Comparison:
 @click.command()
 @click.argument("reference", metavar="REFERENCE")
 @click.argument("current", metavar="CURRENT")
-@click.option("--method", default="auto", help="One for all columns; auto chooses as Evidently does.")
-@click.option("--threshold", type=float, help="Default: the method's own.")
+@click.option("--method", default="auto", help="Drift method of all columns; auto chooses as Evidently does.")
+@click.option("--threshold", type=float, help="Threshold of all columns; default: the method's own.")
 @click.option("--categorical", metavar="A,B", help="Columns of numbers that are categories.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="F", help="Write JUnit XML.")
@@ -66,10 +66,10 @@ def compare(
     reference: str, current: str, method: str, threshold: float | None, categorical: str | None,
     as_json: bool, junit: Path | None, markdown: Path | None,
 ) -> int:
-    """Compare two files: what drifted, what broke the contract; no configuration needed.
+    """Compare two files without a configuration: which columns drifted, and what broke the data contract.
 
-    Parquet, CSV or JSON lines. Ends with 3 when at least half of the columns drifted or the contract is
-    broken, with 4 when there is too little to judge.
+    The files are Parquet, CSV or JSON lines. Ends with 3 if at least half of the columns drifted or the contract is
+    broken, with 4 if there is too little data to judge.
     """
     quiet_logs()
     section = DriftSection(method=method, threshold="evidently" if threshold is None else threshold)
@@ -87,7 +87,7 @@ def compare(
 
 
 def examine(reference: str, current: str, section: DriftSection, categorical: Sequence[str]) -> Comparison:
-    """Read both files whole and measure. Raises SourceError, CannotJudge, UsageError."""
+    """Read both files and measure drift and quality. Raises SourceError, CannotJudge, UsageError."""
     from monitor.drift.column_scores import TableSide, column_scores
     from monitor.drift.text import text_scores
     from monitor.quality.column_checks import schema_changes
@@ -107,7 +107,7 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     scores = column_scores(*sides, roles.features, {}, section, QualitySection(), MIN_ROWS, texts=texts)
     drift = [score for score in scores if score.metric == "drift"]
     schema = schema_changes(before.schema, now.schema, roles)
-    columns_held = (None, *now.column_names)     # of those that are gone the schema has said enough
+    columns_held = (None, *now.column_names)     # missing columns are reported by the schema score
     quality = [schema, *(score for score in scores if score.metric not in DRIFT)]
     quality = [score for score in quality if score.column in columns_held]
     return Comparison(
@@ -126,12 +126,12 @@ def _read(path: str) -> Any:
 
     table = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC")).read(None)
     if not len(table):
-        raise CannotJudge(f"{path} has no rows, there is nothing to compare")
+        raise CannotJudge(f"{path} has no rows, expected some to compare")
     return table
 
 
 def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
-    """Every column is compared, predictions and labels too; moments and ids have none to compare."""
+    """Return every column but timestamps and ids as a feature to compare; predictions and labels too."""
     kinds = {
         name: kind for name, facts in columns.items()
         if not _identifies(name, facts) and (kind := feature_kind(facts, name in categorical)) is not None
@@ -143,13 +143,13 @@ def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
 
 
 def _identifies(name: str, facts: Facts) -> bool:
-    """Whether a column says when or which, by its usual name."""
+    """Whether a column holds timestamps or ids, by its name."""
     moments = (*USUAL_NAMES["timestamp"], *USUAL_NAMES["label_timestamp"], "model_version")
     return name.lower() in moments or (name.lower() in USUAL_NAMES["id"] and facts.distinct == facts.rows)
 
 
 def past(score: Score) -> float:
-    """How far a number is past its threshold, as a factor: above 1 is drift, whichever side; −1 unknown."""
+    """Return how far a score is past its threshold, as a factor: above 1 is drift; −1 if that is unknown."""
     if score.value is None or score.threshold is None:
         return -1.0
     tiny = 1e-300    # a p-value may be 0
@@ -158,7 +158,7 @@ def past(score: Score) -> float:
 
 
 def document(result: Comparison) -> dict[str, Any]:
-    """The comparison as `--json` prints it."""
+    """Return the comparison as `--json` prints it."""
     return {
         "drifted": result.drifted,
         "drifted_columns": [s.column for s in result.drift if s.status == ScoreStatus.DRIFTED],
@@ -172,11 +172,11 @@ def document(result: Comparison) -> dict[str, Any]:
 
 
 def summary(result: Comparison) -> str:
-    """The answer in one line."""
+    """Return the answer in one line."""
     judged = [s for s in result.drift if s.status in (ScoreStatus.OK, ScoreStatus.DRIFTED)]
     drifted = sum(s.status == ScoreStatus.DRIFTED for s in judged)
-    breaks = f"{len(result.breaks)} broken in the contract, " if result.breaks else ""
-    answer = "the data drifted" if result.drifted else "no dataset drift"
+    breaks = f"{len(result.breaks)} breaches of the data contract, " if result.breaks else ""
+    answer = "the data drifted" if result.drifted else "the data did not drift as a whole"
     if not judged:
         answer = "drift could not be judged"
     return f"{breaks}{drifted} of {len(judged)} columns drifted: {answer}"

@@ -1,4 +1,4 @@
-"""May this candidate replace the champion? By files alone, or by the log of a model that is watched."""
+"""`driftd gate`: judge whether a candidate may replace the champion, from files or from the log of a watched model."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -39,7 +39,7 @@ class Limit(click.ParamType[tuple[str, float]]):
         try:
             return name, float(text)
         except ValueError:
-            self.fail(f"{value!r} is no limit, expected such as demographic_parity_difference=0.1")
+            self.fail(f"{value!r} is not a limit, expected one such as demographic_parity_difference=0.1")
 
 
 @click.command()
@@ -55,17 +55,18 @@ class Limit(click.ParamType[tuple[str, float]]):
 @click.option("--reference", type=_FILE, metavar="F", help="Rows whose columns and types the data should have.")
 @click.option("--margin", type=float, metavar="X", help="The improvement must be above it; default 0.")
 @click.option("--delta", type=click.FloatRange(min=0), metavar="X", help="How much worse a segment may be; default 0.")
-@click.option("--min-rows", type=click.IntRange(1), metavar="N", help="Of all and of each segment; default 100.")
+@click.option("--min-rows", type=click.IntRange(1), metavar="N",
+              help="Labelled rows needed, in total and in each segment; default 100.")
 @click.option("--segments", metavar="A,B", help="Columns whose values are segments.")
-@click.option("--protected", metavar="A,B", help="Columns whose groups are held against the limits.")
-@click.option("--limit", type=Limit(), multiple=True, help="Of a fairness metric; may be repeated.")
-@click.option("--task", type=click.Choice(get_args(Task)), help="Default: from the labels.")
-@click.option("--metric", metavar="NAME", help="The one number that decides; default: from the task.")
-@click.option("--timestamp", metavar="COLUMN", help="When a row was; found by its usual name, as those below.")
-@click.option("--id", metavar="COLUMN", help="Names a row in all files; without it their rows are in one order.")
-@click.option("--prediction", metavar="COLUMN", help="The answer.")
-@click.option("--probability", metavar="COLUMN", help="Of the positive class.")
-@click.option("--label", metavar="COLUMN", help="The truth.")
+@click.option("--protected", metavar="A,B", help="Columns whose groups are compared with the limits.")
+@click.option("--limit", type=Limit(), multiple=True, help="Limit of a fairness metric; may be repeated.")
+@click.option("--task", type=click.Choice(get_args(Task)), help="Kind of model; default: inferred from the labels.")
+@click.option("--metric", metavar="NAME", help="The metric that decides; default: from the task.")
+@click.option("--timestamp", metavar="COLUMN", help="When a prediction was made; default: by its usual name.")
+@click.option("--id", metavar="COLUMN", help="Identifies rows in all files; without it rows are matched by order.")
+@click.option("--prediction", metavar="COLUMN", help="What the model predicted.")
+@click.option("--probability", metavar="COLUMN", help="Predicted probability of the positive class.")
+@click.option("--label", metavar="COLUMN", help="The true outcome.")
 @json_option
 @click.option("--junit", "junit_file", type=_FILE, metavar="F", help="Write JUnit XML.")
 @click.option("--markdown", "markdown_file", type=_FILE, metavar="F", help="Write Markdown.")
@@ -75,22 +76,23 @@ def gate(
     champion_trained_until: datetime | None, trained_on: Path | None, as_json: bool, junit_file: Path | None,
     markdown_file: Path | None, **by_files: Any,
 ) -> int:
-    """May this candidate replace the champion? Its predictions come as a file, from any framework.
+    """Judge whether a candidate may replace the champion. Its predictions come as a file, from any framework.
 
-    With --data by files alone; else by the log of a model in the configuration. Ends with 0 when it may, with 3 when
-    it is refused, with 4 when that could not be judged: too few rows, no labels, rows that a model was fitted on.
+    With --data the rows come from files, else from the log of a model in the configuration. Ends with 0 if the
+    candidate passes, with 3 if it is refused, with 4 if that could not be judged: too few rows, no labels, or rows
+    that a model was fitted on.
     """
     quiet_logs()
     seen = Seen(candidate_until=trained_until, champion_until=champion_trained_until, candidate_on=trained_on)
     asked = Asked(window, since, until)
     if data is None:
-        _refuse("goes with --data, else it stands in the configuration", by_files)
+        _refuse("goes with --data; without --data it is set in the configuration", by_files)
         section, found = read_matured(config_file, model, asked, seen)
         with keeping_quiet(section.columns.private):
             judged = gate_log(section, found, candidate, seen)
     else:
         others = {"config": config_file, "model": model, "window": window, "since": since, "until": until}
-        _refuse("goes with a configuration, expected it or --data", others)
+        _refuse("goes with a configuration, expected either it or --data", others)
         rules = file_rules(data, by_files)
         judged = gate_files(rules, data, by_files["champion"], candidate, seen, by_files["reference"])
     if junit_file:
@@ -111,15 +113,15 @@ def _refuse(why: str, given: Mapping[str, Any]) -> None:
 
 
 def file_rules(data: Path, given: Mapping[str, Any]) -> ModelSection:
-    """The options as a model would be configured. Raises UsageError."""
+    """Return the options as the section of a model. Raises UsageError."""
     limits = dict(given["limit"])
     for _, text in wrong_limits(limits):
         raise UsageError(f"--limit: {text}")
     protected = _names(given["protected"])
     if limits and not protected:
-        raise UsageError("--limit holds for protected columns, expected --protected with their names")
+        raise UsageError("--limit applies to protected columns, expected --protected with their names")
     if given["metric"] not in (None, *PERFORMANCE):
-        raise UsageError(f"no metric {given['metric']!r}; expected one of: {', '.join(PERFORMANCE)}")
+        raise UsageError(f"there is no metric {given['metric']!r}; expected one of: {', '.join(PERFORMANCE)}")
     place = {"path": str(data)}
     rules = {name: given[name] for name in ("margin", "delta", "min_rows") if given[name] is not None}
     return ModelSection.model_validate({
@@ -136,7 +138,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def summary(judged: Judged) -> str:
-    """The answer in one line."""
+    """Return the answer in one line."""
     verdict, found = judged.verdict, judged.measured
     words = {Outcome.PASSED: "passed", Outcome.REFUSED: "refused", Outcome.UNJUDGED: "could not be judged"}
     why = "; ".join(verdict.reasons) or f"{found.metric} is {verdict.overall.reason}"
@@ -144,14 +146,14 @@ def summary(judged: Judged) -> str:
 
 
 def _case(score: Score) -> str:
-    """What a score is of, as the name of a test case."""
+    """Return the name of the JUnit test case for a score."""
     if score.metric == "improvement":
         return score.segment or "overall"
     return f"{score.metric} of {score.segment}" if score.segment else f"contract: {score.column or score.metric}"
 
 
 def _rows(judged: Judged) -> list[tuple[Score, tuple[str, ...]]]:
-    """Overall, then segments: those that block first, then as they got worse; those not judged last."""
+    """Return the overall score, then segments: those that block, then by loss; those not judged last."""
     beside = {score.segment: score for score in judged.measured.performance if score.metric == judged.measured.metric}
     order = sorted(judged.verdict.segments, key=lambda score: (
         score.status != ScoreStatus.BREACHED, score.value is None, score.value or 0.0,
@@ -200,13 +202,13 @@ def _print(judged: Judged) -> None:
 
 
 def _word(score: Score) -> str:
-    """What became of a part, in a word or two: the sentences are in the forms for machines."""
+    """Return a part's status in a word or two; JSON, JUnit and Markdown hold the whole sentence."""
     unsure = "not shown" if score.value is not None and "not shown" in (score.reason or "") else ""
     return _WORDS.get(score.status, f"looks worse, {unsure}" if unsure else "")
 
 
 def as_markdown(judged: Judged) -> str:
-    """A comment for a pull request: the answer, what broke, a line a part."""
+    """Return a comment for a pull request: the answer, what broke, one line for each part."""
     broken = [score for score in judged.verdict.contract if score.status == ScoreStatus.BREACHED]
     lines = [f"**driftd gate**: {cell(summary(judged))}", "", *contract_lines(broken)]
     lines += table_lines(_PERFORMANCE, [_marked(*row, 1) for row in _rows(judged)], _NUMBERS)
@@ -217,7 +219,7 @@ def as_markdown(judged: Judged) -> str:
 
 
 def _marked(score: Score, cells: Sequence[str], names: int) -> tuple[str, ...]:
-    """Cells as Markdown: names as code, what refuses in bold."""
-    said = cell(score.reason or "")
-    said = f"**{said}**" if score.status == ScoreStatus.BREACHED else said
-    return (*(code(name) if name else "" for name in cells[:names]), *cells[names:], said)
+    """Return the cells as Markdown: names as code, the reason of a refusal in bold."""
+    reason = cell(score.reason or "")
+    reason = f"**{reason}**" if score.status == ScoreStatus.BREACHED else reason
+    return (*(code(name) if name else "" for name in cells[:names]), *cells[names:], reason)

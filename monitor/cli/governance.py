@@ -1,4 +1,4 @@
-"""Accountability: the governance report, the audit, forgetting people."""
+"""Commands of accountability: the governance report, the audit, forgetting people."""
 
 import os
 from datetime import datetime
@@ -35,9 +35,9 @@ file_type = click.Path(path_type=Path, dir_okay=False)
 def report(
     config_file: Path | None, model: str | None, html_file: Path | None, markdown_file: Path | None, as_json: bool
 ) -> None:
-    """The governance report of a model: versions, metrics, decisions with reasons, people's hands, lineage.
+    """Write the governance report of a model: versions, metrics, decisions with reasons, people's actions, lineage.
 
-    Without an option it is printed as Markdown. Files are readable by you alone.
+    Without an option it is printed as Markdown. Only you can read the files it writes.
     """
     from monitor.govern.html_report import html
     from monitor.govern.markdown_report import markdown
@@ -59,14 +59,14 @@ def report(
 
 @click.group()
 def audit() -> None:
-    """What was done, by whom and why: whether the chain is whole, and an archive of it."""
+    """Verify the audit (what was done, by whom and why), or export an archive of it."""
 
 
 @audit.command("verify")
 @config_option
 @json_option
 def audit_verify(config_file: Path | None, as_json: bool) -> int:
-    """Look along the whole chain; ends with 3 where an entry was changed, removed or cut off."""
+    """Verify the whole chain of entries; ends with 3 if one was changed, removed or cut off."""
     with open_state(load_config(config_file)) as store:
         found = store.audit.verify()
     if as_json:
@@ -84,9 +84,9 @@ def audit_verify(config_file: Path | None, as_json: bool) -> int:
 @click.option("--to", "end", type=MOMENT, metavar="TIME", help="Entries before then; default: the newest.")
 @click.option("-o", "--output", required=True, metavar="F", type=file_type, help="The archive, a zip file.")
 def audit_export(config_file: Path | None, start: datetime | None, end: datetime | None, output: Path) -> int:
-    """Write entries, configurations, lineage and verdicts into one archive, with their sums.
+    """Write entries, configurations, lineage and verdicts into one archive, with their checksums.
 
-    Ends with 3, the archive written, where the chain is broken.
+    If the chain is broken, the archive is written all the same and the command ends with 3.
     """
     from monitor.govern.archive import export
 
@@ -105,8 +105,9 @@ def audit_export(config_file: Path | None, start: datetime | None, end: datetime
 @click.command()
 @config_option
 @model_option
-@click.option("--id", "ids", multiple=True, metavar="ID", help="Of a row; may be given again and again.")
-@click.option("--file", "file", type=click.File(encoding="utf-8"), metavar="F", help="One id a line; - is stdin.")
+@click.option("--id", "ids", multiple=True, metavar="ID", help="Id of a row; may be repeated.")
+@click.option("--file", "file", type=click.File(encoding="utf-8"), metavar="F",
+              help="A file with one id on each line; - is stdin.")
 @by_option
 @reason_option
 @json_option
@@ -114,23 +115,23 @@ def forget(
     config_file: Path | None, model: str | None, ids: tuple[str, ...], file: IO[str] | None, by: str,
     reason: str, as_json: bool,
 ) -> None:
-    """Remove what the state holds about people, by the ids of their rows; says what cannot be removed."""
+    """Remove what the state holds about people, by the ids of their rows, and list what cannot be removed."""
     from monitor.govern.forget import forget as take_out
 
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     wanted = {row_id.strip() for row_id in (*ids, *(file or ())) if row_id.strip()}
     if not wanted:
-        raise UsageError("expected --id ID or --file F with one id a line")
+        raise UsageError("no ids are given, expected --id ID or --file F with one id on each line")
     if any(row_id in reason for row_id in wanted):
-        raise UsageError("the reason names one of the ids; it stays in the audit, expected one without")
+        raise UsageError("the reason contains one of the ids, and the audit keeps it; expected a reason without ids")
     with open_state(loaded) as store:
         done = take_out(store, loaded.config.models[name], wanted, by, reason, utcnow())
     if as_json:
         print_json(model=name, ids=len(wanted), forgotten=done)
         return
     rows = [("bounds of windows", str(done.bounds)), ("files of runs", str(done.run_files)),
-            ("profiles of references, made anew at the next check", str(done.profiles)),
+            ("profiles of references, computed again at the next check", str(done.profiles)),
             ("copies of the state from before an upgrade", str(done.copies))]
     print_table(("removed", "how many"), rows, right=("how many",))
     for text in done.remains:

@@ -1,4 +1,4 @@
-"""A first configuration from a look at the data."""
+"""`driftd init`: write a first configuration from the data."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from monitor.times import format_duration, utcnow
 DAY = timedelta(days=1)
 QUARTER = 90 * DAY
 SIZES = (7 * DAY, DAY, timedelta(hours=1))   # of a window, the usual one first
-WINDOWS = 9                                  # so many at least should fit into the log
-ROWS = 200                                   # of a usual window: below that it asks for half of what it gets
+WINDOWS = 9                                  # this many windows at least should fit into the log
+ROWS = 200                                   # with fewer rows in a usual window, min_rows is half of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a look at the log told."""
+    """What was found in the log."""
 
     roles: Roles
     task: str
@@ -43,32 +43,32 @@ class Found:
 
     @property
     def size(self) -> timedelta:
-        """The usual window if enough of them fit into the log, else a shorter one."""
+        """The usual window size if enough windows fit into the log, else a shorter one."""
         return next((size for size in SIZES if self.span >= WINDOWS * size), SIZES[-1])
 
     @property
     def usual_rows(self) -> int:
-        """Rows of one window, on average."""
+        """Mean number of rows in a window."""
         return int(self.rows * self.size / max(self.span, self.size))
 
     @property
     def stretch(self) -> timedelta:
-        """The beginning of the log as a reference: a quarter of a year, or a third of what there is."""
+        """Length of the reference at the beginning of the log: a quarter of a year, or a third of the log."""
         third = self.span / 3
         unit = DAY if third >= DAY else timedelta(hours=1)
         return min(QUARTER, max(unit, third // unit * unit))
 
 
 def _column(name: str) -> Callable[[F], F]:
-    return click.option(f"--{name}", metavar="COLUMN", help=f"The {name} column, where no name tells it.")
+    return click.option(f"--{name}", metavar="COLUMN", help=f"The {name} column, if it has no usual name.")
 
 
 @click.command()
 @click.argument("data", metavar="DATA")
 @click.argument("reference", required=False)
-@click.option("--labels", metavar="FILE", help="Where the labels are, if apart: joined on the id of the log.")
+@click.option("--labels", metavar="FILE", help="A separate file of labels, joined on the id of the log.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), default="driftd.toml", show_default=True)
-@click.option("--model", "-m", metavar="NAME", help="What to call the model; default: the file's name.")
+@click.option("--model", "-m", metavar="NAME", help="Name of the model; default: the name of the file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @_column("timestamp")
 @_column("prediction")
@@ -77,10 +77,10 @@ def init(
     data: str, reference: str | None, labels: str | None, output: Path, model: str | None, force: bool,
     timestamp: str | None, prediction: str | None, label: str | None,
 ) -> None:
-    """Look at a prediction log and write a first configuration, and beside it the schema that editors check it by.
+    """Look at a prediction log and write a first configuration, with a JSON Schema for editors beside it.
 
-    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines. REFERENCE is what windows are
-    compared with; without it the beginning of the log.
+    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines. REFERENCE holds the rows that windows are
+    compared with; default: the beginning of the log.
     """
     quiet_logs()
     if output.exists() and not force:
@@ -97,9 +97,9 @@ def init(
 
 
 def look(data: str, columns: Columns, labels: str | None = None) -> Found:
-    """Read the log once, and the labels where they are apart.
+    """Read the log, and the labels if they are separate, and find the role of each column.
 
-    Raises SourceError, and ConfigError where a column's part cannot be told.
+    Raises SourceError, CannotJudge if there are no rows, and ConfigError if the role of a column is unclear.
     """
     from monitor.metric_catalogue import default_metric
     from monitor.performance.labelled_rows import guess_task
@@ -125,19 +125,19 @@ def look(data: str, columns: Columns, labels: str | None = None) -> Found:
 
 
 def name_of(data: str) -> str:
-    """A model's name from its data: the file's, or the folder's where the file name says little."""
+    """Return a name for the model: that of the file, or of the folder if `data` is a glob."""
     path = Path(data)
     stem = path.parent.absolute().name if re.search(r"[*?\[]", path.name) else path.stem
     return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "model"
 
 
 def relative(path: str, output: Path) -> str:
-    """As the configuration says it: from the folder that the file is in."""
+    """Return the path relative to the folder of the configuration file."""
     return os.path.relpath(os.path.abspath(path), output.absolute().parent)
 
 
 def toml(name: str, found: Found, places: dict[str, str]) -> str:
-    """The configuration as text, of predictions and perhaps labels and reference; a line that was a choice says why."""
+    """Return the configuration as text; `places` holds the paths of predictions, labels and reference, if given."""
     quoted = {part: json.dumps(place, ensure_ascii=False) for part, place in places.items()}
     reference = quoted.get("reference", f'"first {format_duration(found.stretch)}"')
     window = f'size = "{format_duration(found.size)}"'
@@ -175,7 +175,7 @@ def _columns(roles: Roles) -> list[str]:
 
 
 _LATER = """
-# What to ask for a retrain, when it pays:
+# Where to ask for a retrain when it pays:
 # [models.{name}.retrain]
 # pipeline = "local"
 #
@@ -183,7 +183,7 @@ _LATER = """
 # kind    = "command"
 # command = ["./retrain.sh"]
 
-# Whom to tell (an Apprise address, kept outside this file):
+# Where to send messages (an Apprise address, kept outside this file):
 # [notify]
 # urls = [{{ env = "ALERT_URL" }}]
 """

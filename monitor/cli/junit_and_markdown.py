@@ -1,4 +1,4 @@
-"""A comparison in the forms that other tools read: JUnit for a CI server, Markdown for a pull request."""
+"""Scores as JUnit XML for a CI server and as Markdown for a pull request."""
 
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
@@ -19,7 +19,8 @@ def column_of(score: Score) -> str:
 
 
 def junit(scores: Sequence[Score], command: str = "compare", name: Callable[[Score], str] = column_of) -> str:
-    """One test case a `name`: drifted or broken is a failure, failed an error, too little skipped."""
+    """Return JUnit XML with a test case for each `name`: drifted or breached scores are failures, failed scores are
+    errors, insufficient ones are skipped."""
     groups: dict[str, list[Score]] = {}
     for score in scores:
         groups.setdefault(name(score), []).append(score)
@@ -46,12 +47,12 @@ def _case(command: str, name: str, scores: Sequence[Score]) -> ElementTree.Eleme
 
 
 def _printable(text: str) -> str:
-    """Without the control characters that XML cannot hold."""
+    """Return the text without the control characters that XML cannot hold."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def markdown(breaks: Sequence[Score], drift: Sequence[Score], summary: str) -> str:
-    """A comment for a pull request: the answer, what broke, one line per column."""
+    """Return a comment for a pull request: the answer, what broke, one line for each column."""
     lines = [f"**driftd compare**: {cell(summary)}", "", *contract_lines(breaks)]
     rows = [
         (_name(score.column), score.method or "", number(score.value), number(score.threshold), _bold(score))
@@ -62,13 +63,13 @@ def markdown(breaks: Sequence[Score], drift: Sequence[Score], summary: str) -> s
 
 
 def contract_lines(breaks: Sequence[Score]) -> list[str]:
-    """What broke, a line each, and an empty line behind them."""
+    """Return one line for each breach of the data contract, followed by an empty line."""
     lines = [f"- contract: {_name(score.column)}: {cell(sentence(score))}" for score in breaks]
     return [*lines, *[""] * bool(breaks)]
 
 
 def table_lines(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> list[str]:
-    """A Markdown table of cells that are Markdown already; columns named in `right` hold numbers."""
+    """Return a Markdown table; cells are Markdown already, columns named in `right` hold numbers."""
     rule = "|".join("---:" if heading in right else "---" for heading in headings)
     return [f"| {' | '.join(headings)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]
 
@@ -78,7 +79,7 @@ def _bold(score: Score) -> str:
 
 
 def code(text: str) -> str:
-    """A text as code; its backticks would end the code."""
+    """Return a text as Markdown code, its backticks replaced: they would end the code."""
     return f"`{cell(text.replace('`', chr(39)))}`"
 
 
@@ -87,12 +88,12 @@ def _name(column: str | None) -> str:
 
 
 def cell(text: str) -> str:
-    """A text on one line, its bars escaped."""
+    """Return a text on one line, its bars escaped."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def sentence(score: Score) -> str:
-    """What one score says, in words."""
+    """Return a score as a sentence: its reason, or its value and threshold."""
     if score.reason and score.status != ScoreStatus.DRIFTED:
         return score.reason
     return f"{score.method or score.metric} {number(score.value)}, threshold {number(score.threshold)}"

@@ -1,4 +1,4 @@
-"""Which rows of a model's log are meant: the options that say so, and reading them."""
+"""Options that select rows of a model's log, and reading those rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A window by the date of its start, or `newest`; or a stretch of time."""
+    """The rows asked for: a window, by the date of its start or `newest`, or a stretch of time."""
 
     window: str | None
     since: datetime | None
@@ -36,9 +36,9 @@ class Asked:
 def stretch_options(command: F) -> F:
     """Add --window, --since and --until."""
     for option in (
-        click.option("--until", type=MOMENT, help="Rows before it; default: all whose labels have matured."),
-        click.option("--since", type=MOMENT, help="Rows from it on; default: all behind the reference."),
-        click.option("--window", metavar="W", help="One window, by the date of its start, or `newest`."),
+        click.option("--until", type=MOMENT, help="Rows before this time; default: all whose labels have matured."),
+        click.option("--since", type=MOMENT, help="Rows from this time on; default: all after the reference."),
+        click.option("--window", metavar="W", help="Rows of one window: the date of its start, or `newest`."),
     ):
         command = option(command)
     return command
@@ -47,11 +47,11 @@ def stretch_options(command: F) -> F:
 def read_matured(
     config_file: Path | None, model: str | None, asked: Asked, seen: Seen | None = None
 ) -> "tuple[ModelSection, Matured]":
-    """Read the rows asked for from the log of a model, as it is in service. Raises UsageError, CannotJudge."""
+    """Read the rows asked for from the log of the model version in service. Raises UsageError, CannotJudge."""
     from monitor.gate.matured_rows import matured
 
     if asked.window and (asked.since or asked.until):
-        raise UsageError("--window names the rows already, expected no --since and no --until")
+        raise UsageError("--window selects the rows already, expected no --since and no --until")
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     with open_state(loaded) as store:

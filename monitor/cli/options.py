@@ -24,9 +24,9 @@ config_option = click.option(
     help="The configuration; default $DRIFTD_CONFIG, then /etc/driftd/driftd.toml.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-model_option = click.option("--model", "-m", metavar="M", help="Only this model.")
-by_option = click.option("--by", default=getpass.getuser, show_default="the login name", help="Who does it.")
-reason_option = click.option("--reason", required=True, help="Why; kept in the audit.")
+model_option = click.option("--model", "-m", metavar="M", help="Name of the model; default: all, or the only one.")
+by_option = click.option("--by", default=getpass.getuser, show_default="the login name", help="Name for the audit.")
+reason_option = click.option("--reason", required=True, help="The reason, for the audit.")
 
 
 class Moment(click.ParamType[datetime]):
@@ -38,11 +38,11 @@ class Moment(click.ParamType[datetime]):
         try:
             return value if isinstance(value, datetime) else parse_moment(value)
         except ValueError:
-            self.fail(f"{value!r} is not a moment, expected ISO 8601 such as 2013-05-01 or 2013-05-01T06:00Z")
+            self.fail(f"{value!r} is not a time, expected ISO 8601 such as 2013-05-01 or 2013-05-01T06:00Z")
 
 
 def load_config(option: Path | None, *, whole: bool = False, stand_in: float | None = None) -> Loaded:
-    """Read the configuration; its warnings go to stderr. Raises ConfigError, if `whole` for absent data too."""
+    """Read the configuration, print its warnings. Raises ConfigError; with `whole` also for data that are absent."""
     loaded = load(find_config(option), stand_in=stand_in)
     if whole and loaded.absent:
         raise ConfigError(list(loaded.absent))
@@ -52,26 +52,26 @@ def load_config(option: Path | None, *, whole: bool = False, stand_in: float | N
 
 
 def open_state(loaded: Loaded, *, exclusive: bool = False) -> Store:
-    """Open the state; exclusive where checks or requests are made. Raises StateError, StateLocked."""
+    """Open the state; `exclusive` if checks or requests are made. Raises StateError, StateLocked."""
     return Store.open(state_dir(loaded.config, loaded.path), exclusive=exclusive)
 
 
 def open_workers(loaded: Loaded) -> Workers:
-    """The processes that read and measure, limited as the service's are."""
+    """Open the processes that read and measure, with the limits that the service has."""
     daemon = loaded.config.daemon
-    # A command ends before its children wear out; a fresh one would import and fit everything again.
+    # A command is too short for its children to need replacing; a new one would import and fit everything again.
     return Workers(daemon.workers, daemon.worker_memory_mb, daemon.worker_timeout, tasks_per_child=100_000)
 
 
 def chosen(loaded: Loaded, model: str | None) -> list[str]:
-    """Names of the models asked for: the one named, or all. Raises UsageError."""
+    """Return the names of the models asked for: the given one, or all. Raises UsageError."""
     if model is None:
         return list(loaded.config.models)
     return [known(model, loaded.config.models, "model")]
 
 
 def known(name: str, names: Iterable[str], what: str) -> str:
-    """Return `name` if it is one of `names`; else raise UsageError with those there are, and the nearest."""
+    """Return `name` if it is one of `names`; else raise UsageError with the nearest name, or with all."""
     names = list(names)
     if name in names:
         return name
@@ -81,11 +81,11 @@ def known(name: str, names: Iterable[str], what: str) -> str:
 
 
 def quiet_logs() -> None:
-    """One command on a terminal: only warnings, and on stderr, so that stdout is the answer alone."""
+    """Log only warnings, to stderr, so that stdout holds nothing but a command's answer."""
     from monitor.expose import logs
 
     logs.configure("text", level=logging.WARNING)
-    warnings.simplefilter("ignore")      # of libraries, about their own insides
+    warnings.simplefilter("ignore")      # libraries warn about their own internals
 
 
 class Span(click.ParamType[timedelta]):
@@ -98,7 +98,7 @@ class Span(click.ParamType[timedelta]):
             span = value if isinstance(value, timedelta) else parse_duration(value)
         except ValueError as error:
             self.fail(str(error))
-        return span if span else self.fail(f"{value!r} is no time at all, expected such as 2h")
+        return span if span else self.fail(f"{value!r} is no time at all, expected a duration such as 2h")
 
 
 MOMENT = Moment()

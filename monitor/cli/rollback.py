@@ -1,4 +1,4 @@
-"""A person's hand on which version is in service."""
+"""`driftd rollback`, and the approval of promotions: which version is in service."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from monitor.config import Loaded
 from monitor.times import utcnow
 
 MOVES = "the service does it within a minute, or `driftd check` at once"
-promotion_option = click.option("--promotion", is_flag=True, help="Of the new version, not of a retrain.")
+promotion_option = click.option("--promotion", is_flag=True, help="Answer about a new version, not about a retrain.")
 
 
 @click.command()
@@ -20,18 +20,18 @@ promotion_option = click.option("--promotion", is_flag=True, help="Of the new ve
 @by_option
 @reason_option
 def rollback(config_file: Path | None, model: str | None, version: str, by: str, reason: str) -> None:
-    """Let the registry's alias name an earlier version again; without a registry say what to do."""
+    """Move the registry's alias back to an earlier version; without a registry, explain what to do instead."""
     from monitor.promotion.versions import rollback as go_back
 
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     with open_state(loaded) as store:
         move = go_back(store, loaded.config.models[name], version, by, reason, utcnow())
-    click.echo(f"{name}: the alias is to be moved from version {move.from_version} to {version}; {MOVES}")
+    click.echo(f"{name}: the alias will be moved from version {move.from_version} to {version}; {MOVES}")
 
 
 def approve_promotion(loaded: Loaded, name: str, by: str, reason: str) -> str:
-    """Take the version that awaits approval; return what comes of it."""
+    """Approve the version that awaits approval; return a sentence about what follows."""
     from monitor.promotion.versions import approve_promotion as settle
 
     with open_state(loaded) as store:
@@ -39,15 +39,15 @@ def approve_promotion(loaded: Loaded, name: str, by: str, reason: str) -> str:
         move = settle(store, loaded.config.models[name], by, reason, utcnow())
     assert waiting is not None
     if move is not None:
-        return f"{name}: approved; the alias is to be moved to version {move.to_version}; {MOVES}"
+        return f"{name}: approved; the alias will be moved to version {move.to_version}; {MOVES}"
     return f"{name}: approved; version {waiting.version} is in service from the next check on"
 
 
 def reject_promotion(loaded: Loaded, name: str, by: str, reason: str) -> str:
-    """Turn down the version that awaits approval; return what comes of it."""
+    """Reject the version that awaits approval; return a sentence about what follows."""
     from monitor.promotion.versions import reject_promotion as settle
 
     with open_state(loaded) as store:
         rejected = settle(store, loaded.config.models[name], by, reason, utcnow())
-    back = f"; its alias names it still: `driftd rollback --to {rejected.replaces}`" * (rejected.origin == "registry")
+    back = f"; the alias still names it: `driftd rollback --to {rejected.replaces}`" * (rejected.origin == "registry")
     return f"{name}: version {rejected.version} is rejected{back}"

@@ -39,7 +39,7 @@ SILENT = {SOURCE, SOURCE_DOWN}    # these triggers say that nothing could be jud
 @click.command()
 @config_option
 def run(config_file: Path | None) -> int:
-    """Run the service: check, tell, ask and serve until it is stopped."""
+    """Run the service until it is stopped: check models, send messages and requests, serve metrics."""
     from monitor.config import find_config
     from monitor.daemon.service import run as serve
 
@@ -47,9 +47,9 @@ def run(config_file: Path | None) -> int:
 
 
 @click.command()
-@click.option("--keep/--no-keep", default=None, help="Stay up at the end; default: on a terminal.")
+@click.option("--keep/--no-keep", default=None, help="Keep running as a daemon at the end; default: on a terminal.")
 def demo(keep: bool | None) -> int:
-    """The whole story on bundled real data, in under a minute."""
+    """Play two years of a watched model on bundled real data, in under a minute."""
     from monitor.demo import run as play
 
     return play(keep)
@@ -57,11 +57,11 @@ def demo(keep: bool | None) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What one check of one model came to."""
+    """The result of one check of one model."""
 
     model: str
     verdicts: Sequence[Verdict] = ()
-    firing: frozenset[str] = frozenset()     # triggers that fire now, whenever they began
+    firing: frozenset[str] = frozenset()     # triggers that fire now, not only those that began in this check
     judged: bool = True                      # the newest window could be judged
     error: DriftdError | None = None
 
@@ -78,12 +78,12 @@ class Checked:
 @click.command()
 @config_option
 @model_option
-@click.option("--at", type=MOMENT, metavar="TIME", help="A dry run as of then: records, sends nothing.")
+@click.option("--at", type=MOMENT, metavar="TIME", help="Dry run as of this time: nothing is recorded or sent.")
 @json_option
 def check(config_file: Path | None, model: str | None, at: datetime | None, as_json: bool) -> int:
-    """Do the checks that are due and send what is to be sent, once, then stop.
+    """Do the checks that are due, send the requests and messages that are due, then stop.
 
-    Ends with 3 when a trigger fires or a retrain was asked for, with 4 when a window could not be judged.
+    Ends with 3 if a trigger fires or a retrain was asked for, with 4 if a window could not be judged.
     """
     quiet_logs()
     loaded = load_config(config_file)
@@ -102,7 +102,7 @@ def check(config_file: Path | None, model: str | None, at: datetime | None, as_j
 
 
 def worst(codes: Sequence[int]) -> int:
-    """One exit code for several models: what keeps an answer from being trusted first, then yes, then 4."""
+    """Return one exit code for several models: an error before yes (3), yes before not judged (4)."""
     order = (1, 5, 2, YES, UNJUDGED, 0)
     return min(codes, key=order.index, default=0)
 
@@ -152,12 +152,12 @@ def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
     from monitor.check.checker import dry_run
 
     try:
-        said = dry_run(loaded, name, at, workers)
+        judged = dry_run(loaded, name, at, workers)
     except DriftdError as failure:
         return Checked(model=name, error=failure)
-    newest = said[-1:]
+    newest = judged[-1:]
     return Checked(
-        model=name, verdicts=[verdict for _, verdict in said],
+        model=name, verdicts=[verdict for _, verdict in judged],
         firing=frozenset(trigger for _, verdict in newest for trigger in verdict.fired),
         judged=all(snapshot.status in JUDGED for snapshot, _ in newest),
     )
@@ -194,7 +194,7 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[dict[str, Any
 
 
 def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
-    """The outbox and the messages, once; return the requests that were on their way, as they are now."""
+    """Send the outbox and the messages once; return the requests that were unfinished before, as they are now."""
     from monitor.notify.heartbeat import heartbeat
     from monitor.notify.notifier import Notifier
     from monitor.retrain.outbox import Outbox

@@ -6,10 +6,10 @@ from monitor.config.schema import text
 
 
 @click.command()
-@click.option("--included", is_flag=True, help="Of the files that a configuration includes.")
+@click.option("--included", is_flag=True, help="Print the schema of included files instead.")
 def schema(included: bool) -> None:
     """Print the JSON Schema (2020-12) of the configuration, every key with its meaning and default.
 
-    Editors complete and check a file by it whose first line is `#:schema ./driftd.schema.json`.
+    Editors use it for a file whose first line is `#:schema ./driftd.schema.json`: they complete keys and mark errors.
     """
     click.echo(text(included=included), nl=False)

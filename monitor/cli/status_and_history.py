@@ -1,4 +1,4 @@
-"""Looking at what is going on, and why: status and history. Nothing here changes anything."""
+"""`driftd status` and `driftd history`: the current state, and past decisions with reasons. Both only read."""
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
@@ -43,7 +43,7 @@ _WORST = 10   # scores shown with one window
 @model_option
 @json_option
 def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
-    """What is going on: the newest window of each model, what fires, what was asked for."""
+    """Show the current state of each model: the newest window, the triggers that fire, the last request."""
     loaded = load_config(config_file)
     with open_state(loaded) as store:
         models = [_model_status(loaded, store, name) for name in chosen(loaded, model)]
@@ -87,7 +87,7 @@ def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
 
 
 def brief(dispatch: Dispatch) -> dict[str, Any]:
-    """A dispatch without its body, which `history` need not repeat."""
+    """Return a dispatch without its body."""
     fields = ("id", "attempt", "pipeline", "state", "created_at", "tries", "next_try_at", "accepted_at",
               "running_at", "ended_at", "handle", "url", "reason")
     return {name: getattr(dispatch, name) for name in fields}
@@ -106,7 +106,7 @@ def _status_row(one: dict[str, Any], zone: tzinfo) -> list[str]:
 
 
 def _print_notes(one: dict[str, Any], zone: ZoneInfo) -> None:
-    """What does not fit a row: pauses, a need that stands, a request, a source in trouble."""
+    """Print what does not fit a row: a failing source, pauses, silences, the open need, the request."""
     notes = []
     if one["source"] not in (None, "ok"):
         notes.append(f"{str(one['source']).replace('_', ' ')}: {one['source_reason'] or 'no reason given'}")
@@ -121,14 +121,14 @@ def _print_notes(one: dict[str, Any], zone: ZoneInfo) -> None:
         notes.append(f"need {episode.state}: {episode.reason}")
         notes += ["`driftd approve` or `driftd reject` answers it"] if episode.state == "awaiting_approval" else []
     if request := one["dispatch"] or one["last_dispatch"]:
-        unsaid = "no answer yet" if one["dispatch"] else "no more is known"
-        notes.append(f"request {request['id']} {request['state']}: {request['reason'] or unsaid}")
+        without_reason = "no answer yet" if one["dispatch"] else "no more is known"
+        notes.append(f"request {request['id']} {request['state']}: {request['reason'] or without_reason}")
     for note in notes:
         click.echo(f"{one['model']}: {note}")
 
 
 def _version_notes(one: dict[str, Any], zone: ZoneInfo) -> list[str]:
-    """Which version is in service since when, what came of it, and what waits."""
+    """Return sentences about the version in service, its recovery, and the version that waits for approval."""
     notes = []
     if promotion := one["promotion"]:
         notes.append(promotion_words(promotion, zone))
@@ -140,7 +140,7 @@ def _version_notes(one: dict[str, Any], zone: ZoneInfo) -> list[str]:
 
 
 def promotion_words(one: Promotion, zone: tzinfo) -> str:
-    """One version, how it came, and whether the need it answers has gone."""
+    """Return a sentence about one version: its origin, and whether the need that led to it has gone."""
     by = f", {one.decided_by}: {one.reason}" if one.decided_by else ""
     head = f"version {one.version} {one.state} {moment(one.at, zone)} ({one.origin}{by})"
     if one.recovery is None or one.need is None:
@@ -152,13 +152,13 @@ def promotion_words(one: Promotion, zone: tzinfo) -> str:
 @click.command()
 @config_option
 @model_option
-@click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(1), help="So many windows.")
-@click.option("--explain", metavar="WINDOW", help="Why: a window by the date of its start, or `newest`.")
+@click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(1), help="Number of windows.")
+@click.option("--explain", metavar="WINDOW", help="Explain one window: the date of its start, or `newest`.")
 @json_option
 def history(
     config_file: Path | None, model: str | None, limit: int, explain: str | None, as_json: bool
 ) -> None:
-    """What was decided for each window, newest last; with --explain one window in full."""
+    """Show what was decided for each window, newest last; with --explain one window in full."""
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     zone = loaded.config.models[name].timezone
@@ -185,7 +185,7 @@ def history(
 
 
 def _approval(episode: Episode, zone: tzinfo) -> str:
-    """Who asked for a retrain that needed a person's word, and what was said."""
+    """Return a sentence about a retrain that needed approval: who asked, who answered, and why."""
     asked = episode.approval
     assert asked is not None
     head = f"{span(episode.window, zone)}: {asked.asked_by or episode.trigger} asked on {moment(asked.asked_at, zone)}"
@@ -197,10 +197,10 @@ def _approval(episode: Episode, zone: tzinfo) -> str:
 
 
 def the_model(loaded: Loaded, model: str | None) -> str:
-    """The model named, or the only one there is. Raises UsageError."""
+    """Return the given model, or the only one there is. Raises UsageError."""
     names = list(loaded.config.models)
     if model is None and len(names) != 1:
-        raise UsageError(f"which model? expected --model with one of: {', '.join(names)}")
+        raise UsageError(f"several models are configured, expected --model with one of: {', '.join(names)}")
     return known(model or names[0], names, "model")
 
 
@@ -228,21 +228,21 @@ def _row(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> Sequence[
         span(snapshot.window, zone),
         str(snapshot.rows),
         "" if snapshot.status == "ok" else snapshot.status.replace("_", " "),
-        _said(snapshot, verdict),
+        _action(snapshot, verdict),
         ", ".join(verdict.fired) if verdict else "",
         ", ".join(verdict.guards) if verdict else "",
     )
 
 
-def _said(snapshot: Snapshot, verdict: Verdict | None) -> str:
-    """The action; with ~ while labels are still maturing."""
+def _action(snapshot: Snapshot, verdict: Verdict | None) -> str:
+    """Return the action; with ~ while labels are still maturing."""
     if verdict is None:
         return "none"
     return str(verdict.action) if snapshot.mature else f"{verdict.action} ~"
 
 
 def find_window(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
-    """The newest revision of the window that starts at `text`. Raises UsageError."""
+    """Return the newest revision of the window that starts at, or contains, `text`. Raises UsageError."""
     if text == "newest":
         found = store.snapshots.newest_revisions(model, limit=1)
     else:
@@ -252,7 +252,7 @@ def find_window(store: Store, model: str, text: str, zone: tzinfo) -> Snapshot:
             if snapshot.window.start <= start < snapshot.window.end
         ][-1:]
     if not found and text == "newest":
-        raise UsageError(f"{model}: no window has been checked yet; `driftd check` does it")
+        raise UsageError(f"{model}: no window has been checked yet; `driftd check` checks those that are due")
     if not found:
         raise UsageError(f"{model}: no window {text} has been checked; `driftd history` lists them")
     return store.snapshots.newest_revisions(model, window_start=found[-1].window.start)[-1]
@@ -263,7 +263,7 @@ def _start(text: str, zone: tzinfo) -> datetime:
         local = datetime.fromisoformat(text)
     except ValueError:
         expected = "expected the date of its start, such as 2013-05-06, or newest"
-        raise UsageError(f"{text!r} is no window, {expected}") from None
+        raise UsageError(f"{text!r} is not a window, {expected}") from None
     return local.replace(tzinfo=zone) if local.tzinfo is None else parse_moment(text)
 
 
@@ -288,7 +288,7 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
 
 
 def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:
-    """The needs to retrain that began with this window, and what became of them."""
+    """Return the needs to retrain that began with this window."""
     return [episode for episode in store.episodes.all(snapshot.window.model) if episode.window == snapshot.window]
 
 
@@ -307,7 +307,7 @@ def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> No
 
 
 def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str | None], Score]]) -> None:
-    """A table of scores, each begun by its own cells; nothing where there are none."""
+    """Print a table of scores, each row begun by its own cells; nothing if there are none."""
     if not scores:
         return
     click.echo()

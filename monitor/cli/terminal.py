@@ -1,4 +1,4 @@
-"""What people see: short tables, and progress for what takes longer than a second.
+"""Output on a terminal: tables, JSON, numbers and times, progress bars.
 
 Tables are readable without colour, in a pipe and at 80 columns: cells are folded, not cut.
 """
@@ -42,7 +42,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
 
 
 def print_json(**document: Any) -> None:
-    """Print one JSON document; records become their JSON form and what is not a finite number null."""
+    """Print one JSON document; records become their JSON form, NaN and infinities become null."""
     whole = {"schema_version": SCHEMA_VERSION, **plain(document)}
     click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
 
@@ -65,14 +65,14 @@ def plain(value: Any) -> Any:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, in few characters; large numbers to the unit."""
+    """Return four significant digits; large numbers as integers; nothing for None and NaN."""
     if value is None or math.isnan(value):
         return ""
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def moment(value: datetime | None, zone: tzinfo) -> str:
-    """A moment in the model's time zone: a date where it is midnight, else to the minute."""
+    """Return a time in the model's time zone: a date if it is midnight, else to the minute."""
     if value is None:
         return ""
     local = value.astimezone(zone)
@@ -80,13 +80,13 @@ def moment(value: datetime | None, zone: tzinfo) -> str:
 
 
 def span(window: Window, zone: tzinfo) -> str:
-    """From the first moment to the one that is no longer inside."""
+    """Return a window's start and its exclusive end."""
     return f"{moment(window.start, zone)} – {moment(window.end, zone)}"
 
 
 @contextmanager
 def progress(text: str) -> Iterator[Report]:
-    """Yield a function told (done, total); a bar appears on stderr, only on a terminal."""
+    """Yield a function that takes (done, total) and moves a bar on stderr; the bar appears only on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""Every error in the file; the effective values; whether what it names can be reached."""
+"""`driftd validate`: check the configuration, print settings in force, test secrets and pipelines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -19,7 +19,7 @@ from monitor.times import format_duration, utcnow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """What a look at one model's data told."""
+    """What was found in one model's data."""
 
     roles: Roles
     task: str | None
@@ -31,18 +31,18 @@ class Looked:
     newest: datetime | None
     extra: Sequence[str]                 # columns of the log that the reference lacks
     guesses: dict[str, str]
-    outlook: Outlook                     # what false alarms are to be expected
+    outlook: Outlook                     # expected false alarms
 
 
 @click.command()
 @config_option
-@click.option("--show", is_flag=True, help="Every setting with its value and where that comes from.")
-@click.option("--online", is_flag=True, help="Also whether secrets can be read and pipelines reached.")
+@click.option("--show", is_flag=True, help="Print every setting with its value and its origin.")
+@click.option("--online", is_flag=True, help="Also test whether secrets can be read and pipelines reached.")
 @json_option
 def validate(config_file: Path | None, show: bool, online: bool, as_json: bool) -> int:
     """Check the configuration, and look at the data it names.
 
-    Prints every problem at once and ends with 2; with 4 where only the data are not there.
+    Prints every problem at once. Ends with 2 if something is wrong, with 4 if only the data cannot be read.
     """
     quiet_logs()
     loaded = load_config(config_file, whole=True)
@@ -81,7 +81,7 @@ def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]
 
 
 def look(model: ModelSection) -> Looked:
-    """Find the parts of the columns, and count the log. Raises ConfigError, SourceError, CannotJudge."""
+    """Find the roles of the columns, and count the rows of the log. Raises ConfigError, SourceError, CannotJudge."""
     from monitor.check.resolve import resolve
     from monitor.sources import open_source
 
@@ -97,7 +97,7 @@ def look(model: ModelSection) -> Looked:
 
 
 def _unreachable(loaded: Loaded) -> Iterator[str]:
-    """A sentence for each pipeline that cannot take a request now, and each registry that cannot be read."""
+    """Yield a sentence for each pipeline that cannot take a request now, and each registry that cannot be read."""
     from monitor.promotion.mlflow import Mlflow
     from monitor.retrain.pipelines import open_pipeline
 
@@ -138,7 +138,7 @@ def _print(loaded: Loaded, looked: dict[str, Looked], show: bool) -> None:
 
 
 def _about(span: timedelta) -> str:
-    """A duration to the minute."""
+    """Return a duration to the minute."""
     return format_duration(timedelta(minutes=round(span / timedelta(minutes=1))))
 
 
@@ -147,14 +147,14 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     size = f"{window.size} rows" if isinstance(window.size, int) else format_duration(window.size)
     between = f", {moment(one.first, zone)} to {moment(one.newest, zone)}" if one.first else ""
     shown = ("timestamp", "prediction", "probability", "label")
-    said = ", ".join(f"{part} {getattr(roles, part) or 'none'}" for part in shown)
+    columns = ", ".join(f"{part} {getattr(roles, part) or 'none'}" for part in shown)
     if roles.label:
         judged = f"{one.task}, judged by {one.metric}; labels known after {_about(one.maturity)}"
     else:
         judged = "no labels: drift and data quality only"
     lines = [
         f"{model.name}: {one.rows} rows{between}",
-        f"  columns    {said}",
+        f"  columns    {columns}",
         f"  features   {len(roles.features)}: {', '.join(roles.features)}",
         f"  task       {judged}",
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",

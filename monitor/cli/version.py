@@ -1,4 +1,4 @@
-"""Which driftd this is."""
+"""The version of driftd."""
 
 import subprocess
 from pathlib import Path
@@ -7,13 +7,13 @@ import monitor
 
 
 def version() -> str:
-    """The version; in a checkout with the commit it stands at ("0.1.0 (git 03bebab-dirty)" where files differ)."""
+    """Return the version; in a checkout with its commit ("0.1.0 (git 03bebab-dirty)" if files were changed)."""
     revision = _revision(Path(monitor.__file__).resolve().parents[1])
     return f"{monitor.__version__} (git {revision})" if revision else monitor.__version__
 
 
 def _revision(folder: Path) -> str | None:
-    """The commit of a checkout, if the folder is one and git can say it."""
+    """Return the commit of a checkout; None if the folder is none or git fails."""
     if not (folder / ".git").exists():       # a folder; in a worktree a file
         return None
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]

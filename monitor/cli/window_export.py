@@ -1,4 +1,4 @@
-"""Rows of windows, with the champion's predictions and matured labels, as a file."""
+"""`driftd window export`: write rows of windows with the champion's predictions and matured labels to a file."""
 
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from monitor.config import ModelSection
 
 @click.group()
 def window() -> None:
-    """Rows of windows, with what the model said of them."""
+    """Export rows of windows with the model's predictions."""
 
 
 @window.command()
@@ -21,8 +21,8 @@ def window() -> None:
 @model_option
 @stretch_options
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="Parquet, CSV or JSON lines, by its ending; replaced if it is there.")
-@click.option("--private", is_flag=True, help="Also the columns that are configured as private.")
+              help="The file: Parquet, CSV or JSON lines, by its ending; it is replaced if it exists.")
+@click.option("--private", is_flag=True, help="Also write the columns that are configured as private.")
 @json_option
 def export(
     config_file: Path | None, model: str | None, window: str | None, since: datetime | None, until: datetime | None,
@@ -30,8 +30,7 @@ def export(
 ) -> None:
     """Write rows of the log whose labels have matured, with the predictions of the model in service.
 
-    Every row has an id, on which a candidate's predictions are joined again: see `driftd gate`. The file is
-    readable by its owner alone.
+    Every row has an id, on which `driftd gate` joins a candidate's predictions. Only its owner can read the file.
     """
     from monitor.gate.matured_rows import write_rows
 
@@ -51,5 +50,5 @@ def export(
 
 
 def _private(model: ModelSection) -> tuple[str, ...]:
-    """Columns whose values leave only when asked for by name."""
+    """Return the columns that are exported only with --private."""
     return model.columns.private

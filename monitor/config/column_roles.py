@@ -1,4 +1,4 @@
-"""Which column plays which part: named in the configuration, else found by its usual name. Pure."""
+"""The role of each column: as named in the configuration, else found by its usual name. Pure."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ FeatureKind = Literal["numerical", "categorical", "text"]
 INTEGER_CATEGORIES = 10      # integers with at most so many values are categories, as Evidently guesses
 TEXT_SHARE = 0.5             # strings with a larger share of distinct values are text, as Evidently guesses
 
-# The first name of each is the one our own logs use: where it is there, the others are plain columns.
+# The first name of each is the one that `monitor.client` writes: if it is there, the others are plain columns.
 USUAL_NAMES = {
     "timestamp": ("timestamp", "ts", "time", "datetime", "date", "event_time", "event_timestamp",
                   "created_at", "predicted_at", "prediction_time"),
@@ -27,12 +27,12 @@ USUAL_NAMES = {
 }
 KINDS = {"timestamp": ("timestamp",), "label_timestamp": ("timestamp",), "probability": ("float",)}
 NEEDED = ("timestamp", "prediction")
-IN_LABELS = ("label", "label_timestamp")     # looked for in the labels' own place where they have one
+IN_LABELS = ("label", "label_timestamp")     # looked for among the labels, if those are stored separately
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a column: its kind, how many distinct values it has, how many rows are not missing."""
+    """What is known of a column: its kind, its number of distinct values, its number of rows that are not missing."""
 
     kind: Literal["integer", "float", "boolean", "string", "timestamp", "other"]
     distinct: int
@@ -41,7 +41,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The part of each column; features in the order of the data."""
+    """The column of each role; features in the order of the data."""
 
     timestamp: str
     id: str | None
@@ -61,13 +61,12 @@ def find_roles(
     protected: Collection[str] = (),
     attributes: Collection[str] | None = None,
 ) -> Roles:
-    """Return the part of each column of the data that `facts` describes.
+    """Return the role of each column of the data that `facts` describes.
 
-    `label_columns` describes labels kept in a place of their own; `where` names the data in errors. `protected`
-    columns, in the data or in a place of their own that has the columns `attributes`, are not features unless
-    `columns.features` lists them. Raises
-    ConfigError with every problem: a named column that is not there, two candidates of equal standing, no
-    timestamp, no prediction, labels apart but no id to join them on.
+    `label_columns` describes labels that are stored separately, `attributes` the columns of protected attributes that
+    are stored separately; `where` names the data in errors. `protected` columns are not features unless
+    `columns.features` lists them. Raises ConfigError with every problem: a named column that does not exist, two
+    columns that could have one role, no timestamp, no prediction, separate labels but no id to join them on.
     """
     finder = _Finder(columns, facts, label_columns, where)
     found = {role: finder.find(role) for role in USUAL_NAMES}
@@ -88,7 +87,7 @@ def find_roles(
 
 
 def feature_kind(facts: Facts, declared_categorical: bool) -> FeatureKind | None:
-    """Return the kind of a column as a feature, guessed as Evidently guesses; None where it cannot be one."""
+    """Return the kind of a column as a feature, guessed as Evidently guesses; None if it cannot be a feature."""
     if facts.kind in ("timestamp", "other"):
         return None
     if declared_categorical or facts.kind == "boolean":
@@ -155,7 +154,7 @@ class _Finder:
             self.problem("id", f'the {what} have no "{name}" to be joined on, they have {_listed(place)}')
 
     def features(self, taken: set[str], protected: set[str]) -> dict[str, FeatureKind]:
-        """The kind of each feature: those listed, else every column without a part that can be one."""
+        """Return the kind of each feature: of those listed, else of every suitable column without another role."""
         declared = self.columns.categorical or ()
         kinds = {name: feature_kind(facts, name in declared) for name, facts in self.facts.items()}
         if self.columns.features is None:
@@ -172,7 +171,7 @@ class _Finder:
         if not self._is_there("features", name, self.facts):
             return False
         if name in taken:
-            self.problem("features", f'"{name}" already has another part')
+            self.problem("features", f'"{name}" already has another role')
         elif kinds[name] is None:
             kind = self.facts[name].kind
             self.problem("features", f'"{name}" is of kind {kind}, expected numbers, text or booleans')
@@ -180,4 +179,4 @@ class _Finder:
 
 
 def _listed(names: Collection[str]) -> str:
-    return quoted(", ".join(names)) if names else "none"      # where a header was lost, values stand in its place
+    return quoted(", ".join(names)) if names else "none"      # in a file without a header these are values

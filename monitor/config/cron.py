@@ -1,4 +1,4 @@
-"""Cron expressions of five fields: whether one is well formed, and when it last said so."""
+"""Cron expressions of five fields: whether one is well formed, and the last time it matched."""
 
 import re
 from datetime import UTC, datetime, time, timedelta
@@ -17,7 +17,7 @@ _FIELDS = (
 
 
 def wrong(expression: str) -> str | None:
-    """What is wrong with a cron expression, None where nothing is."""
+    """Return what is wrong with a cron expression, None if it is well formed."""
     fields = expression.split()
     if len(fields) != 5:
         return f"has {len(fields)} fields, not 5 (minute hour day month weekday)"
@@ -30,7 +30,7 @@ def wrong(expression: str) -> str | None:
 
 
 def last_time(expression: str, zone: ZoneInfo, after: datetime, until: datetime) -> datetime | None:
-    """The newest moment of a well-formed expression in (after, until], None where there is none.
+    """Return the last time in (after, until] that a well-formed expression matches, None if there is none.
 
     A day must fit both, day and weekday, as in `models.*.cron`.
     """
@@ -48,7 +48,7 @@ def last_time(expression: str, zone: ZoneInfo, after: datetime, until: datetime)
 
 @cache
 def _sets(expression: str) -> tuple[frozenset[int], ...]:
-    """The numbers each field allows."""
+    """Return the numbers that each field allows."""
     fields = zip(expression.lower().split(), _FIELDS, strict=True)
     return tuple(
         frozenset(n for part in text.split(",") for n in _part(part, low, high, names))
@@ -57,7 +57,7 @@ def _sets(expression: str) -> tuple[frozenset[int], ...]:
 
 
 def _part(part: str, low: int, high: int, names: tuple[str, ...]) -> range:
-    """The numbers that one part of a field allows; none where it is wrong."""
+    """Return the numbers that one part of a field allows; an empty range if it is malformed."""
     match = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/0*([1-9]\d*))?", part)
     if match is None:
         return range(0)

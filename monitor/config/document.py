@@ -1,4 +1,4 @@
-"""Files → one document: includes, short forms, absolute paths, [defaults]; each key knows its line."""
+"""Read files into one document: includes, short forms, absolute paths, [defaults], and the line of each key."""
 
 import copy
 import glob
@@ -17,7 +17,7 @@ from monitor.config.line_numbers import locate
 
 Table = dict[str, Any]
 
-# What is relative here starts from the folder of the file that says it.
+# Keys that hold paths; a relative path starts from the folder of the file it is written in.
 PATHS = (
     "daemon.state_dir",
     "daemon.heartbeat.file",
@@ -45,7 +45,7 @@ PATHS = (
     "pipelines.*.environment.*.file",
     "notify.urls.*.file",
 )
-# Where a model says the one, the other is not taken from [defaults].
+# If a model has keys of one set, keys of the other set are not taken from [defaults].
 ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
     (): ({"every"}, {"cron"}),
     ("predictions",): ({"path"}, {"database", "table"}),
@@ -58,7 +58,7 @@ ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a key is written; `inherited` when a model has it from [defaults]."""
+    """Where a key is written; `inherited` if a model takes it from [defaults]."""
 
     file: str
     line: int
@@ -70,7 +70,7 @@ class Place:
 
 @dataclass(slots=True)
 class Document:
-    """The keys of one file, or of all of them merged, and what was wrong on the way."""
+    """The keys of one file, or of all files merged, with the problems found."""
 
     path: Path
     parsed: bool = False
@@ -78,11 +78,11 @@ class Document:
     places: dict[Key, Place] = field(default_factory=dict)
     texts: dict[Path, str] = field(default_factory=dict)
     problems: list[tuple[Place, str]] = field(default_factory=list)
-    absent: list[tuple[Place, str]] = field(default_factory=list)     # data that are not there (now)
+    absent: list[tuple[Place, str]] = field(default_factory=list)     # data that do not exist (now)
     warnings: list[str] = field(default_factory=list)
 
     def place(self, key: Key) -> Place:
-        """The line of a key, or of the nearest table above it."""
+        """Return the line of a key, or of the nearest table above it."""
         while key and key not in self.places:
             key = key[:-1]
         return self.places.get(key) or Place(str(self.path), 1)
@@ -91,28 +91,28 @@ class Document:
         self._note(self.problems, key, text)
 
     def missing(self, key: Key, text: str) -> None:
-        """Note data that are not there: a slip of the pen to who writes the file, a source's failure later."""
+        """Note data that do not exist: `validate` reports an error, for the service the source fails."""
         self._note(self.absent, key, text)
 
     def _note(self, noted: list[tuple[Place, str]], key: Key, text: str) -> None:
         place = self.place(key)
         written = ("defaults", *key[2:]) if place.inherited else key
         entry = (Place(place.file, place.line), f"{dotted(shown(written))}: {text}")
-        if entry not in noted:               # what stands in [defaults] is wrong once, not once a model
+        if entry not in noted:               # a mistake in [defaults] is reported once, not once for each model
             noted.append(entry)
 
     def warn(self, key: Key, text: str) -> None:
         self.warnings.append(f"{self.place(key)}: {dotted(shown(key))}: {text}")
 
     def sentences(self) -> list[str]:
-        """Every problem, absent data too, as "file:line: key: text", in the order of the files and their lines."""
+        """Return every problem, absent data too, as "file:line: key: text", ordered by file and line."""
         main = str(self.path)
         ranked = sorted([*self.problems, *self.absent], key=lambda it: (it[0].file != main, it[0].file, it[0].line))
         return [f"{place}: {text}" for place, text in ranked]
 
 
 def read(path: Path) -> Document:
-    """Read a configuration with its includes; what cannot be read or parsed is among its problems."""
+    """Read a configuration with its includes; files that cannot be read or parsed become problems."""
     document = _parse(path)
     for part in list(_included(document)):
         _adopt(part, document)
@@ -153,7 +153,7 @@ def _syntax(path: Path, text: str, message: str) -> tuple[Place, str]:
 
 
 def _tidy(document: Document) -> None:
-    """Expand the short forms, place every key, make paths absolute."""
+    """Expand short forms, give every key its line, make paths absolute."""
     models = document.data.get("models")
     tables: dict[Key, Any] = {("defaults",): document.data.get("defaults")}
     if isinstance(models, dict):
@@ -169,14 +169,14 @@ def _tidy(document: Document) -> None:
 
 
 def _is_path(key: Key, value: str) -> bool:
-    if matches(key, "pipelines.*.command.*"):    # the program itself, where it is written as a path
+    if matches(key, "pipelines.*.command.*"):    # the program itself, if it is written as a path
         return key[-1] == 0 and "/" in value
     full = ("models", "*", *key[1:]) if key[0] == "defaults" else key
     return any(matches(full, pattern) for pattern in PATHS)
 
 
 def _expand(base: Key, table: Table, document: Document) -> None:
-    """Write the short forms of one model, or of [defaults], out in full."""
+    """Expand the short forms of one model, or of [defaults]."""
     for name in ("predictions", "labels", "attributes"):
         if isinstance(table.get(name), str):
             table[name] = {"path": table[name]}
@@ -238,7 +238,7 @@ def _included(document: Document) -> Iterator[Document]:
 
 
 def _adopt(part: Document, document: Document) -> None:
-    """Put an included file's models and pipelines into the document; each name may be there once."""
+    """Add an included file's models and pipelines to the document; each name may occur once."""
     for name, table in part.data.items():
         group = document.data.setdefault(name, {}) if name in ("models", "pipelines") else None
         if group is None:
@@ -263,10 +263,10 @@ def _adopt_group(name: str, group: Table, table: Table, part: Document, document
 
 
 def _inherit(document: Document) -> None:
-    """Merge [defaults] under every model, then settle what needs the whole model."""
+    """Merge [defaults] into every model, then fill in what needs the whole model."""
     defaults = document.data.pop("defaults", {})
     if not isinstance(defaults, dict):
-        document.problem(("defaults",), "expected a table of what the models have in common")
+        document.problem(("defaults",), "expected a table with values for every model")
         defaults = {}
     models = document.data.get("models")
     for name, model in models.items() if isinstance(models, dict) else ():
@@ -291,7 +291,7 @@ def _merge(table: Table, defaults: Table, base: Key, below: Key, document: Docum
 
 
 def _settle(name: str, model: Table, document: Document) -> None:
-    """Name the model; put its version into the reference's path; read a naive `since` in its time zone."""
+    """Set the model's name, the version in the reference's path, and the time zone of a naive `since`."""
     if "name" in model:
         document.problem(("models", name, "name"), "unknown key, a model is named by its table")
     model["name"] = name
@@ -308,7 +308,7 @@ def _settle(name: str, model: Table, document: Document) -> None:
 
 
 def _settle_silences(data: Table) -> None:
-    """Read the naive moments of silences in the time zone of their model, UTC without one."""
+    """Read naive times of silences in the time zone of their model; in UTC without a model."""
     for silence in data["silences"] if isinstance(data.get("silences"), list) else ():
         model = at(data, ("models", str(silence.get("model")))) if isinstance(silence, dict) else None
         for name in ("since", "until") if isinstance(silence, dict) else ():
@@ -318,7 +318,7 @@ def _settle_silences(data: Table) -> None:
 
 
 def _in_utc(table: Table, model: Table, name: str) -> None:
-    """Write a moment in UTC; a naive one is in the model's time zone."""
+    """Convert a time to UTC; a naive one is in the model's time zone."""
     if isinstance(moment := table.get(name), datetime):
         try:
             zone = ZoneInfo(model.get("timezone", "UTC"))

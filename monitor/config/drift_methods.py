@@ -1,6 +1,6 @@
-"""The drift methods by name: what each is, for which columns, its usual threshold, and which side of it means drift.
+"""The drift methods: the meaning of each, its columns, its usual threshold, and the side of it that means drift.
 
-Thresholds and sides are Evidently 0.7.23's. How each is worked out stands in `drift/methods.py`.
+Thresholds and sides are those of Evidently 0.7.23. `drift/methods.py` computes them.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from monitor.config.column_roles import FeatureKind
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One row: `side` is where a number lies beside the threshold when it means drift."""
+    """One drift method: a value that compares to the threshold as `side` says means drift."""
 
     meaning: str
     kinds: tuple[FeatureKind, ...]
@@ -19,7 +19,7 @@ class Method:
     side: Literal["<", "<=", ">", ">="]
 
     def drifted(self, value: float, threshold: float) -> bool:
-        """Say whether `value` is on the side of `threshold` that means drift."""
+        """Return whether `value` is on the side of `threshold` that means drift."""
         if self.side in ("<", ">"):
             return value < threshold if self.side == "<" else value > threshold
         return value <= threshold if self.side == "<=" else value >= threshold
@@ -56,5 +56,5 @@ METHODS: dict[str, Method] = {
 
 
 def is_p_value(method: str) -> bool:
-    """Whether small numbers of the method mean drift."""
+    """Return whether the method yields a p-value, so that small numbers mean drift."""
     return METHODS[method].side in ("<", "<=")

@@ -1,4 +1,4 @@
-"""The effective settings with where each comes from: what `driftd validate --show` prints."""
+"""The settings in force and the origin of each, as `driftd validate --show` prints them."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class Setting:
 
 
 def settings(loaded: Loaded, roles: dict[str, Roles]) -> list[Setting]:
-    """Every value in force, with keys as in the file; `roles` by model, as found in the data."""
+    """Return every value in force, with keys as in the file; `roles` are those found in the data, by model."""
     effective = loaded.config.model_dump(mode="json")
     effective["daemon"]["state_dir"] = str(state_dir(loaded.config, loaded.path))
     for name, model in effective["models"].items():
@@ -34,7 +34,7 @@ def settings(loaded: Loaded, roles: dict[str, Roles]) -> list[Setting]:
 
 
 def _fill_in(model: dict[str, Any]) -> None:
-    """Say what an absent `every` and `step` come to."""
+    """Fill in the defaults of `every` and `step`, which depend on other keys."""
     if model["cron"] is None:
         model["every"] = model["every"] or "1h"
     if isinstance(model["window"]["size"], str):
@@ -42,7 +42,7 @@ def _fill_in(model: dict[str, Any]) -> None:
 
 
 def _found(roles: Roles) -> dict[str, Any]:
-    """The columns as they were found, each feature with its kind."""
+    """Return the columns as they were found, each feature with its kind."""
     parts: dict[str, Any] = {part: getattr(roles, part) for part in USUAL_NAMES}
     return parts | {"features": [f"{name} ({kind})" for name, kind in roles.features.items()]}
 
@@ -53,7 +53,7 @@ def _setting(key: Key, value: Any, origin: str, found: bool) -> Setting:
 
 
 def _leaves(value: Any, key: Key) -> Iterator[tuple[Key, Any]]:
-    """Values in force: scalars, lists of them, references to secrets. A model's name is its table's."""
+    """Yield values in force: scalars, lists of them, references to secrets. A model's `name` is left out."""
     if isinstance(value, dict) and not _is_secret(value):
         for name, child in value.items():
             if (key[:1], len(key), name) != (("models",), 2, "name"):

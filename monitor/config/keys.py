@@ -19,7 +19,7 @@ def dotted(key: Key) -> str:
 
 
 def shown(key: Key) -> Key:
-    """The key as users write it: a reference's place stands directly in its table."""
+    """Return the key as users write it: the keys of a reference's source are directly in its table."""
     at_source = 2 if key[0] == "defaults" else 3
     return (*key[:at_source], *key[at_source + 1:]) if key[at_source - 1: at_source + 1] == _SOURCE else key
 

@@ -1,4 +1,4 @@
-"""Keys and values the design knows and this version does not: refused by name, never ignored."""
+"""Keys and values of later versions, which this version refuses by name and never ignores."""
 
 from collections.abc import Iterator
 from typing import Any

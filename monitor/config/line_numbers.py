@@ -1,4 +1,4 @@
-"""On which line of a TOML text each key stands; tomllib is the parser, this finds lines in what it took."""
+"""The line of each key in a TOML text. tomllib is the parser; this finds lines in texts that it accepted."""
 
 import re
 import tomllib
@@ -47,7 +47,7 @@ class _Locator:
         return (*key, self.sizes[key] - 1)
 
     def _inside(self, parents: Key, line: int) -> Key:
-        """Follow a header's parents; in an array of tables the newest element is meant."""
+        """Follow a header's parents; in an array of tables the last element is meant."""
         key: Key = ()
         for name in parents:
             key = (*key, name)

@@ -1,4 +1,4 @@
-"""Read, check and freeze a configuration; every problem at once."""
+"""Read and check a configuration, and report every problem at once."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ DEFAULT_PATH = Path("/etc/driftd/driftd.toml")
 _PASSWORD = re.compile(r"(://)[^/\s\"'@]*@")
 _TOKEN = re.compile(r"([?&][\w-]*(?:token|key|sig|signature|secret|password|auth)=)[^&\s\"'#]+", re.I)
 
-# Stand in for what is wrong while the rest is checked, so that one mistake does not hide another.
+# These replace invalid parts while the rest is checked, so that one mistake does not hide another.
 _MODEL: dict[str, Any] = {"predictions": {"path": "."}, "reference": {"first": "1d"}}
 _STUBS: dict[Step, Any] = {
     "url": "https://example.org", "secret": {"env": "?"}, "token": {"env": "?"}, "repository": "a/b",
@@ -38,9 +38,10 @@ _WHOLE = (("predictions",), ("labels",), ("attributes",), ("reference",), ("evid
 class Loaded:
     """An accepted configuration.
 
-    `hash` identifies the effective values, `text` is what was accepted, redacted; `files` are to be watched;
-    `origins` says where each effective key is written: "file:line", "[defaults] file:line" or "default".
-    `absent` names logs and labels that are not there now: a problem to `validate`, a failed source to a check.
+    `hash` is the SHA-256 of the effective values; `text` is the accepted text, redacted; `files` are its files.
+    `origins` holds where each effective key is written: "file:line", "[defaults] file:line" or "default".
+    `absent` holds a sentence for each log or label file that does not exist now: for `validate` it is a problem, for
+    a check the source fails.
     """
 
     path: Path
@@ -56,7 +57,7 @@ class Loaded:
 def load(path: Path, *, stand_in: float | None = None) -> Loaded:
     """Read the configuration at `path`. Raises ConfigError with every problem, each "file:line: key: …".
 
-    `stand_in`: the price of triggers that only say about how often, for who is about to propose one.
+    `stand_in` is used as the price of triggers that have `about` but no `above`, by the command that proposes one.
     """
     document = read(path)
     if not document.parsed:
@@ -75,9 +76,9 @@ def load(path: Path, *, stand_in: float | None = None) -> Loaded:
 
 
 def find_config(option: Path | str | None) -> Path:
-    """The configuration to read: the option, then $DRIFTD_CONFIG, then /etc/driftd/driftd.toml.
+    """Return the path of the configuration: the option, then $DRIFTD_CONFIG, then /etc/driftd/driftd.toml.
 
-    Raises ConfigError when there is none.
+    Raises ConfigError if there is no such file.
     """
     named = option or os.environ.get("DRIFTD_CONFIG")
     path = Path(named) if named else DEFAULT_PATH
@@ -89,14 +90,14 @@ def find_config(option: Path | str | None) -> Path:
 
 
 def state_dir(config: Config, config_path: Path) -> Path:
-    """Where the state lives: as configured, then $STATE_DIRECTORY (systemd), then ./state beside the file."""
-    # systemd separates several directories by colons; the first is ours
+    """Return the state folder: as configured, then $STATE_DIRECTORY (systemd), then ./state beside the file."""
+    # systemd separates several directories by colons; the first one is used
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     return config.daemon.state_dir or (Path(given) if given else config_path.absolute().parent / "state")
 
 
 def missing_secrets(loaded: Loaded) -> list[str]:
-    """A sentence for each secret that cannot be read now; the values themselves are never shown."""
+    """Return a sentence for each secret that cannot be read now; the values themselves are never shown."""
     found = []
     for key, secret in _secrets(loaded.config, ()):
         try:
@@ -107,13 +108,13 @@ def missing_secrets(loaded: Loaded) -> list[str]:
 
 
 def redact(text: str) -> str:
-    """Take passwords and tokens out of the addresses in a text."""
+    """Return the text without the passwords and tokens in its addresses."""
     return _TOKEN.sub(r"\1…", _PASSWORD.sub(r"\1…@", text))
 
 
 def _validate(document: Document) -> Config | None:
-    """Validate; what is wrong is noted and left out, until the rest is right (None where nothing is left)."""
-    for _ in range(10):                      # each round leaves something out; two are usual
+    """Validate; note and leave out what is wrong until the rest is valid (None if it never is)."""
+    for _ in range(10):                      # each round leaves something out; two rounds are usual
         try:
             # strict, and as JSON: "2" is no number, but a list may become a tuple and text a path
             return Config.model_validate_json(json.dumps(document.data, default=str), strict=True)
@@ -136,7 +137,7 @@ def _price(data: dict[str, Any], price: float) -> None:
 
 
 def _drop(data: dict[str, Any], key: Key) -> None:
-    """Leave out what is wrong at `key`, or put a stub there where something is needed."""
+    """Leave out what is wrong at `key`, or replace it by a stub if a value is required."""
     match key:
         case ("pipelines", name, part, *_) if part != "kind":
             _replace(data["pipelines"][name], part)
@@ -167,7 +168,7 @@ def _drop(data: dict[str, Any], key: Key) -> None:
 
 
 def _replace(table: dict[Step, Any], part: Step) -> None:
-    """Put a key's stub in its place; a key without one goes."""
+    """Replace a key's value by its stub; remove a key that has no stub."""
     if part in _STUBS:
         table[part] = _STUBS[part]
     else:
@@ -175,7 +176,7 @@ def _replace(table: dict[Step, Any], part: Step) -> None:
 
 
 def _drop_alone(data: dict[str, Any], key: Key) -> None:
-    """Leave out a key that should not be there, with its section where that means nothing without it."""
+    """Leave out a key that should not be there, with its whole section if that is not valid without the key."""
     table = at(data, key[:-1])
     if key[-1] == "kind" or key[2:3] in _WHOLE:
         _drop(data, key)
@@ -208,7 +209,7 @@ def _origin(place: Place | None) -> str:
 
 
 def _secrets(value: Any, key: Key) -> Iterator[tuple[Key, Secret]]:
-    """Every secret of a configuration, with its key."""
+    """Yield every secret of a configuration, with its key."""
     if isinstance(value, Secret):
         yield key, value
     elif isinstance(value, BaseModel):

@@ -1,4 +1,4 @@
-"""What types alone cannot say of [pipelines.NAME]: addresses, names of repositories, no secret in the file."""
+"""Rules for `[pipelines.NAME]` that types cannot express: addresses, names of repositories, no secret in the file."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,12 +9,12 @@ from monitor.config.pipeline_sections import AirflowPipeline, CommandPipeline, G
 
 Problems = Iterator[tuple[Key, str]]
 
-MOST_INPUTS, MOST_PAYLOAD = 23, 8             # GitHub's 25 inputs and 10 keys of a payload, less our two
+MOST_INPUTS, MOST_PAYLOAD = 23, 8             # GitHub takes 25 inputs and 10 keys of a payload; driftd adds two
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$", re.IGNORECASE)
 
 
 def address(key: Key, url: str) -> Problems:
-    """The address itself is not quoted: it may hold what nobody should read."""
+    """Yield what is wrong with an address, without quoting it: it may hold a secret."""
     try:
         parts = urlsplit(url)
         whole = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -27,7 +27,7 @@ def address(key: Key, url: str) -> Problems:
 
 
 def check(pipelines: Mapping[str, Pipeline]) -> Problems:
-    """Every problem of the pipelines, with the key it is at."""
+    """Yield every problem of the pipelines, with its key."""
     for name, pipeline in pipelines.items():
         key = ("pipelines", name)
         for part in ("url", "api", "login"):

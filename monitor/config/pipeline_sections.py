@@ -17,12 +17,12 @@ ACCOUNT_OR_TOKEN: JsonDict = {
 
 
 class OverHttp(Section):
-    """What every pipeline has that is asked over HTTP."""
+    """What all pipelines that are reached over HTTP have in common."""
 
     ca: Path | None = None
-    """Certificates to trust instead of the system's, PEM."""
+    """File of certificates to trust instead of the system's, PEM."""
     timeout: PositiveDuration = timedelta(seconds=15)
-    """For one try."""
+    """Longest wait for one try."""
 
 
 class WebhookPipeline(OverHttp):
@@ -31,11 +31,11 @@ class WebhookPipeline(OverHttp):
     kind: Literal["webhook"]
     """`"webhook"`."""
     url: AddressOrSecret
-    """Where to POST."""
+    """Address that receives the POST."""
     secret: SecretRef
-    """`whsec_` and the base64 of 24 to 64 bytes."""
+    """Secret that signs each request: `whsec_` and the base64 of 24 to 64 bytes."""
     previous_secret: SecretRef | None = None
-    """Signs too, while a secret rotates."""
+    """Old secret that also signs each request while the secret is being changed."""
 
 
 class GithubApp(Section):
@@ -46,7 +46,7 @@ class GithubApp(Section):
     installation: int
     """Number of the app's installation in the repository's account."""
     key: SecretRef
-    """Its private key, PEM."""
+    """The app's private key, PEM."""
 
 
 class GithubPipeline(OverHttp):
@@ -59,21 +59,21 @@ class GithubPipeline(OverHttp):
     kind: Literal["github"]
     """`"github"`."""
     repository: str = Field(json_schema_extra={"pattern": r"^[\w-]+/[\w.-]+$"})
-    """`owner/name`."""
+    """Repository that holds the workflow: `owner/name`."""
     workflow: str | None = None
     """Name of the workflow's file, such as `retrain.yml`."""
     event_type: str | None = None
-    """Instead of a workflow: the event of a `repository_dispatch`, whose runs nobody can follow."""
+    """Instead of a workflow: the event of a `repository_dispatch`, whose runs cannot be followed."""
     ref: str = "main"
     """Branch or tag that runs."""
     token: SecretRef | None = None
-    """A token that may write actions and read contents."""
+    """A token with permission to write actions and read contents."""
     app: GithubApp | None = None
     """A GitHub App instead of a token."""
     inputs: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
     api: Address = "https://api.github.com"
-    """Address of the API; of an Enterprise server `https://HOST/api/v3`."""
+    """Address of the API; for an Enterprise server `https://HOST/api/v3`."""
 
 
 class GitlabPipeline(OverHttp):
@@ -82,13 +82,13 @@ class GitlabPipeline(OverHttp):
     kind: Literal["gitlab"]
     """`"gitlab"`."""
     project: str
-    """Its path, `group/name`, or its number."""
+    """Path of the project, `group/name`, or its number."""
     ref: str = "main"
     """Branch or tag that runs."""
     token: SecretRef
     """An access token with the scope `api`."""
     inputs: dict[str, str] = {}
-    """Texts for inputs that the pipeline declares."""
+    """Values for inputs that the pipeline declares."""
     url: Address = "https://gitlab.com"
     """Address of the server."""
 
@@ -101,13 +101,13 @@ class JenkinsPipeline(OverHttp):
     url: Address
     """Address of the server."""
     job: str
-    """Name of the job, folders before it with `/`."""
+    """Name of the job, with its folders before it: `ml/retrain`."""
     username: str
-    """The user that asks."""
+    """The user that starts the job."""
     token: SecretRef
     """An API token of that user."""
     parameters: dict[str, str] = {}
-    """Texts sent besides `DRIFTD_ID` and `DRIFTD_EVIDENCE`."""
+    """Values sent besides `DRIFTD_ID` and `DRIFTD_EVIDENCE`."""
 
 
 class AirflowPipeline(OverHttp):
@@ -124,13 +124,13 @@ class AirflowPipeline(OverHttp):
     version: Literal[2, 3] = 3
     """Major version of Airflow: 2 or 3."""
     username: str | None = None
-    """The user that asks, with `password`."""
+    """The user that starts runs, with `password`."""
     password: SecretRef | None = None
     """Password of that user."""
     token: SecretRef | None = None
     """A bearer token instead of user and password."""
     conf: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class PrefectPipeline(OverHttp):
@@ -141,17 +141,17 @@ class PrefectPipeline(OverHttp):
     kind: Literal["prefect"]
     """`"prefect"`."""
     url: Address
-    """Address of the API, with `/api` at its end."""
+    """Address of the API, which ends in `/api`."""
     deployment: str
     """`flow/name` of the deployment, or its id."""
     username: str | None = None
-    """The user that asks, with `password`."""
+    """The user that starts runs, with `password`."""
     password: SecretRef | None = None
     """Password of that user."""
     token: SecretRef | None = None
     """An API key instead of user and password."""
     parameters: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class KubeflowPipeline(OverHttp):
@@ -160,17 +160,17 @@ class KubeflowPipeline(OverHttp):
     kind: Literal["kubeflow"]
     """`"kubeflow"`."""
     url: Address
-    """Address, often with `/pipeline` at its end."""
+    """Address of the API, which often ends in `/pipeline`."""
     pipeline_id: str
     """Id of the pipeline."""
     pipeline_version: str | None = None
-    """Id of its version. Default: the newest."""
+    """Id of the pipeline's version. Default: the newest."""
     experiment: str | None = None
-    """Id of the experiment. Default: the server's own."""
+    """Id of the experiment. Default: the server's default experiment."""
     token: SecretRef | None = None
     """A bearer token."""
     parameters: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class ArgoPipeline(OverHttp):
@@ -181,13 +181,13 @@ class ArgoPipeline(OverHttp):
     url: Address
     """Address of the server."""
     namespace: str
-    """Where it runs."""
+    """Namespace that it runs in."""
     template: str
     """Name of a WorkflowTemplate."""
     token: SecretRef | None = None
     """A bearer token."""
     parameters: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class KubernetesPipeline(OverHttp):
@@ -198,13 +198,13 @@ class KubernetesPipeline(OverHttp):
     url: Address = "https://kubernetes.default.svc"
     """Address of the API server."""
     namespace: str
-    """Where it runs."""
+    """Namespace that it runs in."""
     manifest: Path
-    """File with the Job, YAML or JSON."""
+    """File with the manifest of the Job, YAML or JSON."""
     token: SecretRef | None = None
     """A bearer token. Default: the service account's."""
     ca: Path | None = None
-    """Certificates to trust, PEM. Default: the service account's."""
+    """File of certificates to trust, PEM. Default: the service account's."""
 
 
 class DatabricksPipeline(OverHttp):
@@ -219,7 +219,7 @@ class DatabricksPipeline(OverHttp):
     token: SecretRef
     """A bearer token."""
     parameters: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
 
 
 class SagemakerPipeline(OverHttp):
@@ -232,9 +232,9 @@ class SagemakerPipeline(OverHttp):
     pipeline_name: str
     """Name of the pipeline."""
     profile: str | None = None
-    """Profile of the AWS configuration. Default: whatever this machine has."""
+    """Profile of the AWS configuration. Default: the machine's usual credentials."""
     parameters: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
     url: Address | None = None
     """Address of the API. Default: the region's."""
 
@@ -251,13 +251,13 @@ class VertexPipeline(OverHttp):
     template: str
     """The compiled pipeline: `gs://…` or `https://…-kfp.pkg.dev/…`."""
     output: str
-    """Where a run writes: `gs://…`."""
+    """Where a run writes its output: `gs://…`."""
     service_account: str | None = None
     """Service account that the run acts as. Default: the project's."""
     token: SecretRef | None = None
     """A bearer token. Default: the application default credentials."""
     parameters: dict[str, str] = {}
-    """Texts sent besides `driftd_id` and `driftd_evidence`."""
+    """Values sent besides `driftd_id` and `driftd_evidence`."""
     url: Address | None = None
     """Address of the API. Default: the region's."""
 
@@ -270,7 +270,7 @@ class AzuremlPipeline(OverHttp):
     tenant: str
     """Id of the tenant."""
     client: str
-    """Id of the application that asks."""
+    """Id of the application that driftd signs in as."""
     secret: SecretRef
     """Secret of that application."""
     subscription: str
@@ -280,11 +280,11 @@ class AzuremlPipeline(OverHttp):
     workspace: str
     """Name of the workspace."""
     job_file: Path
-    """JSON with the `properties` of a job."""
+    """JSON file with the `properties` of a job."""
     url: Address = "https://management.azure.com"
-    """Address of the API; other clouds have others."""
+    """Address of the API; national clouds have other addresses."""
     login: Address = "https://login.microsoftonline.com"
-    """Where tokens come from."""
+    """Address that tokens are fetched from."""
 
 
 class CommandPipeline(Section):
@@ -293,11 +293,11 @@ class CommandPipeline(Section):
     kind: Literal["command"]
     """`"command"`."""
     command: tuple[str, ...] = Field(min_length=1)
-    """Program and arguments; no shell."""
+    """Program and arguments, started without a shell."""
     timeout: PositiveDuration = timedelta(hours=6)
-    """For the run, which is then ended."""
+    """Longest time a run may take; then it is ended."""
     environment: dict[str, TextOrSecret] = {}
-    """Added to the daemon's own environment; texts, or secrets."""
+    """Variables added to the daemon's own environment; texts or secrets."""
 
 
 Pipeline = Annotated[

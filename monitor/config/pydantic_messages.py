@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in our own words: what was expected, what was got; secrets are never quoted."""
+"""Sentences for pydantic's errors: what was expected, and what was given; secrets are never quoted."""
 
 import json
 from datetime import datetime
@@ -57,7 +57,7 @@ LIMITS = ((Ge, "ge", "≥"), (Gt, "gt", ">"), (Le, "le", "≤"))
 
 
 def sentence(error: ErrorDetails, data: Any) -> tuple[Key, str]:
-    """Return the key that an error of Config's validation is about, and the sentence about it."""
+    """Return the key of an error from validating Config, and a sentence about it."""
     key = _key(error, data)
     kind = error["type"]
     if kind == "missing":
@@ -77,7 +77,7 @@ def sentence(error: ErrorDetails, data: Any) -> tuple[Key, str]:
 
 
 def _key(error: ErrorDetails, data: Any) -> Key:
-    """Pydantic's location without the names of union members it puts in."""
+    """Return pydantic's location of an error without the names of union members in it."""
     loc = error["loc"]
     if loc[0] == "pipelines":
         loc = (*loc[:2], *loc[3:])
@@ -92,7 +92,7 @@ def _key(error: ErrorDetails, data: Any) -> Key:
 
 
 def _type(key: Key, data: Any) -> tuple[Any, FieldInfo | None]:
-    """The declared type of a key, and its field where it is one."""
+    """Return the declared type of a key, and its field if it is a field of a section."""
     kind: Any = Config
     field = None
     for depth, step in enumerate(key, 1):
@@ -109,7 +109,7 @@ def _type(key: Key, data: Any) -> tuple[Any, FieldInfo | None]:
 
 
 def _arms(kind: Any) -> list[Any]:
-    """The members of a union without None; a list of one for anything else."""
+    """Return the members of a union without None; for any other type a list of that type."""
     if get_origin(kind) in (Literal, dict, tuple) or not get_args(kind):
         return [kind] if kind is not type(None) else []
     members = get_args(kind)[:1] if hasattr(kind, "__metadata__") else get_args(kind)

@@ -1,4 +1,4 @@
-"""What the types alone cannot say: names that must exist, values that must fit each other."""
+"""Rules that types cannot express: names that must exist, values that must fit each other."""
 
 import glob
 import re
@@ -67,7 +67,7 @@ def _daemon(config: Config) -> Problems:
     if match is None or int(match[2]) > 65535:
         yield ("daemon", "listen"), f'"{config.daemon.listen}" is not HOST:PORT, such as "127.0.0.1:9745"'
     if config.daemon.retention is not None and config.daemon.retention < SHORTEST_RETENTION:
-        yield ("daemon", "retention"), "is less than 60d, so long windows are looked at again for late rows and labels"
+        yield ("daemon", "retention"), "is less than 60d; windows are measured again for late rows until then"
     if isinstance(config.daemon.heartbeat, str):
         yield from pipeline_rules.address(("daemon", "heartbeat"), config.daemon.heartbeat)
 
@@ -136,7 +136,7 @@ def _sources(model: ModelSection) -> Problems:
 
 
 def _absent(model: ModelSection) -> Problems:
-    """A log or labels that are not there: services go on without, and say so, for they come and go."""
+    """Yield logs and labels that do not exist. They may come and go, so only `validate` treats them as errors."""
     for key, source in _places(model):
         path = Path(source.path or ".")
         if key[0] != "reference" and "://" not in str(source.path) and _gone(path):
@@ -167,7 +167,7 @@ def _places(model: ModelSection) -> Iterator[tuple[Key, SourceSection]]:
 
 
 def _may_come(path: Path) -> bool:
-    """A glob or a folder fills with time; a file that is named should be there."""
+    """Whether a path that does not exist may be filled later: a glob or a folder may, a named file should exist."""
     return glob.has_magic(str(path)) or not path.suffix
 
 
@@ -175,7 +175,7 @@ def _drift(drift: DriftSection) -> Problems:
     yield from _method(("drift", "method"), drift.method, (*METHODS, "auto"))
     yield from _threshold(("drift", "threshold"), drift.threshold)
     if not drift.false_alarms.count or not drift.false_alarms.span:
-        yield ("drift", "false_alarms"), f'"{drift.false_alarms}" is no rate to keep, expected such as "1 per 90d"'
+        yield ("drift", "false_alarms"), f'"{drift.false_alarms}" is not a rate, expected a text such as "1 per 90d"'
     for name, column in drift.columns.items():
         yield from _method(("drift", "columns", name, "method"), column.method, (*METHODS, "auto"))
         yield from _threshold(("drift", "columns", name, "threshold"), column.threshold)
@@ -227,14 +227,15 @@ def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems
 
 
 def _about(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
-    """A wish for so many retrains stands beside the price that a backtest found for it, never alone."""
+    """Yield what is wrong with `about`: it needs the price that a backtest proposed for it beside it."""
     if trigger.metric != "regret" or trigger.action != "retrain" or trigger.windows != Persistence(1, 1):
         yield key, 'goes with metric = "regret" and action = "retrain", expected no about'
     elif trigger.about is not None and not (trigger.about.count and trigger.about.span):
-        yield key, f'"{trigger.about}" is no rate, expected such as "4 per year"'
+        yield key, f'"{trigger.about}" is not a rate, expected a text such as "4 per year"'
     elif trigger.above is None:
         command = f"driftd backtest --model {model.name} --suggest"
-        yield key, f'"{trigger.about}" is a wish, not a price, expected above beside it: `{command}` proposes it'
+        wanted = f"expected above beside it: `{command}` proposes it"
+        yield key, f'"{trigger.about}" says how often, but not at what price, {wanted}'
     elif model.retrain is not None and _rate(trigger.about) > _rate(model.retrain.budget):
         yield key, f'"{trigger.about}" is more than retrain.budget, "{model.retrain.budget}", allows'
 
@@ -276,7 +277,7 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
 
 
 def _estimated(key: Key, trigger: TriggerSection, task: Task | None) -> Problems:
-    """An estimate is a guess about labels nobody has seen: it may wake people, no more."""
+    """Yield what is wrong with a trigger on an estimate: estimates only alert, since labels are still unknown."""
     name = CATALOGUE[trigger.metric].estimate_of
     if task and name not in estimable(task):
         known = ", ".join(ESTIMATED + name for name in estimable(task))
@@ -291,7 +292,7 @@ def _fairness(model: ModelSection) -> Problems:
         yield ("columns", "segments"), f"expected at most {MOST_COLUMNS} columns, those of fairness among them"
     if model.attributes is not None and not protected:
         table = f"[models.{model.name}.fairness]"
-        yield ("attributes",), f"are looked at by fairness alone, expected a table {table} that names columns"
+        yield ("attributes",), f"are used by fairness alone, expected a table {table} that names columns"
     if protected and model.task not in (None, "binary"):
         yield ("fairness",), f'compares the answers of binary models, but the task is "{model.task}"'
     for name in model.fairness.comparison if model.fairness else ():
@@ -301,7 +302,7 @@ def _fairness(model: ModelSection) -> Problems:
 
 
 def _segment(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
-    """A trigger on groups needs groups that are measured."""
+    """Yield what is wrong with a trigger on segments or groups: they must be measured."""
     metric, segment = trigger.metric, trigger.segment
     if metric in OF_GROUPS:
         known = model.fairness.columns if model.fairness else ()

@@ -25,7 +25,7 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILE = "driftd.schema.json"                  # its name beside a configuration
 INCLUDED_FILE = "driftd-included.schema.json"
-PLACE = "place"                              # the title of what a path alone may stand for
+PLACE = "place"                              # the title of tables that may be written as a path alone
 _NAMES = {                                   # texts that only a rule limits
     ("ModelSection", "metric"): PERFORMANCE,
     ("DriftSection", "method"): ("auto", *METHODS),
@@ -53,12 +53,12 @@ class _Generator(GenerateJsonSchema):
 
 
 def text(*, included: bool = False) -> str:
-    """The schema as the text of a file."""
+    """Return the schema as the text of a file."""
     return json.dumps(json_schema(included=included), indent=2, ensure_ascii=False) + "\n"
 
 
 def json_schema(*, included: bool = False) -> Schema:
-    """The schema of a configuration; or of a file that one includes, which may inherit whatever is needed."""
+    """Return the schema of a configuration, or of an included file, which may inherit the required keys."""
     made = Config.model_json_schema(schema_generator=_Generator)
     tables: dict[str, Schema] = made.pop("$defs")
     for section in sections(Config):
@@ -80,14 +80,14 @@ def json_schema(*, included: bool = False) -> Schema:
 
 
 def sections(kind: Any) -> Iterator[type[Section]]:
-    """Every section below an annotation, each once, that of the annotation first."""
+    """Yield every section below an annotation, each once, the section of the annotation first."""
     seen: dict[type[Section], None] = {}
     _collect(kind, seen)
     return iter(seen)
 
 
 def written(section: type[Section], name: str) -> Any:
-    """The default of a key as a user would write it; None where there is none."""
+    """Return the default of a key as a user would write it; None if there is none."""
     field = section.model_fields[name]
     if field.is_required() or field.default in (None, ""):
         return None
@@ -102,7 +102,7 @@ _OF_THE_FILE: Schema = {
         "default": [],
     },
     "defaults": {
-        "description": "What every model has in common; a model's own values win.",
+        "description": "Values for every model; a model's own values take precedence.",
         "$ref": "#/$defs/ModelSection",
         "default": {},
     },
@@ -119,7 +119,7 @@ def _collect(kind: Any, seen: dict[type[Section], None]) -> None:
 
 
 def _describe(table: Schema, section: type[Section]) -> None:
-    """Say of each key what it means and what holds where it is not written."""
+    """Add the meaning and the default of each key."""
     table.pop("title", None)
     table["description"] = _plain(table["description"])
     texts, keys = meanings(section), table["properties"]
@@ -134,12 +134,12 @@ def _describe(table: Schema, section: type[Section]) -> None:
 
 
 def _plain(text: str) -> str:
-    """The text without its links, whose addresses are relative to docs/."""
+    """Return the text without its links, whose addresses are relative to docs/."""
     return _LINK.sub(r"\1", " ".join(text.split()))
 
 
 def _add_short_forms(tables: dict[str, Schema]) -> None:
-    """What `document` writes out in full: a text for a place, a size for a window, `label` of a model."""
+    """Add the short forms that `document` expands: a text for a place, a size for a window, `label` of a model."""
     source, reference, window = (tables[f"{name}Section"] for name in ("Source", "Reference", "Window"))
     reference["properties"] |= source["properties"]
     reference |= exactly_one("path", "database", "first") | {"dependentRequired": source["dependentRequired"]}
@@ -155,7 +155,7 @@ def _add_short_forms(tables: dict[str, Schema]) -> None:
 
 
 def _take_needed(name: str, tables: dict[str, Schema], taken: dict[str, Schema]) -> Schema:
-    """Take out of a table, and of those in it, what makes it whole; what is left holds for a part of it too."""
+    """Take the rules about required keys out of a table and the tables in it, so that a part of it is valid too."""
     if name not in taken:
         table = tables[name].get("anyOf", [tables[name]])[-1]
         needed = {rule: table.pop(rule) for rule in ("required", "oneOf", "dependentRequired") if rule in table}
@@ -170,7 +170,7 @@ def _take_needed(name: str, tables: dict[str, Schema], taken: dict[str, Schema])
 
 
 def _needed_of_the_file(needed: Schema) -> Schema:
-    """What has to be there: something to watch; all of each model, where no [defaults] may have it."""
+    """Return the rules about required keys of a file: a model or an include; whole models if there is no [defaults]."""
     return {
         "anyOf": [{"required": ["models"], "properties": {"models": {"minProperties": 1}}}, {"required": ["include"]}],
         "if": {"not": {"required": ["defaults"]}},
@@ -179,7 +179,7 @@ def _needed_of_the_file(needed: Schema) -> Schema:
 
 
 def _share(value: Any, shared: dict[str, Schema]) -> Any:
-    """The same with each secret's long description in one place."""
+    """Return the schema with the long description of secrets in one shared place."""
     if isinstance(value, list):
         return [_share(part, shared) for part in value]
     if not isinstance(value, dict):

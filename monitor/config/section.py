@@ -1,4 +1,4 @@
-"""What every table of the configuration is."""
+"""The base class of every table of the configuration, and the meanings of its keys."""
 
 import ast
 import inspect
@@ -10,26 +10,26 @@ from pydantic.config import JsonDict
 
 
 class Section(BaseModel):
-    """A frozen table that knows all its keys."""
+    """A frozen table that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     @classmethod
     def key_names(cls) -> list[str]:
-        """Its keys, those of its kind before those it shares with others."""
+        """Return its keys, its own before the inherited ones."""
         own = [name for name in cls.__annotations__ if name in cls.model_fields]
         return [*own, *(name for name in cls.model_fields if name not in own)]
 
 
 def exactly_one(*names: str) -> JsonDict:
-    """What says in a JSON Schema that one of these keys is given, and only one."""
+    """Return the JSON Schema rule that exactly one of these keys is given."""
     return {"oneOf": [{"required": [name]} for name in names]}
 
 
 def meanings(section: type[Section]) -> dict[str, str]:
-    """What each key means: the text below its field, also where a base class has it.
+    """Return what each key means: the text below its field, in the class or a base class.
 
-    Read from the source when it is asked for: pydantic's `use_attribute_docstrings` reads it whenever a section is
+    The source is read only when this is called: pydantic's `use_attribute_docstrings` reads it whenever a section is
     imported, which would make every command a tenth of a second slower.
     """
     texts: dict[str, str] = {}
@@ -41,7 +41,7 @@ def meanings(section: type[Section]) -> dict[str, str]:
 
 @cache
 def _texts(module: str) -> dict[str, dict[str, str]]:
-    """The texts below the fields of each class of a module."""
+    """Return the texts below the fields of each class of a module."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {node.name: _below(node) for node in tree.body if isinstance(node, ast.ClassDef)}
 

@@ -1,7 +1,7 @@
 """The configuration as frozen, typed models: every key a user may write, its default, its limits.
 
-Reading files, locating lines and collecting errors is `load`'s work; nothing here touches the outside.
-A model dumped with `model_dump(mode="json")` reads back equal, and holds no secret, only where they are kept.
+`load` reads files, locates lines and collects errors; this module does no I/O.
+A model dumped with `model_dump(mode="json")` reads back equal. It holds no secret, only where each secret is kept.
 """
 
 from datetime import timedelta
@@ -44,82 +44,83 @@ class Daemon(Section):
     """The service itself."""
 
     state_dir: Path | None = None
-    """What driftd remembers. Default: `$STATE_DIRECTORY`, then `./state`."""
+    """Folder for what driftd remembers. Default: `$STATE_DIRECTORY`, then `./state`."""
     listen: str = Field(default="127.0.0.1:9745", json_schema_extra={"pattern": r"^\S+:\d{1,5}$"})
-    """HOST:PORT of the page, `/metrics`, `/healthz`, `/readyz`; there is no password."""
+    """HOST:PORT that serves the status page, `/metrics`, `/healthz` and `/readyz`; there is no password."""
     workers: int | None = Field(default=None, ge=1)
-    """Processes that read and measure, started when needed. Default: one for each core, at least 2."""
+    """Largest number of processes that read and measure. Default: one for each core, at least 2."""
     worker_memory_mb: int = Field(default=4096, ge=256)
-    """A worker that needs more is ended."""
+    """Memory limit of one worker in MB; a worker that needs more is killed."""
     worker_timeout: PositiveDuration = timedelta(minutes=30)
-    """A task that takes longer is ended."""
+    """Time limit of one task; a worker that takes longer is killed."""
     heartbeat: AddressOrSecret | None = None
-    """A URL fetched after each round of checks, so that silence is noticed."""
+    """A URL fetched after each round of checks, for a dead-man's switch that notices when driftd stops."""
     log_format: Literal["text", "json"] = "text"
-    """`"text"` or `"json"`."""
+    """Form of the log lines: `"text"` or `"json"`."""
     callback_secret: SecretRef | None = None
-    """`whsec_` + base64 of 24 to 64 bytes: pipelines may [report](promotion.md) how their runs ended. Off without."""
+    """Secret with which pipelines [report](promotion.md) how their runs ended: `whsec_` + base64 of 24 to 64 bytes.
+    Default: no reports are accepted."""
     retention: PositiveDuration | None = None
-    """What is older is [removed](governance.md#retention): windows, messages, runs. At least `"60d"`. Default:
-    nothing is."""
+    """Windows, messages and runs older than this are [removed](governance.md#retention). At least `"60d"`. Default:
+    everything is kept."""
 
 
 class WindowSection(Section):
     """How the log is cut into windows; a duration or a number alone is the `size`."""
 
     size: WindowSize = timedelta(days=7)
-    """Time, cut from local midnight (weeks from Monday); or so many rows."""
+    """Length in time, cut from local midnight (weeks from Monday), or a number of rows."""
     step: PositiveDuration | None = None
-    """From one window to the next. Default: `size`, so that they do not overlap."""
+    """Time from the start of one window to the start of the next. Default: `size`, so that they do not overlap."""
     lateness: Duration = timedelta(0)
-    """How long after its end a window still waits for rows."""
+    """How long after its end a window still waits for rows before it is checked."""
     min_rows: int = Field(default=100, ge=1)
-    """Fewer is too little data: not judged."""
+    """A window with fewer rows is not judged: too little data."""
     sample: int | None = Field(default=None, ge=1)
-    """At most so many rows, chosen by a hash of the id. Default: all."""
+    """Largest number of rows that are measured, chosen by a hash of the id. Default: all rows."""
     memory_mb: int = Field(default=32, ge=1)
-    """A column that takes more is read a row group at a time, twice; `ks` and `wasserstein` then come from 1,024
-    bins."""
+    """A column that takes more memory is read twice, a row group at a time; `ks` and `wasserstein` are then computed
+    from 1,024 bins."""
 
 
 class Columns(Section):
-    """Names of the columns that play a part. Each that is not named is found by its usual name."""
+    """Names of the columns that driftd uses. A column that is not named here is found by its usual name."""
 
     timestamp: str | None = None
     """When the prediction was made."""
     id: str | None = None
-    """Of the prediction. Default: a hash of the row, unless labels are joined."""
+    """Identifier of the prediction. Default: a hash of the row, unless labels are joined."""
     prediction: str | None = None
-    """The answer."""
+    """What the model predicted."""
     probability: str | None = None
-    """Of the positive class."""
+    """Predicted probability of the positive class."""
     label: str | None = None
-    """The truth."""
+    """The true outcome."""
     label_timestamp: str | None = None
     """When the label became known."""
     model_version: str | None = None
-    """Which model answered."""
+    """Version of the model that made the prediction."""
     features: tuple[str, ...] | None = None
-    """What the model is given. Default: every column without another part."""
+    """Inputs of the model. Default: every column that has no other role."""
     categorical: tuple[str, ...] | None = None
     """Features to be treated as categories. Default: by type."""
     segments: tuple[str, ...] = ()
-    """Performance is told [for each value](fairness.md#segments) of these too; they stay features."""
+    """Performance is also measured [for each value](fairness.md#segments) of these columns; they stay features."""
     private: tuple[str, ...] = ()
-    """Never told as values, only as numbers about them: [privacy](governance.md#privacy)."""
+    """Columns whose values are never shown, only statistics about them: [privacy](governance.md#privacy)."""
 
 
 class CsvSection(Section):
-    """How a CSV file is read. What is not given is guessed, and shown by `validate --show`."""
+    """How a CSV file is read. A key that is not given is guessed; `validate --show` prints the guess."""
 
     delimiter: str | None = None
-    """Between the cells of a row, such as `";"`."""
+    """Character between the cells of a row, such as `";"`."""
     decimal: Literal[".", ","] | None = None
-    """`"."` or `","`."""
+    """Decimal separator: `"."` or `","`."""
     encoding: str | None = None
-    """Of the text, such as `"cp1252"`."""
+    """Character encoding of the file, such as `"cp1252"`."""
     day_first: bool | None = None
-    """Whether 03/04 is the third of April."""
+    """True if 03/04 is the third of April."""
 
 
 class SourceSection(Section):
@@ -137,9 +138,9 @@ class SourceSection(Section):
     csv: CsvSection = CsvSection()
     """How a CSV file is read."""
     database: SecretRef | None = None
-    """Address of a PostgreSQL database; only ever read."""
+    """Address of a PostgreSQL database, which is only read."""
     table: str | None = None
-    """Its table or view."""
+    """Name of the table or view in that database."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "SourceSection":
@@ -156,124 +157,126 @@ class ReferenceSection(Section):
     source: SkipJsonSchema[SourceSection | None] = None      # users write its keys directly into the table
     template: SkipJsonSchema[str | None] = None              # the path before {version} was filled in, set by `load`
     first: PositiveDuration | None = None
-    """The beginning of the log, instead of a place."""
+    """Length of the beginning of the log that serves as the reference, instead of a place."""
 
 
 class ColumnDrift(Section):
-    """What is different for one column."""
+    """Drift settings for one column."""
 
     method: str | None = None
-    """As in `drift`. Default: as there."""
+    """Drift method of this column. Default: `drift.method`."""
     threshold: Threshold | None = None
-    """`"calibrated"`, `"evidently"` or a number. Default: as in `drift`."""
+    """`"calibrated"`, `"evidently"` or a number. Default: `drift.threshold`."""
 
 
 class DriftSection(Section):
-    """How drift is measured, and from where on it counts."""
+    """How drift is measured, and the threshold beyond which a column has drifted."""
 
     method: str = "auto"
-    """As Evidently chooses; or psi, jensenshannon, wasserstein, ks, chisquare, z, …"""
+    """`"auto"`: the method that Evidently would choose; or psi, jensenshannon, wasserstein, ks, chisquare, z, …"""
     threshold: Threshold = "calibrated"
-    """`"calibrated"`: [keeps `false_alarms`](#calibrated-thresholds); `"evidently"`: as it chooses; or a number."""
+    """`"calibrated"`: [keeps `false_alarms`](#calibrated-thresholds); `"evidently"`: Evidently's own; or a number."""
     false_alarms: BudgetText = Budget(1, timedelta(days=90))
-    """The rate calibrated thresholds keep where nothing has changed, all triggers on drift together; never more than
-    one window in ten."""
+    """False-alarm rate that calibrated thresholds keep, for all triggers on drift together; at most one window in
+    ten."""
     share: float = Field(default=0.5, gt=0, le=1)
-    """Of drifted columns that makes the data drifted, where thresholds are not calibrated."""
+    """Share of drifted columns from which the data as a whole have drifted, if thresholds are not calibrated."""
     columns: dict[str, ColumnDrift] = {}
-    """For one column: `columns.distance = { method = "psi", threshold = 0.2 }`."""
+    """Settings for single columns: `columns.distance = { method = "psi", threshold = 0.2 }`."""
     multivariate: bool = False
-    """All features together too; costs seconds of a core a window."""
+    """Measure drift of all features together too; this takes seconds of processor time for each window."""
     embeddings: dict[str, str] = {}
-    """Name = glob of the columns that are judged together: `{ text = "emb_*" }`."""
+    """Groups of columns that are judged together, each a name and a glob: `{ text = "emb_*" }`."""
 
 
 class QualitySection(Section):
-    """From where on data are broken."""
+    """When data count as broken."""
 
     missing: float = Field(default=0.2, gt=0, le=1)
-    """A missing share so far above the reference's is broken data."""
+    """Data are broken if a column's missing share is this far above its missing share in the reference."""
     stale: PositiveDuration | None = None
-    """A source whose newest row is older is stale. Default: one window."""
+    """A source is stale if its newest row is older than this. Default: one window."""
 
 
 class FairnessSection(Section):
-    """Protected columns: what the model answers to one group of people, beside another."""
+    """Protected columns: the model's predictions are compared between groups of people."""
 
     columns: tuple[str, ...] = Field(min_length=1)
-    """Protected columns, in the log or in `attributes`; features only where `columns.features` lists them."""
+    """Protected columns, in the log or in `attributes`; they are features only if `columns.features` lists them."""
     comparison: dict[str, str] = {}
-    """The group others are compared with: `{ sex = "male" }`. Default: the largest of the reference."""
+    """For each column, the group the others are compared with: `{ sex = "male" }`. Default: the largest group of the
+    reference."""
     windows: int = Field(default=4, ge=1)
-    """So many of the newest mature windows are pooled, that small groups have enough rows."""
+    """Number of newest mature windows that are pooled, so that small groups have enough rows."""
 
 
 class EvidentlySection(Section):
     """One metric of Evidently's reports, measured on every window."""
 
     metric: str
-    """Its class's name, such as `"QuantileValue"`."""
+    """Class name of the metric, such as `"QuantileValue"`."""
     options: dict[str, Any] = {}
-    """What the class takes: `{ column = "age", quantile = 0.9 }`."""
+    """Arguments of the class: `{ column = "age", quantile = 0.9 }`."""
 
 
 class TriggerSection(Section):
-    """One condition: a metric beside a number, a date, or what other triggers of the model do."""
+    """One condition: a metric compared with a number, a date, or a combination of other triggers of the model."""
 
     model_config = ConfigDict(json_schema_extra=exactly_one(*CONDITIONS))
 
     name: str
-    """What messages and metrics call it."""
+    """Name of the trigger in messages and metrics."""
     metric: str = ""
     """[Any metric](metrics.md#what-is-measured), with `above`, `below`, `rise`, `drop` or `drifted`."""
     column: str | None = None
-    """Only this column."""
+    """Watch only this column."""
     segment: str | None = None
-    """`"origin=JFK"`, or `"origin"`: every value of it, with bounds that [hold for all at
+    """Watch one segment, `"origin=JFK"`, or every value of a column, `"origin"`, with bounds that [hold for all at
     once](fairness.md#triggers)."""
     method: str | None = None
-    """Only this drift method."""
+    """Watch only this drift method."""
     above: LevelText | None = None
-    """The metric is more than this. For `regret` also a price: `"0.02 for 30d"`, so much of the metric lost for so
-    long."""
+    """The metric is more than this. For `regret` also a price: `"0.02 for 30d"` is a loss of 0.02 of the metric for
+    30 days."""
     about: BudgetText | None = None
-    """A wish for `regret`: `"4 per year"`; stands beside the price that [`backtest --suggest`](commands.md#backtest)
-    proposes for it."""
+    """How often retrains are wanted, such as `"4 per year"`. Only for `regret`, beside the price in `above` that
+    [`backtest --suggest`](commands.md#backtest) proposes for it."""
     below: PlainLevel | None = None
     """The metric is less than this."""
     rise: ChangeText | None = None
-    """Against the reference: `"15%"` of its value, or `3.5`."""
+    """The metric is higher than on the reference by `"15%"` of that value, or by `3.5`."""
     drop: ChangeText | None = None
-    """The same, downwards."""
+    """The metric is lower than on the reference, by a percentage or a number."""
     drifted: Literal[True] | None = None
-    """The method's own verdict."""
+    """The score is beyond its own threshold."""
     every: PositiveDuration | None = None
-    """So long after the model's data ended: `"90d"`."""
+    """This much time has passed since the last accepted request or the reference: `"90d"`."""
     cron: str | None = None
-    """At these dates: `"0 6 1 * *"`, in the model's time zone."""
+    """One of these dates has passed: `"0 6 1 * *"`, in the model's time zone."""
     all: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """These triggers of the model fire, all of them."""
+    """All of these triggers of the model fire."""
     any: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """One of these triggers of the model fires."""
+    """At least one of these triggers of the model fires."""
     unless: tuple[str, ...] = ()
-    """While one of these triggers fires nothing changes: it neither begins nor clears, and asks for nothing."""
+    """While one of these triggers fires, this one keeps its state: it neither begins to fire nor clears, and asks for
+    no retrain."""
     windows: PersistenceText = Persistence(1, 1)
-    """`"2 of 3"`: it fires when so many of the newest judged windows agree."""
+    """`"2 of 3"`: it fires when two of the three newest judged windows meet the condition."""
     clear: float | None = None
     """The level at which it clears again. Default: the threshold."""
     action: Literal["alert", "retrain"] = "alert"
-    """`"alert"` or `"retrain"`."""
+    """What follows when it fires: `"alert"` or `"retrain"`."""
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The triggers it is composed of."""
+        """The triggers named by `all` or `any`."""
         return self.all or self.any or ()
 
     @model_validator(mode="after")
     def _one_condition(self) -> "TriggerSection":
         given = [k for k in CONDITIONS if getattr(self, k) is not None]
         if not given and self.about is not None:
-            return self         # without its price yet: refused by a rule, which says how to find it
+            return self         # it has no price yet: a rule refuses it and says how to find one
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of {', '.join(CONDITIONS)}, got {got}")
@@ -287,12 +290,12 @@ DEFAULT_TRIGGERS = (
 
 
 class ApprovalSection(Section):
-    """Whose word a retrain needs."""
+    """Which steps need a person's approval."""
 
     request: Literal["automatic", "person"] = "automatic"
-    """`"automatic"`, or `"person"`: a person's word is needed."""
+    """`"automatic"`, or `"person"`: a retrain request waits for a person's approval."""
     lapse: PositiveDuration = timedelta(days=7)
-    """Without an answer for so long it is not asked for."""
+    """A request that nobody answers for this long is dropped."""
     promotion: Literal["automatic", "person"] = "automatic"
     """`"automatic"`, or `"person"`: a new version waits for [`driftd approve --promotion`](promotion.md#promotion)."""
 
@@ -303,47 +306,49 @@ class RetrainSection(Section):
     pipeline: str
     """Name of a `[pipelines.NAME]`."""
     cooldown: Duration = timedelta(days=3)
-    """After an accepted request, before the next."""
+    """Shortest time between an accepted request and the next one."""
     budget: BudgetText = Budget(4, timedelta(days=365))
-    """So many accepted requests; also `"4 per year"`."""
+    """Largest number of accepted requests in a span of time; also `"4 per year"`."""
     min_labels: int = Field(default=100, ge=0)
-    """Labelled rows since the reference or the last request."""
+    """Labelled rows that are needed since the reference or the last request."""
     queue_timeout: PositiveDuration = timedelta(days=1)
-    """From the accepted request; then a run that has not begun is `unknown`, and people are told."""
+    """A run that has not begun this long after its request was accepted is `unknown`, and people are told."""
     run_timeout: PositiveDuration = timedelta(days=1)
-    """From its beginning; then a run without an end is `unknown`; one that cannot be followed counts as over."""
+    """A run that has not ended this long after it began is `unknown`; a run that cannot be followed counts as over."""
     approval: ApprovalSection = ApprovalSection()
-    """Whose word a retrain needs."""
+    """Which steps need a person's approval."""
 
 
 class RehearsalSection(Section):
-    """Whether a retrain would help: a small challenger is fitted on the log and scored beside the model in service."""
+    """Whether a retrain would help: a small challenger is fitted on the log and compared with the model in service."""
 
     enabled: bool = True
-    """False where the data may not be used for fitting; then there is no regret."""
+    """Set it to false if the data may not be used for fitting; then there is no regret."""
     challenger: ChallengerKind = "gradient_boosting"
-    """Or `"linear"`, `"forest"`: the kind that is nearest to your own model ([why](decisions.md#regret-retrains))."""
+    """`"gradient_boosting"`, `"linear"` or `"forest"`: the kind nearest to your own model
+    ([why](decisions.md#regret-retrains))."""
     max_rows: int = Field(default=60_000, ge=1000)
-    """The challenger is fitted on the newest so many."""
+    """The challenger is fitted on at most this many of the newest labelled rows."""
 
 
 class GateSection(Section):
     """What a candidate must show before it replaces the model in service."""
 
     margin: float = 0.0
-    """The improvement of the metric is above it, surely; below 0: it is not worse by more."""
+    """The lower bound of the improvement must be above this. A negative margin allows a loss of that size."""
     delta: float = Field(default=0.0, ge=0)
-    """A segment blocks where it is worse by more, surely."""
+    """A segment blocks the candidate if its loss is certainly larger than this."""
     min_rows: int = Field(default=100, ge=1)
-    """Labelled rows, of all and of each segment and group."""
+    """Labelled rows needed, in total and in each segment and group."""
     segments: tuple[str, ...] | None = None
     """Columns whose values are segments. Default: `columns.segments`."""
     limits: dict[str, float] = {}
-    """Of fairness: `limits.demographic_parity_difference = 0.1`; a `…_ratio` may not be smaller."""
+    """Limits of fairness metrics: `limits.demographic_parity_difference = 0.1`; of a `…_ratio` it is the lowest value
+    allowed."""
 
 
 class RegistrySection(Section):
-    """Where versions are kept, and which of them is in service."""
+    """The registry that keeps the model's versions and names the one in service."""
 
     kind: Literal["mlflow"]
     """`"mlflow"`."""
@@ -352,24 +357,24 @@ class RegistrySection(Section):
     name: str
     """Name of the registered model."""
     alias: str = "champion"
-    """Names the version in service."""
+    """Alias that names the version in service."""
     token: SecretRef | None = None
-    """Sent as `Authorization: Bearer`. Default: none."""
+    """Token sent as `Authorization: Bearer`. Default: none."""
     ca: Path | None = None
-    """Certificates to trust instead of the system's, PEM."""
+    """File of certificates to trust instead of the system's, PEM."""
     timeout: PositiveDuration = timedelta(seconds=15)
-    """For one answer."""
+    """Longest wait for one answer."""
     experiment: str | None = None
-    """A run for each window, with its metrics, is logged there. Default: none is."""
+    """MLflow experiment in which each window is logged as a run with its metrics. Default: windows are not logged."""
     webhook_secret: SecretRef | None = None
-    """Takes MLflow's webhooks that are signed with it. Default: takes none."""
+    """Secret that MLflow signs its webhooks with. Default: webhooks are refused."""
 
 
 class EstimationSection(Section):
-    """Performance before the labels come."""
+    """Estimates of performance before labels are known."""
 
     enabled: bool = True
-    """[Estimates](estimation.md) of performance before labels come; false where the data may not be used for
+    """[Estimate](estimation.md) performance before labels are known. Set it to false if the data may not be used for
     fitting."""
 
 
@@ -380,13 +385,13 @@ class ModelSection(Section):
 
     name: SkipJsonSchema[str] = ""           # the table's own name, set by `load`
     mode: Literal["observe", "act"] = "observe"
-    """`"observe"`: records what it would have asked for, sends nothing; or `"act"`."""
+    """`"observe"`: retrain requests are recorded but not sent; `"act"`: they are sent."""
     task: Task | None = None
-    """`"binary"`, `"multiclass"` or `"regression"`. Default: told from the label."""
+    """`"binary"`, `"multiclass"` or `"regression"`. Default: inferred from the label."""
     metric: str | None = None
-    """The one number the model is judged by. Default: `roc_auc`, `accuracy` or `rmse`, from the task."""
+    """The primary metric, by which the model is judged. Default: `roc_auc`, `accuracy` or `rmse`, from the task."""
     version: str | None = None
-    """Of the model in service; another one means a new reference."""
+    """Version of the model in service; a changed version brings a new reference."""
     timezone: Zone = ZoneInfo("UTC")
     """Windows begin at its midnight; timestamps without an offset are read in it."""
     every: PositiveDuration | None = None
@@ -394,73 +399,73 @@ class ModelSection(Section):
     cron: str | None = None
     """When to look, instead of `every`: `"15 * * * *"`, in the model's time zone."""
     since: Moment | None = None
-    """Where a first start begins. Default: the newest closed window."""
+    """Where the first check begins. Default: the newest closed window."""
     label_delay: Duration = timedelta(0)
-    """Age at which labels are known, where no `label_timestamp` says it."""
+    """Age at which labels are known, if there is no `label_timestamp` column."""
     window: WindowSection = WindowSection()
     """How the log is cut into windows; a duration or a number alone is its `size`."""
     columns: Columns = Columns()
-    """Names of the columns that play a part."""
+    """Names of the columns that driftd uses."""
     predictions: SourceSection
-    """The log: what was asked, what was answered."""
+    """The log: the model's inputs and predictions."""
     labels: SourceSection | None = None
-    """Labels in a place of their own, joined on id."""
+    """Labels that are stored apart from the log, joined on id."""
     attributes: SourceSection | None = None
     """Protected columns that are not in the log, joined on id."""
     reference: ReferenceSection
     """What windows are compared with: a place, or `"first 90d"` of the log."""
     drift: DriftSection = DriftSection()
-    """How drift is measured, and from where on it counts."""
+    """How drift is measured, and the threshold beyond which a column has drifted."""
     quality: QualitySection = QualitySection()
-    """From where on data are broken."""
+    """When data count as broken."""
     fairness: FairnessSection | None = None
-    """Protected columns, whose groups are compared. Default: none are."""
+    """Protected columns, whose groups are compared. Default: none."""
     rehearsal: RehearsalSection = RehearsalSection()
-    """Whether a retrain would help, tried on the log."""
+    """The challenger that shows on the log whether a retrain would help."""
     estimation: EstimationSection = EstimationSection()
-    """Performance before the labels come."""
+    """Estimates of performance before labels are known."""
     evidently: tuple[EvidentlySection, ...] = ()
     """Metrics of Evidently's reports, measured on every window."""
     triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
-    """What alerts and what retrains. Default: `drift` alerts and `retraining-pays` retrains."""
+    """Conditions that alert or retrain. Default: `drift` alerts and `retraining-pays` retrains."""
     retrain: RetrainSection | None = None
-    """Where retrains are asked for; without it nothing is asked for."""
+    """Where retrains are asked for. Default: none are asked for."""
     gate: GateSection = GateSection()
     """What a candidate must show before it replaces the model in service."""
     registry: RegistrySection | None = None
-    """Where versions are kept; without it versions come by runs and this file."""
+    """The registry that keeps the model's versions. Default: runs and `version` say which one is in service."""
 
 
 class NotifySection(Section):
-    """Whom to tell."""
+    """Where messages to people are sent."""
 
     urls: tuple[SecretRef, ...] = ()
-    """[Apprise](https://github.com/caronc/apprise) addresses: mail, Slack, Teams, …"""
+    """[Apprise](https://github.com/caronc/apprise) addresses that messages are sent to: mail, Slack, Teams, …"""
 
 
 class SilenceSection(Section):
-    """When people are not told: once (`until`), or again and again (`cron`, `duration`)."""
+    """A time in which no messages are sent: once (`until`), or repeatedly (`cron`, `duration`)."""
 
     model_config = ConfigDict(json_schema_extra=exactly_one("until", "cron") | {
         "dependentRequired": {"cron": ["duration"], "duration": ["cron"], "since": ["until"]},
     })
 
     model: str | None = None
-    """Of which model. Default: of every model."""
+    """The model that is silenced. Default: every model."""
     trigger: str | None = None
-    """Only messages about this trigger. Default: every message about the model."""
+    """Silence only messages about this trigger. Default: every message about the model."""
     since: Moment | None = None
-    """From when; without an offset in the model's time zone. Default: from now on."""
+    """When it begins; a time without an offset is in the model's time zone. Default: at once."""
     until: Moment | None = None
-    """The first moment after it."""
+    """When it ends: the first moment after the silence."""
     cron: str | None = None
-    """When it begins: `"0 22 * * *"`, in the model's time zone."""
+    """When it begins each time: `"0 22 * * *"`, in the model's time zone."""
     duration: PositiveDuration | None = None
-    """For how long then."""
+    """How long it lasts each time."""
     maintenance: bool = False
-    """Holds back requests too."""
+    """Hold back retrain requests too."""
     reason: str
-    """Shown wherever the silence is."""
+    """Why; shown wherever the silence is shown."""
 
     @model_validator(mode="after")
     def _one_time(self) -> "SilenceSection":
@@ -481,6 +486,6 @@ class Config(Section):
     pipelines: dict[str, Pipeline] = {}
     """Where retrain requests go, each by its name; `kind` says what it is."""
     silences: tuple[SilenceSection, ...] = ()
-    """When people are not told."""
+    """Times in which no messages are sent."""
     notify: NotifySection = NotifySection()
-    """Whom to tell."""
+    """Where messages to people are sent."""

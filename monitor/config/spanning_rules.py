@@ -1,8 +1,8 @@
-"""What several parts of a configuration must agree on.
+"""Rules that span several parts of a configuration.
 
-Triggers that name other triggers: the names exist, nothing rests on itself, and no guess alone retrains. Silences:
-their times make sense, and what they silence is there. Private columns: those whose values are told by what they are
-for are refused, without an exception. The gate: what its types cannot say.
+Triggers that name other triggers: the names exist, none depends on itself, no estimate retrains alone. Silences: their
+times are valid, their model and trigger exist. Private columns: no column is private whose role shows its values. The
+gate: what types cannot express.
 """
 
 import math
@@ -15,10 +15,10 @@ from monitor.config.sections import Config, ModelSection, SilenceSection, Trigge
 from monitor.metric_catalogue import ESTIMATES, Use, names_for
 
 BUILT_IN = ("broken-data", "source")
-LATER_BUILT_IN = ("no-recovery", "registry")     # judged behind the others: none may rest on them
+LATER_BUILT_IN = ("no-recovery", "registry")     # judged after the others, so none may depend on them
 Problems = Iterator[tuple[Key, str]]
-OPTIONS = ("column", "column_name", "columns", "x_column", "y_column")     # of Evidently's metrics, where columns stand
-MOST_COLUMNS = 10     # with segments of their own: each has up to twenty, and each of these every metric
+OPTIONS = ("column", "column_name", "columns", "x_column", "y_column")     # of Evidently's metrics, that name columns
+MOST_COLUMNS = 10     # of segments: each has up to twenty values, and each value has every metric
 LIMITED = names_for(Use.LIMIT)
 
 
@@ -34,13 +34,13 @@ def composition(key: Key, trigger: TriggerSection, model: ModelSection) -> Itera
     circle = _circle(trigger, triggers)
     if circle:
         part = next(p for p in ("all", "any", "unless") if circle[1] in (getattr(trigger, p) or ()))
-        yield (*key, part), f"{' → '.join(circle)} goes round in a circle, expected triggers that do not rest on it"
+        yield (*key, part), f"{' → '.join(circle)} is a circle, expected triggers that do not depend on it"
     elif trigger.members and trigger.action == "retrain" and not sound(trigger, triggers):
-        yield (*key, "action"), f'"{trigger.name}" may rest on estimates alone, which never retrain, expected "alert"'
+        yield (*key, "action"), f'"{trigger.name}" may fire on estimates alone, which never retrain, expected "alert"'
 
 
 def sound(trigger: TriggerSection, triggers: Mapping[str, TriggerSection]) -> bool:
-    """Whether it never fires on estimates alone: one of `all` is enough, it takes each of `any`."""
+    """Whether a trigger never fires on estimates alone: of `all` one sound member is enough, of `any` all must be."""
     of = [sound(triggers[name], triggers) for name in trigger.members if name in triggers]
     if trigger.all is not None:
         return not of or any(of)
@@ -48,7 +48,7 @@ def sound(trigger: TriggerSection, triggers: Mapping[str, TriggerSection]) -> bo
 
 
 def in_order(triggers: Sequence[TriggerSection]) -> Iterator[TriggerSection]:
-    """The triggers, each behind those it names; else in the order of the file."""
+    """Yield the triggers, each after those it names; else in the order of the file."""
     by_name, done = {one.name: one for one in triggers}, set()
 
     def visit(one: TriggerSection) -> Iterator[TriggerSection]:
@@ -63,7 +63,7 @@ def in_order(triggers: Sequence[TriggerSection]) -> Iterator[TriggerSection]:
 
 
 def _circle(trigger: TriggerSection, triggers: Mapping[str, TriggerSection]) -> list[str]:
-    """The shortest way from a trigger back to itself; empty where there is none."""
+    """Return the shortest path from a trigger back to itself; empty if there is none."""
     ways, seen = [[trigger.name]], set()
     while ways:
         way = ways.pop(0)
@@ -103,7 +103,7 @@ def _silenced(key: Key, silence: SilenceSection, config: Config) -> Problems:
 
 
 def private_columns(model: ModelSection) -> Iterator[tuple[Key, str]]:
-    """Yield what is wrong with the private columns of a model, as far as the configuration alone says it."""
+    """Yield what is wrong with the private columns of a model, as far as the configuration alone shows it."""
     private = set(model.columns.private)
     named = {"timestamp": model.columns.timestamp, "id": model.columns.id}
     yield from ((("columns", "private"), text) for text in _of_parts(model, named))
@@ -116,21 +116,21 @@ def private_columns(model: ModelSection) -> Iterator[tuple[Key, str]]:
         given = {str(name) for option in OPTIONS for name in _listed(one.options.get(option))}
         if found := sorted(given & private):
             yield ("evidently", index, "options"), \
-                f'"{found[0]}" is private, and what {one.metric} tells of it may be a value, expected another column'
+                f'"{found[0]}" is private, and {one.metric} may show its values, expected another column'
         elif private and one.metric.endswith("ByLabel") and _of_classes(model):
             yield ("evidently", index, "metric"), \
                 f"{one.metric} names the classes, expected columns.label and columns.prediction that are not private"
 
 
 def wrongly_private(model: ModelSection, roles: Roles) -> list[str]:
-    """The same of the columns that were found by their usual names."""
+    """Return what is wrong with private columns among those that were found by their usual names."""
     return [f"{model.name}: columns.private: {text}"
             for text in _of_parts(model, {"timestamp": roles.timestamp, "id": roles.id})]
 
 
 def _of_parts(model: ModelSection, parts: dict[str, str | None]) -> Iterator[str]:
     if (name := parts["timestamp"]) in model.columns.private:
-        yield f'"{name}" is the timestamp, which every window tells, expected other columns'
+        yield f'"{name}" is the timestamp, which bounds every window, expected other columns'
     if isinstance(model.window.size, int) and (name := parts["id"]) in model.columns.private:
         yield f'"{name}" is the id, which bounds windows of so many rows, expected a window of time'
 
@@ -161,7 +161,7 @@ def gate_limits(model: ModelSection) -> Iterator[tuple[Key, str]]:
 
 
 def wrong_limits(limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    """Yield each limit that is none, and why."""
+    """Yield each limit that is not valid, and why."""
     for name, limit in limits.items():
         if name not in LIMITED:
             near = did_you_mean(name, LIMITED) or ", expected one of " + ", ".join(LIMITED)

@@ -1,7 +1,7 @@
-"""The small languages inside TOML strings: "2 of 3", "15%", "0.02 for 30d", "4 per 30d", { env = … }.
+"""Values with a syntax of their own: "2 of 3", "15%", "0.02 for 30d", "4 per 30d", { env = … }.
 
-Each type reads its own text with `parse` and writes it back with `str()`. Errors are ValueError with the
-expected form in words; `load` adds file, line and key.
+Each type reads its text with `parse` and writes it with `str()`. Errors are ValueError that state the expected form;
+`load` adds file, line and key.
 """
 
 import os
@@ -27,7 +27,7 @@ _YEAR = {"year": "365d", "month": "30d", "week": "7d", "day": "1d"}
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """`m of n`: fires when at least m of the newest n judged windows vote yes."""
+    """`m of n`: a trigger fires when at least m of the newest n judged windows vote yes."""
 
     m: int
     n: int
@@ -63,7 +63,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A number to compare with; with `span` it is a price: that much of the metric, lost for so long."""
+    """A number to compare with; with `span` a price: the loss of `number` of the metric for that time."""
 
     number: float
     span: timedelta | None = None
@@ -190,7 +190,7 @@ _as_text = PlainSerializer(str, return_type=str)
 _as_duration = PlainSerializer(format_duration, return_type=str)
 _as_reference = PlainSerializer(lambda v: v if isinstance(v, str) else {v.kind: v.name})
 
-# What an editor can hold a text to. A title is the word of docs/configuration.md for the type.
+# JSON Schema of each type, for editors. A title is the name of the type in docs/configuration.md.
 _SPAN = r"\d+(\.\d+)?\s*[smhdw]"
 _SPANS = rf"{_SPAN}(\s*{_SPAN})*"
 _ONE_WORD = r"(\d+(\.\d+)?[smhdw])+"
@@ -238,7 +238,7 @@ PersistenceText = Annotated[
 BudgetText = Annotated[Budget, _reads(Budget), _as_text, WithJsonSchema(_BUDGET_TEXT)]
 _as_level = PlainSerializer(lambda level: level.number if level.span is None else str(level))
 LevelText = Annotated[Level, _reads(Level), _as_level, WithJsonSchema({"anyOf": [{"type": "number"}, _PRICE_TEXT]})]
-# a price is read too, so that a rule can say where prices go
+# a price is read too, so that a rule can explain where prices are allowed
 PlainLevel = Annotated[Level, _reads(Level), _as_level, WithJsonSchema({"type": "number"})]
 ChangeText = Annotated[
     Change, _reads(Change), PlainSerializer(lambda v: str(v) if v.relative else v.amount),

@@ -179,7 +179,7 @@ def test_history_explains_as_json(driftd: Any, config: Path) -> None:
     ("arguments", "sentence"),
     [
         (("--explain", "2020-01-01"), "no window 2020-01-01 has been checked"),
-        (("--explain", "monday"), "'monday' is no window, expected the date of its start"),
+        (("--explain", "monday"), "'monday' is not a window, expected the date of its start"),
         (("--model", "ride"), "no model 'ride'; did you mean 'rides'?"),
     ],
 )

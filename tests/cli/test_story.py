@@ -200,7 +200,7 @@ def test_backtest_rehearses_suggests_and_draws(driftd: Any, config: str, tmp_pat
     ("words", "said"),
     [
         (["--about", "4 per year"], "--about goes with --suggest"),
-        (["--suggest", "--about", "often"], "'often' is no rate"),
+        (["--suggest", "--about", "often"], "'often' is not a rate"),
         (["--picture", "told.gif"], "expected a name that ends in .html, .svg or .png"),
     ],
 )

@@ -94,7 +94,7 @@ def test_listed_features_only() -> None:
     """A list of features is taken as it is; what cannot be a feature is refused."""
     assert list(find_roles(Columns(features=("age",)), {**LOG, "x": MANY}, None, "log").features) == ["age"]
     assert problems(Columns(features=("label", "seen"), categorical=("age",)), {**LOG, "seen": WHEN}) == [
-        f'{WHERE}.features: "label" already has another part',
+        f'{WHERE}.features: "label" already has another role',
         f'{WHERE}.features: "seen" is of kind timestamp, expected numbers, text or booleans',
         f'{WHERE}.categorical: "age" is not a feature',
     ]

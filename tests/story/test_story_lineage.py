@@ -53,7 +53,7 @@ def test_nothing_is_hashed_where_nothing_is_kept(world: Any, made: Any) -> None:
 @pytest.mark.parametrize(
     ("column", "given", "said"),
     [
-        ("timestamp", {}, '"timestamp" is the timestamp, which every window tells, expected other columns'),
+        ("timestamp", {}, '"timestamp" is the timestamp, which bounds every window, expected other columns'),
         ("id", {"window": {"size": 24, "min_rows": 5}}, '"id" is the id, which bounds windows of so many rows'),
         ("nmae", {}, 'columns.private: there is no column "nmae"'),
     ],
