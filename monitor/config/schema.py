@@ -1,8 +1,8 @@
 """The JSON Schema (2020-12) of a configuration as users write it: what `driftd schema` prints.
 
-Made from the sections: pydantic says the types and limits, the sections what each key means, and this file what
-`document` does before validation (short forms, [defaults], included files) and which metrics and methods there are.
-What a schema cannot say (other names that must exist, values that must fit each other) `driftd validate` does.
+Types and limits come from pydantic and the meaning of each key from the sections. This file adds the names of metrics
+and methods, and what `document` does before validation: short forms, [defaults], included files. Rules that a schema
+cannot express (other names that must exist, values that must fit each other) are checked by `driftd validate`.
 """
 
 import json
