@@ -358,6 +358,6 @@ def test_rollback_with_a_registry_writes_the_wish(driftd: Any, tmp_path: Path) -
     (tmp_path / "driftd.toml").write_text(config.replace('mode        = "act"', 'mode = "act"\nversion = "2"'))
     (tmp_path / "rides.csv").touch()
     done = driftd("rollback", "-c", "driftd.toml", "--to", "1", "--by", "ann", "--reason", "worse")
-    assert (done.code, "the alias is to be moved from version 2 to 1" in done.out) == (0, True)
+    assert (done.code, "the alias will be moved from version 2 to 1" in done.out) == (0, True)
     assert "the alias is being moved to version 1" in driftd("status", "-c", "driftd.toml").out
     assert "models.rides.registry: http://127.0.0.1:1" in driftd("validate", "-c", "driftd.toml", "--online").err

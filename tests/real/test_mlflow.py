@@ -106,7 +106,7 @@ def test_the_alias_decides_and_the_daemon_follows(server: MlflowApi, tmp_path: P
         back = [sys.executable, "-m", "monitor", "rollback", "-c", str(tmp_path / "driftd.toml"), "--to", "1",
                 "--by", "ann", "--reason", "worse"]
         done = subprocess.run(back, capture_output=True, text=True, check=True)
-        assert "the alias is to be moved from version 2 to 1" in done.stdout
+        assert "the alias will be moved from version 2 to 1" in done.stdout
         assert serves("1")["origin"].endswith("reference-1.csv")
         assert Mlflow(section(server, "flights").registry).version() == "1"
     finally:
