@@ -18,6 +18,7 @@ import pytest
 from docs.write import METRICS_PAGE, with_catalogue
 from monitor.check.window_parts import PARTS
 from monitor.config.drift_methods import METHODS
+from monitor.config.evidently_metrics import METRICS as EVIDENTLY
 from monitor.decide.fairness import KINDS, MADE_OF
 from monitor.drift.count_tests import BINNED, COUNTED
 from monitor.drift.rank_tests import RANKED
@@ -219,6 +220,20 @@ def test_every_score_that_is_made_is_in_the_catalogue() -> None:
     ]
     assert len(made) > 10
     assert [one for one in made if one[1] not in CATALOGUE] == []
+
+
+def test_every_metric_that_is_asked_for_is_in_the_catalogue() -> None:
+    """No code compares a metric with a name that neither the catalogue nor Evidently knows."""
+    asked = [
+        (str(path.relative_to(ROOT)), constant.value)
+        for path in (ROOT / "monitor").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare) and ast.unparse(node.left).rpartition(".")[2] == "metric"
+        for side in node.comparators for constant in ast.walk(side)
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+    ]
+    assert len(asked) > 10
+    assert [one for one in asked if one[1] not in {*CATALOGUE, *EVIDENTLY}] == []
 
 
 def test_formulas_are_those_of_the_catalogue() -> None:
