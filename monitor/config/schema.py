@@ -95,6 +95,8 @@ def written(section: type[Section], name: str) -> Any:
     return holder.model_dump(mode="json", include={name}, exclude_unset=True)[name]
 
 
+# Other keys are not this part's business; Tombi wants that said.
+_OPEN: Schema = {"additionalProperties": True}
 _OF_THE_FILE: Schema = {
     "include": {
         "description": "More files, with [models.*] and [pipelines.*]: a path, a glob, or a list of them.",
@@ -165,16 +167,17 @@ def _take_needed(name: str, tables: dict[str, Schema], taken: dict[str, Schema])
         below = {key: _take_needed(part, tables, taken) for key, part in inner.items()}
         if any(below.values()):
             needed["properties"] = {key: part for key, part in below.items() if part}
-        taken[name] = {"if": {"type": "object"}, "then": needed} if needed else {}
+        taken[name] = {"if": {"type": "object"} | _OPEN, "then": needed | _OPEN} if needed else {}
     return taken[name]
 
 
 def _needed_of_the_file(needed: Schema) -> Schema:
     """Return the rules about required keys of a file: a model or an include; whole models if there is no [defaults]."""
+    watched = {"properties": {"models": {"minProperties": 1} | _OPEN}} | _OPEN
     return {
-        "anyOf": [{"required": ["models"], "properties": {"models": {"minProperties": 1}}}, {"required": ["include"]}],
-        "if": {"not": {"required": ["defaults"]}},
-        "then": {"properties": {"models": {"additionalProperties": needed}}},
+        "anyOf": [{"required": ["models"]} | watched, {"required": ["include"]} | _OPEN],
+        "if": {"not": {"required": ["defaults"]} | _OPEN} | _OPEN,
+        "then": {"properties": {"models": {"additionalProperties": needed}}} | _OPEN,
     }
 
 

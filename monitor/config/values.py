@@ -199,6 +199,7 @@ _POSITIVE = _DURATION | {"pattern": rf"^(?=.*[1-9])\s*{_SPANS}\s*$"}
 _BUDGET_TEXT = {"type": "string", "pattern": rf"^\s*\d+\s+per\s+({'|'.join(_YEAR)}|{_ONE_WORD})\s*$"}
 _PRICE_TEXT = {"title": "price", "type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s+for\s+{_ONE_WORD}\s*$"}
 _SHARE = {"title": "share", "type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}
+_MOMENT = {"type": "string", "pattern": r"^\d{4}-?(\d\d|W\d\d)"}
 _ADDRESS = {"type": "string", "pattern": r"^https?://[^/?#@\s]+([/?#].*)?$"}     # without user and password
 _SECRET = {
     "title": "secret",
@@ -227,9 +228,9 @@ Threshold = Annotated[
         {"type": "number", "exclusiveMinimum": 0}, {"type": "string", "enum": ["calibrated", "evidently"]},
     ]}),
 ]
-Moment = Annotated[
-    datetime, WithJsonSchema({"title": "date or time", "type": "string", "pattern": r"^\d{4}-?(\d\d|W\d\d)"})
-]
+Moment = Annotated[datetime, WithJsonSchema({"title": "date or time", "anyOf": [_MOMENT, *(
+    _MOMENT | {"format": form} for form in ("date", "date-time", "date-time-local")     # which TOML has types for
+)]})]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone), _as_text, WithJsonSchema({"type": "string"})]
 PersistenceText = Annotated[
     Persistence, _reads(Persistence), _as_text,
