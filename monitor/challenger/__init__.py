@@ -1,1 +1,1 @@
-"""The rehearsal: a small model fitted on the log before a window, beside the model in service."""
+"""The rehearsal: a small model is fitted on the log before a window and compared with the model in service."""

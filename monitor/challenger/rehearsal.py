@@ -1,7 +1,7 @@
 """The rehearsal: would a small model fitted just before a window have done better than the one in service?
 
-Whatever its kind, it is seeded, runs on one thread, and reads a matrix of features with NaN for what is missing;
-categories are whole numbers, from 0 for the most frequent.
+A challenger of any kind is seeded, runs on one thread, and reads a matrix of features with NaN for missing values;
+categories are integers, from 0 for the most frequent.
 """
 
 import warnings
@@ -25,11 +25,11 @@ from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
 from monitor.tables.columns import Features, Floats, Ints, features_of
 
-FEWEST_ROWS = 200          # labelled rows to fit on, or ten a feature where that is more
+FEWEST_ROWS = 200          # labelled rows to fit on, or ten per feature if that is more
 FEWEST_SCORED = 30         # labelled rows of the window
 GAP_BLOCKS = 5             # of the reference, each scored by a challenger fitted on the others …
 GAP_ROWS = 10_000          # … the newest labelled rows of it
-MOST_CLASSES = 50          # one tree a class and round: with more a fit costs too much
+MOST_CLASSES = 50          # one tree per class and round: with more a fit takes too long
 TREES = 100                # of a forest …
 TREE_ROWS = 10_000         # … each fitted on so many rows at the most, drawn with replacement
 LEAF_ROWS = 5
@@ -39,7 +39,7 @@ _LOSSES = {"mae": "absolute_error"}
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """A fitted model and what it needs to read rows; without a model, `reason` says why."""
+    """A fitted model with what it needs to read rows; without a model, `reason` says why."""
 
     model: Any = None
     classes: tuple[str, ...] = ()
@@ -53,8 +53,8 @@ def fit(
 ) -> Challenger:
     """Fit a challenger of the kind (fixed seed) on the newest `max_rows` labelled rows of `past`.
 
-    `past` holds only labels that were known before the window to be scored began. Too little to fit on is a
-    Challenger without a model and its reason.
+    `past` holds only labels that were known before the window to be scored began. If it is too little
+    to fit on, the Challenger has no model and a reason.
     """
     try:
         return _fit(past, roles, task, metric, max_rows, kind)
@@ -74,13 +74,13 @@ def gains(
     """Score the challenger against the model in service, and against an earlier challenger, on the same rows.
 
     `challenger_gain`: how much better it is than the model in service, in the metric's unit, positive where
-    retraining would have helped. `challenger_placebo`: how much better than the window before's challenger.
+    retraining would have helped. `challenger_placebo`: how much better it is than the previous window's challenger.
     """
-    nobody = Challenger(reason="there is no challenger of the window before yet")
-    mine = challenger or Challenger(reason="there is no challenger")
-    against = {"challenger_gain": None, "challenger_placebo": earlier or nobody}
+    absent = Challenger(reason="there is no challenger of the previous window yet")
+    current = challenger or Challenger(reason="there is no challenger")
+    against = {"challenger_gain": None, "challenger_placebo": earlier or absent}
     return [
-        _gain(name, mine, other, window, roles, task, metric, provisional) for name, other in against.items()
+        _gain(name, current, other, window, roles, task, metric, provisional) for name, other in against.items()
     ]
 
 
@@ -89,8 +89,8 @@ def gap(
 ) -> Score:
     """Score a challenger against the model in service on the reference, where both are out of sample: `challenger_gap`.
 
-    What is left between them there is no gain of a retrain but of another kind of model. Blocks in order of time, each
-    scored by a challenger fitted on the others; low and high are Student's 95 % interval of their mean.
+    The difference there is due to the kind of model and not to a retrain. The value is the mean over blocks in time
+    order, each scored by a challenger fitted on the others; low and high are Student's 95 % interval of the mean.
     """
     score = Score(metric="challenger_gap", method=metric)
     try:
@@ -107,7 +107,7 @@ def gap(
 def _gaps(
     reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind
 ) -> tuple[list[float], int]:
-    """The gap on each block, and how many labelled rows they have together."""
+    """Return the gap on each block, and the total of labelled rows."""
     if roles.label is None or roles.label not in reference.column_names:
         raise CannotJudge("there are no labels to fit on")
     rows = _newest_labelled(reference, roles.label, roles.timestamp, GAP_ROWS).sort_by(roles.timestamp)
@@ -161,11 +161,11 @@ def _newest_labelled(past: pa.Table, label: str, timestamp: str, max_rows: int) 
 def _labels(label: pa.ChunkedArray, task: Task) -> tuple[tuple[str, ...], Floats | Ints]:
     if task == "regression":
         return (), columns.numeric(label)
-    found = columns.counts(label)
-    classes = tuple(sorted({word(key) for key in found}))
+    totals = columns.counts(label)
+    classes = tuple(sorted({word(key) for key in totals}))
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise CannotJudge(f"{len(classes)} classes of labels before the window, expected 2 to {MOST_CLASSES}")
-    return classes, columns.codes(label, {key: classes.index(word(key)) for key in found})
+    return classes, columns.codes(label, {key: classes.index(word(key)) for key in totals})
 
 
 def _gain(
@@ -189,15 +189,15 @@ def _gain(
 def _compared(
     challenger: Challenger, other: Challenger | None, window: pa.Table, roles: Roles, task: Task, metric: str
 ) -> tuple[float, int]:
-    """Compare the challenger with `other`, or with the model in service where that is None; on how many rows."""
+    """Return how much better the challenger is than `other` (None: the model in service), and the number of rows."""
     served = _served(window, roles, task, metric, challenger)
-    ours = value_of(metric, _said(challenger, window, served))
-    theirs = value_of(metric, served if other is None else _said(other, window, served))
+    ours = value_of(metric, _challenger_answers(challenger, window, served))
+    theirs = value_of(metric, served if other is None else _challenger_answers(other, window, served))
     return better_by(metric, ours, theirs), len(served)
 
 
 def _served(window: pa.Table, roles: Roles, task: Task, metric: str, fitted: Challenger) -> Answers:
-    """What the model in service said on the labelled rows. Raises CannotJudge where they are too few."""
+    """Return the predictions of the model in service on the labelled rows. Raises CannotJudge if there are too few."""
     if fitted.model is None:
         raise CannotJudge(fitted.reason or "there is no challenger")
     return _rows(window, roles, task, metric, fitted.classes)
@@ -211,15 +211,15 @@ def _rows(window: pa.Table, roles: Roles, task: Task, metric: str, also: tuple[s
     return served
 
 
-def _said(fitted: Challenger, window: pa.Table, served: Answers) -> Answers:
-    """What a challenger says on the rows that were served."""
+def _challenger_answers(fitted: Challenger, window: pa.Table, served: Answers) -> Answers:
+    """Return the challenger's answers on the rows that the model in service predicted."""
     if fitted.model is None:
         raise CannotJudge(fitted.reason or "there is no challenger")
     return _answered(fitted, served, _predicted(fitted, window.take(served.at)))
 
 
 def _predicted(fitted: Challenger, rows: pa.Table) -> Floats:
-    """Quantities, or rows × the challenger's classes."""
+    """Return predicted quantities, or probabilities of shape rows × the challenger's classes."""
     matrix = fitted.features.matrix(rows)
     return np.asarray(fitted.model.predict(matrix) if not fitted.classes else fitted.model.predict_proba(matrix))
 
@@ -228,53 +228,53 @@ def _answered(fitted: Challenger, served: Answers, predicted: Floats) -> Answers
     if served.task == "regression":
         return replace(served, predicted=predicted)
     places = np.array([served.classes.index(name) for name in fitted.classes])
-    said = places[predicted.argmax(axis=1)]
-    chance = predicted[:, places == 1].sum(axis=1) if served.task == "binary" else None
-    return replace(served, predicted=said, probability=chance)
+    classes = places[predicted.argmax(axis=1)]
+    probability = predicted[:, places == 1].sum(axis=1) if served.task == "binary" else None
+    return replace(served, predicted=classes, probability=probability)
 
 
 def on_windows(
     challenger: Challenger | None, windows: Sequence[pa.Table], roles: Roles, task: Task, metric: str,
     metrics: Sequence[str],
 ) -> list[dict[str, float]]:
-    """Score a challenger, or where that is None the model in service, on the labelled rows of each window.
+    """Score a challenger (None: the model in service) on the labelled rows of each window, as metric by name.
 
-    Of `metrics` those that are defined there, on the rows the primary `metric` is defined on; none where it is not.
-    All windows are asked at once: a model takes about as long to answer a thousand rows as a hundred.
+    Metrics that are not defined are absent. Rows are those on which the primary `metric` is defined; without any the
+    dict is empty. All windows are predicted at once, because a thousand rows take about as long as a hundred.
     """
     served: dict[int, Answers] = {}
     for at, window in enumerate(windows):
         with suppress(CannotJudge):
             served[at] = _rows(window, roles, task, metric, challenger.classes if challenger else ())
-    said = served if challenger is None else _said_of_all(challenger, windows, served)
-    return [_values(said[at], (metric, *metrics)) if at in said else {} for at in range(len(windows))]
+    judged = served if challenger is None else _answers_on_all(challenger, windows, served)
+    return [_values(judged[at], (metric, *metrics)) if at in judged else {} for at in range(len(windows))]
 
 
-def _said_of_all(fitted: Challenger, windows: Sequence[pa.Table], served: dict[int, Answers]) -> dict[int, Answers]:
+def _answers_on_all(fitted: Challenger, windows: Sequence[pa.Table], served: dict[int, Answers]) -> dict[int, Answers]:
     if fitted.model is None or not served:
         return {}
     names = [name for name in fitted.features.names if name in windows[0].column_names]
-    rows = pa.concat_tables([windows[at].select(names).take(one.at) for at, one in served.items()])
+    rows = pa.concat_tables([windows[at].select(names).take(answer.at) for at, answer in served.items()])
     predicted = _predicted(fitted, rows)
-    ends = np.cumsum([len(one) for one in served.values()])
+    ends = np.cumsum([len(answer) for answer in served.values()])
     parts = np.split(predicted, ends[:-1])
-    return {at: _answered(fitted, one, part) for (at, one), part in zip(served.items(), parts, strict=True)}
+    return {at: _answered(fitted, answer, part) for (at, answer), part in zip(served.items(), parts, strict=True)}
 
 
-def _values(said: Answers, metrics: Sequence[str]) -> dict[str, float]:
+def _values(judged: Answers, metrics: Sequence[str]) -> dict[str, float]:
     values = {}
     for name in metrics:
         with suppress(CannotJudge):
-            values[name] = value_of(name, said)
+            values[name] = value_of(name, judged)
     return values
 
 
 def learn(
     kind: ChallengerKind, task: Task, metric: str, categorical: list[bool], matrix: Floats, truth: Floats | Ints
 ) -> Any:
-    """Fit a model of the kind for the task, with `predict`, and `predict_proba` where labels are classes."""
+    """Fit a model of the kind for the task, with `predict`, and `predict_proba` if labels are classes."""
     model = _KINDS[kind](task, metric, categorical, len(matrix))
-    with warnings.catch_warnings():      # linear: a model that stands still to the third digit is as good
+    with warnings.catch_warnings():      # linear: a model converged to three digits is good enough
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")
         return model.fit(matrix, truth)
 
@@ -291,7 +291,7 @@ def _gradient_boosting(task: Task, metric: str, categorical: list[bool], rows: i
 
 
 def _linear(task: Task, metric: str, categorical: list[bool], rows: int) -> Any:
-    """Ridge or logistic regression: numbers scaled, with the median for what is missing; one column a category."""
+    """Ridge or logistic regression: numbers are scaled, missing ones are the median; each category is a column."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, Ridge

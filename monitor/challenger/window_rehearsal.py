@@ -28,16 +28,16 @@ def rehearsal_scores(
 ) -> list[Score]:
     """Score the challengers fitted at the window's start, and at `earlier`, on the window's labelled rows.
 
-    With them comes what a challenger gains by its kind alone, on the reference.
+    The result includes `challenger_gap`, the gain due to the challenger's kind of model alone, on the reference.
     """
     challenger = challenger_at(model, reference, judged, log, window.start)
     placebo = challenger_at(model, reference, judged, log, earlier) if earlier else None
-    found = gains(challenger, placebo, rows, reference.roles, judged.task, judged.metric)
-    return [*found, kind_gap(model, reference, judged)]
+    scores = gains(challenger, placebo, rows, reference.roles, judged.task, judged.metric)
+    return [*scores, kind_gap(model, reference, judged)]
 
 
 def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> Score:
-    """What a challenger gains by its kind alone, on the reference; worked out once for each."""
+    """Return the gain due to the challenger's kind alone, on the reference; computed once per reference."""
     key = (model.model_dump_json(), reference.id)
     if key not in _gaps:
         kind = model.rehearsal.challenger
@@ -50,7 +50,7 @@ def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance)
 def challenger_at(
     model: ModelSection, reference: ReferenceData, judged: Performance, log: Log, moment: datetime
 ) -> Challenger:
-    """The challenger fitted on what was known at `moment`; the last few are kept."""
+    """Return the challenger fitted on what was known at `moment`; the last few are kept in memory."""
     key = (model.model_dump_json(), reference.id, moment)
     if key not in _fitted:
         past, section = _past(model, reference, log, moment), model.rehearsal
@@ -63,10 +63,10 @@ def challenger_at(
 
 
 def _past(model: ModelSection, reference: ReferenceData, log: Log, moment: datetime) -> pa.Table:
-    """The newest labelled rows, reference and log, whose labels were known at `moment`."""
+    """Return the newest rows of reference and log whose labels were known at `moment`."""
     rows = log.newest_before(moment, model.rehearsal.max_rows)
     known = rows.filter(known_by(rows, reference.roles, moment, model.label_delay))
-    if model.reference.source is None:               # then the log holds the reference's rows already
+    if model.reference.source is None:               # the log contains the reference's rows
         return known
     before = reference.table.filter(known_by(reference.table, reference.roles, moment, model.label_delay))
     columns = [name for name in before.column_names if name in known.column_names]

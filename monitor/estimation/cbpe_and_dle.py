@@ -1,7 +1,7 @@
 """The two estimators of performance, each fitted on labelled rows, as NannyML 0.13.1's.
 
-CBPE, confidence-based performance estimation: what calibrated probabilities say of a classifier. DLE, direct loss
-estimation: a regressor learns how large another regressor's errors are.
+CBPE, confidence-based performance estimation: a classifier's metrics follow from its calibrated probabilities. DLE,
+direct loss estimation: a second regressor predicts the errors of the regressor in service.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,85 +24,88 @@ if TYPE_CHECKING:
 MOST_ROWS = 20_000           # a regressor is fitted on at most so many, spread over the reference
 FOLDS = 5
 Values = Callable[[str], float]                         # a metric's estimate by its name; raises CannotJudge
-Read = Callable[[pa.Table], tuple[int, Values]]         # how many rows of a window can be judged, and what of them
+Read = Callable[[pa.Table], tuple[int, Values]]         # the rows that can be judged, and their estimates
 
 
 def cbpe(known: Answers, roles: Roles) -> tuple[Read, Values]:
-    """Fit on labelled rows in the order of time. Return how a window is read, and the cross-fitted estimates on the
-    rows themselves. Raises CannotJudge where the probabilities are none."""
+    """Fit CBPE on labelled rows in time order.
+
+    Returns the function that reads a window, and the cross-fitted estimates on the labelled rows. Raises CannotJudge
+    if the probabilities are not between 0 and 1.
+    """
     assert known.probability is not None
     calibrated = _needs_calibration(known.truth, known.probability)
     if not calibrated and (known.probability.min() < 0 or known.probability.max() > 1):
         raise CannotJudge("an estimate needs probabilities between 0 and 1")
-    mine = _calibration(known.truth, known.probability) if calibrated else _as_it_is
+    calibrate = _calibration(known.truth, known.probability) if calibrated else _unchanged
     across = np.empty(len(known))
     for fold in folds(len(known)):
         rest = np.delete(np.arange(len(known)), fold)
-        other = _calibration(known.truth[rest], known.probability[rest]) if calibrated else _as_it_is
+        other = _calibration(known.truth[rest], known.probability[rest]) if calibrated else _unchanged
         across[fold] = other(known.probability[fold])
 
     def read(window: pa.Table) -> tuple[int, Values]:
-        said = unlabelled(window, roles, known.task, known.classes)
-        if said.probability is None:
+        predictions = unlabelled(window, roles, known.task, known.classes)
+        if predictions.probability is None:
             raise CannotJudge("an estimate needs a probability column")
-        said = said.take(~np.isnan(said.probability))
-        if said.probability is None or not len(said):
+        predictions = predictions.take(~np.isnan(predictions.probability))
+        if predictions.probability is None or not len(predictions):
             raise CannotJudge("no row has both a prediction and a probability")
-        return len(said), partial(_on_fractions, said, mine(said.probability))
+        return len(predictions), partial(_on_fractions, predictions, calibrate(predictions.probability))
 
     return read, partial(_on_fractions, known, across)
 
 
-def _on_fractions(said: Answers, chance: Floats, name: str) -> float:
-    """The metric where each row is positive to the extent of its calibrated chance, and negative to the rest."""
-    twice = np.tile(np.arange(len(said)), 2)
-    truth = np.repeat(np.array([1, 0]), len(said))
-    return value_of(name, replace(said.take(twice), truth=truth, weight=np.concatenate([chance, 1 - chance])))
+def _on_fractions(predictions: Answers, probability: Floats, name: str) -> float:
+    """Return the metric where each row is positive with weight p, its calibrated probability, else negative."""
+    twice = np.tile(np.arange(len(predictions)), 2)
+    truth = np.repeat(np.array([1, 0]), len(predictions))
+    return value_of(name, replace(predictions.take(twice), truth=truth, weight=np.concatenate([probability, 1 - probability])))
 
 
-def _calibration(truth: Ints, chance: Floats) -> Callable[[Floats], Floats]:
+def _calibration(truth: Ints, probability: Floats) -> Callable[[Floats], Floats]:
     from sklearn.isotonic import IsotonicRegression
 
-    predict: Callable[[Floats], Floats] = IsotonicRegression(out_of_bounds="clip").fit(chance, truth).predict
+    predict: Callable[[Floats], Floats] = IsotonicRegression(out_of_bounds="clip").fit(probability, truth).predict
     return predict
 
 
-def _as_it_is(chance: Floats) -> Floats:
-    return chance
+def _unchanged(probability: Floats) -> Floats:
+    return probability
 
 
-def _needs_calibration(truth: Ints, chance: Floats) -> bool:
-    """Whether calibration lowers the expected calibration error on held-out tenths, ten random splits pooled."""
+def _needs_calibration(truth: Ints, probability: Floats) -> bool:
+    """Tell whether calibration lowers the expected calibration error on held-out tenths, over ten random splits."""
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedShuffleSplit
 
-    if roc_auc_score(truth, chance) > 0.999:
+    if roc_auc_score(truth, probability) > 0.999:
         return False
     labels, before, after = [], [], []
     splits = StratifiedShuffleSplit(n_splits=10, test_size=0.1, random_state=42)   # NannyML's own
-    for train, test in splits.split(chance, truth):
+    for train, test in splits.split(probability, truth):
         labels.append(truth[test])
-        before.append(chance[test])
-        after.append(_calibration(truth[train], chance[train])(chance[test]))
-    held = np.concatenate(labels)
-    return _calibration_error(held, np.concatenate(before)) > _calibration_error(held, np.concatenate(after))
+        before.append(probability[test])
+        after.append(_calibration(truth[train], probability[train])(probability[test]))
+    held_out = np.concatenate(labels)
+    return _calibration_error(held_out, np.concatenate(before)) > _calibration_error(held_out, np.concatenate(after))
 
 
-def _calibration_error(truth: Ints, chance: Floats) -> float:
+def _calibration_error(truth: Ints, probability: Floats) -> float:
     """Expected calibration error over ten bins of equally many rows."""
-    order = np.argsort(chance)
+    order = np.argsort(probability)
     bins = np.array_split(order, 10)
-    gaps = [abs(float(np.mean(chance[rows]) - np.mean(truth[rows]))) * len(rows) for rows in bins]
+    gaps = [abs(float(np.mean(probability[rows]) - np.mean(truth[rows]))) * len(rows) for rows in bins]
     return sum(gaps) / len(truth)
 
 
 def dle(
     table: pa.Table, known: Answers, roles: Roles, metrics: Sequence[str]
 ) -> tuple[Read, Values]:
-    """Fit a regressor of the error for each metric on labelled rows in the order of time (`known`, of `table`).
+    """Fit DLE: a regressor of the error for each metric, on labelled rows in time order (`known`, rows of `table`).
 
-    Returns how a window is read, and the cross-fitted estimates on the rows themselves. Raises CannotJudge where
-    there are no features.
+    Returns the function that reads a window, and the cross-fitted estimates on the labelled rows. Raises CannotJudge
+    if there are no features.
     """
     features = features_of(table, roles)
     if not features.names:
@@ -112,28 +115,28 @@ def dle(
     models: dict[str, HistGradientBoostingRegressor] = {}
     across: dict[str, float] = {}
     for name in metrics:
-        wrong = row_losses(name, rows)
-        there = np.flatnonzero(np.isfinite(wrong))
-        models[name] = _regressor(features, matrix[there], wrong[there])
-        across[name] = _mean_loss(name, np.concatenate(list(_cross_fitted(features, matrix[there], wrong[there]))))
+        errors = row_losses(name, rows)
+        defined = np.flatnonzero(np.isfinite(errors))
+        models[name] = _regressor(features, matrix[defined], errors[defined])
+        across[name] = _mean_loss(name, np.concatenate(list(_cross_fitted(features, matrix[defined], errors[defined]))))
 
     def read(window: pa.Table) -> tuple[int, Values]:
-        said = unlabelled(window, roles, "regression")
-        if not len(said):
+        predictions = unlabelled(window, roles, "regression")
+        if not len(predictions):
             raise CannotJudge("no row has a prediction")
-        seen = _matrix(features, window, said)
-        return len(said), lambda name: _mean_loss(name, models[name].predict(seen))
+        seen = _matrix(features, window, predictions)
+        return len(predictions), lambda name: _mean_loss(name, models[name].predict(seen))
 
     return read, lambda name: across[name]
 
 
-def _matrix(features: Features, table: pa.Table, said: Answers) -> Floats:
+def _matrix(features: Features, table: pa.Table, predictions: Answers) -> Floats:
     """Rows × (features, prediction)."""
-    return np.column_stack([features.matrix(table.take(said.at)), said.predicted.astype(np.float64)])
+    return np.column_stack([features.matrix(table.take(predictions.at)), predictions.predicted.astype(np.float64)])
 
 
 def _regressor(features: Features, matrix: Floats, errors: Floats) -> "HistGradientBoostingRegressor":
-    """Gradient boosting with as many and as large trees as NannyML's regressor has by default."""
+    """Return gradient boosting with the number and size of trees of NannyML's default regressor, fitted."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     categorical = [*features.categorical, False]
@@ -148,13 +151,13 @@ def _cross_fitted(features: Features, matrix: Floats, errors: Floats) -> Iterato
 
 
 def _mean_loss(name: str, errors: Floats) -> float:
-    """Predicted errors are never below zero, whatever the regressor says."""
+    """Return the metric of predicted errors; negative predictions count as zero."""
     mean = float(np.mean(np.maximum(0, errors)))
     return float(np.sqrt(mean)) if name == "rmse" else mean
 
 
 def row_losses(metric: str, given: Answers) -> Floats:
-    """Return the error of each row that the metric is the mean of; NaN where it is not defined."""
+    """Return the error of each row, whose mean is the metric; NaN if it is not defined."""
     if metric != "mape":
         return losses(metric, given)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -162,5 +165,5 @@ def row_losses(metric: str, given: Answers) -> Floats:
 
 
 def folds(rows: int) -> list[Ints]:
-    """Cut rows that stand in the order of time into stretches: rows next to each other are alike."""
+    """Cut rows in time order into contiguous folds, because neighbouring rows are correlated."""
     return np.array_split(np.arange(rows), FOLDS)

@@ -2,12 +2,12 @@
 
 CBPE (confidence-based performance estimation): each row counts as positive with its calibrated probability p and
 as negative with 1 − p; a metric's estimate is the metric on those fractional rows. DLE (direct loss estimation): a
-regressor learns on the reference how large the model's error is; a metric's estimate is the mean of what it says.
-Both after NannyML 0.13.1 (docs "how it works", performance estimation), thresholds and sampling errors likewise. Both
-suppose that the relation between features and label has not changed: see docs/estimation.md.
+regressor learns the size of the model's error on the reference; a metric's estimate is the mean of its predictions.
+Both follow NannyML 0.13.1 (docs "how it works", performance estimation), as do thresholds and sampling errors. Both
+assume that the relation between features and label has not changed: see docs/estimation.md.
 
-The estimator is fitted on the whole reference, for windows never belong to it. What it says of the reference itself
-is cross-fitted over five stretches of time, so that no row is judged by an estimator that saw its label.
+The estimator is fitted on the whole reference, because windows never overlap it. Its estimates on the reference are
+cross-fitted over five contiguous folds, so that no row is judged by an estimator that saw its label.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,15 +31,15 @@ from monitor.tables.columns import Floats
 
 FEWEST_ROWS = 200            # labelled rows of the reference
 FEWEST_OF_A_CLASS = 10
-DEVIATIONS = 3               # a threshold lies so many sd of the reference's windows from their mean
+DEVIATIONS = 3               # sd of the reference's windows between their mean and the threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """What the reference says of one metric.
+    """The figures of one metric on the reference.
 
-    `reference`: the cross-fitted estimate on the reference. `threshold`: of the worse side. `error`: the sampling
-    error of one row, to be divided by the root of a window's rows.
+    `reference`: the cross-fitted estimate on the reference. `threshold`: on the worse side. `error`: the sampling
+    error of one row, to be divided by the square root of a window's rows.
     """
 
     reference: float | None
@@ -59,10 +59,10 @@ class Estimator:
 def fit_estimator(
     reference: pa.Table, roles: Roles, task: Task, metrics: Sequence[str], blocks: Sequence[pa.Table]
 ) -> Estimator:
-    """Fit on the labelled rows of the reference; `blocks` is the reference cut as windows are, for thresholds.
+    """Fit on the labelled rows of the reference; `blocks` is the reference cut into windows, for thresholds.
 
-    Costs: CBPE sorts the reference some tens of times; DLE fits six regressors a metric on at most 20,000 rows.
-    Raises CannotJudge where nothing can be estimated: too few labels, no probability, no features.
+    Cost: CBPE sorts the reference some tens of times; DLE fits six regressors per metric on at most 20,000 rows.
+    Raises CannotJudge if nothing can be estimated: too few labels, no probability, no features.
     """
     wanted = [name for name in metrics if name in estimable(task)]
     if not wanted:
@@ -78,7 +78,7 @@ def fit_estimator(
     if task != "regression" and min(known.truth.sum(), len(known) - known.truth.sum()) < FEWEST_OF_A_CLASS:
         raise CannotJudge(f"an estimate needs {FEWEST_OF_A_CLASS} labelled rows of each class in the reference")
     read, across = cbpe(known, roles) if task == "binary" else dle(rows, known, roles, wanted)
-    cut = [block for one in blocks if len(block := answers(one, roles, task, classes))]
+    cut = [block for table in blocks if len(block := answers(table, roles, task, classes))]
     norms = {name: _norm(name, known, across, cut) for name in wanted}
     return Estimator("cbpe" if task == "binary" else "dle", read, norms)
 
@@ -86,8 +86,8 @@ def fit_estimator(
 def estimate_scores(estimator: Estimator, window: pa.Table) -> list[Score]:
     """Estimate each metric on all rows of a window that have a prediction, labelled or not.
 
-    `low` and `high` are the 95 % interval of the sampling error alone: how far the estimate's assumption is wrong,
-    no window tells by itself. Worse than the threshold is `drifted`.
+    `low` and `high` are the 95 % interval of the sampling error alone. The error of the estimate's assumption is not
+    included: no window can show it. Worse than the threshold is `drifted`.
     """
     try:
         n, value = estimator.read(window)
@@ -97,7 +97,7 @@ def estimate_scores(estimator: Estimator, window: pa.Table) -> list[Score]:
 
 
 def cannot_estimate(metrics: Sequence[str], reason: str) -> list[Score]:
-    """Scores that say why there is no estimate."""
+    """Return insufficient scores whose reason says why there is no estimate."""
     return [
         Score(metric=ESTIMATED + name, status=ScoreStatus.INSUFFICIENT, reason=reason) for name in metrics
     ]
@@ -109,7 +109,7 @@ def _blank(estimator: Estimator, name: str, reason: str) -> Score:
 
 def _score(estimator: Estimator, name: str, n: int, value: Values) -> Score:
     try:
-        found = value(name)
+        estimate = value(name)
     except CannotJudge as error:
         return _blank(estimator, name, str(error))
     norm = estimator.norms[name]
@@ -117,14 +117,14 @@ def _score(estimator: Estimator, name: str, n: int, value: Values) -> Score:
     score = Score(
         metric=ESTIMATED + name,
         method=estimator.method,
-        value=found,
+        value=estimate,
         reference=norm.reference,
-        low=None if half is None else _clipped(name, found - half),
-        high=None if half is None else _clipped(name, found + half),
+        low=None if half is None else _clipped(name, estimate - half),
+        high=None if half is None else _clipped(name, estimate + half),
         threshold=norm.threshold,
         n=n,
     )
-    return replace(score, status=ScoreStatus.DRIFTED) if _worse(name, found, norm.threshold) else score
+    return replace(score, status=ScoreStatus.DRIFTED) if _worse(name, estimate, norm.threshold) else score
 
 
 def _worse(name: str, value: float, threshold: float | None) -> bool:
@@ -144,24 +144,26 @@ def _norm(name: str, known: Answers, across: Values, blocks: list[Answers]) -> N
 
 def _tried(value: Values, name: str) -> float | None:
     try:
-        found = value(name)
+        figure = value(name)
     except CannotJudge:
         return None
-    return found if np.isfinite(found) else None
+    return figure if np.isfinite(figure) else None
 
 
 def _threshold(blocks: list[Answers], name: str) -> float:
     """Mean ± 3 sd (ddof 0) of the realised metric over blocks of the reference, on the worse side."""
     if not blocks:
-        raise CannotJudge("the reference holds no whole window")
+        raise CannotJudge("the reference has no complete window")
     values, _ = block_values(blocks, name)
     side = -DEVIATIONS if METRICS[name].higher_is_better else DEVIATIONS
     return _clipped(name, float(np.mean(values) + side * np.std(values)))
 
 
 def row_error(known: Answers, name: str) -> float:
-    """The sampling error of a metric on one row: the sd of what single rows say of it, over the root of the share
-    of rows that say anything."""
+    """Return the sampling error of a metric on one row, in the metric's unit.
+
+    It is the sd of the rows' contributions over the square root of the share of rows that contribute.
+    """
     return _ERRORS[name](known)
 
 
@@ -170,7 +172,7 @@ def _per_row(values: Floats, rows: int) -> float:
 
 
 def _of_hits(which: Callable[[Answers], Any]) -> Callable[[Answers], float]:
-    """Of a share: right answers among the rows that `which` keeps."""
+    """Return the error of a share of correct predictions among the rows that `which` keeps."""
     return lambda known: _per_row((known.predicted == known.truth)[which(known)].astype(np.float64), len(known))
 
 
@@ -183,14 +185,14 @@ def _of_f1(known: Answers) -> float:
 
 
 def _of_roc_auc(known: Answers) -> float:
-    """By the rarer class alone, whose share of the variance is the larger one."""
+    """Return the error from the rarer class alone, which contributes the larger part of the variance."""
     assert known.probability is not None
     above, below = placements(known.truth, known.probability)
     return _per_row(above if len(above) <= len(below) else below, len(known))
 
 
 def _of_average_precision(known: Answers) -> float:
-    """Binomial (Boyd, Eng and Page 2013, section 3.1)."""
+    """Return the binomial error (Boyd, Eng and Page 2013, section 3.1)."""
     area, positives = value_of("average_precision", known), float(np.sum(known.truth == 1))
     return float(np.sqrt(area * (1 - area) * len(known) / positives))
 

@@ -1,8 +1,8 @@
-"""Skill: whether estimates made without labels came nearer to what the labels said later than a constant does.
+"""Skill: whether estimates made without labels are closer to the later realised metric than a constant is.
 
 1 − MAE(estimate − realised) / MAE(reference value − realised), over mature disjoint windows: 1 is perfect, 0 is no
-better than always saying the reference's own value, below 0 is worse. The skill score of forecasting (Murphy 1988)
-with the reference's value as the forecast to beat; its interval by the delta method for a ratio of means. A skill
+better than always estimating the reference's value, below 0 is worse. This is the skill score of forecasting (Murphy
+1988) with the reference's value as the baseline; its interval is by the delta method for a ratio of means. A skill
 above 0 alone proves little: on elec2, where it ends at −0.4, it was above 0 for the first 36 weeks.
 """
 
@@ -22,7 +22,7 @@ FEWEST_WINDOWS = 5
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """How far off, window by window, the estimate and the constant were; oldest first."""
+    """The absolute errors of the estimate (`missed`) and of the constant, one per window, oldest first."""
 
     metric: str
     missed: tuple[float, ...] = ()
@@ -30,7 +30,7 @@ class Skill:
 
     @property
     def value(self) -> float | None:
-        """None while there are too few windows, or where the constant is never wrong."""
+        """The skill; None while there are too few windows, or if the constant has no error."""
         known = len(self.missed) >= FEWEST_WINDOWS and any(self.constant)
         return 1 - fmean(self.missed) / fmean(self.constant) if known else None
 
@@ -38,8 +38,8 @@ class Skill:
     def half(self) -> float:
         """Half the width of the 95 % interval."""
         ratio = fmean(self.missed) / fmean(self.constant)
-        apart = [one - ratio * other for one, other in zip(self.missed, self.constant, strict=True)]
-        return student(len(apart) - 1) * stdev(apart) / (fmean(self.constant) * math.sqrt(len(apart)))
+        residuals = [miss - ratio * base for miss, base in zip(self.missed, self.constant, strict=True)]
+        return student(len(residuals) - 1) * stdev(residuals) / (fmean(self.constant) * math.sqrt(len(residuals)))
 
     @property
     def proven(self) -> bool:
@@ -48,13 +48,13 @@ class Skill:
 
     @property
     def words(self) -> str:
-        """What to think of the estimate."""
+        """The skill as a sentence for a Score's reason."""
         windows = several(len(self.missed), "mature window")
         if self.value is None:
-            return f"unvalidated: {windows} to hold it against, {FEWEST_WINDOWS} are needed"
+            return f"unvalidated: {windows} to compare it with, {FEWEST_WINDOWS} are needed"
         off = f"it was off by {number(fmean(self.missed))}, the reference's own value by {number(fmean(self.constant))}"
-        found = f"skill {number(self.value)} ± {number(self.half)} over {windows}: {off}"
-        return found if self.proven else f"unvalidated: {found}"
+        sentence = f"skill {number(self.value)} ± {number(self.half)} over {windows}: {off}"
+        return sentence if self.proven else f"unvalidated: {sentence}"
 
 
 def student(degrees: int) -> float:
@@ -71,19 +71,19 @@ def student(degrees: int) -> float:
 def fold(
     triggers: Sequence[TriggerSection], judged_by: str | None, known: Sequence[Snapshot]
 ) -> dict[str, Skill]:
-    """The skill of each estimate that is looked at: of the metric the model is judged by, and of those in triggers.
+    """Return the skill of the estimates of the model's primary metric and of the metrics in triggers, by name.
 
-    `judged_by` is what the configuration names, if anything; what the windows were judged by goes before it.
+    `judged_by` is the configured primary metric, if any; the metric in the windows' scores takes precedence.
     """
     named = {t.metric for t in triggers if t.metric in ESTIMATES}
-    scale = next((s for one in reversed(known) for s in one.scores if s.metric == "metric_sd"), None)
+    scale = next((s for snapshot in reversed(known) for s in snapshot.scores if s.metric == "metric_sd"), None)
     primary = (scale.method if scale else None) or judged_by
     wanted = {name.removeprefix(ESTIMATED) for name in named} | ({primary} if primary else set())
     return {ESTIMATED + name: _skill(name, known) for name in sorted(wanted)}
 
 
 def scores(skills: Mapping[str, Skill], snapshot: Snapshot) -> list[Score]:
-    """The Score `estimate_skill` of each metric (its method) that was estimated on this window."""
+    """Return the Score `estimate_skill` of each metric (its method) that was estimated on this window."""
     there = {score.metric for score in snapshot.scores}
     return [_score(skill) for name, skill in skills.items() if name in there]
 
@@ -97,21 +97,22 @@ def _score(skill: Skill) -> Score:
 
 
 def _skill(metric: str, known: Sequence[Snapshot]) -> Skill:
-    pairs = [pair for one in disjoint(s for s in known if _pair(s, metric)) if (pair := _pair(one, metric))]
+    paired = disjoint(s for s in known if _pair(s, metric))
+    pairs = [pair for snapshot in paired if (pair := _pair(snapshot, metric))]
     return Skill(metric, tuple(missed for missed, _ in pairs), tuple(constant for _, constant in pairs))
 
 
 def _pair(snapshot: Snapshot, metric: str) -> tuple[float, float] | None:
-    """How far the estimate and the reference's value were from what the labels said; None where they say nothing."""
+    """Return the absolute errors of the estimate and of the reference's value; None if there is no realised value."""
     if not snapshot.mature or snapshot.status is not SnapshotStatus.OK or is_broken(snapshot):
         return None
-    estimate, realised = _said(snapshot, ESTIMATED + metric), _said(snapshot, metric)
+    estimate, realised = _usable_score(snapshot, ESTIMATED + metric), _usable_score(snapshot, metric)
     if estimate is None or realised is None:
         return None
-    said, found, before = estimate.value, realised.value, realised.reference
-    return None if said is None or found is None or before is None else (abs(said - found), abs(before - found))
+    value, truth, constant = estimate.value, realised.value, realised.reference
+    return None if value is None or truth is None or constant is None else (abs(value - truth), abs(constant - truth))
 
 
-def _said(snapshot: Snapshot, metric: str) -> Score | None:
-    found = (s for s in snapshot.scores if s.metric == metric and s.segment is None)
-    return next((s for s in found if usable(s) and not s.provisional), None)
+def _usable_score(snapshot: Snapshot, metric: str) -> Score | None:
+    scores = (s for s in snapshot.scores if s.metric == metric and s.segment is None)
+    return next((s for s in scores if usable(s) and not s.provisional), None)

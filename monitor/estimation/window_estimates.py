@@ -1,4 +1,4 @@
-"""Estimates of one window's performance, by an estimator fitted on the reference once and kept."""
+"""Estimates of one window's performance, by an estimator that is fitted on the reference once and kept in memory."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _fitted: OrderedDict[tuple[str, str, int], Estimator] = OrderedDict()
 def estimated_scores(
     model: ModelSection, reference: ReferenceData, judged: Performance, rows: pa.Table
 ) -> list[Score]:
-    """Estimate the window's metrics from what the model said; the labels are not looked at."""
+    """Estimate the window's metrics from the predictions, without its labels."""
     metrics = _asked(model.triggers, judged, probable=reference.roles.probability is not None)
     if not metrics:
         return []
@@ -30,7 +30,7 @@ def estimated_scores(
 
 
 def _asked(triggers: Sequence[TriggerSection], judged: Performance, *, probable: bool) -> list[str]:
-    """What triggers name; besides, all that probabilities give at once, or the metric a regressor is judged by."""
+    """Return the metrics in triggers, and all that probabilities can estimate, or a regressor's primary metric."""
     named = {t.metric.removeprefix(ESTIMATED) for t in triggers if t.metric in ESTIMATES}
     usual: Sequence[str] = ()
     if judged.task == "regression":
@@ -45,7 +45,7 @@ def _asked(triggers: Sequence[TriggerSection], judged: Performance, *, probable:
 def _estimator(
     model: ModelSection, reference: ReferenceData, judged: Performance, metrics: Sequence[str]
 ) -> Estimator:
-    """A reference that is a stretch of the log gets labels later: then it is fitted anew."""
+    """Return the estimator; it is fitted again when more labels of a reference taken from the log have come."""
     answers, roles = reference.answers, reference.roles
     labelled = len(answers) - answers[roles.label].null_count
     key = (model.model_dump_json(), reference.id, labelled)

@@ -132,7 +132,7 @@ def test_the_first_window_has_no_placebo() -> None:
     """Without a challenger of the window before there is a gain and no noise yet."""
     found = by_metric(rehearse(table(500), None, table(100, seed=1), ROLES, "regression", "rmse", 5000))
     assert found["challenger_gain"].status == "ok"
-    assert found["challenger_placebo"].reason == "there is no challenger of the window before yet"
+    assert found["challenger_placebo"].reason == "there is no challenger of the previous window yet"
 
 
 def test_the_gap_in_kind_is_what_the_challenger_gains_on_the_reference() -> None:

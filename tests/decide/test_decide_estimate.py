@@ -38,7 +38,7 @@ def test_fewer_than_five_mature_windows_prove_nothing(made):
     windows = [estimated(made, at, 0.7, 0.7) for at in range(4)]
     decisions, _ = made.play(made.model(ALERT), windows)
     assert (skill(decisions[-1]).status, skill(decisions[-1]).value) == ("insufficient", None)
-    assert "unvalidated: 4 mature windows to hold it against, 5 are needed" in decisions[-1].verdict.reasons[2]
+    assert "unvalidated: 4 mature windows to compare it with, 5 are needed" in decisions[-1].verdict.reasons[2]
 
 
 def test_an_estimate_worse_than_a_constant_is_unvalidated_and_only_alerts(made):
