@@ -1,1 +1,1 @@
-"""Drift: how far a column, the predictions or all features together lie from the reference."""
+"""Drift: how far a column, the predictions or all features together differ from the reference."""

@@ -28,13 +28,13 @@ _NAMED = 5      # columns named in a reason; more are counted
 
 
 class Side(Protocol):
-    """Rows as digests of columns; each column is asked for once, in the order of the watched ones."""
+    """Rows as digests of columns; each watched column is requested once, in order."""
 
     @property
     def rows(self) -> int: ...
 
     def column(self, name: str, kind: FeatureKind) -> Digest | None:
-        """Return the digest of a column, None where there is none."""
+        """Return the digest of a column; None if there is none."""
 
 
 class TableSide:
@@ -63,7 +63,7 @@ def column_scores(
     """Score missing and unusual values and the drift of each feature, missing values and drift of predictions,
     and the share of drifted features.
 
-    `texts`: Scores of the text columns, which are read as they are and not as digests.
+    `texts`: Scores of the text columns, which have no digests.
     """
     found = [*_features(reference, window, features, drift, quality, min_rows, calibration), *texts]
     for name, kind in predictions.items():
@@ -95,7 +95,7 @@ def drift_score(
     metric: str, name: str, kind: FeatureKind, reference: Digest | None, window: Digest | None, rows: int,
     section: DriftSection, min_rows: int, calibration: Calibration,
 ) -> Score:
-    """Compare one column of a window of `rows` rows with the reference's; None for a side that lacks it.
+    """Compare one column of a window of `rows` rows with the reference's; None for a side without the column.
 
     A column that cannot be judged is one Score with its reason.
     """
@@ -111,23 +111,23 @@ def drift_score(
 
 
 def drifted_share(features: Sequence[Score], section: DriftSection, rows: int, calibration: Calibration) -> Score:
-    """The share of drifted columns among those of `features` that could be judged.
+    """Return the share of drifted columns among those of `features` that could be judged.
 
-    One column beyond its calibrated threshold makes the data drifted, for these hold their rate all together; of
-    others it takes the share that is configured.
+    One column beyond its calibrated threshold is enough for drift, because calibrated thresholds hold the false-alarm
+    rate over all columns together. With other thresholds the configured share is needed.
     """
     judged = [score for score in features if score.status in _JUDGED]
     score = Score(metric="drifted_share", threshold=section.share, n=rows)
     if not judged:
         reason = features[0].reason if features else "there are no feature columns"
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason=f"no column could be judged: {reason}")
-    hit = [score for score in judged if score.status == ScoreStatus.DRIFTED]
-    held = [score for score in judged if score.column in calibration.limits and not score.uncalibrated]
-    beyond = any(score.status == ScoreStatus.DRIFTED for score in held)
-    drifted, value = [str(score.column) for score in hit], len(hit) / len(judged)
-    threshold = 1 / len(judged) if beyond or (held and not hit) else section.share
+    drifting = [score for score in judged if score.status == ScoreStatus.DRIFTED]
+    calibrated = [score for score in judged if score.column in calibration.limits and not score.uncalibrated]
+    beyond = any(score.status == ScoreStatus.DRIFTED for score in calibrated)
+    drifted, value = [str(score.column) for score in drifting], len(drifting) / len(judged)
+    threshold = 1 / len(judged) if beyond or (calibrated and not drifting) else section.share
     status = ScoreStatus.DRIFTED if value >= threshold else ScoreStatus.OK
-    uncalibrated = not beyond and any(score.uncalibrated for score in hit or judged)
+    uncalibrated = not beyond and any(score.uncalibrated for score in drifting or judged)
     names = f": {', '.join(drifted[:_NAMED])}{', …' if len(drifted) > _NAMED else ''}" if drifted else ""
     left = f"; {len(features) - len(judged)} could not be judged" if len(judged) < len(features) else ""
     remark = "; one is enough, the thresholds are calibrated together" if beyond else ""
@@ -147,12 +147,12 @@ def column_drift(
 
 
 def prediction_kinds(reference: pa.Table, roles: Roles, task: Task | None) -> dict[str, FeatureKind]:
-    """Whether what the model says is numbers or classes; the task is guessed from the reference where None."""
+    """Return the kind of the prediction and probability columns; a task of None is guessed from the reference."""
     kinds: dict[str, FeatureKind] = {roles.prediction: "categorical"}
     if roles.probability is not None:
         kinds[roles.probability] = "numerical"
-    said = reference[roles.prediction] if roles.prediction in reference.column_names else None
-    if (task or _task(reference, roles)) == "regression" or (said is not None and is_score(said)):
+    predictions = reference[roles.prediction] if roles.prediction in reference.column_names else None
+    if (task or _task(reference, roles)) == "regression" or (predictions is not None and is_score(predictions)):
         kinds[roles.prediction] = "numerical"
     return kinds
 
@@ -177,7 +177,7 @@ def _measure(
 
 
 def held_against(score: Score, limit: Threshold, calibration: Calibration) -> Score:
-    """Return a score that has its method and value with threshold and status."""
+    """Return a score, which has its method and value, with threshold and status."""
     score = _limited(score, limit, calibration)
     assert score.value is not None
     assert score.threshold is not None
@@ -186,7 +186,7 @@ def held_against(score: Score, limit: Threshold, calibration: Calibration) -> Sc
 
 
 def _limited(score: Score, limit: Threshold, calibration: Calibration) -> Score:
-    """The score with its threshold; Evidently's, and that said, where there is no calibrated one for its method."""
+    """Return the score with its threshold; without a calibrated one, Evidently's, and the reason says so."""
     if isinstance(limit, float):
         return replace(score, threshold=limit)
     found, usual = calibration.limits.get(str(score.column)), METHODS[str(score.method)].threshold
@@ -209,7 +209,7 @@ def _number_of(reference: Digest, window: Digest, kind: FeatureKind, method: str
 
 
 def chosen(reference: Digest, window: Digest, kind: FeatureKind) -> str:
-    """Evidently's choice by the reference's rows and the distinct values of both."""
+    """Return Evidently's choice of method by the reference's rows and the distinct values of both."""
     if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
         few = reference.few if reference.few is None else window.few
         distinct = len({*(reference.few or ()), *(few or ())}) if few is not None else reference.n + window.n
@@ -229,15 +229,15 @@ def _misuse(method: str, kind: FeatureKind, name: str | None) -> str | None:
 
 
 def wanted(name: str, kind: FeatureKind, section: DriftSection) -> tuple[str, Threshold, str | None]:
-    """Return method, threshold and a remark: what is said for the column, else for all.
+    """Return the configured method, threshold and a remark: the column's own, else those for all columns.
 
-    A method for all that cannot be used on this kind of column gives way to Evidently's choice there.
+    A method for all columns that cannot be used on this kind of column is replaced by Evidently's choice.
     """
     own = section.columns.get(name, ColumnDrift())
     limit = section.threshold if own.threshold is None else own.threshold
     if own.method is not None or section.method not in METHODS or kind in METHODS[section.method].kinds:
         return own.method or section.method, limit, None
-    if own.threshold is None and isinstance(limit, float):     # a number for another method says nothing here
+    if own.threshold is None and isinstance(limit, float):     # the number is a threshold of another method
         limit = "evidently"
     return "auto", limit, f"{section.method} is not for {kind} columns: chosen as by auto"
 
@@ -251,4 +251,4 @@ def _task(reference: pa.Table, roles: Roles) -> Task | None:
 
 
 def _too_few(found: int, what: str, wanted: int) -> str:
-    return f"the window has {found} {what}, fewer than the {wanted} asked for"
+    return f"the window has {found} {what}, fewer than the {wanted} required"

@@ -1,8 +1,8 @@
 """Drift methods that compare counts, with Evidently 0.7.23's numbers to 1e-9.
 
 Shares of bins, from the digests of reference and window: psi, psi_quantile, jensenshannon, kl_div, hellinger.
-Counts of categories: chisquare, z, g_test, fisher_exact. None of the sides is empty. What is written for arrays takes
-the bins or categories on their last axis, so that many pairs of sides can be compared at once.
+Counts of categories: chisquare, z, g_test, fisher_exact. No side is empty. Functions of arrays have the
+bins or categories on the last axis, so that many pairs of sides can be compared at once.
 """
 
 import math
@@ -18,7 +18,7 @@ from monitor.tables.digest import FEW, CategoryDigest, Digest, NumberDigest
 Shares = tuple[Floats, Floats]
 
 BINS = 10          # of equal shares of the reference, for psi_quantile
-EPSILON = 1e-4     # stands for an empty bin's share, unless the smallest share is smaller still
+EPSILON = 1e-4     # replaces the share of an empty bin, unless the smallest share is smaller
 
 
 def psi(reference: Digest, window: Digest) -> float:
@@ -29,8 +29,8 @@ def psi(reference: Digest, window: Digest) -> float:
 def psi_quantile(reference: Digest, window: Digest) -> float:
     """The textbook PSI: ten bins of equal shares of the reference, open at both ends; categories as in `psi`.
 
-    The window does not move the bins, so numbers can be compared from window to window, and one absurd value
-    is one value in the last bin.
+    The window does not move the bins, so values can be compared between windows, and an outlier is only one value in
+    the last bin.
     """
     if not (isinstance(reference, NumberDigest) and isinstance(window, NumberDigest)):
         return psi(reference, window)
@@ -39,7 +39,7 @@ def psi_quantile(reference: Digest, window: Digest) -> float:
 
 
 def quantile_edges(reference: Numbers) -> Floats:
-    """Inner edges of the reference's bins (it comes sorted): its deciles, or around each of a few distinct numbers.
+    """Return the inner bin edges of a sorted reference: its deciles, or edges around each of few distinct numbers.
 
     A value lies in bin `searchsorted(edges, value, "right")`.
     """
@@ -50,15 +50,15 @@ def quantile_edges(reference: Numbers) -> Floats:
 
 
 def psi_of_counts(reference: Floats, window: Floats) -> Floats:
-    """PSI of histograms over the same bins, those that are empty in all of them left out."""
-    held = np.any(reference + window > 0, axis=tuple(range(reference.ndim - 1)))
-    return _stability(*(shares_of(side[..., held]) for side in (reference, window)))
+    """PSI of histograms over the same bins, without the bins that are empty in all of them."""
+    occupied = np.any(reference + window > 0, axis=tuple(range(reference.ndim - 1)))
+    return _stability(*(shares_of(side[..., occupied]) for side in (reference, window)))
 
 
 def shares_of(counts: Floats) -> Floats:
-    """Each bin's share of all."""
-    found: Floats = counts / counts.sum(axis=-1, keepdims=True)
-    return found
+    """Return each bin's share of the total."""
+    fractions: Floats = counts / counts.sum(axis=-1, keepdims=True)
+    return fractions
 
 
 def jensenshannon(reference: Digest, window: Digest) -> float:
@@ -70,7 +70,7 @@ def jensenshannon(reference: Digest, window: Digest) -> float:
 
 
 def relative_entropy(p: Floats, q: Floats) -> Floats:
-    """What each bin adds to the relative entropy of p to q."""
+    """Return each bin's term of the relative entropy of p to q."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(p > 0, p * np.log(p / q), 0.0)
 
@@ -82,12 +82,12 @@ def kl_div(reference: Digest, window: Digest) -> float:
 
 def kl_of_shares(reference: Floats, window: Floats) -> Floats:
     r, c = (shares_of(_filled(side)) for side in (reference, window))
-    found: Floats = np.sum(relative_entropy(r, c), axis=-1)
-    return found
+    divergence: Floats = np.sum(relative_entropy(r, c), axis=-1)
+    return divergence
 
 
 def hellinger(reference: Digest, window: Digest) -> float:
-    """Hellinger distance, √(1 − Σ √(r·c)), 0 to 1; numbers in Sturges' bins for the distinct values of both."""
+    """Hellinger distance, √(1 − Σ √(r·c)), 0 to 1; numbers are in Sturges' bins for the number of distinct values in both."""
     if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
         edges = sturges(reference, window, _distinct(reference, window))
         widths, mean = np.diff(edges).astype(np.float64), (edges[-1] - edges[0]) / (len(edges) - 1)
@@ -95,19 +95,19 @@ def hellinger(reference: Digest, window: Digest) -> float:
     else:
         (r, c), mean = shares(reference, window), np.float64(1)
     overlap: np.floating[Any] = mean * 0
-    for one, other in zip(r.tolist(), c.tolist(), strict=True):    # in order and in the column's type: near 1 it shows
-        overlap += math.sqrt(one * other) * mean
+    for left, right in zip(r.tolist(), c.tolist(), strict=True):  # order matters near 1
+        overlap += math.sqrt(left * right) * mean
     return float(from_overlap(overlap))
 
 
 def from_overlap(overlap: Any) -> Floats:
-    """The Hellinger distance of shares that overlap so much, Σ √(r·c)."""
+    """Return the Hellinger distance for an overlap Σ √(r·c)."""
     apart: Floats = np.asarray(1 - np.clip(overlap, 0, 1), np.float64)
     return np.sqrt(apart)
 
 
 def shares(reference: Digest, window: Digest) -> Shares:
-    """Shares per bin: one a category or distinct number, else Sturges' equal widths over both together."""
+    """Return shares per bin: a bin per category or distinct number, else Sturges' equal-width bins over both."""
     if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest) and reference.few is None:
         edges = sturges(reference, window, reference.n + window.n)
         return _within(edges, reference) / reference.n, _within(edges, window) / window.n
@@ -117,7 +117,7 @@ def shares(reference: Digest, window: Digest) -> Shares:
 
 
 def sturges(reference: NumberDigest, window: NumberDigest, size: int) -> Numbers:
-    """Edges of equal width over both, as many as Sturges' rule asks for `size` values, as NumPy lays them."""
+    """Return equal-width edges over both sides, by Sturges' rule for `size` values, as NumPy computes them."""
     kind = np.result_type(reference.kind, window.kind)
     low, high = min(reference.low, window.low), max(reference.high, window.high)
     ends = np.array([low, high], kind)
@@ -130,7 +130,7 @@ def sturges(reference: NumberDigest, window: NumberDigest, size: int) -> Numbers
 
 
 def tally(column: Digest) -> Counts:
-    """How often each category or distinct number occurs."""
+    """Return how often each category or distinct number occurs."""
     if isinstance(column, NumberDigest):
         return column.tallied
     assert isinstance(column, CategoryDigest)
@@ -150,24 +150,24 @@ def ordered(keys: set[Category]) -> list[Category]:
     return sorted(keys, key=lambda key: (isinstance(key, str), key))
 
 
-def counted(found: Counts, keys: list[Category]) -> Floats:
-    """The counts of these categories, in their order."""
-    return np.array([found.get(key, 0) for key in keys], dtype=np.float64)
+def counted(counts: Counts, keys: list[Category]) -> Floats:
+    """Return the counts of these categories, in their order."""
+    return np.array([counts.get(key, 0) for key in keys], dtype=np.float64)
 
 
 def _within(edges: Numbers, column: NumberDigest) -> Floats:
-    """Count the values of each bin; edges reach from the smallest to the largest of both sides."""
+    """Return the number of values in each bin; the edges span both sides."""
     return _between(edges[1:-1], column)
 
 
 def _between(edges: Numbers, column: NumberDigest) -> Floats:
-    """Count the values of each bin between inner edges, the outer bins open."""
+    """Return the number of values in each bin between inner edges; the outer bins are open."""
     return np.diff(np.concatenate([[0], column.below(edges), [column.n]])).astype(np.float64)
 
 
 
 def _distinct(reference: NumberDigest, window: NumberDigest) -> int:
-    """How many different numbers both have together."""
+    """Return the number of distinct values of both sides together."""
     before, now = reference.ascending, window.ascending
     new = before[window.ranks_in(reference) - 1] != now        # below the smallest: compared with the largest
     new[1:] &= now[1:] != now[:-1]
@@ -176,8 +176,8 @@ def _distinct(reference: NumberDigest, window: NumberDigest) -> int:
 
 def _stability(reference: Floats, window: Floats) -> Floats:
     r, c = _filled(reference), _filled(window)
-    found: Floats = np.sum((r - c) * np.log(r / c), axis=-1)
-    return found
+    index: Floats = np.sum((r - c) * np.log(r / c), axis=-1)
+    return index
 
 
 def _filled(shares: Floats) -> Floats:
@@ -195,11 +195,11 @@ def chisquare_of_counts(reference: Floats, window: Floats) -> Floats:
     from scipy.special import chdtrc
 
     if window.shape[-1] == 1:
-        return np.ones(window.shape[:-1])            # one category everywhere: nothing could differ
+        return np.ones(window.shape[:-1])            # one category everywhere: no difference is possible
     with np.errstate(divide="ignore", invalid="ignore"):
         expected = reference * (window.sum(axis=-1, keepdims=True) / reference.sum(axis=-1, keepdims=True))
-        found = chdtrc(window.shape[-1] - 1, np.sum((window - expected) ** 2 / expected, axis=-1))
-    return np.where(np.any(expected == 0, axis=-1), 0.0, found)     # a category the reference never had
+        p_values = chdtrc(window.shape[-1] - 1, np.sum((window - expected) ** 2 / expected, axis=-1))
+    return np.where(np.any(expected == 0, axis=-1), 0.0, p_values)     # a category the reference lacks
 
 
 def z(reference: Counts, window: Counts) -> float:
@@ -215,20 +215,20 @@ def z(reference: Counts, window: Counts) -> float:
 
 
 def z_score(p1: Any, n1: Any, p2: Any, n2: Any) -> Any:
-    """How many standard errors the shares p1 of n1 and p2 of n2 lie apart, were they one."""
+    """Return the difference of the shares p1 of n1 and p2 of n2 in standard errors of the pooled share."""
     pooled = (p1 * n1 + p2 * n2) / (n1 + n2)
     return np.abs(p1 - p2) / np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
 
 
 def g_test(reference: Counts, window: Counts) -> float:
-    """p-value of the likelihood ratio test; as Evidently's only for sides of the same size."""
+    """p-value of the likelihood ratio test; as in Evidently, only for sides of the same size."""
     from scipy.stats import power_divergence
 
     _same_size("g_test", reference, window)
     keys = ordered({*reference, *window})
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = power_divergence(counted(window, keys), counted(reference, keys), lambda_="log-likelihood")
-    return float(found.pvalue)
+        result = power_divergence(counted(window, keys), counted(reference, keys), lambda_="log-likelihood")
+    return float(result.pvalue)
 
 
 def fisher_exact(reference: Counts, window: Counts) -> float:

@@ -1,7 +1,7 @@
 """The only module that imports Evidently: its remaining stat tests, called directly, and its report's metrics.
 
-The stat tests' path is Evidently's legacy one, so the version is pinned and a contract test holds it. Its
-telemetry is turned off before the import: no event leaves.
+The stat tests are in Evidently's legacy package, so the version is pinned and a contract test checks it. Telemetry
+is turned off before the import: no event is sent.
 """
 
 import os
@@ -18,9 +18,9 @@ from monitor.errors import CannotJudge
 from monitor.metric_catalogue import Task
 
 _SILENT = ("DO_NOT_TRACK", "ITERATIVE_DO_NOT_TRACK")   # read by evidently.telemetry and by its sender
-_OF_TESTS = ("tests", "type")                          # ends of the names of fields that are no options
+_OF_TESTS = ("tests", "type")                          # endings of field names that are not options
 
-Value = tuple[str, float, float | None]                # what it is called, in the window, in the reference
+Value = tuple[str, float, float | None]                # its name, its value in the window, its value in the reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Answers:
     prediction: str | None = None            # of a regression
     prediction_labels: str | None = None
     prediction_probas: str | None = None
-    pos_label: str | None = None             # no column: the positive class
+    pos_label: str | None = None             # the positive class, not a column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Definition:
     text_columns: list[str]
     embeddings: dict[str, list[str]] | None
     timestamp: str | None
-    answers: Answers | None = None           # None where no label is looked at
+    answers: Answers | None = None           # None: labels are not read
 
     @property
     def features(self) -> list[str]:
@@ -54,7 +54,7 @@ class Definition:
 def score(name: str, kind: FeatureKind, reference: Any, window: Any) -> float:
     """Return the number Evidently's stat test `name` gives for two sequences of present values, in row order.
 
-    Raises CannotJudge where that is not finite, otherwise whatever the test raises.
+    Raises CannotJudge if it is not finite, and whatever the test raises.
     """
     with _quiet():
         import pandas as pd
@@ -71,7 +71,7 @@ def score(name: str, kind: FeatureKind, reference: Any, window: Any) -> float:
 
 
 def wrong_option(metric: str, options: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the options of a report metric, None where nothing is."""
+    """Return what is wrong with the options of a report metric; None if nothing is."""
     with _quiet():
         import evidently.metrics
 
@@ -91,7 +91,7 @@ def report(
 ) -> list[Value]:
     """Run one report metric on two pandas frames.
 
-    Returns every number of its results; the name is empty where there is only one. Nothing is rendered.
+    Returns every number of its results; the name is empty if there is only one. Nothing is rendered.
     Raises whatever the metric raises.
     """
     with _quiet():
@@ -103,17 +103,17 @@ def report(
         sides = [Dataset.from_pandas(side, data_definition=described) for side in (window, reference)]
         snapshot = Report([getattr(evidently.metrics, metric)(**options)]).run(*sides)
         shown = snapshot.dict()["metrics"]
-        found: list[Value] = []
-        for one in shown:
+        values: list[Value] = []
+        for result in shown:
             try:
-                beside = dict(snapshot.context.get_reference_metric_result(one["id"]).itervalues())
+                reference_values = dict(snapshot.context.get_reference_metric_result(result["id"]).itervalues())
             except ReferenceMetricNotFound:          # a BaseException: the metric has no number of the reference
-                beside = {}
-            title = str(one["metric_name"]) if len(shown) > 1 else ""
-            for part, value in snapshot.context.get_metric_result(one["id"]).itervalues():
+                reference_values = {}
+            title = str(result["metric_name"]) if len(shown) > 1 else ""
+            for part, value in snapshot.context.get_metric_result(result["id"]).itervalues():
                 name = " ".join(filter(None, (title, str(part))))
-                found.append((name, float(value), float(beside[part]) if part in beside else None))
-    return found
+                values.append((name, float(value), float(reference_values[part]) if part in reference_values else None))
+    return values
 
 
 def _described(definition: Definition) -> Any:
@@ -136,7 +136,7 @@ def _described(definition: Definition) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without telemetry, and without SciPy's and scikit-learn's remarks."""
+    """Turn off telemetry and the warnings of SciPy and scikit-learn."""
     for variable in _SILENT:
         os.environ[variable] = "1"
     with warnings.catch_warnings():
@@ -145,7 +145,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first(error: Exception) -> str:
-    """The first thing a pydantic error is about, or the error's own words."""
+    """Return the first problem of a pydantic error, or the error's text."""
     listed = getattr(error, "errors", None)
     if listed is None:
         return str(error)

@@ -1,4 +1,4 @@
-"""Metrics of Evidently's reports, as the configuration names them, as Scores."""
+"""The configured metrics of Evidently's reports, as Scores."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ from monitor.tables.groups import SMALLEST_CELL
 
 MOST_VALUES = 50        # of one metric that become Scores
 LONGEST = 100           # characters of a Score's method
-_OF_ANSWERS = {         # these look at labels: rows without one are left out
+_OF_ANSWERS = {         # metrics that use labels: rows without one are left out
     "binary": ("Accuracy", "F1", "FNR", "FPR", "LogLoss", "Precision", "Recall", "RocAuc", "TNR", "TPR", "Dummy"),
     "regression": ("AbsMaxError", "MAE", "MAPE", "MeanError", "R2Score", "RMSE", "Dummy"),
 }
@@ -33,11 +33,13 @@ def report_scores(
     reference: pa.Table, window: pa.Table, roles: Roles, drift: DriftSection, wanted: Sequence[EvidentlySection],
     task: Task | None, *, mature: bool,
 ) -> list[Score]:
-    """Run each metric on both tables. A Score has the metric's name and, as `method`, its options and which of its
-    numbers it is; one that fails is one failed Score. `mature`: whether nearly all labels are known.
+    """Run each metric on both tables.
+
+    A Score has the metric's name; its `method` has the options and the name of the number. A metric that fails is one
+    failed Score. `mature`: whether nearly all labels are known.
     """
     return [
-        score for one in wanted for score in _scores(reference, window, roles, drift, one, task, mature)
+        score for metric in wanted for score in _scores(reference, window, roles, drift, metric, task, mature)
     ]
 
 
@@ -57,30 +59,30 @@ def _scores(
         score = replace(score, n=window.num_rows)
         definition = _definition(reference, window, roles, drift, task if of_answers else None, score.column)
         frames = [_frame(table, definition) for table in (reference, window)]
-        found = evidently.report(wanted.metric, wanted.options, frames[0], frames[1], definition)
+        values = evidently.report(wanted.metric, wanted.options, frames[0], frames[1], definition)
     except Exception as error:  # noqa: BLE001  a metric may raise anything; it must not cost the others
         yield replace(score, status=ScoreStatus.FAILED, reason=words(error)[:300])
         return
-    told = large_enough(wanted.metric, found, window, roles.label)
-    if found and not told:
+    shown = large_enough(wanted.metric, values, window, roles.label)
+    if values and not shown:
         few = f"some rows, but fewer than {SMALLEST_CELL}"
         yield replace(score, n=None, status=ScoreStatus.INSUFFICIENT, reason=few)
         return
-    left = f"{len(told) - MOST_VALUES} more numbers are left out" if len(told) > MOST_VALUES else None
-    for part, value, beside in told[:MOST_VALUES]:
-        yield _one(replace(score, method=_method(wanted, part), reason=left), value, beside)
-    if not told:
+    left = f"{len(shown) - MOST_VALUES} more numbers are left out" if len(shown) > MOST_VALUES else None
+    for part, value, before in shown[:MOST_VALUES]:
+        yield _value_score(replace(score, method=_method(wanted, part), reason=left), value, before)
+    if not shown:
         yield replace(score, status=ScoreStatus.FAILED, reason="it has no number")
 
 
-def _one(score: Score, value: float, beside: float | None) -> Score:
+def _value_score(score: Score, value: float, before: float | None) -> Score:
     if not np.isfinite(value):
         return replace(score, status=ScoreStatus.FAILED, reason="it is not a finite number")
-    return replace(score, value=value, reference=beside if beside is not None and np.isfinite(beside) else None)
+    return replace(score, value=value, reference=before if before is not None and np.isfinite(before) else None)
 
 
 def _method(wanted: EvidentlySection, part: str) -> str | None:
-    """The options besides the column, and which number of several: "quantile=0.9", "category=a share"."""
+    """Return the options except the column, and the name of the number: "quantile=0.9", "category=a share"."""
     options = ",".join(
         f"{name}={value}" for name, value in wanted.options.items() if name not in ("column", "column_name")
     )
@@ -94,15 +96,16 @@ def _labelled(table: pa.Table, roles: Roles) -> pa.Table:
 def _definition(
     reference: pa.Table, window: pa.Table, roles: Roles, drift: DriftSection, task: Task | None, column: str | None
 ) -> Definition:
-    """Which columns there are, and what the model says of which label."""
+    """Return the kinds of the columns, and the label and prediction columns."""
     shared = {*reference.column_names} & {*window.column_names}
     kinds = {**roles.features, **prediction_kinds(reference, roles, task)}
-    if roles.label is not None and roles.label == column:        # only where it is asked for: it has holes
-        words = columns.type_name(reference[roles.label].type) == "text"
-        kinds[roles.label] = "categorical" if words else "numerical"
-    there = {name: kind for name, kind in kinds.items() if name in shared}
+    if roles.label is not None and roles.label == column:        # only if a metric names it
+        text = columns.type_name(reference[roles.label].type) == "text"
+        kinds[roles.label] = "categorical" if text else "numerical"
+    shared_kinds = {name: kind for name, kind in kinds.items() if name in shared}
     of_kind = {
-        kind: [name for name, found in there.items() if found == kind] for kind in ("numerical", "categorical", "text")
+        kind: [name for name, of_column in shared_kinds.items() if of_column == kind]
+        for kind in ("numerical", "categorical", "text")
     }
     embeddings = {name: embedding_columns(roles, glob) for name, glob in drift.embeddings.items()}
     return Definition(
@@ -130,7 +133,7 @@ def _answers(reference: pa.Table, window: pa.Table, roles: Roles, task: Task) ->
 
 
 def _frame(table: pa.Table, definition: Definition) -> Any:
-    """The columns of the definition as pandas holds them; classes as words, so that true, 1 and "1" are one."""
+    """Return the columns of the definition as a pandas frame; classes are text, so true, 1 and "1" are one class."""
     answers = definition.answers
     names = {*definition.features, definition.timestamp, answers and answers.target}
     of_classes = {answers.target, answers.prediction_labels} if answers and answers.task != "regression" else set()
@@ -148,18 +151,18 @@ def _plain(column: pa.ChunkedArray, classes: bool) -> pa.ChunkedArray:
     return column.cast(pa.float64() if pa.types.is_decimal(kind) else kind)
 
 
-def large_enough(metric: str, found: Sequence[Value], window: pa.Table, label: str | None) -> list[Value]:
-    """Leave out of a metric's numbers those that are about some rows, but fewer than ten, on either side."""
+def large_enough(metric: str, values: Sequence[Value], window: pa.Table, label: str | None) -> list[Value]:
+    """Return a metric's numbers without those about at least one but fewer than ten rows on either side."""
     if metric in _OF_VALUES:
-        return [] if any(part == "count" and _small(now, before) for part, now, before in found) else list(found)
+        return [] if any(part == "count" and _small(now, before) for part, now, before in values) else list(values)
     if metric == "UniqueValueCount":
-        few = {part.partition(".")[2] for part, now, before in found
+        few = {part.partition(".")[2] for part, now, before in values
                if part.startswith("counts.") and _small(now, before)}
-        return [one for one in found if one[0].partition(".")[2] not in few]
+        return [value for value in values if value[0].partition(".")[2] not in few]
     if metric.endswith("ByLabel") and label in window.column_names:
         few = {word(key) for key, rows in columns.counts(window[label]).items() if rows < SMALLEST_CELL}
-        return [one for one in found if one[0] not in few]
-    return list(found)
+        return [value for value in values if value[0] not in few]
+    return list(values)
 
 
 def _small(*counts: float | None) -> bool:

@@ -1,6 +1,6 @@
-"""How each drift method is worked out, with Evidently 0.7.23's numbers to 1e-9; what each is stands in `config`.
+"""Computes each drift method, equal to Evidently 0.7.23's to 1e-9; `config.drift_methods` describes the methods.
 
-With them the calibrated thresholds that scores are held against; `calibration` finds them.
+Also the records of calibrated thresholds, which `calibration` computes.
 """
 
 import math
@@ -21,7 +21,7 @@ from monitor.tables.digest import CategoryDigest, Digest, NumberDigest
 
 OWN = (*BINNED, *RANKED, *COUNTED)       # the others are Evidently's own functions, called by name
 OURS_ALONE = ("psi_quantile",)           # not in Evidently
-AS_SQUARES = ("psi", "psi_quantile", "kl_div")      # grow with 1/n + 1/m by chance alone; distances with its root
+AS_SQUARES = ("psi", "psi_quantile", "kl_div")      # grow by chance with 1/n + 1/m; distances with its root
 Rows = int | Ints
 
 
@@ -35,12 +35,12 @@ def choose(kind: FeatureKind, rows: int, distinct: int) -> str:
 
 
 def work_out(name: str, reference: Digest, window: Digest) -> float:
-    """Return a method's number for two columns of one kind, none of them empty.
+    """Return a method's value for two columns of one kind, neither of them empty.
 
-    Raises CannotJudge, where the number is not finite too, and whatever the method itself raises.
+    Raises CannotJudge, also if the value is not finite, and whatever the method raises.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")      # SciPy's remarks on p-values at the end of its tables
+        warnings.simplefilter("ignore")      # SciPy warns of p-values at the end of its tables
         value = _value(name, reference, window)
     if not math.isfinite(value):
         raise CannotJudge(f"{name} has no finite value here")
@@ -71,7 +71,7 @@ def _rows(column: Digest) -> Any:
 class Limit:
     """A column's calibrated threshold for windows of `rows` values beside a reference of `reference` values.
 
-    `value` is higher the further away: −log p for a p-value.
+    `value` is higher for a larger distance: −log p for a p-value.
     """
 
     method: str
@@ -80,11 +80,11 @@ class Limit:
     reference: int
 
     def at(self, rows: int) -> float:
-        """Return the threshold for a window with `rows` values, in the method's own number.
+        """Return the threshold for a window with `rows` values, in the method's own unit.
 
-        A smaller window scatters more: its threshold grows as the method does where nothing changed. That of a
-        larger one stays: how much of a block's distance is chance and how much its time is not known. p-values
-        know the rows themselves.
+        A smaller window varies more, so its threshold grows as the method's value does without drift. For a larger
+        window it stays the same, because it is not known how much of a block's distance is chance and how much is
+        change over time. p-values take the number of rows into account themselves.
         """
         value = self.value * float(grows(self.method, self.reference, self.rows, rows))
         return math.exp(-value) if is_p_value(self.method) else value
@@ -102,13 +102,13 @@ UNCALIBRATED = Calibration()
 
 
 def grows(method: str, reference: int, usual: int, rows: Rows) -> Floats:
-    """How much more windows of `rows` values scatter than one of `usual` many; at least 1."""
-    found: Floats = np.maximum(1.0, spread(method, reference, rows) / spread(method, reference, usual))
-    return found
+    """Return how much more windows of `rows` values vary than one of `usual` values; at least 1."""
+    ratio: Floats = np.maximum(1.0, spread(method, reference, rows) / spread(method, reference, usual))
+    return ratio
 
 
 def spread(method: str, reference: Rows, rows: Rows) -> Floats:
-    """How a method's number grows as both sides become smaller, where nothing changed; 1 for a p-value."""
+    """Return how a method's value without drift grows as both sides become smaller; 1 for a p-value."""
     both: Floats = 1 / np.asarray(reference) + 1 / np.asarray(rows)
     if is_p_value(method):
         return np.ones_like(both)

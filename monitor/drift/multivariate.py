@@ -3,9 +3,9 @@
 `domain_classifier_auc`: how well a classifier tells rows of the window from rows of the reference (as NannyML's
 DomainClassifierCalculator; gradient boosting, cross-validated). `pca_reconstruction_error`: how badly the
 reference's principal components describe the window (as NannyML's DataReconstructionDriftCalculator). Both are
-held against what they give without drift: contiguous blocks of the reference of the window's length, each against
-the rest of it, their mean and three standard deviations. A block that the components were fitted to would fit
-too well, and windows without drift would be called drifted.
+compared with their values without drift: those of contiguous blocks of the reference with the window's length, each
+against the rest of the reference. The threshold is their mean and three standard deviations. The components are not
+fitted to the block itself, which would fit too well, so that windows without drift would be called drifted.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,24 +27,24 @@ from monitor.tables.groups import SEED, draw
 
 MOST_CLASSIFIED = 2000   # rows a side; five folds on fifty features take about two CPU seconds
 MOST_PROJECTED = 20_000  # rows a side
-WIDEST = 100             # features the classifier is given as they are; more are projected first …
-PROJECTED = 50           # … onto so many principal components of both sides together
+WIDEST = 100             # features the classifier reads directly; more are projected first …
+PROJECTED = 50           # … onto this many principal components of both sides together
 FOLDS = 5
 ROUNDS = 50              # trees a fold
 MOST_CLASSIFIED_BLOCKS = 6      # of the reference, evenly spread
 MOST_PROJECTED_BLOCKS = 10
-FEWEST_BLOCKS = 3        # fewer say nothing about what no drift gives
-USUAL_AUC = 0.65         # NannyML's fixed threshold, where the reference has too few blocks
+FEWEST_BLOCKS = 3        # with fewer the value without drift is not known
+USUAL_AUC = 0.65         # NannyML's fixed threshold, if the reference has too few blocks
 VARIANCE = 0.65          # kept by the principal components, as in NannyML
-CATEGORIES = 254         # of a column told apart by the classifier, the most frequent ones
+CATEGORIES = 254         # of a column that the classifier distinguishes, the most frequent ones
 
 
 def multivariate_scores(
     reference: pa.Table, window: pa.Table, roles: Roles, section: DriftSection, min_rows: int
 ) -> list[Score]:
-    """Score all features together (where `multivariate` is set; column None) and each embedding (column: its name).
+    """Score all features together (if `multivariate` is set; column None) and each embedding (column: its name).
 
-    Text features take no part. What cannot be judged is one Score with its reason.
+    Text features are left out. A group that cannot be judged gives Scores with their reason.
     """
     groups = list(_groups(roles, section))
     if groups and roles.timestamp in reference.column_names:
@@ -53,7 +53,7 @@ def multivariate_scores(
 
 
 def one_by_one(roles: Roles, section: DriftSection) -> Roles:
-    """Return the roles without the features that belong to an embedding: those are judged together only."""
+    """Return the roles without the features of embeddings, which are judged only together."""
     together = {column for glob in section.embeddings.values() for column in embedding_columns(roles, glob)}
     return replace(roles, features={name: kind for name, kind in roles.features.items() if name not in together})
 
@@ -84,11 +84,11 @@ def classifier_auc(reference: Floats, window: Floats, categorical: list[bool]) -
 
 
 def reconstruction_errors(reference: pa.Table, window: pa.Table, kinds: dict[str, FeatureKind]) -> Floats:
-    """Return for each row of the window how far it lies from what the reference's principal components make of it.
+    """Return the distance of each row of the window from its reconstruction by the reference's principal components.
 
     Features are scaled to mean 0 and variance 1 of the reference, categories by their share of it, the missing
     at its mean or most frequent category; components keep 65 % of the variance; distances are Euclidean
-    (NannyML's definition). At most `MOST_PROJECTED` rows a side are looked at. Raises CannotJudge where the
+    (NannyML's definition). At most `MOST_PROJECTED` rows of each side are used. Raises CannotJudge if the
     reference is constant.
     """
     from sklearn.decomposition import PCA
@@ -122,7 +122,7 @@ def _group(
     for metric, measure in measures.items():
         score = Score(metric=metric, column=name, n=window.num_rows)
         if window.num_rows < min_rows:
-            reason = f"the window has {window.num_rows} rows, fewer than the {min_rows} asked for"
+            reason = f"the window has {window.num_rows} rows, fewer than the {min_rows} required"
             yield replace(score, status=ScoreStatus.INSUFFICIENT, reason=reason)
             continue
         try:
@@ -184,7 +184,7 @@ def _judged(score: Score, threshold: float, drifted: bool, reason: str | None = 
 
 
 def _blocks(reference: pa.Table, length: int, most: int) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Contiguous blocks of `length` rows, at most `most` of them, evenly spread, each with the rows beside it."""
+    """Yield at most `most` contiguous, evenly spread blocks of `length` rows, each with all other rows."""
     starts = np.arange(0, len(reference) - length + 1, length)
     if len(starts) > most:
         starts = starts[np.linspace(0, len(starts) - 1, most).round().astype(int)]
@@ -195,15 +195,15 @@ def _blocks(reference: pa.Table, length: int, most: int) -> Iterator[tuple[pa.Ta
 
 def _frequent(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> dict[Category, int]:
     """Number the categories of both sides, the most frequent first."""
-    found = columns.counts(reference)
+    totals = columns.counts(reference)
     for key, times in columns.counts(window).items():
-        found[key] = found.get(key, 0) + times
-    ranked = sorted(found, key=lambda key: (-found[key], str(key)))[:CATEGORIES]
+        totals[key] = totals.get(key, 0) + times
+    ranked = sorted(totals, key=lambda key: (-totals[key], str(key)))[:CATEGORIES]
     return {key: place for place, key in enumerate(ranked)}
 
 
 def _coded(table: pa.Table, kinds: dict[str, FeatureKind], places: dict[str, dict[Category, int]]) -> Floats:
-    """Rows × features: numbers, or the numbers of categories; NaN for the missing and the rare."""
+    """Return rows × features: numbers, or category numbers; NaN for missing values and rare categories."""
     matrix = np.empty((table.num_rows, len(kinds)))
     for at, name in enumerate(kinds):
         if name in places:
@@ -215,7 +215,7 @@ def _coded(table: pa.Table, kinds: dict[str, FeatureKind], places: dict[str, dic
 
 
 def _narrowed(matrix: Floats) -> Floats:
-    """Project rows onto the principal components of them all, the missing at their mean, each scaled."""
+    """Project scaled rows onto their principal components, with missing values at the mean."""
     from sklearn.decomposition import PCA
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -229,8 +229,10 @@ def _narrowed(matrix: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Fill:
-    """How a column becomes numbers, learned from the reference: categories by their share of it, the missing by
-    its mean or its most frequent category; NannyML's encoding."""
+    """NannyML's encoding of a column, learned from the reference.
+
+    A category is its share of the reference; a missing value is the mean or the most frequent category.
+    """
 
     shares: dict[Category, float] | None         # None: a column of numbers
     missing: float
@@ -243,7 +245,7 @@ class _Fill:
         counts = columns.counts(column)
         if not counts:
             return cls({}, 0.0)
-        # the missing ones count as the most frequent category, the first in order where there are two
+        # missing values count as the most frequent category (of equals, the first in order)
         first = min(counts, key=lambda key: (-counts[key], str(key)))
         counts[first] += columns.missing(column)
         shares = {key: times / len(column) for key, times in counts.items()}
@@ -251,13 +253,13 @@ class _Fill:
 
     def values(self, column: pa.ChunkedArray) -> Floats:
         if self.shares is None:
-            found = columns.numeric(column)
-            return np.where(np.isnan(found), self.missing, found)
+            numbers = columns.numeric(column)
+            return np.where(np.isnan(numbers), self.missing, numbers)
         places = {key: place for place, key in enumerate(self.shares)}
         codes = columns.codes(column, places)
-        table = np.array([*self.shares.values(), 0.0])       # the last, also by −1: a category it never had
-        held = np.asarray(columns.is_present(column).combine_chunks().to_numpy(zero_copy_only=False))
-        return np.where(held, table[codes], self.missing)
+        table = np.array([*self.shares.values(), 0.0])       # the last entry, which −1 indexes, is for an unknown category
+        present = np.asarray(columns.is_present(column).combine_chunks().to_numpy(zero_copy_only=False))
+        return np.where(present, table[codes], self.missing)
 
 
 def _filled(table: pa.Table, fills: dict[str, _Fill]) -> Floats:
@@ -266,14 +268,14 @@ def _filled(table: pa.Table, fills: dict[str, _Fill]) -> Floats:
 
 def _area(zeros: Floats, ones: Floats) -> tuple[float, float]:
     """AUC and its standard error by DeLong's placement values."""
-    above = _placed(zeros, ones)                 # for each one the share of zeros below it
-    below = 1 - _placed(ones, zeros)             # for each zero the share of ones above it
+    above = _placed(zeros, ones)                 # for each row of class 1 the share of class 0 below it
+    below = 1 - _placed(ones, zeros)             # for each row of class 0 the share of class 1 above it
     variance = above.var(ddof=1) / len(ones) + below.var(ddof=1) / len(zeros)
     return float(above.mean()), float(np.sqrt(variance))
 
 
 def _placed(among: Floats, values: Floats) -> Floats:
-    """The share of `among` that is smaller than each value, ties counted half."""
+    """Return the share of `among` that is smaller than each value; a tie counts half."""
     ordered = np.sort(among)
     places: Floats = (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2
     return places / len(among)

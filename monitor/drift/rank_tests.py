@@ -1,8 +1,8 @@
 """Drift methods that compare how numbers are ordered: ks, wasserstein, and SciPy's tests, with Evidently's numbers.
 
-Each takes the digests of reference and window, none of them empty. ks and wasserstein are exact while the window's
-column is in memory; of one too large for that they are had from 1,024 bins with equal shares of the reference, which
-keep count and sum: on a million rows within 7e-5 (ks's distance) and 3e-4, on 200,000 within 1.5e-4 and 3e-4.
+Each takes the digests of reference and window, neither of them empty. ks and wasserstein are exact if the window's
+column is in memory. For a larger column they are computed from the counts and sums of 1,024 bins with equal shares of
+the reference: within 7e-5 (ks's distance) and 3e-4 on a million rows, within 1.5e-4 and 3e-4 on 200,000.
 """
 
 import math
@@ -25,7 +25,7 @@ def ks(reference: NumberDigest, window: NumberDigest) -> float:
     if window.in_memory and max(reference.n, window.n) <= EXACT:
         return float(ks_2samp(reference.ascending, window.ascending).pvalue)
     rows, gap = round(reference.n / (reference.n + window.n) * window.n), _largest_gap(reference, window)
-    if 2.2 <= rows * gap**2 < 370 and gap < 0.5 and rows > 140:     # where SciPy takes twice the one-sided one, slowly
+    if 2.2 <= rows * gap**2 < 370 and gap < 0.5 and rows > 140:     # here SciPy doubles the one-sided value, slowly
         return min(1.0, 2 * one_sided(rows, gap))
     return float(np.clip(kstwo.sf(gap, rows), 0, 1))
 
@@ -55,14 +55,14 @@ def cramer_von_mises(reference: NumberDigest, window: NumberDigest) -> float:
 
 
 def anderson(reference: NumberDigest, window: NumberDigest) -> float:
-    """p-value of the two-sample Anderson-Darling test, kept between 0.001 and 0.25 as SciPy's table is."""
+    """p-value of the two-sample Anderson-Darling test, between 0.001 and 0.25, the limits of SciPy's table."""
     from scipy.stats import anderson_ksamp
 
     return float(anderson_ksamp([reference.ascending, window.in_order])[2])
 
 
 def es(reference: NumberDigest, window: NumberDigest) -> float:
-    """p-value of the Epps-Singleton test. Raises CannotJudge where half of all values are one."""
+    """p-value of the Epps-Singleton test. Raises CannotJudge if half of all values are equal."""
     from scipy.stats import epps_singleton_2samp, iqr
 
     sides = reference.in_order, window.in_order    # its sums are sensitive to their order
@@ -72,14 +72,14 @@ def es(reference: NumberDigest, window: NumberDigest) -> float:
 
 
 def mannw(reference: NumberDigest, window: NumberDigest) -> float:
-    """One-sided p-value of the Mann-Whitney test: small where the reference's values are the smaller ones."""
+    """One-sided p-value of the Mann-Whitney test: small if the reference's values are smaller."""
     from scipy.stats import mannwhitneyu
 
     return float(mannwhitneyu(reference.ascending, window.in_order, alternative="less").pvalue)
 
 
 def t_test(reference: NumberDigest, window: NumberDigest) -> float:
-    """Two-sided p-value of Student's t-test for equal means, variances taken as equal."""
+    """Two-sided p-value of Student's t-test for equal means, assuming equal variances."""
     from scipy.stats import ttest_ind
 
     return float(ttest_ind(reference.in_order, window.in_order).pvalue)
@@ -98,7 +98,7 @@ RANKED: dict[str, Callable[[NumberDigest, NumberDigest], float]] = {
 
 
 def _largest_gap(reference: NumberDigest, window: NumberDigest) -> float:
-    """The largest difference of the two empirical distribution functions."""
+    """Return the largest difference of the two empirical distribution functions."""
     if not window.in_memory:
         (r, _), (c, _) = _bins(reference, window)
         return float(np.max(np.abs(np.cumsum(r) / reference.n - np.cumsum(c) / window.n)))
@@ -114,32 +114,34 @@ def _largest_gap(reference: NumberDigest, window: NumberDigest) -> float:
 def one_sided(rows: int, gap: float) -> float:
     """P(D⁺ ≥ gap) of the one-sample Kolmogorov-Smirnov statistic, by Birnbaum and Tingey's sum (1951).
 
-    Its terms are binomial probabilities, worked out as by Loader (2000), which keeps their digits for many rows.
+    Its terms are binomial probabilities, computed as in Loader (2000), which stays precise for many rows.
     """
     shift = rows * gap
-    found = (1 - gap) ** rows
+    first = (1 - gap) ** rows
     j = np.arange(1, math.ceil(rows - shift))
     rest = rows - j
     deviance = (shift - j * np.log1p(shift / j)) - (shift + rest * np.log1p(-shift / rest))
     lost = _stirling(np.array([rows])) - _stirling(j) - _stirling(rest)
     chance = np.sqrt(rows / (2 * np.pi * j * rest)) * np.exp(lost - deviance)
-    return float(found + gap * np.sum(chance / (gap + j / rows)))
+    return float(first + gap * np.sum(chance / (gap + j / rows)))
 
 
 def _stirling(n: Numbers) -> Floats:
-    """What Stirling's formula lacks of ln n!."""
+    """Return the error of Stirling's formula for ln n!."""
     from scipy.special import gammaln
 
     n = n.astype(np.float64)
-    found: Floats = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * n**2)) / n**2) / n**2) / n
+    error: Floats = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * n**2)) / n**2) / n**2) / n
     few = n < 16
-    found[few] = gammaln(n[few] + 1) - (n[few] + 0.5) * np.log(n[few]) + n[few] - 0.5 * np.log(2 * np.pi)
-    return found
+    error[few] = gammaln(n[few] + 1) - (n[few] + 0.5) * np.log(n[few]) + n[few] - 0.5 * np.log(2 * np.pi)
+    return error
 
 
 def _area(before: Floats, now: Floats) -> float:
-    """∫ |F − G|, as the mean distance of equal ranks: both quantile functions are constant between the cuts at
-    i / n and j / m, which are held as whole numbers."""
+    """Return ∫ |F − G| as the mean distance of quantiles.
+
+    Both quantile functions are constant between the cuts at i / n and j / m, which are integers here (times n·m).
+    """
     n, m = len(before), len(now)
     if n == m:
         return float(np.mean(np.abs(before - now)))
@@ -149,8 +151,11 @@ def _area(before: Floats, now: Floats) -> float:
 
 
 def _binned_area(reference: NumberDigest, window: NumberDigest) -> float:
-    """∫ |F − G| by bins: of each the integral of F − G is exact, b·F(b) − a·F(a) less the mean of what lies within,
-    so that only a change of sign inside a bin is missed."""
+    """Return ∫ |F − G| from bins.
+
+    The integral of F − G over a bin (a, b) is exact: b·F(b) − a·F(a) minus the sum of the bin's values over n. Only a
+    change of sign inside a bin is missed.
+    """
     edges = _edges(reference, window)
     areas = []
     for side in (reference, window):
@@ -166,7 +171,7 @@ def _bins(reference: NumberDigest, window: NumberDigest) -> tuple[tuple[Ints, Fl
 
 
 def _edges(reference: NumberDigest, window: NumberDigest) -> Floats:
-    """The reference's quantiles between the smallest and the largest value of both."""
+    """Return the reference's quantiles, between the smallest and the largest value of both."""
     values: Numbers = reference.ascending
     places = np.linspace(0, len(values) - 1, BINS + 1).astype(np.int64)[1:-1]
     inner = np.unique(values[places].astype(np.float64))

@@ -1,8 +1,8 @@
-"""Drift of text columns: what they say, how long they are, which words the reference never had.
+"""Drift of text columns: their content, their length, and words the reference does not have.
 
-Content drift has Evidently's names, numbers and thresholds: the AUC of a linear classifier of words that tells
-texts of the reference from texts of the window. Longer and larger data are sampled (`MOST_TEXTS`,
-`MOST_CHARACTERS` a side, by a fixed seed), so that a check stays in seconds; the Score then says so.
+Content drift has Evidently's names, values and thresholds: the AUC of a linear classifier of words that separates
+texts of the reference from texts of the window. Large data are sampled (`MOST_TEXTS` and `MOST_CHARACTERS` per side,
+with a fixed seed), so that a check takes seconds; the Score's reason says so.
 """
 
 import warnings
@@ -26,7 +26,7 @@ from monitor.tables.groups import draw
 
 MOST_TEXTS = 20_000             # a side; Evidently's classifier of so many takes one to two CPU seconds
 MOST_CHARACTERS = 20_000_000    # a side
-LARGE = 1000                    # reference texts above which Evidently judges by the AUC itself
+LARGE = 1000                    # with more reference texts Evidently uses the AUC itself as the threshold
 NO_WORD = r"[^\p{L}\p{N}_]+"
 
 
@@ -35,7 +35,7 @@ def text_scores(
 ) -> list[Score]:
     """Compare each text column with the reference's: `drift`, `text_length_drift`, `unseen_words_share`.
 
-    A column that cannot be judged is one failed or insufficient Score a metric, with its reason.
+    A column that cannot be judged gives one failed or insufficient Score per metric, with its reason.
     """
     names = [name for name, kind in roles.features.items() if kind == "text"]
     return [score for name in names for score in _column(name, reference, window, section, min_rows)]
@@ -44,19 +44,19 @@ def text_scores(
 def content_drift(reference: pa.ChunkedArray, window: pa.ChunkedArray, method: str = "auto") -> tuple[str, float]:
     """Return Evidently's method for these texts (or the one named) and its number, an AUC.
 
-    Missing texts are left out. Raises CannotJudge where a side has none, or whatever the method raises.
+    Missing texts are left out. Raises CannotJudge if a side has no text, and whatever the method raises.
     """
     sides = [_texts(side) for side in (reference, window)]
     name = choose(len(sides[0])) if method == "auto" else method
-    # the percentile method has the same number and another limit, which `limit` knows without the classifier
-    return name, told_apart(*(_sample(side).to_pylist() for side in sides))
+    # the percentile method has the same value and another threshold, which `limit` computes
+    return name, separation_auc(*(_sample(side).to_pylist() for side in sides))
 
 
-def told_apart(reference: list[str], window: list[str]) -> float:
-    """Return the AUC with which a linear classifier of words, fitted to one half of the texts, sorts the other half.
+def separation_auc(reference: list[str], window: list[str]) -> float:
+    """Return the AUC with which a linear classifier of words, fitted on half of the texts, separates the other half.
 
-    Its settings, seeds and halves are those of Evidently's `calculate_text_drift_score`, so that the number is.
-    Raises CannotJudge where a half has one side only, or no word but those of most texts or none.
+    Settings, seeds and halves are those of Evidently's `calculate_text_drift_score`, so the value is the same. Raises
+    CannotJudge if a half has texts of one side only, or if no word is in some but not most texts.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import SGDClassifier
@@ -73,21 +73,21 @@ def told_apart(reference: list[str], window: list[str]) -> float:
     except ValueError:
         raise CannotJudge("there is no word that some texts have and others have not") from None
     classifier = SGDClassifier(alpha=0.0001, max_iter=50, penalty="l1", loss="modified_huber", random_state=42)
-    with warnings.catch_warnings(action="ignore"):       # that it has not converged
+    with warnings.catch_warnings(action="ignore"):       # about convergence
         classifier.fit(counted, fitted)
     return float(roc_auc_score(judged, classifier.predict_proba(words.transform(unseen))[:, 1]))
 
 
 def choose(texts: int) -> str:
-    """Return the method Evidently uses for so many texts in the reference."""
+    """Return the method Evidently uses for this number of texts in the reference."""
     return "abs_text_content_drift" if texts > LARGE else "perc_text_content_drift"
 
 
 def limit(method: str, level: float, reference: pa.ChunkedArray, window: pa.ChunkedArray) -> float:
     """Return the AUC above which there is drift.
 
-    The absolute method's level is that AUC. The percentile method's is a share: so many of 1,000 classifiers
-    that guess have a smaller AUC on as many texts (Evidently's `roc_auc_random_classifier_percentile`).
+    The absolute method's level is that AUC. The percentile method's level is a share: that share of 1,000 random
+    classifiers has a smaller AUC on as many texts (Evidently's `roc_auc_random_classifier_percentile`).
     """
     if method == "abs_text_content_drift":
         return level
@@ -96,11 +96,10 @@ def limit(method: str, level: float, reference: pa.ChunkedArray, window: pa.Chun
 
 
 def unseen_words(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> tuple[float, float, int]:
-    """Return the share of the window's words the reference never had, the same expected of the reference, and
-    how many words the window has.
+    """Return the share of the window's words that the reference lacks, the expected share, and the window's words.
 
-    What is expected is Good and Turing's estimate: the share of words that stand in one text only. A word is
-    a run of letters, digits and underscores, in lower case. Raises CannotJudge where a side has no word.
+    The expected share is the Good-Turing estimate: the share of the reference's words that are in one text only. A
+    word is a run of letters, digits and underscores, in lower case. Raises CannotJudge if a side has no word.
     """
     before, now = (_words(_sample(_texts(side))) for side in (reference, window))
     for words, where in ((before, "reference"), (now, "window")):
@@ -114,17 +113,17 @@ def unseen_words(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> tuple[f
 def _column(
     name: str, reference: pa.Table, window: pa.Table, section: DriftSection, min_rows: int
 ) -> Iterator[Score]:
-    made = {"drift": _content, "text_length_drift": _length, "unseen_words_share": _unseen}
-    for metric, measure in made.items():
+    measures = {"drift": _content, "text_length_drift": _length, "unseen_words_share": _unseen}
+    for metric, measure in measures.items():
         score = Score(metric=metric, column=name)
         try:
             sides = [_present(table, name, where) for table, where in ((reference, "reference"), (window, "window"))]
-            held = len(sides[1]) - sides[1].null_count
-            if held < min_rows:
-                reason = f"the window has {held} texts, fewer than the {min_rows} asked for"
-                yield replace(score, status=ScoreStatus.INSUFFICIENT, n=held, reason=reason)
+            count = len(sides[1]) - sides[1].null_count
+            if count < min_rows:
+                reason = f"the window has {count} texts, fewer than the {min_rows} required"
+                yield replace(score, status=ScoreStatus.INSUFFICIENT, n=count, reason=reason)
                 continue
-            yield measure(replace(score, n=held), sides[0], sides[1], section)
+            yield measure(replace(score, n=count), sides[0], sides[1], section)
         except CannotJudge as error:
             yield replace(score, status=ScoreStatus.FAILED, reason=str(error))
         except Exception as error:  # noqa: BLE001  a library may raise anything; one column must not cost the others
@@ -166,7 +165,7 @@ def _judged(score: Score, value: float, threshold: float, drifted: bool) -> Scor
 
 
 def _wanted(name: str, section: DriftSection) -> tuple[str, float | None]:
-    """Return method and level (None: Evidently's): what is said for the column, else for all where it is for text."""
+    """Return the configured method and level (None: Evidently's): the column's own, else a text method for all."""
     own = section.columns.get(name, ColumnDrift())
     for_all = section.method if section.method in METHODS and "text" in METHODS[section.method].kinds else "auto"
     level = section.threshold if own.threshold is None and for_all != "auto" else own.threshold
@@ -194,13 +193,13 @@ def _sample(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _most(texts: pa.ChunkedArray) -> int:
-    """How many of these texts are looked at."""
+    """Return how many of these texts are used."""
     mean = pc.mean(pc.utf8_length(texts)).as_py()
     return min(MOST_TEXTS, int(MOST_CHARACTERS / max(mean, 1)))
 
 
 def _sampled(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> str | None:
-    """Say how many texts were looked at where these are not all."""
+    """Return a remark on how many texts were used; None if all were."""
     sides = [_texts(side) for side in (reference, window)]
     drawn = [min(len(side), _most(side)) for side in sides]
     if drawn == [len(side) for side in sides]:
@@ -209,20 +208,20 @@ def _sampled(reference: pa.ChunkedArray, window: pa.ChunkedArray) -> str | None:
 
 
 def _words(texts: pa.ChunkedArray) -> pa.Table:
-    """Every word with the number of its text."""
+    """Return every word with the number of its text."""
     split = pc.split_pattern_regex(pc.utf8_lower(texts.combine_chunks()), NO_WORD)
     words = pa.table({"word": pc.list_flatten(split), "text": pc.list_parent_indices(split)})
     return words.filter(pc.not_equal(words["word"], ""))
 
 
 def _once(words: pa.Table) -> int:
-    """How many words stand in one text only, repetitions there counted."""
-    found = words.group_by("word", use_threads=False).aggregate([("text", "count_distinct"), ("text", "count")])
-    return pc.sum(found.filter(pc.equal(found["text_count_distinct"], 1))["text_count"]).as_py() or 0
+    """Return the number of words that are in one text only, repetitions included."""
+    totals = words.group_by("word", use_threads=False).aggregate([("text", "count_distinct"), ("text", "count")])
+    return pc.sum(totals.filter(pc.equal(totals["text_count_distinct"], 1))["text_count"]).as_py() or 0
 
 
 def _guessing(sides: Ints, level: float) -> float:
-    """The `level` quantile of the AUC of 1,000 classifiers that guess, seeds and halves as Evidently has them."""
+    """Return the `level` quantile of the AUC of 1,000 random classifiers, with Evidently's seeds and halves."""
     from scipy.stats import rankdata
     from sklearn.model_selection import train_test_split
 

@@ -1,4 +1,4 @@
-"""What is wrong with the parts of a configuration that look at whole rows, beside the columns there are."""
+"""Checks the parts of a configuration that use several columns at once against the columns of the data."""
 
 from collections.abc import Iterator
 
@@ -8,16 +8,16 @@ from monitor.drift.multivariate import embedding_columns
 
 
 def problems_together(model: ModelSection, roles: Roles, names: list[str]) -> Iterator[str]:
-    """Yield what is wrong with embeddings and Evidently's metrics beside the columns there are."""
+    """Yield what is wrong with embeddings and Evidently's metrics, given the columns of the data."""
     where = f"models.{model.name}"
     for name, glob in model.drift.embeddings.items():
-        found = embedding_columns(roles, glob)
-        if not found:
+        members = embedding_columns(roles, glob)
+        if not members:
             yield f'{where}.drift.embeddings.{name}: no feature is named "{glob}"'
-        elif wrong := [column for column in found if roles.features[column] != "numerical"]:
+        elif wrong := [column for column in members if roles.features[column] != "numerical"]:
             yield f"{where}.drift.embeddings.{name}: {wrong[0]} is {roles.features[wrong[0]]}, expected numbers"
-    for number, one in enumerate(model.evidently, 1):
-        column = one.options.get("column", one.options.get("column_name"))
+    for number, metric in enumerate(model.evidently, 1):
+        column = metric.options.get("column", metric.options.get("column_name"))
         wrong_column = f'there is no column "{column}"' if column is not None and column not in names else None
-        if text := wrong_option(one.metric, one.options) or wrong_column:
+        if text := wrong_option(metric.metric, metric.options) or wrong_column:
             yield f"{where}.evidently.{number}.options: {text}"

@@ -60,7 +60,8 @@ def _on_fractions(predictions: Answers, probability: Floats, name: str) -> float
     """Return the metric where each row is positive with weight p, its calibrated probability, else negative."""
     twice = np.tile(np.arange(len(predictions)), 2)
     truth = np.repeat(np.array([1, 0]), len(predictions))
-    return value_of(name, replace(predictions.take(twice), truth=truth, weight=np.concatenate([probability, 1 - probability])))
+    weight = np.concatenate([probability, 1 - probability])
+    return value_of(name, replace(predictions.take(twice), truth=truth, weight=weight))
 
 
 def _calibration(truth: Ints, probability: Floats) -> Callable[[Floats], Floats]:

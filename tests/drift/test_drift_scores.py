@@ -39,7 +39,7 @@ def scores(reference: pa.Table, window: pa.Table, parts: Roles, **section: Any) 
 
 
 def test_a_shifted_column_drifts_and_the_others_do_not() -> None:
-    """One drift score a feature, each with method and rows, and the share of those that drifted."""
+    """Each feature has one drift score with method and rows; one more score is the share that drifted."""
     found = scores(table(3000), table(2000, shift=2), roles(x="numerical", word="categorical"))
     assert found["drift", "x"].status == "drifted"
     assert (found["drift", "word"].status, found["drift", "word"].method) == ("ok", "jensenshannon")
@@ -50,11 +50,11 @@ def test_a_shifted_column_drifts_and_the_others_do_not() -> None:
 
 
 def test_too_few_rows_are_no_statement() -> None:
-    """Below min_rows every score is insufficient, says so and has no value."""
+    """Below min_rows every score is insufficient, with a reason and without a value."""
     found = scores(table(3000), table(99, shift=5), roles(x="numerical", word="categorical"))
     assert {s.status for s in found.values()} == {"insufficient"}
     assert {s.value for s in found.values()} == {None}
-    assert found["drift", "x"].reason == "the window has 99 rows, fewer than the 100 asked for"
+    assert found["drift", "x"].reason == "the window has 99 rows, fewer than the 100 required"
 
 
 def test_an_empty_window_is_insufficient() -> None:
@@ -70,7 +70,7 @@ def test_an_empty_window_is_insufficient() -> None:
         (pa.nulls(1500), "numerical", "failed", "every value in the window is missing"),
         (pa.array(["one"] * 1500), "numerical", "failed", "the column holds text, expected numbers"),
         (pa.array([1.0] * 20 + [None] * 1480), "numerical", "insufficient",
-         "the window has 20 values, fewer than the 100 asked for"),
+         "the window has 20 values, fewer than the 100 required"),
     ],
 )
 def test_a_column_that_cannot_be_judged_costs_only_itself(
