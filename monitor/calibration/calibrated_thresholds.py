@@ -1,12 +1,12 @@
-"""Thresholds that hold a stated rate of false alarms, from how far the reference's own blocks lie from its rest.
+"""Thresholds that hold a stated false-alarm rate, from the distances of the reference's blocks to its rest.
 
-A column's scores are divided by the usual one of its other blocks; the largest over the columns is one number a block.
-What of these numbers is exceeded no more often than the rate allows, times each column's own usual score, is its
-threshold.
+Each score of a column is divided by the usual score of the column's other blocks. The largest ratio over the columns
+is one number per block. The smallest of these numbers that is exceeded no more often than the rate allows is the
+factor: a column's threshold is the factor times its usual score.
 
-The usual score is the median, or with more than twenty blocks the eleventh largest: with medians alone a column with a
-rare event (a holiday) sets the thresholds of all the others out of reach. Leaving out the block itself from what it is
-measured by keeps the rate whatever the usual score is: the block stands to the others as a new window to all.
+The usual score is the median, or with more than twenty blocks the eleventh largest. With medians alone, a column with
+a rare event (a holiday) makes the thresholds of all other columns too high. A block's own score is left out of its
+usual score, so the rate holds for any definition of it: the block relates to the other blocks as a new window to all.
 """
 
 import math
@@ -31,23 +31,23 @@ from monitor.drift.methods import AS_SQUARES, Limit, grows, spread, work_out
 from monitor.tables.columns import Floats, Ints, Numbers
 from monitor.tables.digest import FEW, NumberDigest
 
-FEWEST = 10                    # blocks that a median can rest on
+FEWEST = 10                    # blocks needed for a median
 _TIE = 1 + 1e-9                # a window that equals a block is not beyond it
 
 _STILL = 1e-9                  # rounding, not movement
-_ABOVE = 11                    # blocks at and beyond the usual score, where there are many
+_ABOVE = 11                    # blocks at and beyond the usual score, if there are many blocks
 _RARE = 5
 
 Fires = Callable[[Sequence[bool | None]], Sequence[bool]]
-QUICK = ("cramer_von_mises", "anderson", "es", "mannw", "t_test")    # asked block by block
-MOST = 100      # blocks these are asked about
+QUICK = ("cramer_von_mises", "anderson", "es", "mannw", "t_test")    # computed block by block
+MOST = 100      # blocks up to which these are computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """One column's scores of the reference's blocks, in their order in time; NaN where a block could not be judged.
+    """One column's scores of the reference's blocks, in time order; NaN if a block could not be judged.
 
-    They are what a window like the block would score beside the whole reference: `beside_the_rest` made them so.
+    Each is the score a window equal to the block would have against the whole reference (see `beside_the_rest`).
     """
 
     method: str
@@ -60,43 +60,44 @@ class Blocks:
     def beside_the_rest(
         cls, method: str, scores: Floats, sizes: Ints, total: int, chance: float
     ) -> "Blocks":
-        """Take scores against the rest of the reference, which is smaller than the whole and scatters more."""
-        held = np.where(np.isfinite(scores), sizes, 1)
-        shrink = spread(method, total, held) / spread(method, np.maximum(total - held, 1), held)
+        """Return blocks from scores against the rest of the reference, corrected for the rest's smaller size."""
+        judged = np.where(np.isfinite(scores), sizes, 1)
+        shrink = spread(method, total, judged) / spread(method, np.maximum(total - judged, 1), judged)
         return cls(method=method, scores=scores * shrink, sizes=sizes, total=total, chance=chance)
 
     @property
     def rows(self) -> int:
-        """Values of a usual block."""
+        """The number of values of a typical (median) block."""
         return int(np.median(self.sizes[np.isfinite(self.scores)]))
 
     @property
     def even(self) -> Floats:
-        """The scores as of usual blocks: what a smaller one has by its size alone is taken off."""
-        found: Floats = self.scores / grows(self.method, self.total, self.rows, np.maximum(self.sizes, 1))
-        return found
+        """The scores scaled to a typical block's size: the part due to a smaller size alone is removed."""
+        scaled: Floats = self.scores / grows(self.method, self.total, self.rows, np.maximum(self.sizes, 1))
+        return scaled
 
     @property
     def scale(self) -> float:
-        """What its scores are measured by: half of the blocks lie beyond it, of many blocks ten."""
+        """The usual score, by which scores are divided: half of the blocks lie beyond it, or ten of many blocks."""
         known = np.sort(self.even[np.isfinite(self.scores)])
         return float(self._scale(known[_place(len(known))], known[-1]))
 
     @property
     def ratios(self) -> Floats:
-        """Each block's score by the scale that the others give, as a window's is by that of all blocks."""
-        held = np.flatnonzero(np.isfinite(self.scores))
-        rank = np.argsort(np.argsort(self.even[held], kind="stable"))
-        known, place = np.sort(self.even[held]), _place(len(held) - 1)
+        """Each block's score divided by the scale of the other blocks, as a window's score is by that of all blocks."""
+        judged = np.flatnonzero(np.isfinite(self.scores))
+        rank = np.argsort(np.argsort(self.even[judged], kind="stable"))
+        known, place = np.sort(self.even[judged]), _place(len(judged) - 1)
         usual = np.where(rank <= place, known[place + 1], known[place])
-        found = np.full(len(self.scores), np.nan)
-        found[held] = self.even[held] / self._scale(usual, np.where(rank == len(held) - 1, known[-2], known[-1]))
-        return found
+        ratios = np.full(len(self.scores), np.nan)
+        ratios[judged] = self.even[judged] / self._scale(usual, np.where(rank == len(judged) - 1, known[-2], known[-1]))
+        return ratios
 
     def _scale(self, usual: Floats, most: Floats) -> Floats:
-        """The usual score, but no less than chance alone gives: of a clock every window holds the same hours until one
-        is lost. Where the largest is far from it, a few blocks hold a rare thing: then it is the largest, lest they
-        set the threshold of every other column. Where the column never moves, it is Evidently's threshold.
+        """Return the usual score, but at least the one that chance alone gives: the hour of the day, for example, is
+        nearly equally distributed in all blocks. If the largest score is far beyond, a few blocks have a rare event:
+        then it is the largest, or they would set the thresholds of all columns. If the column never moves, it is
+        Evidently's threshold.
         """
         usual = np.maximum(usual, self.chance)
         rare = _RARE if _is_distance(self.method) else _RARE**2
@@ -106,57 +107,57 @@ class Blocks:
 
     @property
     def lack(self) -> str | None:
-        """Why no threshold can be had from these scores."""
+        """Why these scores give no threshold; None if they do."""
         if np.isinf(self.scores).any():
-            return f"{self.method} gives p = 0 for a part of the reference itself, a distance says more"
+            return f"{self.method} gives p = 0 for a part of the reference itself; use a distance method instead"
         known = int(np.isfinite(self.scores).sum())
-        return None if known >= FEWEST else f"{known} parts of the reference could be judged, it takes {FEWEST}"
+        return None if known >= FEWEST else f"{known} parts of the reference could be judged, {FEWEST} are needed"
 
     def limit(self, factor: float) -> Limit:
-        """The threshold at `factor` scales."""
+        """Return the threshold at `factor` times the scale."""
         return Limit(self.method, factor * self.scale, self.rows, self.total)
 
 
 def _place(count: int) -> int:
-    """Where in `count` ascending scores the usual one is: so high that a few beyond it do not move it."""
+    """Return the position of the usual score among `count` ascending scores; a few scores beyond do not move it."""
     return max(count // 2, count - _ABOVE)
 
 
 def _is_distance(method: str) -> bool:
-    """Whether the method grows with the difference itself and not with its square."""
+    """Tell whether the method's value is linear in the difference, not quadratic."""
     return not is_p_value(method) and method not in AS_SQUARES
 
 
 def largest(columns: Sequence[Blocks]) -> Floats:
-    """Return for each block the largest of its columns' ratios; NaN where no column could be judged."""
-    found: Floats = np.fmax.reduce([one.ratios for one in columns])
-    return found
+    """Return for each block the largest ratio over its columns; NaN if no column could be judged."""
+    ratios: Floats = np.fmax.reduce([blocks.ratios for blocks in columns])
+    return ratios
 
 
 def expected(alarms: int, blocks: int) -> float:
-    """False alarms a window, when it fired in so many of the blocks: conformal, one standard error to the safe side.
+    """Return the expected false alarms per window, given `alarms` firings in `blocks` blocks.
 
-    With none at all it is 1 in blocks + 1.
+    It is the conformal rate plus one standard error; with no firing it is 1 / (blocks + 1).
     """
     return (alarms + 1 + math.sqrt(alarms)) / (blocks + 1)
 
 
 def factor(numbers: Floats, rate: float, fires: Fires) -> float | None:
-    """Return the lowest of the blocks' numbers beyond which no more than `rate` alarms a window are to be expected.
+    """Return the lowest of the blocks' numbers beyond which at most `rate` alarms per window are expected.
 
-    `fires` says where votes in time order make the trigger fire. Every such window counts, not only the first of a row:
-    so neither the alarms people get nor the windows in alarm are more than the rate. None where the blocks are too few.
+    `fires` maps votes in time order to where the trigger fires. Every firing window counts, not only the first of an
+    episode, so neither notifications nor windows in alarm exceed the rate. None if there are too few blocks.
     """
     known = numbers[np.isfinite(numbers)]
 
     def holds(level: float) -> bool:
-        votes = [None if math.isnan(one) else bool(one > level) for one in numbers.tolist()]
+        votes = [None if math.isnan(ratio) else bool(ratio > level) for ratio in numbers.tolist()]
         return expected(sum(fires(votes)), len(known)) <= rate
 
     levels = np.unique(known[known >= np.median(known)])[::-1] if len(known) else known
     if not len(levels) or not holds(levels[0]):
         return None
-    good, step = 0, 1          # from the top in growing steps, then halving: further down everything fires for good
+    good, step = 0, 1          # from the top in growing steps, then halving: at low levels it always fires
     while good + step < len(levels) and holds(levels[good + step]):
         good, step = good + step, step * 2
     while step := step // 2:
@@ -166,12 +167,12 @@ def factor(numbers: Floats, rate: float, fires: Fires) -> float | None:
 
 
 def block_scores(method: str, values: Numbers, block: Ints, blocks: int, *, categorical: bool) -> Floats | None:
-    """Score each of `blocks` blocks of the reference against its rest; None for a method that would take too long.
+    """Score each of `blocks` blocks of the reference against its rest; None for a method that takes too long.
 
     `values` are one column's values (or its categories' codes, numbered in sorted order) without missing ones,
-    `block` the number of the block each lies in, −1 for none; the rest is everything else. Block and rest together are
-    the whole reference, so that bins and ranks are found once for all blocks. A score is higher the further the block
-    lies away: a distance as it is, a p-value as −log p. NaN where a block or its rest is empty.
+    `block` the number of each value's block, −1 for none; the rest is everything else. Block and rest together are
+    the whole reference, so bins and ranks are computed once for all blocks. A score is higher for a larger difference:
+    a distance as it is, a p-value as −log p. NaN if a block or its rest is empty.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         if method in _BINNED:
@@ -185,11 +186,11 @@ def block_scores(method: str, values: Numbers, block: Ints, blocks: int, *, cate
         if method in _RANKED:
             return _RANKED[method](values.astype(np.float64), block, blocks)
     if method in QUICK and blocks <= MOST:
-        return np.array([_one(method, values[block != at], values[block == at]) for at in range(blocks)])
+        return np.array([_block_score(method, values[block != at], values[block == at]) for at in range(blocks)])
     return None
 
 
-def _one(method: str, rest: Numbers, inside: Numbers) -> float:
+def _block_score(method: str, rest: Numbers, inside: Numbers) -> float:
     if not len(rest) or not len(inside):
         return float("nan")
     value = work_out(method, *(NumberDigest([pa.array(side)], len(side)) for side in (rest, inside)))
@@ -197,7 +198,7 @@ def _one(method: str, rest: Numbers, inside: Numbers) -> float:
 
 
 def _binned(method: str, values: Numbers, categorical: bool) -> tuple[Ints, int]:
-    """Each value's bin, and how many there are."""
+    """Return each value's bin, and the number of bins."""
     if method == "psi_quantile" and not categorical:
         edges = quantile_edges(np.sort(values))
         return np.searchsorted(edges, values, "right"), len(edges) + 1
@@ -225,8 +226,8 @@ def _hellinger(rest: Floats, inside: Floats) -> Floats:
 
 
 def _chisquare(rest: Floats, inside: Floats) -> Floats:
-    found: Floats = -np.log(chisquare_of_counts(rest, inside))
-    return found
+    scores: Floats = -np.log(chisquare_of_counts(rest, inside))
+    return scores
 
 
 def _z(rest: Floats, inside: Floats) -> Floats:
@@ -235,15 +236,15 @@ def _z(rest: Floats, inside: Floats) -> Floats:
     if inside.shape[1] == 1:
         return np.zeros(len(inside))
     n1, n2 = rest.sum(axis=1), inside.sum(axis=1)
-    found: Floats = -np.log(2) - log_ndtr(-z_score(1 - rest[:, 0] / n1, n1, 1 - inside[:, 0] / n2, n2))
-    return found
+    scores: Floats = -np.log(2) - log_ndtr(-z_score(1 - rest[:, 0] / n1, n1, 1 - inside[:, 0] / n2, n2))
+    return scores
 
 
 class _Ranks:
-    """Where each block's values stand in the whole sorted column.
+    """The positions of each block's values in the whole sorted column.
 
-    Between two neighbouring values of a block lie the gaps j = a + 1 … b of the column, across which a share of
-    j / N of the whole and i / m of the block lies below. Block − rest is N / (N − m) times block − whole.
+    Between two neighbouring values of a block are the gaps j = a + 1 … b of the column, at which a share of j / N of
+    the whole and i / m of the block is smaller. Block − rest is N / (N − m) times block − whole.
     """
 
     def __init__(self, values: Numbers, block: Ints, blocks: int) -> None:
@@ -253,16 +254,16 @@ class _Ranks:
         inside = np.flatnonzero(lies >= 0)
         rank = inside[np.argsort(lies[inside], kind="stable")]       # by block, then by value
         self.total, self.sizes = len(values), np.bincount(lies[inside], minlength=blocks)
-        held = np.repeat(np.arange(blocks), self.sizes + 1)          # one stretch more than values in each
+        owner = np.repeat(np.arange(blocks), self.sizes + 1)          # one stretch more than values in each
         first = np.cumsum(self.sizes + 1) - (self.sizes + 1)
-        self.owner, self.first = held, first
-        self.below = np.arange(len(held)) - first[held]              # i
-        starts = np.zeros(len(held), dtype=np.int64)
+        self.owner, self.first = owner, first
+        self.below = np.arange(len(owner)) - first[owner]              # i
+        starts = np.zeros(len(owner), dtype=np.int64)
         starts[self.below > 0] = rank + 1
         self.a = np.maximum(starts - 1, 0)
         ends = np.append(starts[1:], 0)
-        self.b = np.where(self.below == self.sizes[held], self.total - 1, np.maximum(ends - 1, 0))
-        self.share = self.below / np.maximum(self.sizes, 1)[held]
+        self.b = np.where(self.below == self.sizes[owner], self.total - 1, np.maximum(ends - 1, 0))
+        self.share = self.below / np.maximum(self.sizes, 1)[owner]
 
     def summed(self, values: Floats) -> Floats:
         return self._of_rest(np.add.reduceat(values, self.first))
@@ -270,9 +271,9 @@ class _Ranks:
     def largest(self, values: Floats) -> Floats:
         return self._of_rest(np.maximum.reduceat(values, self.first))
 
-    def _of_rest(self, found: Floats) -> Floats:
+    def _of_rest(self, totals: Floats) -> Floats:
         rest = np.where((self.sizes == 0) | (self.sizes == self.total), np.nan, self.total - self.sizes)
-        scaled: Floats = found * self.total / rest
+        scaled: Floats = totals * self.total / rest
         return scaled
 
 
@@ -290,10 +291,10 @@ def _wasserstein(values: Numbers, block: Ints, blocks: int) -> Floats:
 def _spread_of_rest(values: Numbers, block: Ints, blocks: int) -> Floats:
     inside = block >= 0
     centred = values - values.mean()
-    held = block[inside]
-    rest = len(values) - np.bincount(held, minlength=blocks)
-    means = (centred.sum() - np.bincount(held, centred[inside], blocks)) / rest
-    squares = ((centred**2).sum() - np.bincount(held, centred[inside] ** 2, blocks)) / rest
+    owner = block[inside]
+    rest = len(values) - np.bincount(owner, minlength=blocks)
+    means = (centred.sum() - np.bincount(owner, centred[inside], blocks)) / rest
+    squares = ((centred**2).sum() - np.bincount(owner, centred[inside] ** 2, blocks)) / rest
     spread: Floats = np.sqrt(np.maximum(squares - means**2, 0.0))
     return spread
 
@@ -316,8 +317,8 @@ def _ks(values: Numbers, block: Ints, blocks: int) -> Floats:
 
     distance, ranks = _distance(values, block, blocks)
     rows = np.round((ranks.total - ranks.sizes) * ranks.sizes / ranks.total)
-    found: Floats = -kstwo.logsf(np.minimum(distance, 1.0), np.maximum(rows, 1))
-    return found
+    scores: Floats = -kstwo.logsf(np.minimum(distance, 1.0), np.maximum(rows, 1))
+    return scores
 
 
 _BINNED: dict[str, Callable[[Floats, Floats], Floats]] = {

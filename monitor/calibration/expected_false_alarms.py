@@ -1,8 +1,8 @@
-"""What false alarms are to be expected of a configuration: its triggers replayed on the reference's own windows.
+"""The expected false alarms of a configuration: its triggers are replayed on the reference's own windows.
 
-Nothing has changed there, so whatever fires is a false alarm. Drift scores come from `calibrate` (each window against
-the rest); how the model did, how its groups fared, what was missing and which labels were there are measured on each
-window as in service. Years are drawn from these windows (`decide.drawn_years`).
+Nothing has changed there, so every firing is a false alarm. Drift scores come from `calibrate` (each window against
+the rest). Performance, group rates, missing values and label coverage are measured on each window as in service.
+Years are drawn from these windows (`block_bootstrap.drawn_years`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,64 +38,68 @@ from monitor.tables.columns import Ints
 from monitor.tables.digest import digest_of
 
 YEAR = timedelta(days=365)
-MOST = 200          # windows in which more than drift is measured: the newest
+MOST = 200          # the newest windows, in which more than drift is measured
 LABELS = ("label_coverage", "never_labelled_share")
-OTHERS = tuple(name for name, row in CATALOGUE.items() if row.replayed)       # than drift
+OTHERS = tuple(name for name, row in CATALOGUE.items() if row.replayed)       # metrics other than drift
 _NAMED = 5          # columns named in a sentence; more are counted
 
 
 def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
-    """Say what false alarms are to be expected, and why where it cannot be told."""
+    """Return the expected false alarms of each trigger, or why they are not known."""
     divided = division(model, reference)
-    found = calibrate(model, divided) if asked(model.drift) else UNCALIBRATED
+    calibrated = calibrate(model, divided) if asked(model.drift) else UNCALIBRATED
     yearly = YEAR / divided.pace
     years, expected = {}, {}
-    for votes in ballots(model, reference, divided, found):
+    for votes in ballots(model, reference, divided, calibrated):
         for name, (drawn, fired) in drawn_years(model.triggers, votes, yearly, _neighbours(model)).items():
             years[name], expected[name] = drawn, drawn.expected(name, fired)
     for name in (trigger.name for trigger in model.triggers if trigger.metric == "regret"):
         years[name] = by_chance(FALSE_RETRAINS * yearly / 52)
         expected[name] = years[name].expected(name)
     few = model.window.min_rows
-    triggers = [expected.get(one.name) or Expected(trigger=one.name, untold=_untold(one, reference, divided, few))
-                for one in model.triggers]
-    return Outlook(triggers=tuple(triggers), together=_together(triggers, years), notes=tuple(_notes(divided, found)))
+    triggers = [
+        expected.get(trigger.name) or Expected(trigger=trigger.name, untold=_untold(trigger, reference, divided, few))
+        for trigger in model.triggers
+    ]
+    notes = tuple(_notes(divided, calibrated))
+    return Outlook(triggers=tuple(triggers), together=_together(triggers, years), notes=notes)
 
 
 def _together(triggers: Sequence[Expected], years: Mapping[str, Years]) -> Expected | None:
-    missing = [one.trigger for one in triggers if one.untold]
+    missing = [trigger.trigger for trigger in triggers if trigger.untold]
     name = f"all together, without {_listed(missing)}" if missing else "all together"
     return together(list(years.values())).expected(name) if len(years) > 1 else None
 
 
-def _notes(divided: Division, found: Calibration) -> Iterator[str]:
-    for why, names in _by_reason(found.lack).items():
-        yield f"uncalibrated: {_listed(names)}; {why}. Evidently's thresholds serve, and alone retrain nothing"
-    if found.limits and divided.span < YEAR:
+def _notes(divided: Division, calibrated: Calibration) -> Iterator[str]:
+    for why, names in _by_reason(calibrated.lack).items():
+        yield f"uncalibrated: {_listed(names)}; {why}. Evidently's thresholds are used, and never cause a retrain alone"
+    if calibrated.limits and divided.span < YEAR:
         yield f"the reference spans {about(divided.span)}: seasons it has not seen will count as drift"
 
 
 def _neighbours(model: ModelSection) -> int:
-    """So many windows in a row make one number or one vote, and so must stay together."""
+    """Return how many consecutive windows form one score or vote, and so must be drawn together."""
     pooled = model.fairness.windows if model.fairness else 1
     return max([pooled, *(trigger.windows.n for trigger in model.triggers)])
 
 
 def ballots(
-    model: ModelSection, reference: ReferenceData, divided: Division, found: Calibration
+    model: ModelSection, reference: ReferenceData, divided: Division, calibrated: Calibration
 ) -> Iterator[dict[str, Ballot]]:
-    """Let the reference's windows vote on every trigger that they can tell; in one, where it is of the same windows.
+    """Yield the votes of the reference's windows on every trigger that can be replayed.
 
-    In the newest so many more than drift is measured. Where these are not all, drift votes apart, in all of them.
+    Metrics other than drift are measured in the newest `MOST` windows only. If there are more windows, drift votes are
+    yielded separately, over all of them; otherwise all votes are in one dict.
     """
     if not (count := len(divided.windows)):
         return
     drifting = [trigger for trigger in model.triggers if trigger.metric in DRIFT]
     others = [trigger for trigger in model.triggers if trigger.metric in OTHERS]
-    drift = [_drift_scores(model.drift, divided, found, at) for at in range(count)] if drifting else []
+    drift = [_drift_scores(model.drift, divided, calibrated, at) for at in range(count)] if drifting else []
     votes = dict(_votes(drifting, drift))
     more = dict(_votes(others, list(_measured(model, reference, divided, others)) if others else []))
-    yield from (one for one in ([votes | more] if count <= MOST else [votes, more]) if one)
+    yield from (cast for cast in ([votes | more] if count <= MOST else [votes, more]) if cast)
 
 
 def _votes(
@@ -109,18 +113,18 @@ def _votes(
 
 
 def _untold(trigger: TriggerSection, reference: ReferenceData, divided: Division, min_rows: int) -> str:
-    """Why the reference cannot tell what a trigger does where nothing changes."""
+    """Return why the reference does not show how often a trigger fires without change."""
     row = CATALOGUE.get(trigger.metric)
     if row and row.untold:
         return row.untold
     if trigger.every or trigger.cron or trigger.metric == "new_rows":
         return "it counts time or rows, and is no alarm"
     if trigger.members:
-        return "it rests on a trigger that cannot be told, or on other windows"
+        return "it depends on a trigger whose rate is not known, or on other windows"
     if trigger.metric not in (*OTHERS, *divided.metrics.values(), "drifted_share"):
         return "it is measured in service only"
     if not divided.windows:
-        return f"the reference spans {about(divided.span)} and holds no whole window"
+        return f"the reference spans {about(divided.span)} and has no complete window"
     if row and Need.LABELS in row.needs and row.group is not Group.QUALITY and not reference.performance:
         return "the reference has no labels"
     if trigger.metric in LABELS:
@@ -129,24 +133,24 @@ def _untold(trigger: TriggerSection, reference: ReferenceData, divided: Division
 
 
 def _by_reason(lack: Mapping[str, str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     for name, why in lack.items():
-        found.setdefault(why, []).append(name)
-    return found
+        columns.setdefault(why, []).append(name)
+    return columns
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _drift_scores(section: DriftSection, divided: Division, found: Calibration, at: int) -> list[Score]:
+def _drift_scores(section: DriftSection, divided: Division, calibrated: Calibration, at: int) -> list[Score]:
     scores = [
-        held_against(_drift_score(divided, name, at), limit_of(section, divided, name), found)
+        held_against(_drift_score(divided, name, at), limit_of(section, divided, name), calibrated)
         for name, blocks in divided.blocks.items() if not isnan(blocks.scores[at])
     ]
     rows = max((int(blocks.sizes[at]) for blocks in divided.blocks.values()), default=0)
     features = [score for score in scores if score.metric == "drift"]
-    return [*scores, drifted_share(features, section, rows, found)]
+    return [*scores, drifted_share(features, section, rows, calibrated)]
 
 
 def _drift_score(divided: Division, name: str, at: int) -> Score:
@@ -159,12 +163,12 @@ def _drift_score(divided: Division, name: str, at: int) -> Score:
 def _measured(
     model: ModelSection, reference: ReferenceData, divided: Division, triggers: Sequence[TriggerSection]
 ) -> Iterator[list[Score]]:
-    """The scores of the reference's newest windows that these triggers look at, oldest window first."""
+    """Yield the scores of these triggers' metrics in the reference's newest windows, oldest window first."""
     answers, metrics = reference.answers, {trigger.metric for trigger in triggers}
     times = answers[reference.roles.timestamp].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
     block = cut(model, times)[1]
     missing = _missing(model.quality, reference, block, len(divided.windows)) if "missing_share" in metrics else {}
-    whole: list[list[Score]] = []            # the windows so far whose data are not broken
+    whole: list[list[Score]] = []            # so far, the windows without quality breaches
     for at in range(max(0, len(divided.windows) - MOST), len(divided.windows)):
         rows = answers.take(np.flatnonzero(block == at))
         scores = [*_of_rows(model, reference, rows, triggers), *missing.get(at, ()),
@@ -179,7 +183,7 @@ def _measured(
 def _of_rows(
     model: ModelSection, reference: ReferenceData, rows: pa.Table, triggers: Sequence[TriggerSection]
 ) -> Iterator[Score]:
-    """How the model did on these rows, as a whole, in its segments and for its groups of people."""
+    """Yield performance on these rows, overall and by segment, and the rates of protected groups."""
     judged, metrics = reference.performance, {trigger.metric for trigger in triggers}
     if len(rows) < model.window.min_rows:
         return
@@ -194,7 +198,7 @@ def _of_rows(
 def _of_labels(
     model: ModelSection, reference: ReferenceData, rows: pa.Table, window: Window, metrics: set[str]
 ) -> Iterator[Score]:
-    """Which labels are there when the window closes, and which never came when all should have."""
+    """Yield label coverage when the window closes, and the never-labelled share once labels are mature."""
     roles = reference.roles
     if roles.label is None or not (model.label_delay or delays_of(reference.answers, roles)):
         return
@@ -202,12 +206,12 @@ def _of_labels(
     for metric, moment in zip(LABELS, (window.end + model.window.lateness, ripe), strict=True):
         if metric in metrics:
             known = mask_labels(rows, roles, moment, model.label_delay)
-            found = quality_scores(reference.answers, known, roles, max(ripe, _end(reference)), reference.maturity)
-            yield from (score for score in found if score.metric == metric)
+            scores = quality_scores(reference.answers, known, roles, max(ripe, _end(reference)), reference.maturity)
+            yield from (score for score in scores if score.metric == metric)
 
 
 def _end(reference: ReferenceData) -> datetime:
-    """When every row of the reference is old enough for its label to be overdue."""
+    """Return the time at which every row of the reference is old enough for its label to be overdue."""
     newest: datetime = pc.max(reference.answers[reference.roles.timestamp]).as_py()
     return newest + reference.maturity
 
@@ -225,18 +229,18 @@ def _rates(model: ModelSection, reference: ReferenceData, rows: pa.Table) -> Ite
 def _missing(
     section: QualitySection, reference: ReferenceData, block: Ints, count: int
 ) -> dict[int, list[Score]]:
-    """The missing values of every watched column in each window."""
+    """Return the missing-value scores of every watched column, by window."""
     order, ends = np.argsort(block, kind="stable"), np.searchsorted(np.sort(block), np.arange(count + 1))
     task = reference.performance.task if reference.performance else None
     kinds = {**reference.roles.features, **prediction_kinds(reference.answers, reference.roles, task)}
-    found: dict[int, list[Score]] = {at: [] for at in range(count)}
+    scores: dict[int, list[Score]] = {at: [] for at in range(count)}
     for name, kind in kinds.items():
         before, pieces = reference.profile.column(name, kind), reference.profile.pieces(name)
         if before is None or pieces is None:
             continue
         ordered = pa.chunked_array(list(pieces)).take(pa.array(order))
-        for at in found:
+        for at in scores:
             part = ordered.slice(ends[at], ends[at + 1] - ends[at])
             now = digest_of(part.chunks, len(part), kind)
-            found[at].append(missing_score(name, before, now, len(part), section))
-    return found
+            scores[at].append(missing_score(name, before, now, len(part), section))
+    return scores

@@ -1,7 +1,7 @@
 """The calibrated thresholds of a model, from its reference.
 
-The reference is divided as windows are cut, each part is scored against the rest of it, and votes are counted by
-`decide`'s own rule, so that a trigger "2 of 3" gets lower thresholds than "1 of 1" at the same rate.
+The reference is divided as windows are cut, and each part is scored against the rest. Votes are counted by `decide`'s
+rule, so a trigger "2 of 3" gets lower thresholds than "1 of 1" at the same false-alarm rate.
 """
 
 import logging
@@ -39,24 +39,24 @@ from monitor.tables.digest import Pieces, digest_of
 from monitor.times import format_duration
 
 MOST = 0.1                     # share of windows in alarm by chance, however long they are
-WEEK = timedelta(days=7)       # days and weekdays come round in every log: a reference must have seen them all
+WEEK = timedelta(days=7)       # a reference must contain every weekday, because most logs have a weekly cycle
 
-FORMAT = "1"                   # of what is worked out here; another one is worked out anew
+FORMAT = "1"                   # version of the stored calibration; another version is computed again
 
 _log = logging.getLogger(__name__)
 
 _kept: OrderedDict[tuple[str, str], Calibration] = OrderedDict()
 _MOST_KEPT = 8
-_DRAWN = 20                    # blocks drawn at random to see what chance alone gives
+_DRAWN = 20                    # random blocks, for the score that chance alone gives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """The reference in windows: those it holds whole, and every watched column's scores of them."""
+    """The reference divided into complete windows, with every watched column's scores of them."""
 
     windows: tuple[Window, ...]
     span: timedelta                      # of the reference
-    pace: timedelta                      # from one window to the next when the model is watched
+    pace: timedelta                      # between the starts of consecutive windows in service
     blocks: dict[str, Blocks]
     lack: dict[str, str]                 # why a column has no blocks
     metrics: dict[str, str]              # the drift metric of each watched column …
@@ -64,7 +64,7 @@ class Division:
 
 
 def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
-    """Return the thresholds for a model's drift scores, worked out once for a reference and this configuration."""
+    """Return the thresholds for a model's drift scores, computed once per reference and configuration."""
     if not asked(model.drift):
         return UNCALIBRATED
     window, drift = model.window.model_dump_json(), model.drift.model_dump_json()
@@ -72,8 +72,8 @@ def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
     parts = str(to_json(reference.roles))
     key = "\x1f".join(("calibration", FORMAT, window, drift, triggers, parts, str(model.task), model.timezone.key))
     if (reference.id, key) not in _kept:
-        found = reference.profile.kept(key, lambda: to_json(calibrate(model, division(model, reference))))
-        _kept[reference.id, key] = from_json(Calibration, found)
+        stored = reference.profile.kept(key, lambda: to_json(calibrate(model, division(model, reference))))
+        _kept[reference.id, key] = from_json(Calibration, stored)
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
     return _kept[reference.id, key]
@@ -82,61 +82,62 @@ def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
 def division(model: ModelSection, reference: ReferenceData) -> Division:
     """Divide a reference as windows are cut, and score each part against the rest."""
     task = reference.performance.task if reference.performance else None
-    said = prediction_kinds(reference.answers, reference.roles, task)
+    predictions = prediction_kinds(reference.answers, reference.roles, task)
     features = one_by_one(reference.roles, model.drift).features
     kinds: dict[str, FeatureKind] = {name: kind for name, kind in features.items() if kind != "text"}
-    return divide(model, reference.answers[reference.roles.timestamp], kinds, said, reference.profile.pieces)
+    return divide(model, reference.answers[reference.roles.timestamp], kinds, predictions, reference.profile.pieces)
 
 
 def asked(section: DriftSection) -> bool:
-    """Whether any threshold is to be calibrated."""
+    """Tell whether any threshold is configured as "calibrated"."""
     own = (column.threshold for column in section.columns.values())
     return "calibrated" in (section.threshold, *own)
 
 
 def calibrate(model: ModelSection, division: Division) -> Calibration:
-    """Find each column's threshold so that all drift triggers together keep the configured rate of false alarms."""
+    """Return each column's threshold, so that all drift triggers together hold the configured false-alarm rate."""
     wished = [name for name in division.metrics if limit_of(model.drift, division, name) == "calibrated"]
     lack = {name: why for name in wished if (why := _lack(model.window.size, division, name))}
     able = [name for name in wished if name not in lack]
-    found: dict[str, float] = {}
+    levels: dict[str, float] = {}
     for rate, windows, watched in _watches(model.drift.false_alarms, model.triggers, division, able):
         level = factor(largest([division.blocks[name] for name in watched]), rate, partial(fires, windows))
         for name in watched:
             if level is None:
                 lack[name] = _short_for(model.drift.false_alarms, division, rate)
             else:
-                found[name] = max(level, found.get(name, 0.0))
-    limits = {name: division.blocks[name].limit(level) for name, level in found.items() if name not in lack}
+                levels[name] = max(level, levels.get(name, 0.0))
+    limits = {name: division.blocks[name].limit(level) for name, level in levels.items() if name not in lack}
     return Calibration(limits=limits, lack=lack)
 
 
 def limit_of(section: DriftSection, division: Division, name: str) -> Threshold:
-    """What a column's scores are to be held against, as configured."""
+    """Return a column's configured threshold."""
     return wanted(name, division.kinds[name], section)[1]
 
 
 def _lack(size: timedelta | int, division: Division, name: str) -> str | None:
-    """Why a column has no calibrated threshold in windows of this size, whatever the rate."""
+    """Return why a column has no calibrated threshold for windows of this size, at any rate; None if it has one."""
     shortest = division.span < WEEK and (isinstance(size, int) or size < WEEK)
     if shortest:
-        return f"the reference spans {about(division.span)}, less than a week, and so has not seen every weekday"
+        return f"the reference spans {about(division.span)}, less than a week, so it does not contain every weekday"
     if len(division.windows) < FEWEST:
-        return f"the reference holds {len(division.windows)} whole windows, it takes {FEWEST}"
+        return f"the reference has {len(division.windows)} complete windows, {FEWEST} are needed"
     return division.lack.get(name) or division.blocks[name].lack
 
 
 def _short_for(allowed: Budget, division: Division, rate: float) -> str:
     needed = math.ceil(1 / rate - 1e-9) - 1
-    return f"the reference holds {len(division.windows)} windows, {allowed} takes {needed}"
+    return f"the reference has {len(division.windows)} windows, {allowed} needs {needed}"
 
 
 def _watches(
     allowed: Budget, triggers: Sequence[TriggerSection], division: Division, able: Sequence[str]
 ) -> Iterator[tuple[float, Persistence, list[str]]]:
-    """For each trigger that follows calibrated thresholds its share of the rate, persistence and columns; scores that
-    no trigger follows get the whole rate as if one did. "1 per 90d" says little of windows of a month: at most one
-    window in ten.
+    """Yield the share of the rate, the persistence and the columns of each trigger on calibrated thresholds.
+
+    Scores that no trigger uses get the whole rate, as if one trigger did. The rate is at most one window in ten, which
+    limits "1 per 90d" for windows of a month.
     """
     rate = min(allowed.count * (division.pace / allowed.span), MOST)
     follow = [(trigger, seen) for trigger in triggers if (seen := _seen(trigger, division, able))]
@@ -149,7 +150,7 @@ def _watches(
 
 
 def _seen(trigger: TriggerSection, division: Division, able: Sequence[str]) -> list[str]:
-    """The columns whose thresholds a trigger follows."""
+    """Return the columns whose thresholds a trigger uses."""
     if not (trigger.metric in DRIFT and (trigger.drifted or trigger.metric == "drifted_share")):
         return []
     metric = "drift" if trigger.metric == "drifted_share" else trigger.metric
@@ -166,7 +167,7 @@ def divide(
 ) -> Division:
     """Divide rows with these times as windows are cut, and score each part's columns against the rest.
 
-    `pieces` gives a column's values in the order of the times, None where there is no such column.
+    `pieces` returns a column's values in the order of `times`; None if there is no such column.
     """
     moments = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
     windows, block = cut(model, moments)
@@ -174,9 +175,9 @@ def divide(
     blocks: dict[str, Blocks] = {}
     lack: dict[str, str] = {}
     for name, kind in {**features, **predictions}.items():
-        if (found := pieces(name)) is not None:
+        if (values := pieces(name)) is not None:
             try:
-                column, method = pa.chunked_array(list(found)), wanted(name, kind, model.drift)[0]
+                column, method = pa.chunked_array(list(values)), wanted(name, kind, model.drift)[0]
                 blocks[name] = _blocks(method, kind, column, block, len(windows), model.window.min_rows)
             except CannotJudge as error:
                 lack[name] = str(error)
@@ -196,17 +197,17 @@ def _blocks(
     if method == "auto":
         whole = digest_of(column.chunks, len(column), kind)
         method = chosen(whole, whole, kind)
-    held, values = _values(kind, column)
-    scores = block_scores(method, values, block[held], count, categorical=kind == "categorical")
+    present, values = _values(kind, column)
+    scores = block_scores(method, values, block[present], count, categorical=kind == "categorical")
     if scores is None:
         raise CannotJudge(f"{method} takes too long for {count} windows")
-    sizes = np.bincount(block[held & (block >= 0)], minlength=count)
+    sizes = np.bincount(block[present & (block >= 0)], minlength=count)
     scores = np.where(sizes < min_rows, np.nan, scores)
-    return Blocks.beside_the_rest(method, scores, sizes, len(values), _chance(method, values, block[held], kind))
+    return Blocks.beside_the_rest(method, scores, sizes, len(values), _chance(method, values, block[present], kind))
 
 
 def _chance(method: str, values: Numbers, block: Ints, kind: FeatureKind) -> float:
-    """The median score of blocks whose rows are drawn at random."""
+    """Return the median score of blocks of randomly drawn rows."""
     if is_p_value(method):
         return math.log(2)
     drawn = np.random.default_rng(0).permutation(np.where(block < _DRAWN, block, -1))
@@ -216,7 +217,7 @@ def _chance(method: str, values: Numbers, block: Ints, kind: FeatureKind) -> flo
 
 
 def _values(kind: FeatureKind, column: pa.ChunkedArray) -> tuple[Numbers, Numbers]:
-    """Which rows are not missing, and their values or the codes of their categories."""
+    """Return which rows are present, and their values or category codes."""
     if kind == "numerical":
         return columns.is_present(column).to_numpy(), columns.present(column)
     keys = ordered({*columns.counts(column)})
@@ -225,7 +226,7 @@ def _values(kind: FeatureKind, column: pa.ChunkedArray) -> tuple[Numbers, Number
 
 
 def cut(model: ModelSection, moments: Ints) -> tuple[list[Window], Ints]:
-    """The windows the reference holds whole, and of each row the number of its window, −1 for none."""
+    """Return the reference's complete windows, and the number of each row's window, −1 for none."""
     block = np.full(len(moments), -1, dtype=np.int64)
     size, order = model.window.size, np.argsort(moments, kind="stable")
     if not len(moments):
@@ -249,7 +250,7 @@ def cut(model: ModelSection, moments: Ints) -> tuple[list[Window], Ints]:
 
 
 def _whole_windows(model: ModelSection, moments: Ints) -> Iterator[Window]:
-    """Windows that lie within the reference but for the gap between two rows, or a twentieth of a window."""
+    """Yield windows within the reference; at its ends a mean gap between rows or a twentieth of a window may lack."""
     assert isinstance(model.window.size, timedelta)
     section = model.window.model_copy(update={"step": None, "lateness": timedelta(0)})
     first, last = _moment(moments.min()), _moment(moments.max())
@@ -262,7 +263,7 @@ def _whole_windows(model: ModelSection, moments: Ints) -> Iterator[Window]:
 
 
 def _pace(window: WindowSection, span: timedelta, rows: int) -> timedelta:
-    """The time from window to window."""
+    """Return the time between the starts of consecutive windows."""
     if isinstance(window.size, timedelta):
         return window.step or window.size
     return max(span * window.size / max(1, rows), timedelta(microseconds=1))
@@ -277,6 +278,6 @@ def _number(moment: datetime) -> int:
 
 
 def about(span: timedelta) -> str:
-    """A duration in whole days, or hours where it is short."""
+    """Return a duration as text in whole days, or in hours if it is short."""
     unit = timedelta(days=1) if span > 3 * timedelta(days=1) else timedelta(hours=1)
     return format_duration(unit * max(1, round(span / unit)))

@@ -87,7 +87,7 @@ def kl_of_shares(reference: Floats, window: Floats) -> Floats:
 
 
 def hellinger(reference: Digest, window: Digest) -> float:
-    """Hellinger distance, √(1 − Σ √(r·c)), 0 to 1; numbers are in Sturges' bins for the number of distinct values in both."""
+    """Hellinger distance, √(1 − Σ √(r·c)), 0 to 1; numbers in Sturges' bins for the distinct values of both."""
     if isinstance(reference, NumberDigest) and isinstance(window, NumberDigest):
         edges = sturges(reference, window, _distinct(reference, window))
         widths, mean = np.diff(edges).astype(np.float64), (edges[-1] - edges[0]) / (len(edges) - 1)

@@ -257,7 +257,7 @@ class _Fill:
             return np.where(np.isnan(numbers), self.missing, numbers)
         places = {key: place for place, key in enumerate(self.shares)}
         codes = columns.codes(column, places)
-        table = np.array([*self.shares.values(), 0.0])       # the last entry, which −1 indexes, is for an unknown category
+        table = np.array([*self.shares.values(), 0.0])       # the last entry, index −1, is for unknown categories
         present = np.asarray(columns.is_present(column).combine_chunks().to_numpy(zero_copy_only=False))
         return np.where(present, table[codes], self.missing)
 

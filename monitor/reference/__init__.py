@@ -1,1 +1,1 @@
-"""The reference in a worker: its rows, its roles, and its digests kept as files."""
+"""The reference as a worker reads it: its rows, its roles, and its digests, which are stored as files."""

@@ -1,7 +1,7 @@
-"""The digests of a reference, worked out once and kept as files, so that every check of every worker finds them ready.
+"""The digests of a reference, computed once and stored as files, which every check of every worker loads.
 
-A profile lies in a folder named by what it was made from; each digest is a file of its own, made when it is first
-asked for and never changed: sorted numbers as a memory-mapped array, categories as their counts.
+A profile is a folder named by a hash of its origin. Each digest has a file of its own, which is written on first use
+and never changed: sorted numbers as a memory-mapped array, categories as their counts.
 """
 
 import hashlib
@@ -31,13 +31,15 @@ from monitor.tables.digest import (
 )
 from monitor.times import utcnow
 
-FORMAT = "1"                        # of the files; another one is another folder
-UNUSED = timedelta(days=30)         # after which a profile is removed when a new one is made
+FORMAT = "1"                        # version of the files; another version has another folder
+UNUSED = timedelta(days=30)         # a profile unused for this long is removed when a new one is made
 
 
 class Profile:
-    """One reference's digests: a `Side` for `measure`. Without a folder, and of `private` columns, whose values no
-    file of ours holds, they are kept in memory."""
+    """One reference's digests; a `Side` of a comparison.
+
+    They are in memory without a folder, and for `private` columns, whose values are never written to files.
+    """
 
     def __init__(self, rows: Rows, folder: Path | None, private: Collection[str] = ()) -> None:
         self.rows = len(rows.table)
@@ -46,30 +48,30 @@ class Profile:
         self._known: dict[tuple[str, FeatureKind], Digest | None] = {}
 
     def kept(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return what `make` makes, JSON, worked out once for this reference and `key`."""
+        """Return the JSON value of `make`, computed once for this reference and `key`."""
         return kept(self._folder, key, make)
 
     def pieces(self, name: str) -> Pieces | None:
-        """A column's values in the order of the rows; None where there is no such column."""
+        """Return a column's values in row order; None if there is no such column."""
         return self._rows.pieces(name)
 
     def column(self, name: str, kind: FeatureKind) -> Digest | None:
         key = (name, kind)
         if key not in self._known:
             on_disk = self._folder is not None and name not in self._private
-            self._known[key] = self._kept(name, kind) if on_disk else self._made(name, kind)
+            self._known[key] = self._stored(name, kind) if on_disk else self._computed(name, kind)
         return self._known[key]
 
-    def _kept(self, name: str, kind: FeatureKind) -> Digest | None:
+    def _stored(self, name: str, kind: FeatureKind) -> Digest | None:
         assert self._folder
         place = _place(self._folder, f"{kind}\x1f{name}")
-        found = _load(place, kind, lambda: self._pieces(name))
-        if found is None and (made := self._made(name, kind)) is not None:
-            _save(place, made)
-            found = _load(place, kind, lambda: self._pieces(name)) or made
-        return found
+        stored = _load(place, kind, lambda: self._pieces(name))
+        if stored is None and (digest := self._computed(name, kind)) is not None:
+            _save(place, digest)
+            stored = _load(place, kind, lambda: self._pieces(name)) or digest
+        return stored
 
-    def _made(self, name: str, kind: FeatureKind) -> Digest | None:
+    def _computed(self, name: str, kind: FeatureKind) -> Digest | None:
         pieces = self._rows.pieces(name)
         return None if pieces is None else digest_of(pieces, self.rows, kind)
 
@@ -78,21 +80,21 @@ class Profile:
 
 
 def kept(folder: Path | None, key: str, make: Callable[[], Any]) -> Any:
-    """Return what `make` makes, JSON, worked out once for a folder and `key`; each time without a folder."""
+    """Return the JSON value of `make`, computed once per folder and `key`; without a folder, each time."""
     if folder is None:
         return make()
     place = _place(folder, key).with_suffix(".json")
     try:
         return json.loads(place.read_bytes())
     except (OSError, ValueError):
-        made = make()
+        value = make()
     with suppress(OSError):
-        _write(place, lambda file: file.write(json.dumps(made).encode()))
-    return made
+        _write(place, lambda file: file.write(json.dumps(value).encode()))
+    return value
 
 
 def profile_folder(root: Path | None, *made_from: str) -> Path | None:
-    """The folder of a profile, ready to be written to; None without a place to keep it, or none that can be written."""
+    """Return the writable folder of a profile; None without a root, or if it cannot be written."""
     if root is None:
         return None
     folder = root / hashlib.sha256("\x1f".join((FORMAT, *made_from)).encode()).hexdigest()[:32]
@@ -112,7 +114,7 @@ def _place(folder: Path, key: str) -> Path:
 
 
 def _load(place: Path, kind: FeatureKind, read: Callable[[], Pieces]) -> Digest | None:
-    """A digest from its files; None where they are not there, or not whole."""
+    """Return a digest from its files; None if they are absent or incomplete."""
     try:
         facts = json.loads(place.with_suffix(".json").read_bytes())
         if kind == "numerical":
@@ -125,37 +127,37 @@ def _load(place: Path, kind: FeatureKind, read: Callable[[], Pieces]) -> Digest 
         return None
 
 
-def _save(place: Path, made: Digest) -> None:
-    """Write a digest, its facts last: without them it is not there. What cannot be kept is made anew each time."""
-    facts: dict[str, object] = {"rows": made.rows}
+def _save(place: Path, digest: Digest) -> None:
+    """Write a digest, its JSON file last, which marks it complete; one that cannot be written is computed each time."""
+    facts: dict[str, object] = {"rows": digest.rows}
     try:
-        if isinstance(made, NumberDigest):
-            facts |= {"spread": made.spread}
-            _write(place.with_suffix(".npy"), lambda file: np.save(file, made.ascending, allow_pickle=False))
-        elif isinstance(made, CategoryDigest):
-            facts |= {"counts": list(made.counts.items())}
+        if isinstance(digest, NumberDigest):
+            facts |= {"spread": digest.spread}
+            _write(place.with_suffix(".npy"), lambda file: np.save(file, digest.ascending, allow_pickle=False))
+        elif isinstance(digest, CategoryDigest):
+            facts |= {"counts": list(digest.counts.items())}
         else:
-            facts |= {"missing": made.missing}
+            facts |= {"missing": digest.missing}
         _write(place.with_suffix(".json"), lambda file: file.write(json.dumps(facts).encode()))
     except (OSError, CannotJudge):
         return
 
 
 def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Put a file in place whole, readable by its owner alone."""
+    """Write a file atomically, readable by its owner only."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)     # `driftd forget` may have taken it away
+        path.parent.mkdir(mode=0o700, exist_ok=True)     # `driftd forget` may have removed it
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
             write(file)
         draft.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)     # a full disk stays no fuller than it was
+        draft.unlink(missing_ok=True)     # leave nothing behind on a full disk
         raise
 
 
 def _tidy(root: Path) -> None:
-    """Remove the profiles that no check has asked for in a long time."""
+    """Remove the profiles that no check has used for `UNUSED`."""
     oldest = (utcnow() - UNUSED).timestamp()
     for folder in root.iterdir():
         if folder.is_dir() and folder.stat().st_mtime < oldest:

@@ -1,4 +1,4 @@
-"""The reference of a model in a worker: its rows, and what follows from them for every window."""
+"""The reference of a model in a worker: its rows, and what is computed from them once for all windows."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -27,27 +27,27 @@ from monitor.times import format_duration, format_moment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
-    """How the model is judged, where there are labels."""
+    """How the model's performance is judged, if there are labels."""
 
     task: Task
     metric: str
-    sd: Score                            # of the metric over windows of the reference
+    sd: Score                            # sd of the metric over windows of the reference
     reference: ReferenceMetrics          # every metric on the whole reference
     segments: Segments                   # every metric on its segments, computed on demand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceData:
-    """What stays the same from window to window."""
+    """The reference's data, the same for every window."""
 
     id: str
-    stretch: datetime | None             # its first moment, where it is the first stretch of the log
-    answers: pa.Table                    # every row: which it is, and what the model said and should have said
+    stretch: datetime | None             # its start, if it is the first part of the log
+    answers: pa.Table                    # every row with its id, time, groups, prediction and label
     schema: pa.Schema                    # of all its columns
     profile: Profile                     # the digests of its columns
     read: Callable[[], pa.Table]
     roles: Roles
-    performance: Performance | None      # None where there are no labels
+    performance: Performance | None      # None without labels
     maturity: timedelta                  # age at which nearly all labels are known
 
 
@@ -57,7 +57,7 @@ class ReferenceData:
 
     @property
     def table(self) -> pa.Table:
-        """All its columns in memory; the last few that were asked for are kept."""
+        """All columns in memory; the tables of the last few references are kept."""
         key = (self.id, self.rows, self.answers.num_columns)
         if key not in _tables:
             _tables[key] = self.read()
@@ -73,10 +73,10 @@ _tables: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
 def load_reference(
     model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, *, hold: bool = False
 ) -> ReferenceData:
-    """Read the reference, or take it from this worker's memory when neither data nor configuration changed.
+    """Return the reference, from this worker's memory if neither data nor configuration has changed.
 
-    `stretch` is where a reference of the form "first 90d" begins; None means at the log's first row. Digests are kept
-    in the folder `profiles`. Raises SourceError, ConfigError, and CannotJudge while such a stretch is not over yet.
+    `stretch` is the start of a reference of the form "first 90d"; None: the log's first row. Digests are stored in the
+    folder `profiles`. Raises SourceError, ConfigError, and CannotJudge while such a period is not over.
     """
     if model.reference.source is not None:
         mark = open_source(model.reference.source, model.timezone).fingerprint()
@@ -93,8 +93,8 @@ def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
     content = source.content_id()
     made_from = (content, section.model_dump_json(), model.timezone.key, model.columns.model_dump_json())
     folder = profile_folder(profiles, *made_from)
-    found = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
-    roles = _roles(model, from_json(dict[str, Facts], found), f"reference {source.origin}")
+    columns = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
+    roles = _roles(model, from_json(dict[str, Facts], columns), f"reference {source.origin}")
     rows = reference_rows(model, source, roles)
     return _data(model, Reference.new_id(content, model.version), None, rows, folder, roles, known_until=None)
 
@@ -119,13 +119,13 @@ def _from_log(
 
 
 def log_roles(model: ModelSection) -> Roles:
-    """The part of each column as the log itself shows it."""
+    """Return the role of each column, as found in the log."""
     return _log_roles(model.model_dump_json())
 
 
 @lru_cache(maxsize=32)
 def _log_roles(text: str) -> Roles:
-    """Columns play the same part for as long as the configuration stays, whatever rows come."""
+    """Return the roles; they are cached per configuration, so that later rows do not change them."""
     model = ModelSection.model_validate_json(text)
     source = open_source(model.predictions, model.timezone)
     return _roles(model, facts(source.read(None)), f"predictions {source.origin}")
@@ -148,7 +148,7 @@ def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
 
 
 def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
-    """Columns of the attributes; where they cannot be read now, fairness alone fails, and says so."""
+    """Return the columns of the attributes, or `otherwise` if they cannot be read, so that only fairness fails."""
     assert model.attributes is not None
     try:
         return list(open_source(model.attributes, model.timezone).schema().names)
@@ -165,7 +165,7 @@ def _data(
     roles: Roles,
     known_until: datetime | None,
 ) -> ReferenceData:
-    """`known_until`: when the labels were last looked at, None for a file that may have been written long ago."""
+    """Return the reference's data. `known_until`: when its labels were last read; None for a file of unknown age."""
     return ReferenceData(
         id=id,
         stretch=stretch,
@@ -197,7 +197,7 @@ def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: d
 
 
 def blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
-    """Cut the reference as windows are cut."""
+    """Yield the rows of each window of the reference, cut as windows are."""
     size, times = model.window.size, table[roles.timestamp]
     if isinstance(size, int):
         ordered = table.sort_by(roles.timestamp)

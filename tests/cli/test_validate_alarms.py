@@ -38,7 +38,7 @@ def test_a_long_reference_keeps_the_rate(driftd, rides, tmp_path):
 def test_a_short_reference_is_told(driftd, rides, tmp_path):
     """Nine weeks hold no ten windows of a week: nothing is calibrated, and validate says so."""
     said = alarms(driftd, tmp_path, "63d", "7d")
-    assert "uncalibrated: temp, hum, weather, prediction; the reference holds 9 whole windows, it takes 10" in said
+    assert "uncalibrated: temp, hum, weather, prediction; the reference has 9 complete windows, 10 are needed" in said
 
 
 def test_a_fixed_threshold_is_replayed_too(driftd, rides, tmp_path):
@@ -108,7 +108,7 @@ def test_triggers_on_performance_are_replayed(driftd, rides, tmp_path):
     assert worse["a_year"] < whole["a_year"] < worse["a_year"] + 365 / 61
     said = driftd("validate", "-c", "driftd.toml").out
     assert f"worse: about {worse['a_year']:.0f} a year; at most {worse['at_most']} by chance" in said
-    assert "new: cannot be told: a reference holds no value it never had" in said
+    assert "new: not known: a reference holds no value it never had" in said
 
 
 def test_a_reference_without_a_whole_window_tells_nothing(driftd, rides, tmp_path):
@@ -116,7 +116,7 @@ def test_a_reference_without_a_whole_window_tells_nothing(driftd, rides, tmp_pat
     text = CONFIG.format(first="20d", size="30d", threshold="0.1") + TRIGGERS
     (tmp_path / "driftd.toml").write_text(text)
     said = driftd("validate", "-c", "driftd.toml").out
-    assert "worse: cannot be told: the reference spans 20d and holds no whole window" in said
+    assert "worse: not known: the reference spans 20d and has no complete window" in said
     assert "all together" not in said
 
 

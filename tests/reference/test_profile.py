@@ -37,7 +37,7 @@ def write(folder: Path, shift: float = 0.0) -> Path:
 
 
 def worker(path: Path, profiles: Path | None) -> ReferenceData:
-    """The reference as a worker that has just started reads it."""
+    """Load the reference as a newly started worker does."""
     loading._from_source.cache_clear()
     loading._tables.clear()
     place = {"path": str(path)}
@@ -51,7 +51,7 @@ def digests(found: ReferenceData) -> dict[str, Digest]:
 
 
 def figures(found: ReferenceData) -> dict[str, Any]:
-    """What the digests say, in numbers that can be compared."""
+    """Return the digests' figures, for comparison."""
     said: dict[str, Any] = {}
     for name, digest in digests(found).items():
         said[name] = [digest.rows, digest.missing]
@@ -77,7 +77,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def test_a_second_worker_finds_them_and_reads_no_column_again(tmp_path: Path, read: set[str]) -> None:
-    """The same numbers, memory-mapped, without a look at the reference's feature columns; only its owner may read."""
+    """A second worker loads the same figures, memory-mapped, without reading feature columns; files are private."""
     path, profiles = write(tmp_path), tmp_path / "state/profiles"
     first = figures(worker(path, profiles))
     assert read >= set(KINDS)
@@ -93,7 +93,7 @@ def test_a_second_worker_finds_them_and_reads_no_column_again(tmp_path: Path, re
 
 
 def test_found_digests_need_no_feature_column(tmp_path: Path, read: set[str]) -> None:
-    """What is read of a reference whose profile is there is who, when and what the model said."""
+    """With a stored profile only ids, times and predictions of the reference are read."""
     path, profiles = write(tmp_path), tmp_path / "profiles"
     figures(worker(path, profiles))
     read.clear()
@@ -102,7 +102,7 @@ def test_found_digests_need_no_feature_column(tmp_path: Path, read: set[str]) ->
 
 
 def test_a_rewritten_file_has_a_profile_of_its_own(tmp_path: Path) -> None:
-    """Another content, another profile; the first one's content again finds the first."""
+    """Changed content has a new profile; the original content finds the original profile again."""
     profiles = tmp_path / "profiles"
     first = figures(worker(write(tmp_path), profiles))
     second = figures(worker(write(tmp_path, shift=1.0), profiles))
@@ -120,7 +120,7 @@ def test_a_rewritten_file_has_a_profile_of_its_own(tmp_path: Path) -> None:
 ], ids=["empty", "half", "zeros"])
 @pytest.mark.parametrize("ending", [".json", ".npy"])
 def test_a_damaged_file_is_made_anew(tmp_path: Path, ending: str, damage: Any) -> None:
-    """Whatever befell the files, the numbers are right, and the files are whole again."""
+    """After any damage to the files the figures are right and the files are complete again."""
     path, profiles = write(tmp_path), tmp_path / "profiles"
     first = figures(worker(path, profiles))
     files = [file for file in next(profiles.iterdir()).iterdir() if file.suffix == ending]
@@ -151,7 +151,7 @@ def full_disk() -> Iterator[None]:
 
 
 def test_a_full_disk_costs_only_time_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """What cannot be written whole is not kept, its half is removed, and is kept once there is room."""
+    """An incomplete file is removed on a full disk, and is written once there is room."""
     path, profiles = write(tmp_path), tmp_path / "profiles"
     expected = figures(worker(path, None))
     with full_disk():
@@ -162,7 +162,7 @@ def test_a_full_disk_costs_only_time_and_leaves_nothing_behind(tmp_path: Path) -
 
 
 def test_unused_profiles_are_removed(tmp_path: Path) -> None:
-    """A new profile removes those nobody asked for in 30 days, and no other; being found is being asked for."""
+    """A new profile removes those unused for 30 days, and no others; loading counts as use."""
     old, used, recent = (profile_folder(tmp_path, name) for name in ("old", "used", "recent"))
     assert old
     assert used
