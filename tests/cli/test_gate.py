@@ -240,7 +240,7 @@ def test_probabilities_alone_are_enough(driftd: Any, tmp_path: Path) -> None:
     [
         (("--limit", "fairness=0.1", "--protected", "sex"), '"fairness" is no fairness metric'),
         (("--limit", "equal_opportunity_difference=0.1"), "expected --protected with their names"),
-        (("--limit", "equal_opportunity_difference"), "expected such as demographic_parity_difference=0.1"),
+        (("--limit", "equal_opportunity_difference"), "expected one such as demographic_parity_difference=0.1"),
         (("--metric", "acuracy"), "there is no metric 'acuracy'; expected one of"),
         (("--metric", "rmse"), "rmse is no metric of the task binary"),
         (("--segments", "brunch"), 'there is no column "brunch", did you mean "branch"?'),
