@@ -1,4 +1,4 @@
-"""What a model fitted at one moment scores on the windows behind it: a row of what a backtest's rehearsal reads."""
+"""Scores of a challenger fitted at one moment on all later windows, for a backtest's rehearsal."""
 
 from collections import OrderedDict
 
@@ -22,7 +22,7 @@ _tables: OrderedDict[tuple[str, str, Window], pa.Table] = OrderedDict()
 
 @for_a_model
 def ahead(request: AheadRequest) -> Ahead:
-    """Score one model on each window, with the labels known when that was mature. Raises CannotJudge."""
+    """Score one model on each window, with the labels known when the window was mature. Raises CannotJudge."""
     model, reference, moment = request.model, open_reference(request), request.moment
     judged = reference.performance
     if judged is None:
@@ -39,7 +39,7 @@ def ahead(request: AheadRequest) -> Ahead:
 
 
 def _labelled(look: Look, reference: ReferenceData, log: Log, window: Window) -> pa.Table:
-    """The labelled rows of a window as they were known when it was mature; the last ones are kept."""
+    """Return the rows of a window whose labels were known when it was mature; the newest KEPT windows are cached."""
     key = (look.model.model_dump_json(), reference.id, window)
     if key not in _tables:
         _tables[key] = _read(look, reference, log, window)

@@ -1,6 +1,6 @@
-"""A rehearsal as a picture: the metric of the model in service, where policies retrained, regret beside its price.
+"""A rehearsal as a picture: the metric of the model in service, the retrains of each policy, regret and its price.
 
-SVG, alone or in a page of HTML that loads nothing; PNG through Pillow.
+SVG, alone or in an HTML page that loads nothing; PNG by Pillow.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ Series = tuple[str, str, Sequence[float | None]]      # name, colour, a value a 
 
 
 def draw(told: Rehearsal, model: str, zone: ZoneInfo, file: Path) -> None:
-    """Write the picture in the form its name says: .svg, .html or .png."""
+    """Write the picture in the form that the file's ending names: .svg, .html or .png."""
     shapes, height = _shapes(told, model, zone)
     if file.suffix == ".png":
         _png(shapes, height, file)
@@ -84,7 +84,7 @@ def _shapes(told: Rehearsal, model: str, zone: ZoneInfo) -> tuple[list[Shape], i
 def _panel(
     told: Rehearsal, zone: ZoneInfo, series: Sequence[Series], top: float, least: float | None = None
 ) -> list[Shape]:
-    """Lines over the windows, with a scale at the left and dates below."""
+    """Draw lines over the windows, with a scale at the left and dates below."""
     values = [v for _, _, line in series for v in line if v is not None]
     low, high = min(values) if least is None else least, max(values)
     far = high - low or 1.0

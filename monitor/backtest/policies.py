@@ -1,4 +1,4 @@
-"""What policies of retraining would have paid on windows whose every schedule can be scored, beside one another."""
+"""Comparison of retraining policies on windows on which every schedule can be scored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ Pair = tuple[float, float] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One policy: how often it retrained, after which windows, and what that paid, as `schedules` has it.
+    """One policy: its number of retrains, its schedule, and its figures as defined in `schedules`.
 
-    Of a calendar every figure is the mean over its phases and there is no single schedule.
+    For a calendar every figure is the mean over its phases, and `schedule` is None.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Policy:
 
 
 def compare(scores: Scores, price: float, played: Mapping[str, Schedule]) -> list[Policy]:
-    """Set the schedules played by triggers beside the best in hindsight, calendars, and never."""
+    """Compare the schedules of triggers with the best schedule in hindsight, calendars, and never retraining."""
     best = scores.paid(scores.best(price), price)
     found = [_of(name, "trigger", scores, made, price, best) for name, made in played.items()]
     found.append(_of("best schedule", "best", scores, scores.best(price), price, best))
@@ -48,7 +48,7 @@ def _of(name: str, kind: str, scores: Scores, made: Schedule, price: float, best
 
 
 def _calendars(scores: Scores, price: float, best: Floats) -> Iterator[Policy]:
-    """Some numbers of retrains, and the one that paid best."""
+    """Yield the calendar that pays best, then calendars with 1, 2, 4, … retrains."""
     counts = range(1, max(2, len(scores) // 2 + 1))
     sums = {count: float(scores.calendar_paid(count, price).sum()) for count in counts}
     top = max(counts, key=lambda count: sums[count])
@@ -67,7 +67,7 @@ def _calendar(name: str, scores: Scores, count: int, price: float, best: Floats)
 
 
 def nearest(counts: Mapping[float, int], wanted: int) -> float:
-    """The price whose number of retrains is nearest to the wanted one; of several in a row the one in the middle."""
+    """Return the price whose number of retrains is nearest to `wanted`; of neighbouring prices the middle one."""
     off = min(abs(count - wanted) for count in counts.values())
     runs: list[list[float]] = [[]]
     for price in sorted(counts):
@@ -80,5 +80,5 @@ def nearest(counts: Mapping[float, int], wanted: int) -> float:
 
 
 def grid(low: float, high: float, factor: float) -> Sequence[float]:
-    """Prices from low to high, each so many times the one before."""
+    """Return prices from low to high, each `factor` times the one before."""
     return [low * factor**step for step in range(int(np.log(high / low) / np.log(factor)) + 1)]

@@ -1,4 +1,4 @@
-"""The price that would have given so many retrains on a log: a wish for a rate, turned into `above`."""
+"""Find the price of a retrain that gives a wished rate of retrains on a log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SPAN = timedelta(days=30)       # prices are said as so much of the metric, lost
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A price for a trigger on regret, and what it would have brought."""
+    """A price for a trigger on regret, and the result it would have had on this log."""
 
     trigger: TriggerSection
     about: Budget
@@ -33,7 +33,7 @@ class Suggestion:
 
     @property
     def lines(self) -> list[str]:
-        """To paste into the file."""
+        """The lines of the trigger for the configuration."""
         return [
             f'name   = "{self.trigger.name}"', 'metric = "regret"', f'about  = "{self.about}"',
             f'above  = "{self.level}"', 'action = "retrain"',
@@ -51,13 +51,13 @@ class Suggestion:
 
 
 def suggest(result: Backtest, told: Rehearsal, about: Budget | None) -> Suggestion:
-    """Find the price at which regret would have asked about so often. Raises UsageError where nobody says how often."""
+    """Find the price at which regret would have asked about as often as wished. Raises UsageError without a rate."""
     assert result.world is not None
     model = result.played
     trigger = _trigger(model.triggers)
     rate = about or trigger.about
     if rate is None:
-        raise UsageError('nothing says how often, expected --about "4 per year", or about in a trigger on regret')
+        raise UsageError('no rate of retrains is given, expected --about "4 per year", or about in a trigger on regret')
     if not rate.count or not rate.span:
         raise UsageError(f'"{rate}" is not a rate, expected a text such as "4 per year"')
     budget = model.retrain.budget if model.retrain else rate
@@ -85,7 +85,7 @@ def suggest(result: Backtest, told: Rehearsal, about: Budget | None) -> Suggesti
 
 
 def _trigger(triggers: Sequence[TriggerSection]) -> TriggerSection:
-    """The trigger on regret that says about how often, else the first that retrains, else one to be written."""
+    """Return the trigger on regret that has `about`, else the first one that retrains, else a new one."""
     found = [trigger for trigger in triggers if trigger.metric == "regret" and trigger.action == "retrain"]
     new = TriggerSection(name="retraining-pays", metric="regret", above=Level(1.0), action="retrain")
     return next((price for price in found if price.about), found[0] if found else new)
@@ -98,12 +98,12 @@ def _priced(model: ModelSection, trigger: TriggerSection, level: Level) -> Model
 
 
 def _level(sds: float, sd: float, pace: timedelta) -> Level:
-    """A price as it is written: two digits of the metric for 30 days."""
+    """Return the price as it is written: a loss of the metric, to two digits, for 30 days."""
     return Level(float(Decimal(f"{sds * sd * (pace / SPAN):.2g}")), SPAN)
 
 
 def words(one: Suggestion, metric: str) -> list[str]:
-    """What it says to people."""
+    """Return the suggestion as two lines of text."""
     each = format_duration(SPAN)
     short = "" if one.policy.retrains == one.wanted else f"; no price gives exactly {one.wanted}"
     found = f"{one.level.number:g} {metric} for {each} ({one.sds:.3g} sd × windows)"

@@ -1,8 +1,8 @@
-"""The log through the same code as the daemon's, with another clock: what would have fired, when, and why.
+"""Replay of a log by the daemon's code with another clock: what would have fired, when, and why.
 
-Time jumps from one moment at which something is due to the next: a window closes, a window's labels mature. Labels
-are known when the log says they became known. An accepted request changes nothing but cooldown and budget: the model
-in service stays, so the rows after it are those it really answered.
+Time advances from one due moment to the next: a window closes, or its labels mature. A label is known from the time in
+the log. An accepted request changes only cooldown and budget: the model in service stays the same, so the rows after it
+are its real predictions.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """In how many windows a trigger fired; of one that retrains how often it asked, and how often each guard spoke."""
+    """How many windows a trigger fired in, how often it asked for a retrain, how often each guard held it back."""
 
     trigger: str
     action: str
@@ -81,7 +81,7 @@ class Backtest:
 def backtest(
     loaded: Loaded, name: str, workers: Runner, progress: Progress | None = None, *, rehearsed: bool = False
 ) -> Backtest:
-    """Replay the whole log of one model; `rehearsed`: and fit what its retrains would have put into service.
+    """Replay the whole log of one model; with `rehearsed`, also fit the challenger of each possible retrain.
 
     Raises SourceError, UsageError, and CannotJudge when nothing in it can be judged.
     """
@@ -106,9 +106,9 @@ def backtest(
 
 
 class _Watched:
-    """The workers, which hold the log in memory; every snapshot is kept.
+    """Workers that keep the log in memory and record every snapshot.
 
-    Where retrains were rehearsed a check takes its own rehearsal from there instead of fitting again.
+    If retrains were rehearsed, a check uses those challengers instead of fitting again.
     """
 
     def __init__(self, workers: Runner) -> None:
@@ -155,9 +155,9 @@ def _replay(
 
 
 def _as_if_acting(model: ModelSection) -> ModelSection:
-    """Ask as `mode = "act"` would, from the first row on, as if every need were approved at once.
+    """Return the model in `mode = "act"`, checked from the first row on, with every need approved at once.
 
-    With default limits where nothing is configured.
+    Cooldown, budget and the other limits have their defaults if no `retrain` is configured.
     """
     limits = (model.retrain or RetrainSection(pipeline="-")).model_copy(update={"approval": ApprovalSection()})
     asked = {"mode": "act", "since": model.since or BEGINNING, "retrain": limits}
@@ -174,7 +174,7 @@ class _Span:
 
 
 def _span(model: ModelSection, workers: Runner) -> _Span:
-    """Look over the log: each window's closing, and the maturity of its labels."""
+    """Survey the log for the moments when a window closes or its labels mature."""
     extent = workers.run(EXTENT, Look(model=model, as_of=utcnow()))
     if extent.first is None or extent.newest is None:
         raise CannotJudge(f"{model.name}: the log holds no rows, expected some to replay")
@@ -206,7 +206,7 @@ def _deliver(store: Store, now: datetime) -> None:
 
 
 def _retrains(triggers: Sequence[TriggerSection], verdicts: list[Verdict]) -> Iterator[Retrain]:
-    """Every request; of a suppressed need the first window, and each in which other guards speak."""
+    """Yield every request; for a suppressed need its first window, and each window in which its guards change."""
     asking = {trigger.name for trigger in triggers if trigger.action == "retrain"}
     before: Retrain | None = None
     for verdict in verdicts:
@@ -222,7 +222,7 @@ def _retrains(triggers: Sequence[TriggerSection], verdicts: list[Verdict]) -> It
 
 
 def _outlook(model: ModelSection, workers: Runner, span: "_Span") -> Outlook:
-    """What false alarms the reference lets expect."""
+    """Return the false alarms to expect, estimated from the reference."""
     look = Look(model=model, as_of=span.moments[-1], stretch=span.stretch)
     return workers.run(RESOLVE, look).outlook
 
@@ -230,7 +230,7 @@ def _outlook(model: ModelSection, workers: Runner, span: "_Span") -> Outlook:
 def _summaries(
     triggers: Sequence[TriggerSection], verdicts: list[Verdict], expected: Mapping[str, Expected]
 ) -> Iterator[Summary]:
-    """Of every trigger that fired or is configured; a window counts once, whatever its revisions."""
+    """Yield a summary of every trigger that fired or is configured; a window counts once for all its revisions."""
     actions = {trigger.name: str(trigger.action) for trigger in triggers}
     names = [*actions, *dict.fromkeys(name for verdict in verdicts for name in verdict.fired if name not in actions)]
     told = list(_retrains(triggers, verdicts))

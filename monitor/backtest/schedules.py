@@ -1,7 +1,7 @@
-"""Schedules of retrains scored in hindsight: what each gained, the best there was, calendars, net and lead.
+"""Schedules of retrains scored in hindsight: the gain of each, the best schedule, calendars, net and lead.
 
-A schedule is a list of windows at whose end the model is retrained. Scores are in reference sd of the metric, more is
-better, and a price is what one retrain costs, in sd × windows. Not imported by the daemon: NumPy is all it needs.
+A schedule is a list of windows at whose end the model is retrained. Scores are in reference sd of the metric, higher is
+better; a price is the cost of one retrain in sd × windows. The daemon does not import this module.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ Floats = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """`score[t + 1, j]`: what the model retrained after window t scores in window j; row 0 is the one there was.
+    """`score[t + 1, j]` is the score in window j of the model retrained after window t; row 0 is the original model.
 
-    Only j > t of a row is ever looked at: a model serves the windows behind those it was fitted on.
+    Only j > t is used: a model serves the windows after those it was fitted on.
     """
 
     score: Floats
@@ -29,23 +29,23 @@ class Scores:
         return int(self.score.shape[1])
 
     def champions(self, schedule: Sequence[int]) -> Floats:
-        """Which model serves each window, as a row of `score`."""
+        """Return the model that serves each window, as a row number of `score`."""
         serving = np.zeros(len(self), int)
         for window in schedule:
             serving[window + 1:] = window + 1
         return serving
 
     def served(self, schedule: Sequence[int]) -> Floats:
-        """Per window, what the model in service scores."""
+        """Return the score of the model in service for each window."""
         return np.asarray(self.score[self.champions(schedule), np.arange(len(self))])
 
     def paid(self, schedule: Sequence[int], price: float = 0.0) -> Floats:
-        """Per window, what it gains over never retraining, less the price where it ends in a retrain."""
+        """Return the gain over never retraining for each window, minus the price if it ends in a retrain."""
         spent = np.isin(np.arange(len(self)), schedule) * price
         return np.asarray(self.served(schedule) - self.score[0] - spent)
 
     def best(self, price: float) -> Schedule:
-        """The best schedule in hindsight at this price, by dynamic programming."""
+        """Return the best schedule in hindsight at this price, by dynamic programming."""
         ahead, then = np.zeros(len(self) + 1), [0] * len(self)
         for now in range(len(self) - 1, -1, -1):        # the best from a retrain before `now` on
             served = np.cumsum(self.score[now, now:] - self.score[0, now:])
@@ -59,7 +59,7 @@ class Scores:
         return schedule
 
     def most(self, retrains: int) -> float:
-        """The gain of the best schedule with exactly so many retrains."""
+        """Return the gain of the best schedule with exactly this number of retrains."""
         ahead = np.array([np.sum(self.score[now, now:] - self.score[0, now:]) for now in range(len(self))])
         for _ in range(retrains):
             ahead = np.array([self._once_more(ahead, now) for now in range(len(self))])
@@ -70,7 +70,7 @@ class Scores:
         return float(np.max(served + ahead[now + 1:], initial=-np.inf))
 
     def calendars(self, retrains: int) -> list[Schedule]:
-        """Equally spaced retrains, in nine phases."""
+        """Return schedules of equally spaced retrains, in nine phases."""
         space = len(self) / max(1, retrains)
         return [
             [min(len(self) - 2, int(((phase + 0.5) / PHASES + i) * space)) for i in range(retrains)]
@@ -87,14 +87,14 @@ class Scores:
 
 
 def net(paid: Floats, best: Floats) -> float | None:
-    """The share of the best schedule's net gain; None where no schedule pays."""
+    """Return the net gain as a share of the best schedule's; None if no schedule pays."""
     return float(paid.sum() / best.sum()) if best.sum() > 0 else None
 
 
 def lead(scores: Scores, schedule: Schedule) -> float | None:
-    """The share of the gain of the best schedule with as many retrains, less what a calendar with as many has of it.
+    """Return the gain minus that of a calendar, as a share of the best schedule's, all with as many retrains.
 
-    0 without a retrain; None where even the best gains nothing.
+    0 without a retrain; None if even the best schedule gains nothing.
     """
     if not schedule:
         return 0.0
@@ -103,14 +103,14 @@ def lead(scores: Scores, schedule: Schedule) -> float | None:
 
 
 def blocks(windows: int, draw: np.random.Generator) -> Floats:
-    """So many windows in blocks of four, drawn with replacement."""
+    """Draw window numbers in blocks of four with replacement (moving-block bootstrap)."""
     block = min(BLOCK, windows)
     starts = draw.integers(0, windows - block + 1, size=-(-windows // block))
     return np.asarray((starts[:, None] + np.arange(block)).ravel()[:windows])
 
 
 def net_interval(paid: Floats, best: Floats) -> tuple[float, float] | None:
-    """95 % of net, from blocks of what is lost against the best, the schedules held fast."""
+    """Return a 95 % interval of net by a block bootstrap of the loss against the best, with fixed schedules."""
     if best.sum() <= 0:
         return None
     lost, draw = best - paid, np.random.default_rng(0)
@@ -118,7 +118,7 @@ def net_interval(paid: Floats, best: Floats) -> tuple[float, float] | None:
 
 
 def lead_interval(scores: Scores, schedule: Schedule) -> tuple[float, float] | None:
-    """95 % of lead, from blocks of what is won against the calendar, the schedules held fast."""
+    """Return a 95 % interval of lead by a block bootstrap of the gain over the calendar, with fixed schedules."""
     most = scores.most(len(schedule)) if schedule else 0.0
     if most <= 0:
         return None

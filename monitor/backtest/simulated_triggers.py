@@ -1,4 +1,4 @@
-"""A model's triggers played over windows that were measured before, as if each retrain put a new model into service."""
+"""Replay of a model's triggers over measured windows, as if each retrain put a new model into service."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ MOST_BEFORE = 60        # windows of earlier models, whose placebos tell the noi
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What is looked at when a window closes: older ones that grew or matured since, and that window last."""
+    """The snapshots judged when a window closes: older windows that changed or matured since, and that window last."""
 
     now: datetime
     snapshots: tuple[Snapshot, ...]
@@ -27,14 +27,14 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The rounds at whose end a retrain was asked for, and regret beside its price after each round."""
+    """The rounds at whose end a retrain was asked for, and the score of regret after each round."""
 
     schedule: list[int]
     regret: tuple[Score | None, ...]
 
 
 def play(model: ModelSection, rounds: Sequence[Round], served: Served) -> Played:
-    """Decide round by round. Each request is met at once: the next window has another model and another reference."""
+    """Decide round by round. Each request takes effect at once: the next window has a new model and reference."""
     past, champion, keep = _began(model.name, 0, rounds[0].window.start), 0, remembered(model)
     schedule: list[int] = []
     regret: list[Score | None] = []
@@ -61,7 +61,7 @@ def _began(model: str, champion: int, since: datetime) -> History:
 
 
 def _renewed(past: History, champion: int, rounds: Sequence[Round]) -> History:
-    """Windows from the next one on are judged against another reference; what was paid and how noisy it was stays."""
+    """Return the history after a retrain: a new reference; accepted requests, placebos and triggers are kept."""
     since = rounds[champion].window.start if champion < len(rounds) else rounds[-1].window.end
     return replace(
         _began(past.reference.model, champion, since), before=(*past.before, *past.snapshots)[-MOST_BEFORE:],

@@ -1,7 +1,7 @@
-"""A backtest's rehearsal: had each retrain put the challenger of that moment into service, what would it have paid?
+"""A backtest's rehearsal: what policies would have gained if a retrain put the challenger of its moment into service.
 
-Challengers are fitted at the start of every window, on labels known by then, and scored on it; those of at most
-MOST_FITTED moments also on all windows behind. What a policy would have had is then looked up.
+Challengers are fitted at the start of every window, on labels known by then, and scored on that window; those of at
+most MOST_FITTED moments are also scored on all later windows. Any schedule is then scored from this table.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class World:
-    """`served[j]`: the model there was on window j; `fitted[i][j]`: the challenger of window i's start on window j."""
+    """`served[j]`: metrics of the original model on window j; `fitted[i][j]`: of the challenger of window i's start."""
 
     windows: tuple[Window, ...]
     metric: str
@@ -44,7 +44,7 @@ class World:
     gap: Score
 
     def of(self, windows: Sequence[Window]) -> "World":
-        """The same of the windows that were judged."""
+        """Return the part of this world on the given windows."""
         kept = [at for at, one in enumerate(self.windows) if one in windows]
         place = {at: number for number, at in enumerate(kept)}
         fitted = ({place[j]: found for j, found in self.fitted[at].items() if j in place} for at in kept)
@@ -52,18 +52,18 @@ class World:
         return replace(self, windows=tuple(self.windows[at] for at in kept), served=served, fitted=tuple(fitted))
 
     def own(self, j: int) -> float | None:
-        """The score on window j of the challenger fitted just before it."""
+        """Return the score on window j of the challenger fitted just before it."""
         return self.fitted[j].get(j, {}).get(self.metric)
 
     def values(self, champion: int, j: int) -> Values:
-        """What the model retrained before window `champion` has on window j; 0 is the model there was."""
+        """Return the metrics on window j of the model retrained before window `champion`; 0 is the original model."""
         for one in range(champion, 0, -1):       # where none could be fitted the one before stays
             if found := self.fitted[one].get(j):
                 return found
         return self.served[j]
 
     def rehearsal(self, j: int) -> tuple[Score, ...]:
-        """What a check measures of a mature window where rehearsals are enabled."""
+        """Return the rehearsal scores of a check of mature window j."""
         before = self.fitted[j - 1].get(j, {}).get(self.metric) if j else None
         against = {"challenger_gain": self.served[j].get(self.metric), "challenger_placebo": before}
         return (*(self._gain(name, j, other) for name, other in against.items()), self.gap)
@@ -76,7 +76,7 @@ class World:
         return replace(score, value=better_by(self.metric, mine, other))
 
     def scores(self, sd: float) -> Scores:
-        """The matrix, in reference sd; a window on which nothing can be scored is the same for every model."""
+        """Return the score matrix, in reference sd; a window that cannot be scored is 0 for every model."""
         found = np.zeros((len(self.windows) + 1, len(self.windows)))
         for champion in range(len(self.windows) + 1):
             for j in range(champion, len(self.windows)):
@@ -88,7 +88,7 @@ class World:
         return 0.0 if value is None or self.metric not in self.served[j] else better_by(self.metric, value, 0.0) / sd
 
     def as_served(self, snapshot: Snapshot, champion: int) -> Snapshot:
-        """A snapshot as it would be with another model in service: performance and gains are that model's."""
+        """Return a snapshot with the performance and gains of another model in service."""
         if not champion:
             return snapshot
         j = self.windows.index(snapshot.window)
@@ -109,7 +109,7 @@ class World:
 
 
 def disjoint_windows(windows: Sequence[Window]) -> list[Window]:
-    """Leave out those that overlap the one before; they come in order."""
+    """Return the windows, given in order, without those that overlap the one before."""
     found: list[Window] = []
     for window in windows:
         if not found or (window.start, window.start_id) >= (found[-1].end, found[-1].end_id):
@@ -121,7 +121,7 @@ def rehearse(
     model: ModelSection, workers: Runner, windows: Sequence[Window], until: datetime, stretch: datetime | None,
     progress: Progress | None,
 ) -> World:
-    """Fit and score every challenger, in the workers. Raises CannotJudge where there is too little to say anything."""
+    """Fit and score every challenger in the workers. Raises CannotJudge if there are too few windows."""
     if len(windows) < FEWEST:
         raise CannotJudge(f"{model.name}: {len(windows)} windows, expected at least {FEWEST} to rehearse retrains on")
     everywhere = AheadRequest(
@@ -148,7 +148,7 @@ def rehearse(
 
 
 def rounds_of(snapshots: Sequence[Snapshot], lateness: timedelta) -> list[Round]:
-    """Sort what a backtest measured by the windows that close: decisions are taken then, as models change then."""
+    """Group the snapshots of a backtest by the window that closes, when decisions are made and models change."""
     newest = {s.window: s for s in sorted(snapshots, key=lambda s: s.taken_at)}
     alone = list(disjoint(sorted(newest.values(), key=lambda s: (s.window.start, s.window.start_id))))
     mine, rounds, before = {s.window for s in alone}, [], None
@@ -165,7 +165,7 @@ def rounds_of(snapshots: Sequence[Snapshot], lateness: timedelta) -> list[Round]
 
 
 def spread_of(model: ModelSection, snapshots: Sequence[Snapshot]) -> tuple[float, timedelta]:
-    """Reference sd of the metric, and the time from window to window. Raises CannotJudge where there is no scale."""
+    """Return the reference sd of the metric and the time from window to window. Raises CannotJudge if sd is unknown."""
     found = (score.value for s in snapshots for score in s.scores if score.metric == "metric_sd")
     sd, pace = next((value for value in found if value), None), pace_of(model, snapshots)
     if sd is None or pace is None:
@@ -179,7 +179,7 @@ _NO_PRICE = 2.0         # sd × windows, where no trigger on regret says what a 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What each policy would have paid, at what price, and what its triggers would have done round by round."""
+    """The comparison of policies at one price, and the decisions of each trigger round by round."""
 
     metric: str
     sd: float                            # of the metric, over reference windows
@@ -190,7 +190,7 @@ class Rehearsal:
     policies: tuple[Policy, ...]
 
     def mean(self, policy: Policy) -> float:
-        """The metric of the model in service, mean over the windows."""
+        """Return the metric of the model in service, as a mean over the windows."""
         never = float(np.mean(self.scores.served([])))
         value = (never + policy.gain / len(self.rounds)) * self.sd
         return value if METRICS[self.metric].higher_is_better else -value
@@ -210,9 +210,9 @@ class Rehearsal:
 
 
 def rehearsal(model: ModelSection, world: World, snapshots: Sequence[Snapshot]) -> Rehearsal:
-    """Play each trigger that retrains alone, and set it beside what else could have been done.
+    """Replay each retrain trigger alone, and compare it with other policies.
 
-    Raises CannotJudge where there is no scale.
+    Raises CannotJudge if the sd of the metric is unknown.
     """
     rounds = rounds_of([s for s in snapshots if s.window in world.windows], model.window.lateness)
     world = world.of([step.window for step in rounds])
@@ -226,12 +226,12 @@ def rehearsal(model: ModelSection, world: World, snapshots: Sequence[Snapshot]) 
 
 
 def asking(triggers: Sequence[TriggerSection]) -> list[str]:
-    """The triggers that ask for retrains."""
+    """Return the names of the triggers that ask for retrains."""
     return [trigger.name for trigger in triggers if trigger.action == "retrain"]
 
 
 def alone(model: ModelSection, name: str) -> ModelSection:
-    """The model with that trigger as the only one that retrains."""
+    """Return the model with that trigger as the only one that retrains."""
     others = {"action": "alert"}
     triggers = tuple(
         trigger if trigger.name == name else trigger.model_copy(update=others) for trigger in model.triggers

@@ -1,4 +1,4 @@
-"""`driftd demo`: the whole story on real data, with a real webhook and real retraining; only the clock is ours."""
+"""`driftd demo`: two years of real data with a real webhook and real retraining; only the clock is simulated."""
 
 import logging
 import shutil
@@ -16,7 +16,7 @@ FOLDER = Path(".demo")
 
 
 def run(keep: bool | None) -> int:
-    """Play the story in ./.demo; then, on a terminal or with `keep`, go on as a daemon. Returns the exit code."""
+    """Play the demo in ./.demo; on a terminal or with `keep`, then continue as a daemon. Returns the exit code."""
     from monitor.demo.output import Show
     from monitor.demo.story import Story
 
@@ -31,7 +31,7 @@ def run(keep: bool | None) -> int:
 
 
 def _stay(show: "Show", address: str) -> int:
-    """Go on as the daemon would, with the clock where the data end."""
+    """Run the daemon with the clock set to the end of the data."""
     from monitor.daemon.service import run as run_daemon
     from monitor.demo.world import CLOSED
 

@@ -19,7 +19,7 @@ SHOWN = 8            # fortnights whose error is named in a line
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What the service answered in a fortnight, with which model, and its root mean squared error."""
+    """One fortnight of the service: its start, the model version, and the root mean squared error."""
 
     start: datetime
     version: str
@@ -28,7 +28,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A way of deciding when to retrain, and the error, fortnight by fortnight, it led to."""
+    """A retraining policy, the retrains it led to, and its error in each fortnight."""
 
     name: str
     retrains: tuple[datetime, ...]
@@ -40,7 +40,7 @@ class Policy:
 
 
 class Show:
-    """Everything the demo says, on one console, in lines of at most 80 columns."""
+    """Everything the demo prints, on one console, in lines of at most 80 columns."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
@@ -63,7 +63,7 @@ class Show:
             yield lambda now: bar.update(task, advance=1, description=f"watching {now:%Y-%m-%d}")
 
     def asked(self, now: datetime, event: dict[str, Any], errors: Sequence[float]) -> None:
-        """A signed request arrived: say what it says; `errors` of the model in service, by fortnight."""
+        """Print a signed request that arrived; `errors` are those of the model in service, by fortnight."""
         data = event["data"]
         self.console.print(f"[bold yellow]{now:%Y-%m-%d}  a retrain is asked for[/]")
         now, before = data["accuracy"]["now"], data["accuracy"]["before"]
@@ -80,14 +80,14 @@ class Show:
         self._lines(("retrained", f"[green]model {version} fitted on {rows:,} labelled hours, watched from now on[/]"))
 
     def recovered(self, one: Stretch, otherwise: float) -> None:
-        """A new model's first fortnight is over: its error beside what its predecessor's would have been."""
+        """Print a new model's error in its first fortnight, and the error its predecessor would have had."""
         change = one.error / otherwise - 1
         text = f"{one.error:.0f} in its first fortnight; the old model: {otherwise:.0f} ({change:+.0%})"
         self._lines(("recovery", text))
         self.console.print()
 
     def end(self, alarms: tuple[int, int], policies: Sequence[Policy]) -> None:
-        """Compare driftd with what else could have been done."""
+        """Print the comparison of driftd with other policies."""
         self.console.print(
             f"The usual drift rule (half of the columns) fired in {alarms[0]} of {alarms[1]} windows.\n"
             "Seasons do that. People are told; nothing was retrained for it.\n"
@@ -114,7 +114,7 @@ class Show:
         )
 
     def _lines(self, *rows: tuple[str, str]) -> None:
-        """A name and a text each; a long text goes on below itself."""
+        """Print a name and a text for each row; long texts are wrapped."""
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(width=2)
         grid.add_column(width=9, style="dim")

@@ -1,4 +1,4 @@
-"""A local receiver of webhooks: what stands in for a CI server in the demo. It believes signed requests only."""
+"""A local receiver of webhooks that takes the place of a CI server in the demo. It accepts only signed requests."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
-                pass                     # the demo tells its own story
+                pass                     # the demo prints its own messages
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -37,7 +37,7 @@ class Receiver:
         return f"http://127.0.0.1:{self._server.server_port}/retrain"
 
     def take(self, headers: dict[str, str], body: bytes) -> int:
-        """Verify as Standard Webhooks says; return the HTTP status."""
+        """Verify a request as Standard Webhooks specifies; return the HTTP status."""
         given = {name.lower(): value for name, value in headers.items()}
         id, moment = given.get("webhook-id", ""), given.get("webhook-timestamp", "")
         digest = hmac.new(self._key, f"{id}.{moment}.".encode() + body, hashlib.sha256).digest()

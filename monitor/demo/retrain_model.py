@@ -1,7 +1,7 @@
 """The demo's retraining pipeline: `python -m monitor.demo.retrain_model FOLDER MOMENT VERSION`.
 
-Fits on every row labelled by MOMENT, writes the new model's answers for the rows to come and its reference (rows it
-was asked about without having seen them), then puts the new version into driftd.toml, as a deployment would.
+Fits on every row labelled by MOMENT, writes the new model's predictions for later rows and its reference (predictions
+on held-out rows), then writes the new version into driftd.toml, as a deployment would.
 """
 
 import sys
@@ -25,7 +25,7 @@ def retrain(folder: Path, moment: datetime, version: str) -> int:
 
 
 def deploy(config: Path, version: str) -> None:
-    """Change the one line that says which version is in service."""
+    """Change the line of the configuration that names the version in service."""
     lines = config.read_text(encoding="utf-8").splitlines(keepends=True)
     changed = [f'version = "{version}"\n' if line.startswith("version = ") else line for line in lines]
     part = config.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""The story of the demo: two years of fortnights, one after the other, through the daemon's own parts."""
+"""The course of the demo: two years, fortnight by fortnight, through the daemon's own parts."""
 
 import base64
 import os
@@ -110,7 +110,7 @@ class Story:
         self._opened.close()
 
     def play(self) -> Told:
-        """Serve a fortnight, look at it, retrain when asked; until the data end."""
+        """Serve a fortnight, check it, retrain if driftd asks; repeat until the data end."""
         self._show.begin(len(self._rows), world.OPENED, self._until)
         with self._show.progress(int((self._until - world.OPENED) / FORTNIGHT)) as tick:
             while self._now + FORTNIGHT <= self._until:
@@ -138,7 +138,7 @@ class Story:
         return pq.read_table(self._folder / "versions" / version / "answers.parquet")
 
     def _serve(self, start: datetime, end: datetime) -> None:
-        """The service answers for a fortnight and logs what it said, a file a quarter."""
+        """Serve one fortnight: log the predictions, one file for each quarter."""
         rows = world.between(self._answers(self._version), start, end)
         world.append(rows, self._folder / "log" / f"{start.year}-Q{(start.month + 2) // 3}.parquet")
         one = Stretch(start, self._version, world.rmse(rows))
@@ -148,7 +148,7 @@ class Story:
         self._served.append(one)
 
     def _retrain(self, event: dict[str, Any]) -> None:
-        """What the pipeline does with a request: fit, deploy; the new version is watched from now on."""
+        """Act as the pipeline on a request: fit and deploy; the new version is watched from now on."""
         self._events.append(event)
         errors = [served.error for served in self._served if served.version == self._version]
         self._show.asked(self._now, event, errors)
@@ -164,13 +164,13 @@ class Story:
         self._checker.check(MODEL)
 
     def _alarms(self) -> tuple[int, int]:
-        """In how many windows the usual drift rule fired, of how many."""
+        """Return in how many windows the usual drift rule fired, and the number of windows."""
         snapshots = self._store.snapshots.newest_revisions(MODEL, metrics={"drifted_share"})
         scores = [score for snapshot in snapshots for score in snapshot.scores]
         return sum(score.status is ScoreStatus.DRIFTED for score in scores), len(scores)
 
     def _policies(self) -> list[Policy]:
-        """What other policies would have cost, on the same fortnights and with the same fit."""
+        """Return the error of each policy, on the same fortnights and with the same fitting."""
         count = len(self._retrains)
         step = (self._until - world.OPENED) / (count + 1)
         calendar = [world.OPENED + step * at for at in range(1, count + 1)]
@@ -181,7 +181,7 @@ class Story:
         ]
 
     def _replayed(self, moments: list[datetime]) -> tuple[float, ...]:
-        """Error by fortnight of the model in service, had it been fitted anew at these moments."""
+        """Return the error in each fortnight if the model had been refitted at these moments."""
         answers, errors = self._answers("1"), []
         waiting = list(moments)
         for served in self._served:
@@ -194,7 +194,7 @@ class Story:
 
 
 def _free_address() -> str:
-    """The usual address, or where it is taken another port of loopback."""
+    """Return the usual address, or another port of loopback if it is taken."""
     host, _, port = ADDRESS.partition(":")
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,6 @@
-"""The demo's world: hourly bike rentals, a service that answers for them, and the models it has had.
+"""The demo's data and models: hourly bike rentals, and models that predict them.
 
-A model is what `fit` learns from the rows labelled by some moment; it cannot see that demand grows.
+A model is fitted on the rows labelled by some moment; it has no feature that shows that demand grows.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,16 +15,16 @@ import pyarrow.parquet as pq
 
 FEATURES = ("season", "hr", "holiday", "weekday", "workingday", "weathersit", "temp", "atemp", "hum", "windspeed")
 # Windows of 14 days are counted from Monday 1970-01-05: models change where a window ends.
-OPENED = datetime(2011, 6, 13, tzinfo=UTC)    # from here on the service answers; the reference lies before
+OPENED = datetime(2011, 6, 13, tzinfo=UTC)    # the service begins to predict; the reference is before this
 CLOSED = datetime(2012, 12, 24, tzinfo=UTC)
 FIRST_FIT = datetime(2011, 4, 1, tzinfo=UTC)  # the first model has seen the rows before
-HELD_OUT = timedelta(weeks=9)                 # a later model's reference: so long, predicted without having seen it
+HELD_OUT = timedelta(weeks=9)                 # length of a later model's reference, held out from fitting
 
 _UTC = pa.timestamp("us", "UTC")
 
 
 def rentals() -> pa.Table:
-    """Every hour of 2011 and 2012: features, the count of rentals, and when it became known."""
+    """Return every hour of 2011 and 2012: features, the number of rentals, and when it became known."""
     with as_file(files("monitor.demo") / "data" / "bike_sharing.parquet") as path:
         table = pq.read_table(path, page_checksum_verification=True)
     for name in ("timestamp", "label_timestamp"):
@@ -33,13 +33,13 @@ def rentals() -> pa.Table:
 
 
 def between(table: pa.Table, start: datetime, end: datetime) -> pa.Table:
-    """Rows of [start, end)."""
+    """Return the rows of [start, end)."""
     at = table["timestamp"]
     return table.filter(pc.and_(pc.greater_equal(at, pa.scalar(start, _UTC)), pc.less(at, pa.scalar(end, _UTC))))
 
 
 def labelled_by(table: pa.Table, moment: datetime) -> pa.Table:
-    """Rows whose label was known at `moment`."""
+    """Return the rows whose label was known at `moment`."""
     return table.filter(pc.less_equal(table["label_timestamp"], pa.scalar(moment, _UTC)))
 
 
@@ -51,13 +51,13 @@ def fit(rows: pa.Table) -> Any:
 
 
 def predict(model: Any, rows: pa.Table, version: str) -> pa.Table:
-    """The rows with the model's answer and its version, as a prediction log holds them."""
+    """Return the rows with the model's prediction and version, as in a prediction log."""
     answers = np.round(model.predict(_matrix(rows)), 2) if len(rows) else np.empty(0)
     return rows.append_column("prediction", pa.array(answers)).append_column("model", pa.array([version] * len(rows)))
 
 
 def rmse(rows: pa.Table) -> float:
-    """Root mean squared error of answered rows."""
+    """Return the root mean squared error of predictions against labels."""
     error = rows["prediction"].to_numpy() - rows["label"].to_numpy()
     return float(np.sqrt(np.mean(error**2)))
 

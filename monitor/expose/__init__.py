@@ -1,1 +1,1 @@
-"""What others can see of the daemon: metrics, log, words to systemd."""
+"""What the daemon exposes: Prometheus metrics, the view for status page and API, the log."""

@@ -1,4 +1,4 @@
-"""The log: structured lines on stderr, as text or as JSON; what libraries log goes the same way."""
+"""The log: structured lines on stderr, as text or as JSON, including those of libraries."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from structlog.typing import EventDict, Processor
 
 from monitor.config import redact
 
-# What libraries say that we say better, or that would repeat addresses with tokens in them.
+# These libraries repeat what driftd logs itself, or log addresses that contain tokens.
 _LEVELS = {"apscheduler": logging.ERROR, "urllib3": logging.ERROR, "waitress": logging.WARNING}
 
 
@@ -40,7 +40,7 @@ def configure(format: Literal["text", "json"], level: int = logging.INFO) -> Non
 
 
 def _redact(logger: Any, method: str, event: EventDict) -> EventDict:
-    """Take passwords and tokens out of addresses; secrets should not get here, this is belt and braces."""
+    """Remove passwords and tokens from addresses, as a second safeguard: secrets should not be logged at all."""
     return {key: _redacted(value) for key, value in event.items()}
 
 

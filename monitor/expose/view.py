@@ -1,4 +1,4 @@
-"""What is going on, read from the store once after each check, for metrics and page alike."""
+"""The current state of every model, read from the store once after each check, for metrics and status page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _EVER = timedelta(days=36_500)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelView:
-    """One configured model: its newest window, its newest mature one, and what stands."""
+    """One configured model: its newest window, its newest mature window, and its current decisions and requests."""
 
     name: str
     mode: str
@@ -45,7 +45,7 @@ class ModelView:
     paused: Pause | None
     silences: tuple[Silence, ...] = ()   # in force now
     promotion: Promotion | None = None   # that came last
-    waiting: Promotion | None = None     # for a person's word
+    waiting: Promotion | None = None     # for a person's approval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class View:
 
 
 def read_view(store: Store, config: Config, now: datetime) -> View:
-    """Read the state of every configured model; nothing is known of others."""
+    """Read the state of every configured model; others are left out."""
     return View(
         models=tuple(
             _model(store, model, store.silences.in_force(config, name, now)) for name, model in config.models.items()
@@ -65,7 +65,7 @@ def read_view(store: Store, config: Config, now: datetime) -> View:
 
 
 def view_json(view: View) -> dict[str, Any]:
-    """The view as `/api/status` shows it: scores and request bodies left out."""
+    """Return the view as `/api/status` shows it, without scores and request bodies."""
     return {
         "schema_version": SCHEMA_VERSION,
         "models": [_model_json(model) for model in view.models],
@@ -105,7 +105,7 @@ def _mature(store: Store, newest: Snapshot | None) -> Snapshot | None:
 
 
 def _firing(store: Store, model: ModelSection) -> Iterable[Firing]:
-    """The memory of the triggers there are; one that was taken out of the configuration is not shown."""
+    """Return the firing states of configured and built-in triggers; removed triggers are left out."""
     names = {trigger.name for trigger in model.triggers} | set(BUILT_IN)
     return (firing for firing in store.firings.all(model.name) if firing.trigger in names)
 

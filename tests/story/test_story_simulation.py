@@ -93,7 +93,7 @@ def test_the_picture_is_a_page_that_loads_nothing(bikes, tmp_path):
 
 def test_a_wish_is_needed_and_must_fit_the_budget(bikes):
     """Without one, and with one that the budget would never allow, the sentence says what to write."""
-    with pytest.raises(UsageError, match="nothing says how often"):
+    with pytest.raises(UsageError, match="no rate of retrains is given"):
         suggest(bikes.result, bikes.told, None)
     with pytest.raises(UsageError, match='"99 per 365d" is more than'):
         suggest(bikes.result, bikes.told, Budget.parse("99 per year"))
