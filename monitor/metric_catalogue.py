@@ -6,8 +6,13 @@ metric is worked out stands elsewhere: a function that yields its Scores.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Numbers = TypeVar("Numbers", float, "npt.NDArray[np.float64]")
 Task = Literal["binary", "multiclass", "regression"]
 Label = Literal["method", "column", "segment"]      # of a Score, and of its series in Prometheus
 
@@ -323,8 +328,9 @@ def default_metric(task: Task, has_probability: bool) -> str:
     return "rmse" if task == "regression" else "accuracy"
 
 
-def better_by(metric: str, a: float, b: float) -> float:
-    """Return how much better `a` is than `b`, in the metric's own unit; negative where it is worse."""
+def better_by(metric: str, a: Numbers, b: Numbers) -> Numbers:
+    """Return how much better `a` is than `b`, in the metric's own unit; negative where it is worse. Of arrays one by
+    one."""
     kind = METRICS[metric]
     if kind.signed:
         a, b = abs(a), abs(b)

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 SCHEMA_VERSION = 1
 
 T = TypeVar("T")
+Json = dict[str, Any]       # a JSON object where it is read or written; inside there are records
 
 
 class ScoreStatus(StrEnum):

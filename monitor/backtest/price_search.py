@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 from monitor.backtest.policies import Policy, compare, grid, nearest
 from monitor.backtest.replay import Backtest
@@ -13,6 +12,7 @@ from monitor.backtest.simulation import Rehearsal, alone, spread_of
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Budget, Level
 from monitor.errors import UsageError
+from monitor.records import Json
 from monitor.times import format_duration
 
 LOW, HIGH = 0.05, 200.0         # prices that are tried, sd × windows …
@@ -39,7 +39,7 @@ class Suggestion:
             f'above  = "{self.level}"', 'action = "retrain"',
         ]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """What `backtest --json` says of it."""
         one = self.policy
         return {

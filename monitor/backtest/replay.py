@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from monitor.backtest.simulation import World, disjoint_windows, rehearse
 from monitor.calibration.outlook import Expected, Outlook
@@ -18,7 +17,7 @@ from monitor.check.requests import EXTENT, RESOLVE, SURVEY, Look, SurveyRequest
 from monitor.config import Loaded, ModelSection
 from monitor.config.sections import ApprovalSection, RetrainSection, TriggerSection
 from monitor.errors import CannotJudge, SourceError, UsageError
-from monitor.records import SCHEMA_VERSION, Action, DispatchState, Score, Snapshot, Verdict, Window, to_json
+from monitor.records import SCHEMA_VERSION, Action, DispatchState, Json, Score, Snapshot, Verdict, Window, to_json
 from monitor.store import Store
 from monitor.times import BEGINNING, utcnow
 from monitor.workers.task import Req, Res, Runner, Task
@@ -60,7 +59,7 @@ class Backtest:
     world: World | None = None               # what other models would have had, where retrains were rehearsed
     played: ModelSection                     # the model as it was played
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The document of `driftd backtest --json`."""
         return {
             "schema_version": SCHEMA_VERSION,
@@ -245,7 +244,7 @@ def _summaries(
         )
 
 
-def _row(verdict: Verdict) -> dict[str, Any]:
+def _row(verdict: Verdict) -> Json:
     return _interval(verdict.window) | {
         "revision": verdict.revision,
         "at": to_json(verdict.at),
@@ -256,5 +255,5 @@ def _row(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _interval(window: Window) -> dict[str, Any]:
+def _interval(window: Window) -> Json:
     return {"window": {"start": to_json(window.start), "end": to_json(window.end)}}

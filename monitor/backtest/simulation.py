@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from monitor.decide.regret import pace_of
 from monitor.errors import CannotJudge
 from monitor.history import disjoint
 from monitor.metric_catalogue import CATALOGUE, METRICS, PERFORMANCE, better_by
-from monitor.records import Score, ScoreStatus, Snapshot, Window, to_json
+from monitor.records import Json, Score, ScoreStatus, Snapshot, Window, to_json
 from monitor.workers.task import Runner
 
 MOST_FITTED = 104       # moments whose challengers are scored on every later window
@@ -195,12 +194,12 @@ class Rehearsal:
         value = (never + policy.gain / len(self.rounds)) * self.sd
         return value if METRICS[self.metric].higher_is_better else -value
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """What `backtest --json` says of it."""
         policies = [self._row(policy) for policy in self.policies]
         return {"metric": self.metric, "sd": self.sd, "price": self.price, "assumes": ASSUMES, "policies": policies}
 
-    def _row(self, policy: Policy) -> dict[str, Any]:
+    def _row(self, policy: Policy) -> Json:
         after = None if policy.schedule is None else [to_json(self.rounds[at].now) for at in policy.schedule]
         return {
             "policy": policy.name, "kind": policy.kind, "retrains": policy.retrains, "at": after,

@@ -15,6 +15,7 @@ from monitor.cli.options import (
     model_option,
     open_state,
     open_workers,
+    person_options,
     quiet_logs,
     reason_option,
 )
@@ -35,10 +36,7 @@ dispatch_argument = click.argument("dispatch", metavar="ID")
 
 
 @click.command()
-@config_option
-@model_option
-@by_option
-@reason_option
+@person_options()
 def pause(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
     """Ask for no retrain of a model until it is resumed; checks and alerts go on."""
     loaded = load_config(config_file)
@@ -49,10 +47,7 @@ def pause(config_file: Path | None, model: str | None, by: str, reason: str) -> 
 
 
 @click.command()
-@config_option
-@model_option
-@by_option
-@reason_option
+@person_options()
 def resume(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
     """End the pause of a model."""
     loaded = load_config(config_file)
@@ -64,10 +59,7 @@ def resume(config_file: Path | None, model: str | None, by: str, reason: str) ->
 
 
 @click.command()
-@config_option
-@model_option
-@by_option
-@reason_option
+@person_options()
 def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -> None:
     """Ask for a retrain by hand, with the newest window as evidence; guards do not hold it back."""
     from monitor.check.checker import Checker
@@ -85,11 +77,7 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
 
 
 @click.command()
-@config_option
-@model_option
-@promotion_option
-@by_option
-@reason_option
+@person_options(promotion_option)
 def approve(config_file: Path | None, model: str | None, promotion: bool, by: str, reason: str) -> None:
     """Approve the retrain that awaits approval; the person who asked for it by hand cannot approve it."""
     from monitor.retrain.approval import approve as settle
@@ -105,11 +93,7 @@ def approve(config_file: Path | None, model: str | None, promotion: bool, by: st
 
 
 @click.command()
-@config_option
-@model_option
-@promotion_option
-@by_option
-@reason_option
+@person_options(promotion_option)
 def reject(config_file: Path | None, model: str | None, promotion: bool, by: str, reason: str) -> None:
     """Reject the retrain that awaits approval; its need asks for nothing more until it has cleared."""
     from monitor.retrain.approval import reject as settle

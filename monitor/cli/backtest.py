@@ -11,7 +11,7 @@ from monitor.cli.status_and_history import the_model
 from monitor.cli.terminal import moment, number, print_json, print_table, progress, span
 from monitor.config.values import Budget
 from monitor.errors import UsageError
-from monitor.records import Action, Verdict, Window
+from monitor.records import Action, Json, Verdict, Window
 
 if TYPE_CHECKING:
     from monitor.backtest.price_search import Suggestion
@@ -91,7 +91,7 @@ def _rehearsed(result: "Backtest") -> "Rehearsal | None":
     return rehearsal(result.played, result.world, result.snapshots) if result.world else None
 
 
-def _document(result: "Backtest", told: "Rehearsal | None", proposed: "Suggestion | None") -> dict[str, Any]:
+def _document(result: "Backtest", told: "Rehearsal | None", proposed: "Suggestion | None") -> Json:
     document = result.to_json()
     if told:
         document |= told.to_json()

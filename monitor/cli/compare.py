@@ -18,7 +18,7 @@ from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind
 from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.errors import CannotJudge, UsageError
-from monitor.records import Score, ScoreStatus
+from monitor.records import Json, Score, ScoreStatus
 
 DRIFT = ("drift", "drifted_share")
 MIN_ROWS = 1      # the two files are all there is: judged as they are
@@ -157,7 +157,7 @@ def past(score: Score) -> float:
     return threshold / value if is_p_value(str(score.method)) else value / threshold
 
 
-def document(result: Comparison) -> dict[str, Any]:
+def document(result: Comparison) -> Json:
     """Return the comparison as `--json` prints it."""
     return {
         "drifted": result.drifted,

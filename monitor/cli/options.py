@@ -29,6 +29,16 @@ by_option = click.option("--by", default=getpass.getuser, show_default="the logi
 reason_option = click.option("--reason", required=True, help="The reason, for the audit.")
 
 
+def person_options(*more: Callable[[F], F]) -> Callable[[F], F]:
+    """The options of what a person does to one model: which, `more`, who and why."""
+    def add(command: F) -> F:
+        for option in (reason_option, by_option, *reversed(more), model_option, config_option):
+            command = option(command)
+        return command
+
+    return add
+
+
 class Moment(click.ParamType[datetime]):
     """ISO 8601; without an offset it is UTC."""
 

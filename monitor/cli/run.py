@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from monitor.cli.model_status import Request
 from monitor.cli.options import (
     MOMENT,
     chosen,
@@ -20,12 +21,11 @@ from monitor.cli.options import (
     open_workers,
     quiet_logs,
 )
-from monitor.cli.status_and_history import brief
 from monitor.cli.terminal import print_json, print_table, progress, span
 from monitor.config import Loaded
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
-from monitor.records import Action, DispatchState, SnapshotStatus, Verdict
+from monitor.records import Action, DispatchState, Json, SnapshotStatus, Verdict
 from monitor.store import Store
 from monitor.times import utcnow
 
@@ -107,7 +107,7 @@ def worst(codes: Sequence[int]) -> int:
     return min(codes, key=order.index, default=0)
 
 
-def _check_due(loaded: Loaded, names: Sequence[str]) -> tuple[list[Checked], list[dict[str, Any]]]:
+def _check_due(loaded: Loaded, names: Sequence[str]) -> tuple[list[Checked], list[Request]]:
     from monitor.check.checker import Checker
     from monitor.govern.retention import tidy
     from monitor.promotion.registry import Registries
@@ -143,7 +143,7 @@ def _check_one(checker: Any, store: Store, name: str) -> Checked:
 
 def _check_dry(
     loaded: Loaded, names: Sequence[str], at: datetime
-) -> tuple[list[Checked], list[dict[str, Any]]]:
+) -> tuple[list[Checked], list[Request]]:
     with open_workers(loaded) as workers:
         return [_dry_one(loaded, name, at, workers) for name in names], []
 
@@ -163,7 +163,7 @@ def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
     )
 
 
-def _json(verdict: Verdict) -> dict[str, Any]:
+def _json(verdict: Verdict) -> Json:
     return {
         "model": verdict.window.model,
         "window": verdict.window,
@@ -176,7 +176,7 @@ def _json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[dict[str, Any]]) -> None:
+def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> None:
     zones = {name: model.timezone for name, model in loaded.config.models.items()}
     rows = [
         (checked.model, span(verdict.window, zones[checked.model]), verdict.action, ", ".join(verdict.fired),
@@ -190,10 +190,10 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[dict[str, Any
             still = f"; firing: {', '.join(sorted(checked.firing))}" if checked.firing else ""
             click.echo(f"{checked.model}: nothing due{still}")
     for dispatch in sent:
-        click.echo(f"request {dispatch['id']}: {dispatch['state']} at {dispatch['pipeline']}")
+        click.echo(f"request {dispatch.id}: {dispatch.state} at {dispatch.pipeline}")
 
 
-def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
+def _send(loaded: Loaded, store: Store) -> list[Request]:
     """Send the outbox and the messages once; return the requests that were unfinished before, as they are now."""
     from monitor.notify.heartbeat import heartbeat
     from monitor.notify.notifier import Notifier
@@ -207,4 +207,4 @@ def _send(loaded: Loaded, store: Store) -> list[dict[str, Any]]:
     Notifier(store.messages, loaded.config.notify, utcnow, partial(store.silences.in_force, loaded.config)).send_due()
     if loaded.config.daemon.heartbeat is not None:
         heartbeat(loaded.config.daemon.heartbeat)
-    return [brief(request) for request in store.requests.all() if request.id in before]
+    return [Request.of(request) for request in store.requests.all() if request.id in before]

@@ -3,24 +3,21 @@
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
+from monitor.cli.model_status import ModelStatus, model_status
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
 from monitor.cli.terminal import moment, print_json, print_table, span
 from monitor.config import Loaded
 from monitor.decide.guards import silence_words
-from monitor.decide.messages import standing
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.records import (
-    Dispatch,
-    DispatchState,
     Episode,
     EpisodeState,
-    MoveState,
+    Json,
     Promotion,
     Recovery,
     Score,
@@ -29,11 +26,9 @@ from monitor.records import (
     Verdict,
 )
 from monitor.store import Store
-from monitor.times import parse_moment, utcnow
+from monitor.times import parse_moment
 from monitor.wording import shown
 
-ENDED = (DispatchState.SUCCEEDED, DispatchState.FAILED, DispatchState.CANCELLED, DispatchState.ABANDONED,
-         DispatchState.WITHDRAWN, DispatchState.DELIVERED)
 _BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED, ScoreStatus.FAILED)
 _WORST = 10   # scores shown with one window
 
@@ -46,95 +41,58 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
     """Show the current state of each model: the newest window, the triggers that fire, the last request."""
     loaded = load_config(config_file)
     with open_state(loaded) as store:
-        models = [_model_status(loaded, store, name) for name in chosen(loaded, model)]
+        models = [model_status(loaded, store, name) for name in chosen(loaded, model)]
     if as_json:
         print_json(models=models)
         return
-    rows = [_status_row(name, loaded.config.models[name["model"]].timezone) for name in models]
+    rows = [_status_row(one, loaded.config.models[one.model].timezone) for one in models]
     print_table(("model", "mode", "window", "verdict", "firing", "request"), rows)
     for one in models:
-        _print_notes(one, loaded.config.models[one["model"]].timezone)
+        _print_notes(one, loaded.config.models[one.model].timezone)
 
 
-def _model_status(loaded: Loaded, store: Store, name: str) -> dict[str, Any]:
-    newest = store.snapshots.newest(name, metrics=("gain_realised",))
-    verdict = store.verdicts.newest_on(newest.window) if newest else None
-    requests = store.requests.all(name)
-    firing = [firing for firing in store.firings.all(name) if firing.firing]
-    return {
-        "model": name,
-        "mode": loaded.config.models[name].mode,
-        "window": newest and newest.window,
-        "revision": newest and newest.revision,
-        "rows": newest and newest.rows,
-        "mature": newest and newest.mature,
-        "source": newest and newest.status,
-        "source_reason": newest and newest.reason,
-        "verdict": standing(verdict, firing),
-        "guards": verdict.guards if verdict else (),
-        "firing": firing,
-        "gain_realised": next(iter(newest.scores), None) if newest else None,
-        "reference": store.references.current(name),
-        "episode": store.episodes.standing(name),
-        "dispatch": next((brief(request) for request in reversed(requests) if request.state not in ENDED), None),
-        "last_dispatch": brief(requests[-1]) if requests else None,
-        "promotion": store.promotions.newest_taken(name),
-        "waiting": store.promotions.waiting(name),
-        "alias_move": next(iter(store.aliases.moves(name, (MoveState.PENDING, MoveState.SENDING))), None),
-        "paused": store.pauses.current(name),
-        "silences": store.silences.in_force(loaded.config, name, utcnow()),
-    }
-
-
-def brief(dispatch: Dispatch) -> dict[str, Any]:
-    """Return a dispatch without its body."""
-    fields = ("id", "attempt", "pipeline", "state", "created_at", "tries", "next_try_at", "accepted_at",
-              "running_at", "ended_at", "handle", "url", "reason")
-    return {name: getattr(dispatch, name) for name in fields}
-
-
-def _status_row(one: dict[str, Any], zone: tzinfo) -> list[str]:
-    request = one["dispatch"] or one["last_dispatch"]
+def _status_row(one: ModelStatus, zone: tzinfo) -> list[str]:
+    request = one.dispatch or one.last_dispatch
     return [
-        one["model"],
-        one["mode"],
-        span(one["window"], zone) if one["window"] else "none yet",
-        one["verdict"] or "",
-        "\n".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one["firing"]),
-        request["state"] if request else "",
+        one.model,
+        one.mode,
+        span(one.window, zone) if one.window else "none yet",
+        one.verdict or "",
+        "\n".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one.firing),
+        request.state if request else "",
     ]
 
 
-def _print_notes(one: dict[str, Any], zone: ZoneInfo) -> None:
+def _print_notes(one: ModelStatus, zone: ZoneInfo) -> None:
     """Print what does not fit a row: a failing source, pauses, silences, the open need, the request."""
     notes = []
-    if one["source"] not in (None, "ok"):
-        notes.append(f"{str(one['source']).replace('_', ' ')}: {one['source_reason'] or 'no reason given'}")
-    notes += [str(firing.reason) for firing in one["firing"] if firing.trigger == SOURCE_DOWN]
-    if realised := one["gain_realised"]:
+    if one.source not in (None, "ok"):
+        notes.append(f"{str(one.source).replace('_', ' ')}: {one.source_reason or 'no reason given'}")
+    notes += [str(firing.reason) for firing in one.firing if firing.trigger == SOURCE_DOWN]
+    if realised := one.gain_realised:
         notes.append(str(realised.reason))
-    if pause := one["paused"]:
+    if pause := one.paused:
         notes.append(f"paused by {pause.by} since {moment(pause.at, zone)}: {pause.reason}")
-    notes += [silence_words(silence, zone) for silence in one["silences"]]
+    notes += [silence_words(silence, zone) for silence in one.silences]
     notes += _version_notes(one, zone)
-    if episode := one["episode"]:
+    if episode := one.episode:
         notes.append(f"need {episode.state}: {episode.reason}")
         notes += ["`driftd approve` or `driftd reject` answers it"] if episode.state == "awaiting_approval" else []
-    if request := one["dispatch"] or one["last_dispatch"]:
-        without_reason = "no answer yet" if one["dispatch"] else "no more is known"
-        notes.append(f"request {request['id']} {request['state']}: {request['reason'] or without_reason}")
+    if request := one.dispatch or one.last_dispatch:
+        without_reason = "no answer yet" if one.dispatch else "no more is known"
+        notes.append(f"request {request.id} {request.state}: {request.reason or without_reason}")
     for note in notes:
-        click.echo(f"{one['model']}: {note}")
+        click.echo(f"{one.model}: {note}")
 
 
-def _version_notes(one: dict[str, Any], zone: ZoneInfo) -> list[str]:
+def _version_notes(one: ModelStatus, zone: ZoneInfo) -> list[str]:
     """Return sentences about the version in service, its recovery, and the version that waits for approval."""
     notes = []
-    if promotion := one["promotion"]:
+    if promotion := one.promotion:
         notes.append(promotion_words(promotion, zone))
-    if waiting := one["waiting"]:
+    if waiting := one.waiting:
         notes.append(f"version {waiting.version} waits: `driftd approve --promotion` or `driftd reject --promotion`")
-    if move := one["alias_move"]:
+    if move := one.alias_move:
         notes.append(f"the alias is being moved to version {move.to_version}: {move.answer or 'no answer yet'}")
     return notes
 
@@ -204,7 +162,7 @@ def the_model(loaded: Loaded, model: str | None) -> str:
     return known(model or names[0], names, "model")
 
 
-def _window_json(snapshot: Snapshot, verdict: Verdict | None) -> dict[str, Any]:
+def _window_json(snapshot: Snapshot, verdict: Verdict | None) -> Json:
     return {
         "window": snapshot.window,
         "revision": snapshot.revision,

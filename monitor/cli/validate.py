@@ -14,6 +14,7 @@ from monitor.cli.terminal import moment, print_json, print_table, progress
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.private import keeping_quiet
+from monitor.records import Json
 from monitor.times import format_duration, utcnow
 
 
@@ -121,7 +122,7 @@ def _print_json(loaded: Loaded, looked: dict[str, Looked], show: bool, problems:
     print_json(file=str(loaded.path), problems=problems, models=models, **shown)
 
 
-def _looked_json(one: Looked) -> dict[str, object]:
+def _looked_json(one: Looked) -> Json:
     found = {field.name: getattr(one, field.name) for field in fields(one)}
     return found | {"maturity": format_duration(one.maturity)}
 

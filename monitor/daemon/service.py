@@ -27,7 +27,7 @@ from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, read_view
 from monitor.govern.retention import tidy
 from monitor.notify.heartbeat import heartbeat
-from monitor.records import Verdict
+from monitor.records import Json, Verdict
 from monitor.store import Store
 from monitor.times import Clock, format_moment, utcnow
 from monitor.web.app import App
@@ -356,6 +356,6 @@ def _task(model: str) -> str:
     return f"check {model}"
 
 
-def _words(verdict: Verdict) -> dict[str, Any]:
+def _words(verdict: Verdict) -> Json:
     words = {"model": verdict.window.model, "window": format_moment(verdict.window.start), "revision": verdict.revision}
     return words | {"action": str(verdict.action), "fired": verdict.fired, "guards": verdict.guards}

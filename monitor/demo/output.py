@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from monitor.records import Json
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 80
@@ -62,7 +63,7 @@ class Show:
             task = bar.add_task("starting", total=count)
             yield lambda now: bar.update(task, advance=1, description=f"watching {now:%Y-%m-%d}")
 
-    def asked(self, now: datetime, event: dict[str, Any], errors: Sequence[float]) -> None:
+    def asked(self, now: datetime, event: Json, errors: Sequence[float]) -> None:
         """Print a signed request that arrived; `errors` are those of the model in service, by fortnight."""
         data = event["data"]
         self.console.print(f"[bold yellow]{now:%Y-%m-%d}  a retrain is asked for[/]")
@@ -131,7 +132,7 @@ def spark(values: Sequence[float], top: float, width: int = 40) -> str:
     return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
 
 
-def _columns(drifted: Sequence[dict[str, Any]]) -> str:
+def _columns(drifted: Sequence[Json]) -> str:
     """The columns farthest beyond their thresholds, with their distances."""
     named = ", ".join(f"{score['column']} {score['value']:.2g}" for score in drifted[:NAMED])
     return f"{named} and {len(drifted) - NAMED} more" if len(drifted) > NAMED else named or "none"

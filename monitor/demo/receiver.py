@@ -9,12 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
 from typing import Any
 
+from monitor.records import Json
+
 
 class Receiver:
     """Listens on a free port of loopback; verified events wait in `events`, each id once."""
 
     def __init__(self, secret: str) -> None:
-        self.events: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self.events: SimpleQueue[Json] = SimpleQueue()
         self._key = base64.b64decode(secret.removeprefix("whsec_"))
         self._seen: set[str] = set()
         receiver = self

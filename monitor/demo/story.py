@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,7 @@ from monitor.config import load
 from monitor.demo import world
 from monitor.demo.output import ADDRESS, Policy, Show, Stretch
 from monitor.demo.receiver import Receiver
-from monitor.records import ScoreStatus
+from monitor.records import Json, ScoreStatus
 from monitor.retrain.outbox import Outbox
 from monitor.store import Store
 from monitor.workers.pool import Workers
@@ -71,7 +71,7 @@ secret = {{ env = "DRIFTD_DEMO_SECRET" }}
 class Told:
     """What happened: the requests that arrived, what was served, and what other policies would have cost."""
 
-    events: tuple[dict[str, Any], ...]
+    events: tuple[Json, ...]
     served: tuple[Stretch, ...]
     alarms: tuple[int, int]              # windows in which the usual drift rule fired, and all
     policies: tuple[Policy, ...]         # never, a calendar, driftd
@@ -85,7 +85,7 @@ class Story:
         self._now = world.OPENED
         self._rows = world.rentals()
         self._served: list[Stretch] = []
-        self._events: list[dict[str, Any]] = []
+        self._events: list[Json] = []
         self._retrains: list[datetime] = []
         self._opened = ExitStack()
         self.listen = _free_address()
@@ -147,7 +147,7 @@ class Story:
             self._show.recovered(one, world.rmse(old))
         self._served.append(one)
 
-    def _retrain(self, event: dict[str, Any]) -> None:
+    def _retrain(self, event: Json) -> None:
         """Act as the pipeline on a request: fit and deploy; the new version is watched from now on."""
         self._events.append(event)
         errors = [served.error for served in self._served if served.version == self._version]

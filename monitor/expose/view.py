@@ -14,6 +14,7 @@ from monitor.records import (
     Dispatch,
     Episode,
     Firing,
+    Json,
     Promotion,
     Reference,
     Silence,
@@ -64,7 +65,7 @@ def read_view(store: Store, config: Config, now: datetime) -> View:
     )
 
 
-def view_json(view: View) -> dict[str, Any]:
+def view_json(view: View) -> Json:
     """Return the view as `/api/status` shows it, without scores and request bodies."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -110,7 +111,7 @@ def _firing(store: Store, model: ModelSection) -> Iterable[Firing]:
     return (firing for firing in store.firings.all(model.name) if firing.trigger in names)
 
 
-def _model_json(model: ModelView) -> dict[str, Any]:
+def _model_json(model: ModelView) -> Json:
     return {
         "model": model.name,
         "mode": model.mode,
@@ -136,11 +137,11 @@ def _model_json(model: ModelView) -> dict[str, Any]:
     }
 
 
-def _window_json(snapshot: Snapshot) -> dict[str, Any]:
+def _window_json(snapshot: Snapshot) -> Json:
     facts = ("revision", "taken_at", "rows", "labelled", "late", "mature", "status", "reason")
     return _chosen(snapshot.window, "start", "end") | _chosen(snapshot, *facts)
 
 
-def _chosen(record: Any, *fields: str) -> dict[str, Any]:
+def _chosen(record: Any, *fields: str) -> Json:
     data = to_json(record)
     return {field: data[field] for field in fields}

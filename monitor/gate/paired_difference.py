@@ -98,7 +98,7 @@ def _improvement(
         of = Redrawn(weights, block)
         values = [redrawn(metric, answers, of) for answers in (pair.candidate, pair.champion)]
         value = better_by(metric, *(value_of(metric, answers) for answers in (pair.candidate, pair.champion)))
-        drawn = _better(metric, *values)
+        drawn = better_by(metric, *values)
         if np.isnan(drawn).mean() > MOST_UNDEFINED:
             raise CannotJudge(f"{metric} is not defined on enough resamples of these rows")
     except CannotJudge as error:
@@ -137,14 +137,6 @@ def _resting(metric: str, pair: Pair) -> int:
         "average_precision": positives,
     }
     return rows.get(metric, len(pair))
-
-
-def _better(metric: str, candidate: Floats, champion: Floats) -> Floats:
-    """`better_by`, draw by draw."""
-    kind = METRICS[metric]
-    if kind.signed:
-        candidate, champion = np.abs(candidate), np.abs(champion)
-    return candidate - champion if kind.higher_is_better else champion - candidate
 
 
 def _bounded(scores: Sequence[Score], deviations: Sequence[Floats], blocks: int, alpha: float) -> list[Score]:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from monitor.config import ModelSection
 from monitor.config.sections import FairnessSection
 from monitor.decide.fairness import fairness_scores
 from monitor.gate.gate_verdict import GateVerdict, gate
-from monitor.records import Score, Window
+from monitor.records import Json, Score, Window
 from monitor.times import BEGINNING
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Judged:
     measured: "Measured"
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The document of `driftd gate --json`, without its schema_version."""
         found = self.measured
         whole = next((s for s in found.performance if s.metric == found.metric and s.segment is None), None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.govern.version_history import versions
-from monitor.records import SCHEMA_VERSION, to_json
+from monitor.records import SCHEMA_VERSION, Json, to_json
 from monitor.store import AuditEntry, Store
 from monitor.times import format_moment
 
@@ -54,7 +54,7 @@ def _parts(
             yield f"configs/{accepted.hash}.toml", accepted.text
 
 
-def _entry(entry: AuditEntry) -> dict[str, Any]:
+def _entry(entry: AuditEntry) -> Json:
     """The fields as they were hashed."""
     at = entry.at.isoformat(timespec="microseconds")
     details = json.dumps(entry.details, ensure_ascii=False, sort_keys=True)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
-from monitor.records import Approval, Content, Dispatch, Reference, Snapshot
+from monitor.records import Approval, Content, Dispatch, Json, Reference, Snapshot
 from monitor.store import Store
 
 
@@ -39,7 +38,7 @@ class Version:
     configs: tuple[str, ...]             # hashes, in the order they were in force
     data: tuple[Content, ...]            # in the order they were seen
     run: Run | None                      # None: not by a request of driftd's
-    facts: dict[str, Any]                # git_revision, inputs, trained_from, trained_to
+    facts: Json                # git_revision, inputs, trained_from, trained_to
 
 
 def versions(store: Store, model: str) -> list[Version]:
@@ -61,7 +60,7 @@ def versions(store: Store, model: str) -> list[Version]:
     return found
 
 
-def _judged(reference: Reference, windows: Sequence[Snapshot]) -> dict[str, Any]:
+def _judged(reference: Reference, windows: Sequence[Snapshot]) -> Json:
     mine = [window for window in windows if window.reference_id == reference.id]
     return {
         "judged_from": min((window.window.start for window in mine), default=None),

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from monitor.config.values import Secret
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.outbox import ACCEPTED, ENDED, message
 from monitor.retrain.pipelines.webhook import key_of
 from monitor.store import Store
@@ -42,7 +42,7 @@ class Report(BaseModel):
     trained_to: str | None = Field(default=None, max_length=100)
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Json:
         """What it says of the version's lineage."""
         named = self.model_dump(include={"git_revision", "inputs", "trained_from", "trained_to"})
         return {name: value for name, value in named.items() if value}

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from monitor.config.sections import RegistrySection
 from monitor.errors import DeliveryError
 from monitor.http import LIMIT, Reply, Unclear, redacted, send
+from monitor.records import Json
 
 RUN_TAG = "driftd.window"
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")   # codes of an alias or a model that is not there
@@ -79,7 +80,7 @@ class Mlflow:
             self._ask("POST", "runs/log-batch", {"run_id": run, "metrics": part, "tags": told})
         self._ask("POST", "runs/update", {"run_id": run, "status": "FINISHED", "end_time": at})
 
-    def _ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: Any = None, *, missing: bool = False) -> Json:
         url, token = f"{self._url}/api/2.0/mlflow/{path}", self._section.token
         headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
         if body is not None:
@@ -100,7 +101,7 @@ def signed_by_mlflow(secret: str, headers: Mapping[str, str], body: bytes) -> bo
     return hmac.compare_digest(given.encode(), b"v1," + base64.b64encode(right))
 
 
-def _read(reply: Reply) -> dict[str, Any] | None:
+def _read(reply: Reply) -> Json | None:
     try:
         told = reply.json()
     except ValueError:

@@ -9,11 +9,10 @@ import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from monitor.config.sections import ModelSection, ReferenceSection
 from monitor.errors import UsageError
-from monitor.records import AliasMove, Dispatch, Message, MoveState, Promotion, PromotionState
+from monitor.records import AliasMove, Dispatch, Json, Message, MoveState, Promotion, PromotionState
 from monitor.store import Store
 
 REGISTRY = "registry"
@@ -117,7 +116,7 @@ def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) ->
         return True
 
 
-def _run_of(store: Store, model: str, version: str) -> dict[str, Any]:
+def _run_of(store: Store, model: str, version: str) -> Json:
     """What is known of the run that made a version."""
     runs = [request for request in store.requests.with_new_version(model) if request.new_version == version]
     seen = {promotion.dispatch_id for promotion in store.promotions.all(model)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.config.sections import ModelSection
 from monitor.metric_catalogue import PERFORMANCE
-from monitor.records import SCHEMA_VERSION, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
+from monitor.records import SCHEMA_VERSION, Json, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
 TYPE = "io.driftd.retrain.requested"
@@ -71,7 +71,7 @@ def _data(
     reference: Reference,
     metric: str | None,
     reasons: Sequence[str],
-) -> dict[str, Any]:
+) -> Json:
     scores = snapshot.scores if snapshot else ()
     said = [*reasons, *(verdict.reasons if verdict else ())]
     return {
@@ -98,7 +98,7 @@ def _window(window: Window) -> dict[str, str]:
     return {"start": format_moment(window.start), "end": format_moment(window.end)}
 
 
-def _accuracy(scores: Sequence[Score], metric: str | None) -> dict[str, Any] | None:
+def _accuracy(scores: Sequence[Score], metric: str | None) -> Json | None:
     """The primary metric now and on the reference; without a name the first performance score."""
     names = PERFORMANCE if metric is None else (metric,)
     whole = [s for s in scores if s.metric in names and s.column is None and s.segment is None]
@@ -111,7 +111,7 @@ def _accuracy(scores: Sequence[Score], metric: str | None) -> dict[str, Any] | N
     }
 
 
-def _drifted(scores: Sequence[Score]) -> list[dict[str, Any]]:
+def _drifted(scores: Sequence[Score]) -> list[Json]:
     """Drifted columns, the farthest beyond their thresholds first."""
     found = [s for s in scores if s.metric == "drift" and s.status == ScoreStatus.DRIFTED and s.column]
     found.sort(key=_excess, reverse=True)
@@ -134,7 +134,7 @@ def _finite(number: float | None) -> float | None:
     return number if number is not None and math.isfinite(number) else None
 
 
-def _fitted(whole: dict[str, Any]) -> str:
+def _fitted(whole: Json) -> str:
     """Drop columns, then reasons, from the end until the event fits."""
     data = whole["data"]
     for name in ("drifted_columns", "reasons", "triggers"):

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from monitor.errors import SourceError
+from monitor.records import Json
 from monitor.sources.column_types import tidy
 from monitor.sources.text_files import TextFormat, mark_numbers
 
@@ -59,7 +60,7 @@ def _line_by_line(data: bytes, path: Path) -> pa.Table:
     return mark_numbers(table, [name for name in mixed if name in table.schema.names])
 
 
-def _object(line: bytes, number: int, path: Path) -> dict[str, Any]:
+def _object(line: bytes, number: int, path: Path) -> Json:
     try:
         value = json.loads(line)
     except ValueError:

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, view_json
@@ -36,7 +37,7 @@ class App:
         self._healthy, self._ready = healthy, ready
         self._posts = posts
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer = self._answer(environ)
         headers = [*_HEADERS, ("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
         if answer.status == 405:
@@ -44,7 +45,7 @@ class App:
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
-    def _answer(self, environ: dict[str, Any]) -> Answer:
+    def _answer(self, environ: WSGIEnvironment) -> Answer:
         if environ["REQUEST_METHOD"] == "POST" and (told := self._post(environ)) is not None:
             return told
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
@@ -64,7 +65,7 @@ class App:
                 return Answer(200, "text/html; charset=utf-8", page(self._view()).encode())
         return _text(404, "not here: / /metrics /api/status /healthz /readyz")
 
-    def _post(self, environ: dict[str, Any]) -> Answer | None:
+    def _post(self, environ: WSGIEnvironment) -> Answer | None:
         if self._posts is None:
             return None
         names = ((name, value) for name, value in environ.items() if name.startswith("HTTP_"))

@@ -75,6 +75,16 @@ class Pipeline(Protocol):
         ...
 
 
+class Unfollowed:
+    """A place that takes a request and says no more of it."""
+
+    def find(self, dispatch: Dispatch) -> Answer | None:
+        return None
+
+    def follow(self, dispatch: Dispatch) -> Answer:
+        return Answer(state=dispatch.state, reason=dispatch.reason)
+
+
 def open_pipeline(section: PipelineSection, state_dir: Path | None = None) -> Pipeline:
     """Build the pipeline of a configuration section; `state_dir` keeps the runs of commands (to check: none)."""
     module, name = KINDS[section.kind].split(":")

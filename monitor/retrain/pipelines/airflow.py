@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from monitor.config.pipeline_sections import AirflowPipeline
 from monitor.http import Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Basic, Credential, Header, Nobody, login
 from monitor.retrain.pipelines.rest import MALFORMED, Rest, parameters, segment, sender, stated
@@ -37,7 +37,7 @@ class Airflow(Rest):
         return f"{self._where} is paused, its runs would never start; unpause it" if paused else None
 
     def _start(self, dispatch: Dispatch) -> Reply:
-        body: dict[str, Any] = {"dag_run_id": dispatch.id, "conf": parameters(dispatch, self._section.conf)}
+        body: Json = {"dag_run_id": dispatch.id, "conf": parameters(dispatch, self._section.conf)}
         if self._section.version == 3:
             body["logical_date"] = None      # else two requests of one moment would be one run
         return self._ask("POST", f"{self._dag}/dagRuns", body)

@@ -12,7 +12,7 @@ from typing import Any
 from monitor.config.pipeline_sections import AzuremlPipeline
 from monitor.errors import ConfigError
 from monitor.http import Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import client_credentials
 from monitor.retrain.pipelines.rest import Rest, parameters, segment, sender, stated
@@ -72,18 +72,18 @@ class Azureml(Rest):
         return f"{self._workspace}/jobs/{segment(dispatch.id)}?api-version={VERSION}"
 
     @staticmethod
-    def _inputs(made: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
+    def _inputs(made: Json, told: dict[str, str]) -> Json:
         """A command reads its environment; a pipeline has inputs that are literals."""
         if made["jobType"] == "Command":
             return {**(made.get("environmentVariables") or {}), **{name.upper(): text for name, text in told.items()}}
         literal = {name: {"jobInputType": "literal", "value": text} for name, text in told.items()}
         return {**(made.get("inputs") or {}), **literal}
 
-    def _job(self) -> dict[str, Any]:
+    def _job(self) -> Json:
         """Read the file. Raises ConfigError where it describes no job."""
         path = self._section.job_file
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found: Json = json.loads(path.read_text(encoding="utf-8"))
             if found["jobType"] in ("Command", "Pipeline"):
                 return found
         except (OSError, ValueError, KeyError, TypeError):

@@ -12,11 +12,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from monitor.config.pipeline_sections import CommandPipeline
 from monitor.config.values import Secret
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer, Key, Result, run_command
 from monitor.retrain.pipelines.run_command import ALREADY, write_private
 
@@ -101,7 +100,7 @@ class Command:
         }
 
 
-def _outcome(ended: dict[str, Any], folder: Path) -> Answer:
+def _outcome(ended: Json, folder: Path) -> Answer:
     reason, handle = str(ended.get("reason")), str(folder)
     if ended.get("code") != 0:
         reason += f"; see {folder}/output.log"
@@ -133,7 +132,7 @@ def _locked(folder: Path) -> bool:
     return False
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path) -> Json | None:
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

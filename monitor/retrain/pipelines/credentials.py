@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlencode
 
 from monitor.config.pipeline_sections import GithubApp
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply, Unclear
+from monitor.records import Json
 from monitor.times import utcnow
 
 Send = Callable[..., Reply]
@@ -96,11 +97,11 @@ class Token:
         return known is not None
 
 
-def granted(reply: Reply, where: str) -> dict[str, Any]:
+def granted(reply: Reply, where: str) -> Json:
     """The JSON of an answer that gives a token. Raises NotSent, ValueError."""
     if reply.status not in (200, 201):
         raise NotSent(f"{where} gave no token ({reply.status}); is the credential right?")
-    found: dict[str, Any] = json.loads(reply.body)
+    found: Json = json.loads(reply.body)
     return found
 
 

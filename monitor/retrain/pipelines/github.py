@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 from monitor.config.pipeline_sections import GithubPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply, Unclear, send
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.evidence import short
-from monitor.retrain.pipelines import Answer, Key
+from monitor.retrain.pipelines import Answer, Key, Unfollowed
 from monitor.retrain.pipelines.answers import failure, trouble, unanswered, waiting_time
 from monitor.retrain.pipelines.credentials import Credential, Header, Nobody, github_app
 from monitor.retrain.pipelines.rest import sender
@@ -68,7 +68,7 @@ class Github:
     def submit(self, dispatch: Dispatch) -> Answer:
         """Start the workflow, by the newest API version the server knows."""
         inputs = {**self._section.inputs, "driftd_id": dispatch.id, "driftd_evidence": short(dispatch.body)}
-        body: dict[str, Any] = {"ref": self._section.ref, "inputs": inputs}
+        body: Json = {"ref": self._section.ref, "inputs": inputs}
         try:
             reply = self._ask("POST", f"{self._workflow}/dispatches", body, version=NEW)
             if reply.status == 400:              # an older server refuses the version, and then perhaps the wish
@@ -147,7 +147,7 @@ class Github:
             return Answer(state=dispatch.state, reason=said, heard=found is None)
         return found
 
-    def _listed(self, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def _listed(self, query: dict[str, str]) -> Iterator[Json]:
         for page in range(1, PAGES + 1):
             url = f"{self._workflow}/runs?{urlencode(query | {'page': str(page)})}"
             runs = _runs(self._ask("GET", url, limit=LISTING_LIMIT))
@@ -174,7 +174,7 @@ class Github:
         self,
         method: str,
         url: str,
-        body: dict[str, Any] | None = None,
+        body: Json | None = None,
         *,
         version: str = OLD,
         accept: str = "application/vnd.github+json",
@@ -191,7 +191,7 @@ class Github:
         raise AssertionError("the second answer is always given")
 
 
-class GithubEvent(Github):
+class GithubEvent(Unfollowed, Github):
     """A repository_dispatch: every workflow that listens for the event runs; GitHub does not say which."""
 
     def key(self) -> Key:
@@ -209,12 +209,6 @@ class GithubEvent(Github):
             return Answer(state=DispatchState.DELIVERED, reason="accepted; whose run it becomes GitHub does not say")
         return failure(reply, self._where)
 
-    def find(self, dispatch: Dispatch) -> Answer | None:
-        return None
-
-    def follow(self, dispatch: Dispatch) -> Answer:
-        return Answer(state=dispatch.state, reason=dispatch.reason)
-
     def check(self) -> list[str]:
         try:
             reply = self._ask("GET", self._repository)
@@ -225,7 +219,7 @@ class GithubEvent(Github):
         return [] if reply.status == 200 else [f"{self._where} cannot be read ({reply.status}); is the token right?"]
 
 
-def _runs(reply: Reply) -> list[dict[str, Any]]:
+def _runs(reply: Reply) -> list[Json]:
     if reply.status != 200:
         raise Unclear(f"the list of runs was answered {reply.status}")
     try:

@@ -13,7 +13,7 @@ import yaml
 
 from monitor.config.pipeline_sections import GitlabPipeline
 from monitor.http import Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Header
 from monitor.retrain.pipelines.rest import LISTED, LISTING_LIMIT, Rest, missing, parameters, segment, stated
@@ -41,7 +41,7 @@ class Gitlab(Rest):
     def _start(self, dispatch: Dispatch) -> Reply:
         told = parameters(dispatch, {})
         variables = [{"key": name.upper(), "value": value} for name, value in told.items()]
-        body: dict[str, Any] = {"ref": self._section.ref, "variables": variables}
+        body: Json = {"ref": self._section.ref, "variables": variables}
         if self._section.inputs:
             body["inputs"] = self._section.inputs
         return self._ask("POST", f"{self._project}/pipeline", body)

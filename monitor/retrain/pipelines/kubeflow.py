@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from monitor.config.pipeline_sections import KubeflowPipeline
 from monitor.http import Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Header, Nobody
 from monitor.retrain.pipelines.rest import Rest, parameters, segment, stated
@@ -35,7 +35,7 @@ class Kubeflow(Rest):
         reference = {"pipeline_id": section.pipeline_id}
         if section.pipeline_version is not None:
             reference["pipeline_version_id"] = section.pipeline_version
-        body: dict[str, Any] = {
+        body: Json = {
             "display_name": dispatch.id, "pipeline_version_reference": reference,
             "runtime_config": {"parameters": parameters(dispatch, section.parameters)},
         }

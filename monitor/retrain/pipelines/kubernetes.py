@@ -12,7 +12,7 @@ from monitor.config.pipeline_sections import KubernetesPipeline
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 from monitor.http import Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Header
 from monitor.retrain.pipelines.rest import Rest, parameters, segment
@@ -66,7 +66,7 @@ class Kubernetes(Rest):
             return [f"{self._where}: the account may not create jobs ({reply.status}); give it create and get on jobs"]
         return [f"{self._where}: {self._section.manifest} is refused ({reply.status}): {_message(reply)}"]
 
-    def _job(self, name: str, told: dict[str, str]) -> dict[str, Any]:
+    def _job(self, name: str, told: dict[str, str]) -> Json:
         """The manifest under a name, with what the run is told in the environment of every container."""
         made = copy.deepcopy(self._manifest())
         labels = {"app.kubernetes.io/managed-by": "driftd"}
@@ -79,7 +79,7 @@ class Kubernetes(Rest):
             container["env"] = [*own, *({"name": key.upper(), "value": value} for key, value in told.items())]
         return made
 
-    def _manifest(self) -> dict[str, Any]:
+    def _manifest(self) -> Json:
         """Read the file. Raises ConfigError where it holds no Job."""
         import yaml
 
@@ -92,7 +92,7 @@ class Kubernetes(Rest):
             raise ConfigError([f"{path}: is no manifest of a Job ({why}), expected kind: Job"]) from None
         if not whole:
             raise ConfigError([f"{path}: is no manifest of a Job, expected kind: Job with a container"])
-        manifest: dict[str, Any] = found
+        manifest: Json = found
         return manifest
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.config.pipeline_sections import PrefectPipeline
 from monitor.http import NotSent, Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Basic, Credential, Header, Nobody
 from monitor.retrain.pipelines.rest import MALFORMED, TOLD, Rest, missing, parameters, segment, stated
@@ -57,14 +57,14 @@ class Prefect(Rest):
         place = f"name/{named}" if "/" in self._section.deployment else named
         return self._ask("GET", f"{self._api}/deployments/{place}")
 
-    def _deployment(self, reply: Reply) -> dict[str, Any]:
+    def _deployment(self, reply: Reply) -> Json:
         """Read a deployment. Raises NotSent: without it nothing is sent."""
         if reply.status == 404:
             raise NotSent(f"{self._where}: there is no such deployment")
         if reply.status != 200:
             raise NotSent(f"{self._where}: the deployment cannot be read ({reply.status})")
         try:
-            found: dict[str, Any] = reply.json()
+            found: Json = reply.json()
             return found | {"id": str(found["id"]), "paused": bool(found.get("paused"))}
         except MALFORMED:
             raise NotSent(f"{self._where}: the answer is no deployment") from None

@@ -11,7 +11,7 @@ from typing import Any
 from monitor.config.pipeline_sections import SagemakerPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.rest import Rest, parameters, stated
 
@@ -53,7 +53,7 @@ class Sagemaker(Rest):
             return []
         return [f"{self._where} cannot be read ({reply.status}); does it exist, and may this account see it?"]
 
-    def _call(self, operation: str, body: dict[str, Any]) -> Reply:
+    def _call(self, operation: str, body: Json) -> Reply:
         """One signed call. Raises ConfigError without the extra, NotSent without credentials."""
         try:
             from botocore.auth import SigV4Auth

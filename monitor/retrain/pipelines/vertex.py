@@ -10,7 +10,7 @@ from typing import Any
 from monitor.config.pipeline_sections import VertexPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply
-from monitor.records import Dispatch, DispatchState
+from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Credential, Header, Token
 from monitor.retrain.pipelines.rest import Rest, parameters, segment, stated
@@ -37,7 +37,7 @@ class Vertex(Rest):
 
     def _start(self, dispatch: Dispatch) -> Reply:
         section = self._section
-        body: dict[str, Any] = {
+        body: Json = {
             "displayName": dispatch.id, "templateUri": section.template,
             "runtimeConfig": {
                 "gcsOutputDirectory": section.output, "parameterValues": parameters(dispatch, section.parameters),

@@ -11,14 +11,14 @@ from monitor.config.values import Secret
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Unclear, redacted, send
 from monitor.records import Dispatch, DispatchState
-from monitor.retrain.pipelines import Answer, Key
+from monitor.retrain.pipelines import Answer, Key, Unfollowed
 from monitor.retrain.pipelines.answers import failure, trouble
 from monitor.times import utcnow
 
 SECRET_BYTES = range(24, 65)
 
 
-class Webhook:
+class Webhook(Unfollowed):
     """The receiver knows a repeat by `webhook-id`; what becomes of the run it does not tell."""
 
     def __init__(self, section: WebhookPipeline, state_dir: Path | None) -> None:
@@ -42,12 +42,6 @@ class Webhook:
         if 200 <= reply.status < 300:
             return Answer(state=DispatchState.DELIVERED, reason=f"accepted ({reply.status})")
         return failure(reply, redacted(url, secret=secret_url))
-
-    def find(self, dispatch: Dispatch) -> Answer | None:
-        return None
-
-    def follow(self, dispatch: Dispatch) -> Answer:
-        return Answer(state=dispatch.state, reason=dispatch.reason)
 
     def check(self) -> list[str]:
         """Read address and secrets, and open a connection without asking for anything."""

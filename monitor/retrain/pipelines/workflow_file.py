@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from monitor.records import Json
+
 _OUR_ID = re.compile(r"(^|\s)\$\{\{\s*(github\.event\.)?inputs\.driftd_id\s*\}\}($|\s)")
 
 
@@ -40,7 +42,7 @@ def missing_lines(text: str, needed: Iterable[str], where: str) -> list[str]:
     return problems
 
 
-def _read(text: str) -> dict[str, Any] | None:
+def _read(text: str) -> Json | None:
     """The workflow with every scalar as text, for YAML 1.1 reads a plain `on` as true; None where it is none."""
     try:
         workflow = yaml.load(text, Loader=yaml.BaseLoader)
@@ -49,7 +51,7 @@ def _read(text: str) -> dict[str, Any] | None:
     return workflow if isinstance(workflow, dict) else None
 
 
-def _below(workflow: Any, *keys: str) -> dict[str, Any]:
+def _below(workflow: Any, *keys: str) -> Json:
     """What stands under these keys, one within the other; nothing where one of them holds no mapping."""
     for key in keys:
         workflow = workflow.get(key) if isinstance(workflow, dict) else None
