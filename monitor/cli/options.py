@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -17,7 +17,8 @@ from monitor.store import Store
 from monitor.times import parse_duration, parse_moment
 from monitor.workers.pool import Workers
 
-F = TypeVar("F", bound=Callable[..., Any])
+Command = Callable[..., None]
+Option = Callable[[Command], Command]
 
 config_option = click.option(
     "-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
@@ -29,10 +30,12 @@ by_option = click.option("--by", default=getpass.getuser, show_default="the logi
 reason_option = click.option("--reason", required=True, help="The reason, for the audit.")
 
 
-def person_options(*more: Callable[[F], F]) -> Callable[[F], F]:
+def person_options(*more: Option) -> Option:
     """The options of what a person does to one model: which, `more`, who and why."""
-    def add(command: F) -> F:
-        for option in (reason_option, by_option, *reversed(more), model_option, config_option):
+    options: list[Option] = [config_option, model_option, *more, by_option, reason_option]
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
             command = option(command)
         return command
 
