@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from monitor.cli.options import F, quiet_logs
+from monitor.cli.options import Option, quiet_logs
 from monitor.cli.terminal import moment
 from monitor.config import Columns, Roles, SourceSection, find_roles, load, schema
 from monitor.errors import CannotJudge, UsageError
@@ -59,7 +58,7 @@ class Found:
         return min(QUARTER, max(unit, third // unit * unit))
 
 
-def _column(name: str) -> Callable[[F], F]:
+def _column(name: str) -> Option:
     return click.option(f"--{name}", metavar="COLUMN", help=f"The {name} column, if it has no usual name.")
 
 

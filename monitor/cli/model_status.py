@@ -29,7 +29,7 @@ ENDED = (DispatchState.SUCCEEDED, DispatchState.FAILED, DispatchState.CANCELLED,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A dispatch without its body, which `history` need not repeat."""
+    """A dispatch without its body."""
 
     id: str
     attempt: int
