@@ -21,7 +21,10 @@ STRETCH = 60         # seconds over which the daemon at rest is watched
 PATIENCE = 300.0    # seconds until every model must have been checked
 DRIFTD = [sys.executable, "-m", "monitor"]
 # What any service with a web server, a scheduler, metrics and a typed configuration holds.
-BARE = "import apscheduler.schedulers.background, click, prometheus_client, pydantic, requests, structlog, waitress"
+BARE = (
+    "import apscheduler.schedulers.background, click, prometheus_client, pydantic, requests, starlette.applications, "
+    "structlog, uvicorn"
+)
 
 
 def help(asked: Asked) -> list[Row]:

@@ -23,6 +23,8 @@ METRICS_PAGE = ROOT / "docs/metrics.md"
 SCHEMAS = {ROOT / "config" / FILE: text(), ROOT / "config" / INCLUDED_FILE: text(included=True)}
 CHAPTERS: dict[str, type[Section]] = {
     "[daemon]": models.Daemon,
+    "[daemon.tokens.NAME]": models.TokenSection,
+    "[daemon.proxy]": models.ProxySection,
     "[models.NAME]": models.ModelSection,
     "[models.NAME.window]": models.WindowSection,
     "[models.NAME.columns]": models.Columns,

@@ -48,7 +48,8 @@ def validate(config_file: Path | None, show: bool, online: bool, as_json: bool) 
     quiet_logs()
     loaded = load_config(config_file, whole=True)
     looked, errors = _look_all(loaded)
-    wrong = [str(error) for error in errors.values() if not isinstance(error, CannotJudge)]
+    wrong = _wrong_in_web_settings(loaded)
+    wrong += [str(error) for error in errors.values() if not isinstance(error, CannotJudge)]
     unread = [str(error) for error in errors.values() if isinstance(error, CannotJudge)]
     secrets = missing_secrets(loaded)
     if online:
@@ -65,6 +66,19 @@ def validate(config_file: Path | None, show: bool, online: bool, as_json: bool) 
         if not wrong and not unread:
             click.echo(f"{loaded.path} is fine")
     return ConfigError.exit_code if wrong else CannotJudge.exit_code if unread else 0
+
+
+def _wrong_in_web_settings(loaded: Loaded) -> list[str]:
+    """What is wrong with what the HTTP side would ask of clients, doubts said; tokens themselves are not read."""
+    from monitor.web.settings import read_settings
+
+    try:
+        doubts = read_settings(loaded, secrets=False).warnings
+    except ConfigError as error:
+        return error.problems
+    for doubt in doubts:
+        click.echo(f"warning: {doubt}", err=True)
+    return []
 
 
 def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]]:

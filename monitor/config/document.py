@@ -22,6 +22,8 @@ PATHS = (
     "daemon.state_dir",
     "daemon.heartbeat.file",
     "daemon.callback_secret.file",
+    "daemon.web_config",
+    "daemon.tokens.*.secret.file",
     "models.*.predictions.path",
     "models.*.predictions.database.file",
     "models.*.labels.path",

@@ -45,6 +45,9 @@ MISSING = {
     "command": 'a list of texts, such as ["./retrain.sh"]',
     "secret": 'a reference such as { env = "NAME" }',
     "token": 'a reference such as { env = "NAME" }',
+    "scopes": 'what the token may, such as ["metrics"]',
+    "header": 'the header that names the user, such as "X-Forwarded-User"',
+    "peers": 'the addresses of the proxy, such as ["10.0.0.7"]',
 }
 UNQUOTED = {
     "urls", "url", "secret", "previous_secret", "token", "password", "key", "database", "heartbeat", "environment",

@@ -1,12 +1,11 @@
 """Rules that types cannot express: names that must exist, values that must fit each other."""
 
 import glob
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.config import cron, pipeline_rules, spanning_rules
+from monitor.config import cron, pipeline_rules, spanning_rules, web_rules
 from monitor.config.document import Document
 from monitor.config.drift_methods import METHODS
 from monitor.config.evidently_metrics import METRICS as EVIDENTLY
@@ -63,9 +62,7 @@ def check(config: Config, document: Document) -> None:
 
 
 def _daemon(config: Config) -> Problems:
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})", config.daemon.listen)
-    if match is None or int(match[2]) > 65535:
-        yield ("daemon", "listen"), f'"{config.daemon.listen}" is not HOST:PORT, such as "127.0.0.1:9745"'
+    yield from web_rules.check(config.daemon)
     if config.daemon.retention is not None and config.daemon.retention < SHORTEST_RETENTION:
         yield ("daemon", "retention"), "is less than 60d; windows are measured again for late rows until then"
     if isinstance(config.daemon.heartbeat, str):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from monitor.config.pipeline_sections import Pipeline
@@ -38,6 +39,28 @@ from monitor.metric_catalogue import Task
 MEASURED = ("above", "below", "rise", "drop", "drifted")     # conditions of a trigger that go with a metric
 CONDITIONS = (*MEASURED, "every", "cron", "all", "any")
 ChallengerKind = Literal["gradient_boosting", "linear", "forest"]
+Scope = Literal["metrics", "read", "act"]    # of the HTTP side: scrape; pages and API; actions of people
+
+
+_HOST_PORT: JsonDict = {"pattern": r"^\S+:\d{1,5}$"}
+
+
+class TokenSection(Section):
+    """A bearer token with which a program authenticates."""
+
+    secret: SecretRef
+    """The token, of at least 16 characters."""
+    scopes: tuple[Scope, ...] = Field(min_length=1)
+    """What it gives access to: `"metrics"`, `"read"`, `"act"`; see [security](security.md)."""
+
+
+class ProxySection(Section):
+    """A proxy that authenticates people and names them in a header."""
+
+    header: str
+    """Header with the user's name, such as `"X-Forwarded-User"`; ignored when it comes from any other address."""
+    peers: tuple[str, ...] = Field(min_length=1)
+    """Addresses or networks of the proxy, such as `"10.0.0.7"`."""
 
 
 class Daemon(Section):
@@ -45,8 +68,27 @@ class Daemon(Section):
 
     state_dir: Path | None = None
     """Folder for what driftd remembers. Default: `$STATE_DIRECTORY`, then `./state`."""
-    listen: str = Field(default="127.0.0.1:9745", json_schema_extra={"pattern": r"^\S+:\d{1,5}$"})
-    """HOST:PORT that serves the status page, `/metrics`, `/healthz` and `/readyz`; there is no password."""
+    listen: str = Field(default="127.0.0.1:9745", json_schema_extra=_HOST_PORT)
+    """HOST:PORT that serves the status page, `/metrics`, `/healthz` and `/readyz`. Beyond this machine clients must
+    [authenticate](security.md)."""
+    health_listen: str | None = Field(default=None, json_schema_extra=_HOST_PORT)
+    """HOST:PORT of a second listener for probes, always plain HTTP, that serves `/healthz` and `/readyz` only. Default:
+    none."""
+    url: Address | None = None
+    """Address under which people reach the status page, such as `"https://driftd.example.org"`. Default: `listen`."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that requests may use besides those of `listen`, `url` and this machine's loopback. Default: none."""
+    web_config: Path | None = None
+    """File with TLS settings and users: a [web configuration file](security.md#the-web-configuration-file) as for
+    Prometheus. Default: no TLS, no users."""
+    users: dict[str, tuple[Scope, ...]] = {}
+    """Scopes of a user, such as `ann = ["metrics", "read", "act"]`. Default: `"metrics"` and `"read"`."""
+    tokens: dict[str, TokenSection] = {}
+    """Bearer tokens for programs, see below. Default: none."""
+    proxy: ProxySection | None = None
+    """A proxy that authenticates people, see below. Default: none."""
+    allow_unauthenticated: bool = False
+    """`true` lets `listen` serve other machines without authentication."""
     workers: int | None = Field(default=None, ge=1)
     """Largest number of processes that read and measure. Default: one for each core, at least 2."""
     worker_memory_mb: int = Field(default=4096, ge=256)

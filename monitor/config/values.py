@@ -127,18 +127,23 @@ class Secret:
             if not value:
                 raise ConfigError([f"the environment variable {self.name} is not set, expected a secret"])
             return value
-        if self.kind == "credential":
-            folder = os.environ.get("CREDENTIALS_DIRECTORY")
-            if not folder:
-                text = f"credential {self.name}: CREDENTIALS_DIRECTORY is not set (LoadCredential= in a unit)"
-                raise ConfigError([text])
-            path = Path(folder) / self.name
-        else:
-            path = Path(self.name)
+        path = self.path()
         try:
             return path.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigError([f"the secret file {path} cannot be read: {error.strerror}"]) from None
+        except UnicodeDecodeError:
+            raise ConfigError([f"the secret file {path} is not UTF-8 text"]) from None
+
+    def path(self) -> Path:
+        """The file that holds the secret. Raises ConfigError for a credential outside systemd."""
+        if self.kind == "file":
+            return Path(self.name)
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            text = f"credential {self.name}: CREDENTIALS_DIRECTORY is not set (LoadCredential= in a unit)"
+            raise ConfigError([text])
+        return Path(folder) / self.name
 
     def __str__(self) -> str:
         return f'{{ {self.kind} = "{self.name}" }}'

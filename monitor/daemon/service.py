@@ -19,6 +19,7 @@ import structlog
 from monitor import __version__
 from monitor.config import Loaded, load, missing_secrets, state_dir
 from monitor.daemon import systemd
+from monitor.daemon.http_side import HttpSide
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.signals import Signals, Watch
 from monitor.errors import CannotJudge, DriftdError, Stopping
@@ -32,7 +33,7 @@ from monitor.store import Store
 from monitor.times import Clock, format_moment, utcnow
 from monitor.web.app import App
 from monitor.web.posts import Posts
-from monitor.web.server import WebServer
+from monitor.web.settings import read_settings
 from monitor.workers.pool import Workers
 
 _log = structlog.get_logger("driftd")
@@ -43,7 +44,7 @@ _STUCK = 120.0                    # seconds without a turn of the main loop
 _REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
 _SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
 _TIDY_EVERY = 6 * 3600.0          # seconds between looks at what has grown old
-_NEED_RESTART = ("state_dir", "listen", "workers", "worker_memory_mb", "worker_timeout", "log_format")
+_NEED_RESTART = ("state_dir", "listen", "health_listen", "workers", "worker_memory_mb", "worker_timeout", "log_format")
 
 
 class Checks(Protocol):
@@ -137,6 +138,7 @@ class Daemon:
         self._signed = time.monotonic()
         self._turned = time.monotonic()
         self._unready: str | None = "starting"
+        self._web: HttpSide | None = None
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
@@ -148,6 +150,7 @@ class Daemon:
     def start(self) -> None:
         """Open the state, begin to listen, put every model on the schedule. Raises DriftdError."""
         settings, folder = self._loaded.config.daemon, state_dir(self._loaded.config, self._loaded.path)
+        web = read_settings(self._loaded)
         self._store = self._opened.enter_context(Store.open(folder))
         self._workers = self._opened.enter_context(
             Workers(settings.workers, settings.worker_memory_mb, settings.worker_timeout)
@@ -157,8 +160,8 @@ class Daemon:
         self._accept(self._loaded)
         self._publish()
         posts = Posts(self._store, lambda: self._loaded.config, self._clock, self._told)
-        app = App(self._metrics, lambda: self._view, self._sick, lambda: self._unready, posts)
-        self._web = WebServer(settings.listen, app)
+        app = App(self._metrics, lambda: self._view, self._sick, lambda: self._unready, posts, web.policy)
+        self._web = HttpSide(settings, app, web, lambda good: self._metrics.web_reloaded(good, self._clock()))
         self._opened.callback(self._web.close)
         self._opened.callback(self._wind_down)
         self._plan()
@@ -169,6 +172,7 @@ class Daemon:
     @property
     def address(self) -> str:
         """Where the HTTP side listens, host:port."""
+        assert self._web is not None     # it was started
         return self._web.address
 
     def close(self) -> None:
@@ -184,6 +188,8 @@ class Daemon:
         if self._watch.changed():
             _log.info("The configuration's files have changed.")
             self.reload()
+        if self._web is not None:
+            self._web.look(self._loaded)
         if self._sick() is None:
             systemd.notify("WATCHDOG=1")
 
@@ -198,6 +204,7 @@ class Daemon:
         self._watch.follow(self._loaded.files)
         try:
             loaded = load(self._loaded.path)
+            web = read_settings(loaded)
             parts = self._build(loaded, self._store, self._workers, self._clock)
             self._accept(loaded)
         except DriftdError as error:
@@ -207,6 +214,8 @@ class Daemon:
             self._refuse([repr(error)])
         else:
             self._swap(loaded, parts)
+            if self._web is not None:
+                self._web.use(web)
         systemd.notify("READY=1", self._status())
 
     def _accept(self, loaded: Loaded) -> None:
@@ -343,6 +352,8 @@ class Daemon:
     def _sick(self) -> str | None:
         if time.monotonic() - self._turned > _STUCK:
             return "the main loop stands still"
+        if self._web is not None and not self._web.alive():
+            return "the HTTP side stands still"
         return None if self._schedule.alive() else "the scheduler stands still"
 
     def _wind_down(self) -> None:

@@ -59,7 +59,7 @@ class Watch:
 
     def follow(self, files: Iterable[Path]) -> None:
         """Take the files as they are now; only later changes count."""
-        self._files = tuple(files)
+        self.files = tuple(files)
         self._known = self._seen = self._look()
         self._next = time.monotonic() + self._every
 
@@ -75,7 +75,7 @@ class Watch:
         return True
 
     def _look(self) -> tuple[bytes | None, ...]:
-        return tuple(_content(file) for file in self._files)
+        return tuple(_content(file) for file in self.files)
 
 
 def _content(file: Path) -> bytes | None:

@@ -10,7 +10,7 @@ from structlog.typing import EventDict, Processor
 from monitor.config import redact
 
 # These libraries repeat what driftd logs itself, or log addresses that contain tokens.
-_LEVELS = {"apscheduler": logging.ERROR, "urllib3": logging.ERROR, "waitress": logging.WARNING}
+_LEVELS = {"apscheduler": logging.ERROR, "urllib3": logging.ERROR, "uvicorn": logging.ERROR}
 
 
 def configure(format: Literal["text", "json"], level: int = logging.INFO) -> None:

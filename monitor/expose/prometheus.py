@@ -95,6 +95,15 @@ class Metrics:
         self._good_at = Gauge(
             "driftd_config_last_reload_success_timestamp_seconds", "Last accepted load.", registry=own
         )
+        self._web_good = Gauge(
+            "driftd_web_config_last_reload_successful", "1 when TLS, users and tokens were read last.", registry=own
+        )
+        self._web_good_at = Gauge(
+            "driftd_web_config_last_reload_success_timestamp_seconds", "When they were read last.", registry=own
+        )
+        self._refused = Counter(
+            "driftd_http_refused", "Requests and connections that were refused or ended.", ["reason"], registry=own
+        )
         self._shown = _Shown(View())
 
     def show(self, view: View) -> None:
@@ -123,12 +132,26 @@ class Metrics:
         if good:
             self._good_at.set(at.timestamp())
 
+    def web_reloaded(self, good: bool, at: datetime) -> None:
+        """Note that what the HTTP side asks of clients was read, or could not be."""
+        self._web_good.set(good)
+        if good:
+            self._web_good_at.set(at.timestamp())
+
+    def refused(self, reason: str) -> None:
+        """Count a request or connection that was refused."""
+        self._refused.labels(reason).inc()
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the exposition and its content type: OpenMetrics where asked for, else Prometheus text."""
+        parts, kind = self.parts(accept)
+        return b"".join(parts), kind
+
+    def parts(self, accept: str) -> tuple[tuple[bytes, ...], str]:
+        """The same in parts, the long one of which all scrapes of a view share."""
         if "application/openmetrics-text" in accept:
-            shown = self._shown.rendered(True).removesuffix(b"# EOF\n")
-            return shown + _openmetrics(self._own), openmetrics.CONTENT_TYPE_LATEST
-        return self._shown.rendered(False) + generate_latest(self._own), CONTENT_TYPE_PLAIN_0_0_4
+            return (self._shown.rendered(True), _openmetrics(self._own)), openmetrics.CONTENT_TYPE_LATEST
+        return (self._shown.rendered(False), generate_latest(self._own)), CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Shown(Collector):
@@ -145,7 +168,7 @@ class _Shown(Collector):
         with self._lock:
             if as_openmetrics not in self._kept:
                 render = _openmetrics if as_openmetrics else generate_latest
-                self._kept[as_openmetrics] = render(self._registry)
+                self._kept[as_openmetrics] = render(self._registry).removesuffix(b"# EOF\n")    # what follows ends it
             return self._kept[as_openmetrics]
 
     def describe(self) -> Iterable[Metric]:

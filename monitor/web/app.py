@@ -1,83 +1,180 @@
 """What the daemon answers over HTTP: nothing secret, nothing cached by others; what is told it is signed."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import NamedTuple
-from wsgiref.types import StartResponse, WSGIEnvironment
 
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from monitor.config.sections import Scope
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, view_json
+from monitor.web.access import AccessControl, WithHeaders
 from monitor.web.page import STYLE_HASH, page
-from monitor.web.posts import BODY_LIMIT, Posts
+from monitor.web.policy import METRICS, READ, Policy
+from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts
+from monitor.web.refusals import Refusals
 
 Probe = Callable[[], str | None]  # why not, None when all is well
 
-_HEADERS = [
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", f"default-src 'none'; style-src '{STYLE_HASH}'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-]
-
-
-class Answer(NamedTuple):
-    status: int
-    type: str
-    body: bytes
+HEALTH = ("/healthz", "/readyz")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",        # with no-referrer a form's own Origin would be null
+    "X-Content-Type-Options": "nosniff",
+}
+_CHUNK = 65_536         # bytes handed to a connection at once
 
 
 class App:
-    """The WSGI application: /metrics, /healthz, /readyz, /api/status and a page for people on /."""
+    """The ASGI application: /metrics, /healthz, /readyz, /api/status, a page for people on /, and what is posted.
+
+    `policy` says who may ask for what, and may be replaced at any time. `health` is an application of its own, for a
+    listener that answers nothing else.
+    """
 
     def __init__(
-        self, metrics: Metrics, view: Callable[[], View], healthy: Probe, ready: Probe, posts: Posts | None = None
+        self, metrics: Metrics, view: Callable[[], View], healthy: Probe, ready: Probe, posts: Posts | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        self._metrics, self._view = metrics, view
+        self.policy = policy or Policy()
+        self._metrics, self._view, self._posts = metrics, view, posts
         self._healthy, self._ready = healthy, ready
-        self._posts = posts
+        self.refusals = Refusals(metrics.refused)
+        self._kept: dict[Callable[[View], str], tuple[View, bytes]] = {}
+        self.routes = [
+            *self._health_routes(),
+            self._route("/metrics", METRICS, self._scrape),
+            self._route("/api/status", READ, self._status),
+            self._route("/", READ, self._page),
+            Route(RUNS + "{id:path}", self._posted, methods=["POST"]),
+            Route(MLFLOW, self._posted, methods=["POST"]),
+        ]
+        guarded = AccessControl(_application(self.routes), lambda: self.policy, self._free, self.refusals)
+        self._whole = WithHeaders(guarded, _HEADERS)
+        self.health: ASGIApp = WithHeaders(_application(self._health_routes()), _HEADERS)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        answer = self._answer(environ)
-        headers = [*_HEADERS, ("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
-        if answer.status == 405:
-            headers.append(("Allow", "GET, HEAD"))
-        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await self._whole(scope, receive, send)
 
-    def _answer(self, environ: WSGIEnvironment) -> Answer:
-        if environ["REQUEST_METHOD"] == "POST" and (told := self._post(environ)) is not None:
-            return told
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _text(405, "only GET and HEAD")
-        match environ.get("PATH_INFO") or "/":
-            case "/metrics":
-                body, kind = self._metrics.render(environ.get("HTTP_ACCEPT", ""))
-                return Answer(200, kind, body)
-            case "/healthz":
-                return _probed(self._healthy())
-            case "/readyz":
-                return _probed(self._ready())
-            case "/api/status":
-                text = json.dumps(view_json(self._view()), ensure_ascii=False, indent=1)
-                return Answer(200, "application/json", text.encode())
-            case "/":
-                return Answer(200, "text/html; charset=utf-8", page(self._view()).encode())
-        return _text(404, "not here: / /metrics /api/status /healthz /readyz")
+    def _free(self, method: str, path: str) -> bool:
+        """Health says no more than yes or no; what is posted carries a signature."""
+        return path in HEALTH or (method == "POST" and self._posts is not None and self._posts.takes(path))
 
-    def _post(self, environ: WSGIEnvironment) -> Answer | None:
-        if self._posts is None:
-            return None
-        names = ((name, value) for name, value in environ.items() if name.startswith("HTTP_"))
-        headers = {name.removeprefix("HTTP_").replace("_", "-").lower(): value for name, value in names}
-        body = environ["wsgi.input"].read(BODY_LIMIT)     # the server refuses a longer one
-        told = self._posts.answer(environ.get("PATH_INFO", ""), headers, body)
-        return None if told is None else _text(told.status, told.text)
+    def _health_routes(self) -> list[Route]:
+        return [Route("/healthz", self._probe(self._healthy)), Route("/readyz", self._probe(self._ready))]
+
+    def _route(self, path: str, needed: Scope, answer: Callable[[Request], Response]) -> Route:
+        """A route that answers, in a thread, who has the scope."""
+        async def endpoint(request: Request) -> Response:
+            principal = request.state.principal
+            if needed not in principal.scopes:
+                self.refusals("scope", principal.name, path=path)
+                return Response(status_code=HTTPStatus.FORBIDDEN)
+            return await run_in_threadpool(answer, request)
+
+        return Route(path, endpoint)
+
+    def _probe(self, probe: Probe) -> Callable[[Request], object]:
+        async def answer(request: Request) -> Response:
+            """Answered by the event loop itself: no thread has to be free."""
+            reason = probe()
+            if reason is None:
+                return _text(HTTPStatus.OK, "ok")
+            known = getattr(request.state, "principal", None)
+            told = known is not None and known.scopes & {METRICS, READ}
+            return _text(HTTPStatus.SERVICE_UNAVAILABLE, reason if told else "not well; who may read is told why")
+
+        return answer
+
+    def _scrape(self, request: Request) -> Response:
+        parts, kind = self._metrics.parts(request.headers.get("accept", ""))
+        return Shared(parts, kind)
+
+    def _status(self, request: Request) -> Response:
+        return Shared((self._rendered(_status_text),), "application/json")
+
+    def _page(self, request: Request) -> Response:
+        return Shared((self._rendered(page),), "text/html; charset=utf-8")
+
+    def _rendered(self, render: Callable[[View], str]) -> bytes:
+        """The view as text, made once: however many clients read slowly, it lies in memory once."""
+        view = self._view()
+        kept = self._kept.get(render)
+        if kept is None or kept[0] is not view:
+            kept = self._kept[render] = (view, render(view).encode())
+        return kept[1]
+
+    async def _posted(self, request: Request) -> Response:
+        posts, path = self._posts, request.scope["path"]
+        if posts is None or not posts.takes(path):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        try:
+            body = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody is there to read it
+        told = await run_in_threadpool(posts.answer, path, request.headers, body)
+        return _text(told.status, told.text)
 
 
-def _probed(reason: str | None) -> Answer:
-    return _text(200, "ok") if reason is None else _text(503, reason)
+class Shared(Response):
+    """A body in parts that other answers hold too, handed over only as fast as the client reads it."""
+
+    def __init__(self, parts: tuple[bytes, ...], media_type: str) -> None:
+        length = sum(map(len, parts))
+        super().__init__(headers={"content-length": str(length)}, media_type=media_type)
+        self._parts = parts
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for part in self._parts:
+            for begin in range(0, len(part), _CHUNK):
+                await send({"type": "http.response.body", "body": part[begin:begin + _CHUNK], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
-def _text(status: int, text: str) -> Answer:
-    return Answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+def _status_text(view: View) -> str:
+    return json.dumps(view_json(view), ensure_ascii=False, indent=1)
+
+
+def _application(routes: list[Route]) -> Starlette:
+    made = Starlette(routes=routes, exception_handlers={HTTPException: _explained})
+    made.router.redirect_slashes = False
+    return made
+
+
+async def _explained(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)     # what it is registered for
+    texts = {404: "not here: / /metrics /api/status /healthz /readyz", 405: "not this method here"}
+    answer = _text(error.status_code, texts.get(error.status_code, error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _body(request: Request) -> bytes:
+    """The body of a request. Raises HTTPException where it is too long, ClientDisconnect."""
+    body = bytearray()
+    too_long = HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {BODY_LIMIT} bytes")
+    if int(request.headers.get("content-length", "0")) > BODY_LIMIT:
+        raise too_long
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_LIMIT:
+            raise too_long
+    return bytes(body)
+
+
+def _text(status: int, text: str) -> Response:
+    return PlainTextResponse(f"{text}\n", status_code=status)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from monitor.config import Config
+from monitor.config import Config, Secret
 from monitor.errors import ConfigError
 from monitor.promotion.callback import take_report
 from monitor.promotion.mlflow import signed_by_mlflow
@@ -32,34 +32,40 @@ class Posts:
     ) -> None:
         self._store, self._config, self._clock, self._wake = store, config, clock, wake
 
-    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Told | None:
-        """Answer a POST; None where nothing is to be told at this path."""
+    def takes(self, path: str) -> bool:
+        """Whether a secret is configured for what is posted there."""
+        if path.startswith(RUNS):
+            return self._config().daemon.callback_secret is not None
+        return path == MLFLOW and bool(self._webhook_secrets())
+
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Told:
+        """Answer a POST at a path that `takes` it."""
         try:
             if path.startswith(RUNS):
                 return self._report(path.removeprefix(RUNS), headers, body)
-            return self._alias(headers, body) if path == MLFLOW else None
+            return self._alias(headers, body)
         except ConfigError as error:
             _log.error("What was posted cannot be judged.", path=path.partition("?")[0], problem=str(error))
             return Told(HTTPStatus.SERVICE_UNAVAILABLE, "the secret cannot be read here; see driftd's log")
 
-    def _report(self, id: str, headers: Mapping[str, str], body: bytes) -> Told | None:
+    def _report(self, id: str, headers: Mapping[str, str], body: bytes) -> Told:
         secret = self._config().daemon.callback_secret
-        if secret is None:
-            return None
+        if secret is None:      # taken out of the configuration this moment
+            return Told(HTTPStatus.NOT_FOUND, "reports are not taken here")
         reply = take_report(self._store, secret, id, headers, body, self._clock())
         _log.info("A run was reported.", status=int(reply.status), answer=reply.text)
         if reply.changed and (dispatch := self._store.requests.get(id)) is not None:
             self._wake("run", dispatch.model)
         return Told(reply.status, reply.text)
 
-    def _alias(self, headers: Mapping[str, str], body: bytes) -> Told | None:
+    def _alias(self, headers: Mapping[str, str], body: bytes) -> Told:
         """MLflow says that something changed; what it is, the registry itself is asked."""
-        registries = [model.registry for model in self._config().models.values() if model.registry]
-        secrets = {registry.webhook_secret for registry in registries if registry.webhook_secret}
-        if not secrets:
-            return None
-        if not any(signed_by_mlflow(secret.reveal(), headers, body) for secret in secrets):
+        if not any(signed_by_mlflow(secret.reveal(), headers, body) for secret in self._webhook_secrets()):
             return Told(HTTPStatus.UNAUTHORIZED, "the signature is not right")
         _log.info("MLflow says that an alias moved.")
         self._wake("registry", None)
         return Told(HTTPStatus.OK, "the registry is asked")
+
+    def _webhook_secrets(self) -> set[Secret]:
+        registries = [model.registry for model in self._config().models.values() if model.registry]
+        return {registry.webhook_secret for registry in registries if registry.webhook_secret}

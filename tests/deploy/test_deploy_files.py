@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import yaml
 from monitor import __version__
 from monitor.config import Daemon
 from monitor.config import load as load_config
+from monitor.web.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -60,6 +63,7 @@ def test_the_rules_cover_what_can_go_wrong() -> None:
     assert {rule["alert"] for rule in group["rules"]} == {
         "DriftdDown", "DriftdCheckStale", "DriftdSourceDown", "DriftdTriggerFiring", "DriftdDrift",
         "DriftdDispatchStuck", "DriftdDispatchHeld", "DriftdMessagesStuck", "DriftdConfigReloadFailed",
+        "DriftdWebConfigReloadFailed",
     }
     assert all({"summary", "description"} <= set(rule["annotations"]) for rule in group["rules"])
 
@@ -106,11 +110,14 @@ def test_the_compose_file_fits_the_checkout() -> None:
 
 
 def test_the_services_find_each_other() -> None:
-    """Prometheus scrapes driftd at its port and knows its rules; Grafana finds data and dashboard."""
+    """Prometheus scrapes driftd at its port, with a token both are given; Grafana finds data and dashboard."""
     services = load("docker/compose.yaml")["services"]
     prometheus = load("prometheus/prometheus.yml")
     assert prometheus["scrape_configs"][0]["static_configs"][0]["targets"] == [f"driftd:{PORT}"]
     assert all((DEPLOY / "prometheus" / name).exists() for name in prometheus["rule_files"])
+    token = prometheus["scrape_configs"][0]["authorization"]["credentials_file"]
+    for name in ("driftd", "prometheus"):
+        assert services[name]["secrets"] == [token.removeprefix("/run/secrets/")]
     inside = {place: path for path, place in mounts(services["grafana"])}
     [provider] = load("grafana/provisioning/dashboards/driftd.yaml")["providers"]
     assert inside[provider["options"]["path"]] == DASHBOARD.parent
@@ -142,12 +149,17 @@ def test_the_build_tool_comes_hashed() -> None:
 
 
 def test_the_image_runs_as_nobody_and_is_watched() -> None:
-    """The last stage has a numeric user other than root, and asks /healthz at driftd's port."""
+    """The last stage has a numeric user other than root, and asks /healthz at driftd's port, or where it is told."""
     last = read("docker/Dockerfile").rpartition("\nFROM ")[2]
     user = re.search(r"^USER (\d+):(\d+)$", last, flags=re.MULTILINE)
     assert user is not None
     assert int(user[1]) > 0
-    assert f"http://127.0.0.1:{PORT}/healthz" in last
+    assert f"ENV HEALTH_PORT={PORT}\n" in last
+    [program] = re.findall(r'CMD \["python", "-c", (".*")\]', last)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        environment = {"HEALTH_PORT": str(nobody.getsockname()[1])}
+    done = subprocess.run([sys.executable, "-c", json.loads(program)], env=environment, capture_output=True, text=True)
+    assert "Connection refused" in done.stderr
     assert 'ENTRYPOINT ["driftd"]' in last
 
 
@@ -184,22 +196,61 @@ def test_kubernetes_runs_one_daemon_that_may_do_little() -> None:
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
     }
-    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
-    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert container["startupProbe"]["httpGet"] == container["livenessProbe"]["httpGet"]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
     mounted, offered = container["volumeMounts"], pod["volumes"]
     assert {mount["name"] for mount in mounted} == {volume["name"] for volume in offered}
-    assert str(container["ports"][0]["containerPort"]) == PORT
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    settings = tomllib.loads(kubernetes()["ConfigMap"]["data"]["driftd.toml"])["daemon"]
+    assert settings["listen"].endswith(f":{ports['http']}")
+    assert settings["health_listen"].endswith(f":{ports['health']}")
+    assert str(ports["http"]) == PORT
 
 
-def test_the_configuration_for_kubernetes_is_a_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The TOML text in the ConfigMap loads, once the data it names are there."""
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The TOML text of the ConfigMap, with a folder of its own for the data it names, and the Secret's values."""
+    for name in ("METRICS_TOKEN", "READ_TOKEN"):
+        monkeypatch.setenv(name, name.lower() * 4)
     monkeypatch.setenv("ALERT_URL", "json://127.0.0.1")
-    text = kubernetes()["ConfigMap"]["data"]["driftd.toml"].replace("/data", str(tmp_path))
     (tmp_path / "exports").mkdir()
     rows = "timestamp,age,prediction,confirmed\n" + "2026-01-05T10:00:00Z,30,1,1\n" * 9
     (tmp_path / "exports/one.csv").write_text(rows)
     (tmp_path / "reference.csv").write_text(rows)
-    (tmp_path / "driftd.toml").write_text(text)
-    assert list(load_config(tmp_path / "driftd.toml").config.models) == ["malaria"]
+    text = kubernetes()["ConfigMap"]["data"]["driftd.toml"]
+    return str(text).replace("/data", str(tmp_path))
+
+
+def test_the_configuration_for_kubernetes_is_a_configuration(mounted: str, tmp_path: Path) -> None:
+    """The TOML text in the ConfigMap loads once the data it names are there, and lets nobody read without a token."""
+    (tmp_path / "driftd.toml").write_text(mounted)
+    loaded = load_config(tmp_path / "driftd.toml")
+    assert list(loaded.config.models) == ["malaria"]
+    policy = read_settings(loaded).policy
+    named = {token.name: token.scopes for token in policy.tokens}
+    assert named == {"prometheus": {"metrics"}, "people": {"read"}}
+    assert kubernetes()["Service"]["metadata"]["name"] in policy.hosts
+
+
+def test_kubernetes_gives_every_token_from_its_secret() -> None:
+    """What the configuration and the monitor name is in the Secret that the first lines of the manifest make."""
+    text = read("kubernetes/driftd.yaml")
+    [container] = kubernetes()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "driftd"}}]
+    made = set(re.findall(r"--from-literal=(\w+)=", text))
+    assert made == set(re.findall(r'env = "(\w+)"', text))
+    [endpoint] = load("kubernetes/servicemonitor.yaml")["spec"]["endpoints"]
+    assert endpoint["authorization"]["credentials"] == {"name": "driftd", "key": "METRICS_TOKEN"}
+    assert endpoint["port"] == kubernetes()["Service"]["spec"]["ports"][0]["name"]
+
+
+def test_the_configuration_for_compose_is_a_configuration(tmp_path: Path) -> None:
+    """The lines of TOML in the comment of the compose file let Prometheus scrape by the name it asks for."""
+    comment = re.findall(r"^#   (.*)$", read("docker/compose.yaml"), flags=re.MULTILINE)
+    lines = "\n".join(comment[comment.index("[daemon]"):]).replace("/run/secrets", str(tmp_path))
+    (tmp_path / "metrics_token").write_text("x" * 32)
+    (tmp_path / "driftd.toml").write_text(f'{lines}\n[models.m]\npredictions = "."\nreference = "first 30d"\n')
+    policy = read_settings(load_config(tmp_path / "driftd.toml")).policy
+    assert [token.scopes for token in policy.tokens] == [{"metrics"}]
+    assert "driftd" in policy.hosts

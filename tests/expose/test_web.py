@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from structlog.testing import capture_logs
 
 from monitor.errors import ConfigError
 from monitor.expose.prometheus import Metrics
@@ -48,7 +47,7 @@ def ask(server, path, method="GET", headers=None):
     try:
         connection.request(method, path, headers=headers or {})
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read().decode()
+        return answer.status, answer.headers, answer.read().decode()
     finally:
         connection.close()
 
@@ -94,7 +93,7 @@ def test_the_status_is_one_json_document(server):
 def test_only_reading_is_allowed(server):
     """Other methods and other paths are refused; HEAD has headers and no body."""
     status, headers, _ = ask(server, "/metrics", "POST")
-    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert (status, set(headers["Allow"].split(", "))) == (405, {"GET", "HEAD"})
     assert ask(server, "/elsewhere")[0] == 404
     status, headers, body = ask(server, "/metrics", "HEAD")
     assert (status, body) == (200, "")
@@ -112,14 +111,6 @@ def test_a_taken_port_is_a_configuration_error(server):
     """A second listener on the same port is refused."""
     with pytest.raises(ConfigError, match="Address already in use"):
         WebServer(server.address, None)
-
-
-def test_listening_to_the_world_is_warned_about():
-    """Loopback is silent; any other address logs that the page has no password."""
-    with capture_logs() as logs:
-        running = WebServer("0.0.0.0:0", lambda environ, start: [])
-        running.close()
-    assert [entry["log_level"] for entry in logs] == ["info", "warning"]
 
 
 def test_a_source_that_went_down_since_makes_an_alert_of_a_hold():

@@ -13,18 +13,21 @@ pytestmark = pytest.mark.real
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
-def run(tool: str, *arguments: str) -> str:
+def run(tool: str, *arguments: str, where: Path = DEPLOY / "prometheus") -> str:
     """Run a tool that tests/real/install installs; its output is the message when it fails."""
     assert shutil.which(tool), f"{tool} is not installed, run tests/real/install"
-    where = DEPLOY / "prometheus"
     done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=60, cwd=where)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_the_configuration_and_its_rules_are_valid() -> None:
-    """promtool accepts prometheus.yml with its rules, amtool the Alertmanager's file."""
-    assert "9 rules found" in run("promtool", "check", "config", "prometheus.yml")
+def test_the_configuration_and_its_rules_are_valid(tmp_path: Path) -> None:
+    """promtool accepts prometheus.yml with its rules and a token, amtool the Alertmanager's file."""
+    shutil.copytree(DEPLOY / "prometheus", tmp_path, dirs_exist_ok=True)
+    text = (tmp_path / "prometheus.yml").read_text()
+    (tmp_path / "prometheus.yml").write_text(text.replace("/run/secrets/", ""))
+    (tmp_path / "metrics_token").write_text("x" * 32)
+    assert "10 rules found" in run("promtool", "check", "config", "prometheus.yml", where=tmp_path)
     assert "SUCCESS" in run("amtool", "check-config", "alertmanager.yml")
 
 

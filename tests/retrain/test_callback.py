@@ -16,6 +16,7 @@ import pytest
 from standardwebhooks import Webhook as Signer
 
 from monitor.config import Config
+from monitor.expose.prometheus import Metrics
 from monitor.records import DispatchState
 from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import Answer
@@ -46,7 +47,7 @@ class Service:
     def __init__(self, store, config):
         self.store, self.woken = store, []
         posts = Posts(store, lambda: config, utcnow, lambda *what: self.woken.append(what))
-        self.web = WebServer("127.0.0.1:0", App(None, None, None, None, posts))
+        self.web = WebServer("127.0.0.1:0", App(Metrics("1"), None, lambda: None, lambda: None, posts))
 
     def post(self, path, body, headers):
         connection = http.client.HTTPConnection(self.web.address, timeout=30)
@@ -197,12 +198,12 @@ def test_a_request_that_was_never_handed_over(service, kit):
 
 
 def test_without_a_secret_there_is_no_such_place(kit):
-    """Off unless configured: a POST is answered as everywhere else."""
+    """Off unless configured: there is nothing at that path."""
     with Store.memory() as store:
         made = Service(store, config())
         try:
-            assert made.post("/v1/runs/x", "{}", {})[0] == 405
-            assert made.post("/v1/mlflow", "{}", {})[0] == 405
+            assert made.post("/v1/runs/x", "{}", {})[0] == 404
+            assert made.post("/v1/mlflow", "{}", {})[0] == 404
         finally:
             made.web.close()
 
