@@ -1,37 +1,34 @@
 """The only outgoing HTTP: one request, one answer, nothing repeated and nothing followed.
 
-No redirects, no retries, no netrc, and no proxy from the environment: a proxy would resolve the name itself
-and so pass by the address check. Addresses are checked when the socket opens: link-local ones and cloud
-metadata services are refused always, whatever name leads there; other internal addresses are normal here.
+No redirects, no retries, no netrc. Proxies of the environment are used (`outgoing/proxies.py`). Addresses are checked
+when the socket opens (`outgoing/guard.py`): what is never called is refused, whatever name leads there; other internal
+addresses are normal here.
 """
 
-import ipaddress
 import json
-import os
+import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from monitor.errors import DeliveryError
+from monitor.outgoing import quoting, trust
+from monitor.outgoing.guard import AddressRefused, check_behind_proxy
+from monitor.outgoing.proxies import proxy_of
+from monitor.outgoing.wire import Adapter, Wire
 
 LIMIT = 64_000              # bytes of an answer that are read
 CONNECT_SECONDS = 10.0
-METADATA = tuple(map(ipaddress.ip_address, (
-    "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254",
-)))
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 class NotSent(DeliveryError):
@@ -39,7 +36,11 @@ class NotSent(DeliveryError):
 
 
 class Refused(NotSent):
-    """The address is one we never call; trying again cannot help."""
+    """The address is one that is never called."""
+
+
+class NotTheApi(NotSent):
+    """The request surely was not taken: what answered is not the API but a page for people."""
 
 
 class Unclear(DeliveryError):
@@ -53,6 +54,7 @@ class Reply:
     status: int
     headers: Mapping[str, str]           # names in any case
     body: bytes
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)    # of the request; an answer may repeat them
 
     def json(self) -> Any:
         """Read the body as JSON. Raises ValueError."""
@@ -60,6 +62,18 @@ class Reply:
             return json.loads(self.body)
         except RecursionError:
             raise ValueError("nested too deep") from None
+
+    def said(self) -> str:
+        """The reason that the other side gives, as it may be shown; "" where it gives none."""
+        return quoting.said(self.body, self.secrets)
+
+    def of_the_api(self, where: str) -> "Reply":
+        """This answer. Raises NotTheApi where it is 200 and a page for people, such as a login's."""
+        if self.status == 200 and quoting.is_page(self.body):
+            title = f' "{said}"' if (said := self.said()) else ""
+            raise NotTheApi(f"{where} answers with a page for people{title} and not as the API: "
+                            "is there a login before it, or is the address another one?")
+        return self
 
 
 def send(
@@ -81,18 +95,25 @@ def send(
     where = redacted(url, secret=secret_url)
     if not where.startswith(("http://", "https://")) or ":///" in where:
         raise Refused(f"{where}: not an address to send to, expected http:// or https://")
-    wire = _Wire()
+    try:
+        proxy, context = _proxy(url), trust.context(ca)
+    except AddressRefused as error:
+        raise Refused(f"{where}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise NotSent(f"{where}: {error}") from None
+    if proxy is not None:
+        where += f" through the proxy {redacted(proxy, secret=True).removesuffix('/…')}"
+    wire = Wire()
     alarm = threading.Timer(timeout.total_seconds(), wire.cut)
     alarm.daemon = True
     alarm.start()
     try:
-        with _session(wire) as session:
-            return _exchange(session, wire, method, url, headers, body, timeout, ca, limit)
-    except Refused as error:
-        raise Refused(f"{where}: {error}") from None
+        with _session(Adapter(wire, context)) as session:
+            answer = _exchange(session, method, url, headers or {}, body, timeout, proxy)
+            secrets = quoting.secrets(url, headers or {}, secret_url=secret_url)
+            return Reply(answer.status_code, answer.headers, _body(answer, limit), secrets)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        kind = Unclear if wire.connected else NotSent
-        raise kind(f"{where}: {_why(error, wire, timeout)}") from None
+        raise _failed(error, where, wire, timeout) from None
     finally:
         alarm.cancel()
         wire.close()
@@ -108,68 +129,38 @@ def redacted(url: str, *, secret: bool = False) -> str:
         return "an address that cannot be read"
 
 
-def forbidden(address: str) -> bool:
-    """Whether an IP address is link-local or a cloud metadata service, also when wrapped into IPv6."""
-    ip: Any = ipaddress.ip_address(address.split("%")[0])
-    if ip.version == 6 and ip in _NAT64:
-        ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    inner = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
-    return bool(inner.is_link_local or ip.is_link_local or inner in METADATA)
+def _proxy(url: str) -> str | None:
+    """The proxy on the way; then what can be known here of the host is checked. Raises AddressRefused, ValueError."""
+    proxy = proxy_of(url)
+    if proxy is not None:
+        check_behind_proxy(urlsplit(url).hostname or "")
+    return proxy
 
 
-class _Wire:
-    """What is known of the one connection, and the means to cut it at the deadline from another thread."""
-
-    def __init__(self) -> None:
-        self.connected = False               # from here on a request may have been taken
-        self.overdue = False
-        self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
-
-    def hold(self, opened: socket.socket) -> None:
-        with self._lock:
-            self._socket = opened.dup()      # TLS takes the first handle away
-            late = self.overdue
-        if late:
-            self.cut()
-
-    @property
-    def held(self) -> bool:
-        """Whether the socket is one that was opened here."""
-        return self._socket is not None
-
-    def cut(self) -> None:
-        with self._lock:
-            self.overdue = True
-            if self._socket is not None:
-                with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
+def _session(adapter: Adapter) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.headers["User-Agent"] = "driftd"
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    return session
 
 
 def _exchange(
     session: requests.Session,
-    wire: _Wire,
     method: str,
     url: str,
-    headers: Mapping[str, str] | None,
+    headers: Mapping[str, str],
     body: bytes | None,
     timeout: timedelta,
-    ca: Path | None,
-    limit: int,
-) -> Reply:
+    proxy: str | None,
+) -> requests.Response:
     seconds = timeout.total_seconds()
-    answer = session.request(
-        method, url, headers={"Accept-Encoding": "identity", **(headers or {})}, data=body, stream=True,
+    return session.request(
+        method, url, headers={"Accept-Encoding": "identity", **headers}, data=body, stream=True,
         allow_redirects=False, timeout=(min(seconds, CONNECT_SECONDS), seconds),
-        verify=str(ca) if ca else os.environ.get("SSL_CERT_FILE") or True,
+        proxies={"all": proxy} if proxy else None,
     )
-    return Reply(answer.status_code, answer.headers, _body(answer, limit))
 
 
 def _body(answer: requests.Response, limit: int) -> bytes:
@@ -181,87 +172,15 @@ def _body(answer: requests.Response, limit: int) -> bytes:
     return body
 
 
-def _session(wire: _Wire) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.headers["User-Agent"] = "driftd"
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(wire))
-    return session
+def _failed(error: BaseException, where: str, wire: Wire, timeout: timedelta) -> DeliveryError:
+    refused = next((cause for cause in _causes(error) if isinstance(cause, AddressRefused)), None)
+    if refused is not None:
+        return Refused(f"{where}: {refused}")
+    kind = Unclear if wire.connected else NotSent
+    return kind(f"{where}: {_why(error, wire, timeout)}")
 
 
-class _Adapter(HTTPAdapter):
-    """Opens every connection through `_open`, so that no other way to a socket exists."""
-
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
-        super().__init__(max_retries=0, pool_maxsize=1)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._wire)
-
-
-def _pools(wire: _Wire) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    """The pools by scheme whose connections open their sockets by `_open`."""
-
-    class Plain(HTTPConnection):
-        def __init__(self, host: str, *args: Any, **kwargs: Any) -> None:
-            super().__init__(host, *args, **kwargs)
-            self._to_look_up = host          # `host` has lost a trailing dot
-
-        def _new_conn(self) -> socket.socket:
-            # urllib3 offers no public place for this; tests/test_http.py says so where it no longer asks here
-            return _open(self._to_look_up, self.port or self.default_port, self.timeout, wire)
-
-        def connect(self) -> None:
-            super().connect()
-            if not wire.held:
-                raise Refused("was connected past driftd's address check; this version of urllib3 does not fit it")
-            wire.connected = True
-
-    class Tls(Plain, HTTPSConnection):
-        pass
-
-    class PlainPool(urllib3.HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class TlsPool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = Tls
-
-    return {"http": PlainPool, "https": TlsPool}
-
-
-def _open(host: str, port: int, timeout: Any, wire: _Wire) -> socket.socket:
-    """Look the name up and connect to the first address that answers. Raises Refused, OSError."""
-    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    if any(forbidden(str(place[4][0])) for place in found):
-        raise Refused("leads to a link-local or cloud metadata address, which driftd never calls")
-    return _first([partial(_connect, place, timeout, wire) for place in found])
-
-
-def _first(ways: list[Callable[[], socket.socket]]) -> socket.socket:
-    for way in ways[:-1]:
-        with suppress(OSError):
-            return way()
-    return ways[-1]()
-
-
-def _connect(place: Any, timeout: Any, wire: _Wire) -> socket.socket:
-    family, kind, protocol, _, address = place
-    opened = socket.socket(family, kind, protocol)
-    try:
-        opened.settimeout(timeout)
-        opened.connect(address)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire.hold(opened)
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
-def _why(error: BaseException, wire: _Wire, timeout: timedelta) -> str:
+def _why(error: BaseException, wire: Wire, timeout: timedelta) -> str:
     """The cause in words, never the library's text, which repeats the address."""
     causes = list(_causes(error))
     if wire.overdue or any(isinstance(c, TimeoutError | requests.Timeout) for c in causes):
@@ -274,6 +193,8 @@ def _why(error: BaseException, wire: _Wire, timeout: timedelta) -> str:
     named = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]
     if named:
         return named[-1].lower()
+    if answered := next((found for c in causes if (found := _TUNNEL.search(str(c)))), None):
+        return f"the proxy refuses to connect ({answered[1]})"
     return "the connection was lost or the answer was no HTTP" if wire.connected else "it cannot be reached"
 
 
@@ -282,8 +203,8 @@ def _causes(error: BaseException) -> list[BaseException]:
     chain: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in chain:
-            chain.append(one)
-            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and cause not in chain:
+            chain.append(cause)
+            waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
     return chain

@@ -45,10 +45,10 @@ def test_urllib3_opens_its_sockets_where_addresses_are_checked(kind: type[HTTPCo
 
     with pytest.raises(OSError, match="no further"):
         Watched("example.invalid", 1).connect()
-    why = f"this urllib3 no longer opens sockets by {kind.__name__}._new_conn: monitor/http.py must check elsewhere"
+    why = f"this urllib3 no longer opens sockets by {kind.__name__}._new_conn: outgoing/wire.py must check elsewhere"
     assert opened == ["example.invalid"], why
     pools = urllib3.PoolManager().pool_classes_by_scheme
-    assert {*pools} == {"http", "https"}, "this urllib3 names its pools otherwise: monitor/http.py must set them anew"
+    assert {*pools} == {"http", "https"}, "this urllib3 names its pools otherwise: outgoing/wire.py must set them anew"
 
 
 def test_an_answer_comes_over_a_checked_socket(served: tuple[str, list[str]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from monitor.errors import DriftdError
+from monitor.outgoing import guard
 
 COMMANDS = {   # name: where it is, what it does
     "demo": ("monitor.cli.run:demo", "Play two years of a watched model on bundled real data."),
@@ -99,6 +100,7 @@ def driftd(ctx: click.Context, debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error that a user can cause is one sentence on stderr."""
     sys.excepthook = _fault
+    guard.watch()
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")   # a terminal that cannot show a character shows ?

@@ -13,6 +13,7 @@ import click
 
 from monitor.config import Loaded, find_config, load, state_dir
 from monitor.errors import ConfigError, UsageError
+from monitor.outgoing import guard
 from monitor.store import Store
 from monitor.times import parse_duration, parse_moment
 from monitor.workers.pool import Workers
@@ -57,6 +58,7 @@ class Moment(click.ParamType[datetime]):
 def load_config(option: Path | None, *, whole: bool = False, stand_in: float | None = None) -> Loaded:
     """Read the configuration, print its warnings. Raises ConfigError; with `whole` also for data that are absent."""
     loaded = load(find_config(option), stand_in=stand_in)
+    guard.allow_inner(loaded.config.daemon.allow_inner)
     if whole and loaded.absent:
         raise ConfigError(list(loaded.absent))
     for warning in (*loaded.warnings, *loaded.absent):

@@ -32,6 +32,7 @@ from monitor.times import utcnow
 YES, UNJUDGED = 3, CannotJudge.exit_code
 UNENDED = (DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
            DispatchState.RUNNING, DispatchState.BLOCKED)
+UNTAKEN = (DispatchState.PENDING, DispatchState.AMBIGUOUS, DispatchState.ABANDONED)
 JUDGED = (SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED)
 SILENT = {SOURCE, SOURCE_DOWN}    # these triggers say that nothing could be judged, not that anything drifted
 
@@ -83,7 +84,8 @@ class Checked:
 def check(config_file: Path | None, model: str | None, at: datetime | None, as_json: bool) -> int:
     """Do the checks that are due, send the requests and messages that are due, then stop.
 
-    Ends with 3 if a trigger fires or a retrain was asked for, with 4 if a window could not be judged.
+    Ends with 3 if a trigger fires or a retrain was asked for, with 4 if a window could not be judged, with 1 if a
+    request was rejected for good.
     """
     quiet_logs()
     loaded = load_config(config_file)
@@ -98,7 +100,8 @@ def check(config_file: Path | None, model: str | None, at: datetime | None, as_j
                    dispatches=sent)
     else:
         _print(loaded, done, sent)
-    return worst([checked.exit_code for checked in done])
+    rejected = [dispatch.id for dispatch in sent if dispatch.state == DispatchState.ABANDONED]
+    return worst([*(checked.exit_code for checked in done), *(DriftdError.exit_code for _ in rejected)])
 
 
 def worst(codes: Sequence[int]) -> int:
@@ -190,7 +193,8 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> 
             still = f"; firing: {', '.join(sorted(checked.firing))}" if checked.firing else ""
             click.echo(f"{checked.model}: nothing due{still}")
     for dispatch in sent:
-        click.echo(f"request {dispatch.id}: {dispatch.state} at {dispatch.pipeline}")
+        why = f": {dispatch.reason}" if dispatch.state in UNTAKEN and dispatch.reason else ""
+        click.echo(f"request {dispatch.id}: {dispatch.state} at {dispatch.pipeline}{why}")
 
 
 def _send(loaded: Loaded, store: Store) -> list[Request]:

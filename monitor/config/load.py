@@ -97,13 +97,17 @@ def state_dir(config: Config, config_path: Path) -> Path:
 
 
 def missing_secrets(loaded: Loaded) -> list[str]:
-    """Return a sentence for each secret that cannot be read now; the values themselves are never shown."""
+    """Return a sentence for each secret or certificate that cannot be read now; the values are never shown."""
     found = []
-    for key, secret in _secrets(loaded.config, ()):
+    for key, kept in _kept_elsewhere(loaded.config, ()):
+        place = f"{loaded.origins[dotted(shown(key))]}: {dotted(shown(key))}"
+        if isinstance(kept, Path):
+            found += [] if kept.is_file() else [f"{place}: {kept} is not there, expected certificates (PEM)"]
+            continue
         try:
-            secret.reveal()
+            kept.reveal()
         except ConfigError as error:
-            found.append(f"{loaded.origins[dotted(shown(key))]}: {dotted(shown(key))}: {error}")
+            found.append(f"{place}: {error}")
     return found
 
 
@@ -208,13 +212,13 @@ def _origin(place: Place | None) -> str:
     return f"[defaults] {place}" if place.inherited else str(place)
 
 
-def _secrets(value: Any, key: Key) -> Iterator[tuple[Key, Secret]]:
-    """Yield every secret of a configuration, with its key."""
-    if isinstance(value, Secret):
+def _kept_elsewhere(value: Any, key: Key) -> Iterator[tuple[Key, Secret | Path]]:
+    """Yield every secret of a configuration, and every file of certificates, with its key."""
+    if isinstance(value, Secret) or (isinstance(value, Path) and key[-1] == "ca"):
         yield key, value
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _secrets(getattr(value, name), (*key, name))
+            yield from _kept_elsewhere(getattr(value, name), (*key, name))
     elif isinstance(value, dict | tuple):
         for step, child in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _secrets(child, (*key, step))
+            yield from _kept_elsewhere(child, (*key, step))

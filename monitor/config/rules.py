@@ -1,6 +1,7 @@
 """Rules that types cannot express: names that must exist, values that must fit each other."""
 
 import glob
+import ipaddress
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +68,11 @@ def _daemon(config: Config) -> Problems:
         yield ("daemon", "retention"), "is less than 60d; windows are measured again for late rows until then"
     if isinstance(config.daemon.heartbeat, str):
         yield from pipeline_rules.address(("daemon", "heartbeat"), config.daemon.heartbeat)
+    for index, network in enumerate(config.daemon.allow_inner or ()):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            yield ("daemon", "allow_inner", index), f'"{network}" is no network, expected such as "10.20.0.0/16"'
 
 
 def _model(model: ModelSection) -> Problems:

@@ -97,6 +97,9 @@ class Daemon(Section):
     """Time limit of one task; a worker that takes longer is killed."""
     heartbeat: AddressOrSecret | None = None
     """A URL fetched after each round of checks, for a dead-man's switch that notices when driftd stops."""
+    allow_inner: tuple[str, ...] | None = None
+    """Inner networks that may be called: `["10.20.0.0/16", "::1"]`. Default: all that the file
+    [names](security.md#inner-addresses)."""
     log_format: Literal["text", "json"] = "text"
     """Form of the log lines: `"text"` or `"json"`."""
     callback_secret: SecretRef | None = None

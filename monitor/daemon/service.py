@@ -28,6 +28,7 @@ from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, read_view
 from monitor.govern.retention import tidy
 from monitor.notify.heartbeat import heartbeat
+from monitor.outgoing import guard
 from monitor.records import Json, Verdict
 from monitor.store import Store
 from monitor.times import Clock, format_moment, utcnow
@@ -44,7 +45,10 @@ _STUCK = 120.0                    # seconds without a turn of the main loop
 _REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
 _SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
 _TIDY_EVERY = 6 * 3600.0          # seconds between looks at what has grown old
-_NEED_RESTART = ("state_dir", "listen", "health_listen", "workers", "worker_memory_mb", "worker_timeout", "log_format")
+_NEED_RESTART = (
+    "state_dir", "listen", "health_listen", "workers", "worker_memory_mb", "worker_timeout", "log_format",
+    "allow_inner",
+)
 
 
 class Checks(Protocol):
@@ -151,6 +155,7 @@ class Daemon:
         """Open the state, begin to listen, put every model on the schedule. Raises DriftdError."""
         settings, folder = self._loaded.config.daemon, state_dir(self._loaded.config, self._loaded.path)
         web = read_settings(self._loaded)
+        guard.allow_inner(settings.allow_inner)
         self._store = self._opened.enter_context(Store.open(folder))
         self._workers = self._opened.enter_context(
             Workers(settings.workers, settings.worker_memory_mb, settings.worker_timeout)

@@ -1,14 +1,26 @@
-"""One message to one address, through Apprise: the only module that imports it."""
+"""One message to one address, through Apprise: the only module that imports it.
+
+Its plugins open sockets by themselves, with `requests` mostly: they are checked by the hook of `outgoing/guard.py`,
+use the proxies that `requests` finds in the environment, and trust what `outgoing/trust.py` does.
+"""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
-from monitor.notify.places import place, scrub
+from monitor.notify.places import is_hosted, place, scrub
+from monitor.outgoing import guard, trust
+from monitor.outgoing.proxies import proxy_of
 
+CONNECT_SECONDS, READ_SECONDS = 15, 30       # where the address says nothing else (cto, rto)
+_REFUSED = re.compile(r"(leads to|is the name of) [^()\"]*(which driftd never calls|in daemon\.allow_inner)")
+_UNCLEAR = re.compile(r"read timed out|connection aborted|connection unexpectedly closed", re.IGNORECASE)
+_BY_NAME = frozenset({"rsyslog", "smpp", "smpps", "growl"})  # give the kernel a name, and no address that was checked
 _COLOURS = {"firing": "warning", "source": "warning", "held": "failure", "cleared": "success"}
 
 
@@ -18,6 +30,7 @@ class Delivery(NamedTuple):
     place: str
     ok: bool
     reason: str | None
+    unclear: bool = False            # it may have arrived: no complete answer came
 
 
 def deliver(address: Secret, title: str, body: str, kind: str = "") -> Delivery:
@@ -27,27 +40,55 @@ def deliver(address: Secret, title: str, body: str, kind: str = "") -> Delivery:
     except ConfigError as error:
         return Delivery(str(address), False, str(error))
     shown = f"{place(url)} from {address}"
+    guard.watch()
+    trust.tell_requests()
     with _captured() as lines:
         reason = _send(url, title, body, kind)
     if reason is None:
         return Delivery(shown, True, None)
-    return Delivery(shown, False, scrub("; ".join(dict.fromkeys([reason, *lines])), url))
+    whole = "; ".join(dict.fromkeys([reason, *lines]))
+    if refused := _REFUSED.search(whole):
+        return Delivery(shown, False, f"{place(url)} {refused[0]}")
+    return Delivery(shown, False, scrub(whole, url), _UNCLEAR.search(whole) is not None)
 
 
 def _send(url: str, title: str, body: str, kind: str) -> str | None:
     """Return why it failed, None when it went well."""
     import apprise  # a quarter of a second, and not everybody has addresses
 
-    # Redirects off: following one turns a POST into a GET that seems to succeed.
     asset = apprise.AppriseAsset(app_id="driftd", app_desc="driftd", app_url="", http_redirects=False)
-    service = apprise.Apprise.instantiate(url, asset=asset)
+    read: Any = apprise.plugins.url_to_dict
+    given: dict[str, Any] | None = read(url)
+    service = apprise.Apprise.instantiate(given | _settings(given), asset=asset) if given else None
     if service is None:
         return f"{place(url)} is not an address Apprise understands"
+    try:
+        _look_ahead(service, url)
+    except (OSError, ValueError) as error:
+        return str(error)
     people = apprise.Apprise(asset=asset)
     people.add(service)
     colour = apprise.NotifyType(_COLOURS.get(kind, "info"))
     sent = people.notify(body=body, title=title, notify_type=colour, body_format=apprise.NotifyFormat.TEXT)
     return None if sent else "the service did not accept the message"
+
+
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
+    """What holds whatever the address says: nothing follows a redirect, or goes where an answer says."""
+    patience = {"cto": given.get("cto", CONNECT_SECONDS), "rto": given.get("rto", READ_SECONDS)}
+    asked = {"discovery": False} if str(given.get("schema")).startswith("matrix") else {}
+    return {"redirect": False, **patience, **asked}
+
+
+def _look_ahead(service: Any, url: str) -> None:
+    """Check what the hook cannot: hosts that a proxy looks up, or the kernel. Raises OSError, ValueError."""
+    scheme, host = urlsplit(url).scheme.lower(), service.host
+    if not host:
+        return
+    if scheme in _BY_NAME:
+        service.host = str(guard.look_up(host, service.port or 0)[0][4][0])
+    elif is_hosted(url) and (proxy_of(f"https://{host}") or proxy_of(f"http://{host}")):
+        guard.check_behind_proxy(host)
 
 
 class _Lines(logging.Handler):

@@ -1,7 +1,8 @@
 """The outbox of messages: each goes to every address once, and again for days where one does not answer."""
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -19,7 +20,7 @@ WAITS = (
     timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2),
     *[timedelta(hours=6)] * 12,     # three days more, then it is given up
 )
-
+UNCLEAR_WAITS = (timedelta(minutes=10), timedelta(hours=2), timedelta(hours=12))   # where it may have arrived
 
 Silences = Callable[[str, datetime], Sequence[Silence]]     # those of a model that are in force at a moment
 
@@ -29,6 +30,32 @@ class Messages(Protocol):
 
     def due(self, now: datetime) -> Sequence[Message]: ...
     def record(self, message: Message) -> None: ...
+
+
+@dataclass(slots=True)
+class _Places:
+    """How far one message has come with each address."""
+
+    done: set[Secret] = field(default_factory=set)               # that have it, or do not get it any more
+    due: dict[Secret, datetime] = field(default_factory=dict)    # that get it again, and when
+    wrong: dict[Secret, str] = field(default_factory=dict)       # that do not have it for sure, and why
+
+    def note(self, url: Secret, result: Delivery, tries: int, now: datetime) -> None:
+        """Take in what became of a try that so many came before."""
+        waits = UNCLEAR_WAITS if result.unclear else WAITS
+        self.due.pop(url, None)
+        self.wrong.pop(url, None)
+        if not result.ok:
+            self.wrong[url] = f"{result.place}: {result.reason}"
+        if result.ok or tries >= len(waits):
+            self.done.add(url)
+        else:
+            self.due[url] = now + waits[tries]
+
+
+def _with_id(message: Message) -> str:
+    """The body, with what a repeat is known by."""
+    return f"{message.body}\nmessage {hashlib.sha256(message.id.encode()).hexdigest()[:16]}"
 
 
 class Notifier:
@@ -41,14 +68,15 @@ class Notifier:
         self._silences = silences
         self._urls = section.urls
         self._clock = clock
-        self._reached: dict[str, set[Secret]] = {}   # message id → addresses that have it already
+        self._places: dict[str, _Places] = {}    # by message id
         self._said_nobody = False
 
     def send_due(self) -> int:
         """Try every due message once, record what became of it, return how many have reached everybody.
 
-        An address that took a message does not get it again while others fail. That is remembered in this
-        process only: after a restart a message that reached some goes to all once more, rather than to none.
+        An address that took a message does not get it again while others fail, and one that may have taken it
+        gets it less often. That is remembered in this process only: after a restart a message that reached some
+        goes to all once more, rather than to none. Each carries an id, by which a repeat is known.
         """
         sent = 0
         for message in self._messages.due(self._clock()):
@@ -73,29 +101,26 @@ class Notifier:
     def _try(self, message: Message) -> Message:
         if not self._urls:
             return self._nobody(message)
-        reached = self._reached.setdefault(message.id, set())
-        failed = []
-        for url in [url for url in self._urls if url not in reached]:
-            result = deliver(url, message.title, message.body, message.kind)
-            if result.ok:
-                reached.add(url)
-            else:
-                failed.append(f"{result.place}: {result.reason}")
-        if failed:
-            return self._failed(message, "; ".join(failed))
-        del self._reached[message.id]
-        log.info("message sent", message=message.id, model=message.model, kind=message.kind)
-        return replace(message, tries=message.tries + 1, sent_at=self._clock(), next_try_at=None, reason=None)
+        places = self._places.setdefault(message.id, _Places())
+        now = self._clock()
+        for url in self._urls:
+            if url not in places.done and places.due.get(url, now) <= now:
+                places.note(url, deliver(url, message.title, _with_id(message), message.kind), message.tries, now)
+        after = replace(message, tries=message.tries + 1, next_try_at=min(places.due.values(), default=None))
+        return self._noted(after, places)
 
-    def _failed(self, message: Message, reason: str) -> Message:
-        tries = message.tries + 1
-        if tries > len(WAITS):
-            self._reached.pop(message.id, None)
-            log.error("message given up", message=message.id, model=message.model, tries=tries, reason=reason)
-            return replace(message, tries=tries, next_try_at=None, reason=f"given up: {reason}")
-        next_try = self._clock() + WAITS[tries - 1]
-        log.warning("message not sent", message=message.id, model=message.model, reason=reason, next=next_try)
-        return replace(message, tries=tries, next_try_at=next_try, reason=reason)
+    def _noted(self, after: Message, places: "_Places") -> Message:
+        """A message after a try: sent, given up, or with what is wrong until the next one."""
+        reason, about = "; ".join(places.wrong.values()), {"message": after.id, "model": after.model}
+        if places.due:
+            log.warning("message not sent", **about, reason=reason, next=after.next_try_at)
+            return replace(after, reason=reason)
+        del self._places[after.id]
+        if places.wrong:
+            log.error("message given up", **about, tries=after.tries, reason=reason)
+            return replace(after, reason=f"given up: {reason}")
+        log.info("message sent", **about, kind=after.kind)
+        return replace(after, sent_at=self._clock(), reason=None)
 
     def _nobody(self, message: Message) -> Message:
         if not self._said_nobody:

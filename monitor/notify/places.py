@@ -19,6 +19,11 @@ def place(url: str) -> str:
     return f"{scheme.lower()}://{_host(url.strip()) or '…'}"
 
 
+def is_hosted(url: str) -> bool:
+    """Whether the part after :// is surely a host, and not perhaps a token."""
+    return url.strip().partition("://")[0].lower() in _HOSTED
+
+
 def scrub(text: str, url: str) -> str:
     """Return text without any piece of an address but its scheme and host."""
     shown = {*place(url).split("://"), _host(url)}
@@ -31,7 +36,7 @@ def scrub(text: str, url: str) -> str:
 
 def _host(url: str) -> str:
     """The host of an address, empty when it has none or what stands there may be a secret."""
-    if url.partition("://")[0].lower() not in _HOSTED:
+    if not is_hosted(url):
         return ""
     try:
         parts = urlsplit(url)

@@ -15,6 +15,7 @@ from monitor.config.sections import RegistrySection
 from monitor.errors import DeliveryError
 from monitor.http import LIMIT, Reply, Unclear, redacted, send
 from monitor.records import Json
+from monitor.retrain.pipelines.answers import FINAL, quoted
 
 RUN_TAG = "driftd.window"
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")   # codes of an alias or a model that is not there
@@ -111,9 +112,9 @@ def _read(reply: Reply) -> Json | None:
 
 def _trouble(where: str, reply: Reply, told: Mapping[str, Any], missing: bool) -> DeliveryError:
     code = str(told.get("error_code", ""))[:60]
-    words = f"{where}: answered {reply.status}{f' {code}' if code else ''}"
+    words = f"{where}: answered {reply.status}{f' {code}' if code else ''}{quoted(reply)}"
     if missing and reply.status in (400, 404) and code in MISSING:
         return NoAlias(words)
-    if 400 <= reply.status < 500 and reply.status not in (408, 425, 429):
+    if reply.status in FINAL:
         return Denied(words)
     return Unclear(words)

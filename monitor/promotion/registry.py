@@ -24,6 +24,7 @@ from monitor.times import Clock, format_moment, utcnow
 REGISTRY = "registry"                        # the built-in trigger that fires while it cannot be read
 PATIENCE = timedelta(minutes=15)             # so long it may be away before people hear of it
 MOVE_AGAIN = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1800))   # waits between tries; the last one for ever
+WORRY_AT = 2                                 # the try after which people hear that it is not moved yet
 AT_ONCE = 20                                 # windows logged in one turn
 
 _log = structlog.get_logger(__name__)
@@ -111,7 +112,9 @@ class Registries:
         except DeliveryError as error:           # unsent or unclear: the next try begins with a look
             wait = MOVE_AGAIN[min(sending.tries, len(MOVE_AGAIN)) - 1]
             after = replace(sending, next_try_at=self._clock() + wait, answer=str(error))
-            self._store.aliases.record_move(after, sending, self._clock())
+            with self._store.transaction():
+                if self._store.aliases.record_move(after, sending, self._clock()) and sending.tries == WORRY_AT:
+                    self._store.messages.add(_waits(sending, str(error), self._clock()))
             return False
         now, done = self._clock(), refused is None
         with self._store.transaction():
@@ -165,6 +168,14 @@ def _moved_alias(server: Mlflow, move: AliasMove) -> str | None:
     server.move(move.to_version)
     found = server.version()
     return None if found == move.to_version else f"the alias names {found} behind the move"
+
+
+def _waits(move: AliasMove, why: str, now: datetime) -> Message:
+    return Message(
+        id=f"{move.id}:waits", model=move.model, kind="registry", created_at=now, next_try_at=now,
+        title=f"{move.model}: the alias is not moved to version {move.to_version} yet",
+        body=f"{move.by_whom} asked for it: {move.reason}. {why}. It is tried again.",
+    )
 
 
 def _told(move: AliasMove, refused: str | None, now: datetime) -> Message:

@@ -27,7 +27,7 @@ LOOK_AGAIN = timedelta(seconds=30)
 FOLLOW_EVERY = timedelta(seconds=15)
 TIMEOUT = timedelta(days=1)                  # of the queue, and of the run
 UNHEARD = timedelta(days=14)                 # how much longer an end is waited for while nobody answers
-WORRY_AT = 5                                 # the try after which people hear that it still does not get through
+REFUSED_AT, WORRY_AT = 2, 5                  # the try after which people hear that it is refused, or not answered
 
 FOLLOWED = (DispatchState.QUEUED, DispatchState.RUNNING, DispatchState.BLOCKED)
 ENDED = (
@@ -175,7 +175,8 @@ class Outbox:
             after = replace(after, unclear=claimed.unclear + 1)
         if state in (DispatchState.PENDING, DispatchState.AMBIGUOUS):
             after = replace(after, next_try_at=now + (answer.retry_after or self._wait(max(claimed.tries, 1))))
-            return self._write(claimed, after, tell="held" if after.tries == WORRY_AT else None)
+            worry = after.tries == WORRY_AT or (answer.heard and after.tries == REFUSED_AT)
+            return self._write(claimed, after, tell="held" if worry else None)
         return self._write(claimed, after, tell="outcome" if state in TOLD else None, result=answer.result)
 
     def _applied(self, before: Dispatch, answer: Answer, state: DispatchState, now: datetime) -> Dispatch:

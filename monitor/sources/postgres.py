@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
+from monitor.outgoing.guard import AddressRefused, look_up
 from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import UTC_US, Bounds, in_utc, within
@@ -135,7 +136,11 @@ class PostgresSource:
                               "'driftd[postgres]'") from None
         address, password = self._address()
         try:
-            with psycopg.connect(address, connect_timeout=_CONNECT_SECONDS) as connection:
+            checked = checked_address(address)
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self.origin}: {_host_words(error)}") from None
+        try:
+            with psycopg.connect(checked, connect_timeout=_CONNECT_SECONDS) as connection:
                 connection.read_only = True
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 for setting in (f"statement_timeout = '{_TIMEOUT}'", "TimeZone = 'UTC'", "DateStyle = 'ISO'"):
@@ -156,6 +161,45 @@ class PostgresSource:
         except ProgrammingError:
             raise SourceError(f"{self.origin}: the secret is not a PostgreSQL address, expected one such as "
                               "postgresql://user:password@host/database") from None
+
+
+def checked_address(address: str) -> str:
+    """The address with which libpq connects where we looked, and looks nothing up itself.
+
+    libpq opens its sockets in C, out of the guard's sight. So each host, of the address or the environment (PGHOST), is
+    looked up once and checked, and handed on as `hostaddr`; its name still says whose certificate is expected. Raises
+    AddressRefused, OSError (a name is not known), ValueError.
+    """
+    from psycopg import conninfo, pq
+
+    usual = {option.keyword.decode(): option.val.decode() for option in pq.Conninfo.get_defaults() if option.val}
+    given = usual | {name: str(value) for name, value in conninfo.conninfo_to_dict(address).items()}
+    if given.get("service"):
+        raise ValueError("the address names a service, whose file driftd does not read; write host, port and so on")
+    hosts, numbers = (given.get(name, "").split(",") for name in ("host", "hostaddr"))
+    count = max(len(hosts), len(numbers))
+    ports = given.get("port", "").split(",")
+    ports = ports * count if len(ports) == 1 else ports
+    if len(ports) != count or len(hosts) not in (1, count) or len(numbers) not in (1, count):
+        raise ValueError("the address names as many ports as hosts, or one")
+    several = zip(hosts if len(hosts) == count else [""] * count,
+                  numbers if len(numbers) == count else [""] * count, ports, strict=True)
+    places = [(host, number, port) for host, text, port in several for number in _numbers(host, text)]
+    named = zip(("host", "hostaddr", "port"), zip(*places, strict=True), strict=True)
+    return conninfo.make_conninfo(address, **{name: ",".join(parts) for name, parts in named})
+
+
+def _numbers(host: str, number: str) -> list[str]:
+    """The addresses of one host, checked; of a socket in the file system none is needed."""
+    if not number and (not host or host.startswith(("/", "@"))):
+        return [""]
+    return list(dict.fromkeys(str(place[4][0]) for place in look_up(number or host, 0)))
+
+
+def _host_words(error: Exception) -> str:
+    if isinstance(error, AddressRefused):
+        return f"the address {error}"
+    return "the name of its host is not known" if isinstance(error, OSError) else str(error)
 
 
 def _schema(kinds: dict[str, str]) -> pa.Schema:

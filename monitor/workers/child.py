@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from monitor.errors import DriftdError, TaskFailed
+from monitor.outgoing import guard
 from monitor.records import from_json, to_json
 from monitor.workers.task import Answer, Asked
 
 
 def main(memory_mb: int, lifeline: int) -> None:
     """Answer tasks from stdin on what was stdout; stray prints of libraries go to stderr instead."""
+    guard.watch()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -83,4 +85,5 @@ def _request(function: Callable[[Any], Any]) -> type[Any]:
 
 
 if __name__ == "__main__":
+    guard.allow_inner(json.loads(sys.argv[3]))
     main(int(sys.argv[1]), int(sys.argv[2]))

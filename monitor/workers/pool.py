@@ -22,6 +22,7 @@ import structlog
 
 from monitor import errors
 from monitor.errors import ConfigError, DriftdError, Stopping, TaskFailed, TaskTimeout, WorkerDied
+from monitor.outgoing.guard import allowed_inner
 from monitor.records import from_json, to_json
 from monitor.times import format_duration
 from monitor.workers.task import Answer, Asked, Req, Res, Task
@@ -167,7 +168,8 @@ class _Child:
         with os.fdopen(watched, "rb", 0):
             self._process = subprocess.Popen(
                 # -P: modules never come from the working folder, where the data may lie
-                [sys.executable, "-P", "-m", "monitor.workers.child", str(memory_mb), str(watched)],
+                [sys.executable, "-P", "-m", "monitor.workers.child", str(memory_mb), str(watched),
+                 json.dumps(allowed_inner())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -116,7 +116,7 @@ def test_the_documented_receiver_verifies(tmp_path: Path, monkeypatch: pytest.Mo
             threading.Thread(target=lambda: [said.put(line) for line in receiver.stdout or ()], daemon=True).start()
             url = f"http://127.0.0.1:{int(said.get(timeout=60))}/retrain"
             assert [_send(url, name) for name in ("WRONG", "RIGHT", "RIGHT")] == [
-                DispatchState.ABANDONED, DispatchState.DELIVERED, DispatchState.DELIVERED,
+                DispatchState.PENDING, DispatchState.DELIVERED, DispatchState.DELIVERED,
             ]
             assert said.get(timeout=60) == "retrain bikes waiting has cost 3; a retrain costs 2\n"
             assert said.empty()

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.retrain.conftest import serving
+
 PIPELINE = """
 [models.live.retrain]
 pipeline = "local"
@@ -152,6 +154,29 @@ def test_a_retrain_is_asked_for_and_followed(driftd: Any, live: Path) -> None:
     by_hand = driftd("retrain", "-c", "driftd.toml", "--reason", "again")
     assert by_hand.code == 0, by_hand.err
     assert "for local is written" in by_hand.out
+
+
+def test_a_request_that_is_rejected_ends_with_1(driftd: Any, live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check whose request is refused for good is no success; the other side's reason is printed."""
+    monkeypatch.setenv("HOOK", "whsec_" + "c2VjcmV0" * 6)
+    assert driftd("init", live).code == 0
+    with serving() as server, Path("driftd.toml").open("a") as file:
+        file.write(f"""
+[models.live.retrain]
+pipeline = "hook"
+
+[pipelines.hook]
+kind   = "webhook"
+url    = "{server.url}/hook"
+secret = {{ env = "HOOK" }}
+""")
+        file.flush()
+        driftd("check", "-c", "driftd.toml")
+        assert driftd("retrain", "-c", "driftd.toml", "--model", "live", "--reason", "a try").code == 0
+        server.reply = lambda seen: (422, {}, {"message": "no such branch"})
+        done = driftd("check", "-c", "driftd.toml")
+    assert done.code == 1, done.err
+    assert 'rejects the request (422): "no such branch"' in done.out
 
 
 def test_a_dry_run_records_nothing(driftd: Any, config: str) -> None:

@@ -177,6 +177,29 @@ def test_missing_secrets(write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert loaded.config.notify.urls[2] == Secret("file", str(tmp_path / "s"))
 
 
+def test_absent_certificates_are_named(write, tmp_path: Path) -> None:
+    """A file of certificates that is not there is a warning beforehand, and not only a failed request."""
+    (tmp_path / "there.pem").touch()
+    text = '[pipelines.{0}]\nkind = "gitlab"\nproject = "a/b"\ntoken = {{ env = "PATH" }}\nca = "{0}.pem"\n'
+    loaded = write(MODEL + text.format("there") + text.format("gone"))
+    assert missing_secrets(loaded) == [
+        f"{tmp_path}/driftd.toml:13: pipelines.gone.ca: {tmp_path}/gone.pem is not there, expected certificates (PEM)"
+    ]
+
+
+@pytest.mark.parametrize(("networks", "problem"), [
+    ('["10.0.0.0/8", "::1", "127.0.0.1"]', None), ('["10.0.0.1/8"]', "10.0.0.1/8"), ('["db.internal"]', "db.internal"),
+])
+def test_inner_networks_are_networks(write, networks: str, problem: str | None) -> None:
+    """Names and addresses within a network are refused, with what was expected."""
+    text = f"[daemon]\nallow_inner = {networks}\n" + MODEL
+    if problem is None:
+        assert write(text).config.daemon.allow_inner == ("10.0.0.0/8", "::1", "127.0.0.1")
+        return
+    with pytest.raises(ConfigError, match=f'allow_inner.1: "{problem}" is no network, expected such as "10.20.0.0/16"'):
+        write(text)
+
+
 def test_find_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The option wins over $DRIFTD_CONFIG; what is not there is one sentence that says who named it."""
     there = tmp_path / "there.toml"

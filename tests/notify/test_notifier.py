@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from structlog.testing import capture_logs
 from monitor.config.sections import NotifySection
 from monitor.config.values import Secret
 from monitor.notify.heartbeat import heartbeat
-from monitor.notify.notifier import WAITS, Notifier
+from monitor.notify.notifier import UNCLEAR_WAITS, WAITS, Notifier
 from monitor.records import Message, Silence
 from monitor.store import Store
 
@@ -69,7 +70,8 @@ class Receiver:
     """An HTTP server that answers every request with `answer` and keeps what came."""
 
     port: int = 0
-    answer: int = 200
+    answer: int = 200                    # 0: none, the connection is closed
+    delay: float = 0                     # seconds before it
     headers: dict[str, str] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
@@ -102,7 +104,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    kept = Receiver()
+    kept, stopped = Receiver(), Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -115,6 +117,9 @@ def receiver() -> Iterator[Receiver]:
 
         def _reply(self) -> None:
             kept.paths.append(self.path)
+            if kept.answer == 0:
+                return
+            stopped.wait(kept.delay)
             self.send_response(kept.answer)
             for name, value in kept.headers.items():
                 self.send_header(name, value)
@@ -129,6 +134,7 @@ def receiver() -> Iterator[Receiver]:
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield kept
+    stopped.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -221,6 +227,53 @@ def test_an_address_that_has_it_does_not_get_it_again(
     receiver.answer = 200
     assert people.send_due() == 1
     assert (len(mailbox.mails), len(receiver.bodies)) == (1, 2)
+
+
+def test_a_slow_receiver_gets_it_a_few_times_under_one_id(
+    store: Store, clock: HandClock, receiver: Receiver, secret: MakeSecret
+) -> None:
+    """What may have arrived comes again after 10 min, 2 h and 12 h, known by its id; then it is given up."""
+    receiver.answer = 0                  # the connection is closed without an answer
+    people = notifier(store, clock, secret(f"json://127.0.0.1:{receiver.port}/in"))
+    store.messages.add(message())
+    clock.forward(timedelta(minutes=1))
+    waits = []
+    while store.messages.due(clock()):
+        assert people.send_due() == 0
+        if (next_try := store.messages.all()[0].next_try_at) is not None:
+            waits.append(next_try - clock())
+            clock.now = next_try
+    assert waits == list(UNCLEAR_WAITS)
+    [body] = {one["message"] for one in receiver.bodies}
+    assert len(receiver.bodies) == 4
+    assert re.search(r"\nmessage [0-9a-f]{16}$", body)
+    assert "given up" in (store.messages.all()[0].reason or "")
+
+
+def test_one_that_may_have_it_does_not_get_it_whenever_another_fails(
+    store: Store, clock: HandClock, receiver: Receiver, secret: MakeSecret
+) -> None:
+    """Each address has its own next time."""
+    receiver.answer = 0
+    urls = secret(f"json://127.0.0.1:{receiver.port}/in"), secret(f"json://127.0.0.1:{free_port()}/in", "HOOK")
+    people = notifier(store, clock, *urls)
+    store.messages.add(message())
+    clock.forward(timedelta(minutes=1))
+    for expected in (1, 1, 1, 2):        # at once, after 1 min, 6 min, 10 min
+        people.send_due()
+        assert len(receiver.bodies) == expected
+        clock.now = store.messages.all()[0].next_try_at or clock.now
+
+
+def test_a_receiver_may_take_its_time(
+    store: Store, clock: HandClock, receiver: Receiver, secret: MakeSecret
+) -> None:
+    """One that answers after six seconds has it, once."""
+    receiver.delay = 6
+    people = notifier(store, clock, secret(f"json://127.0.0.1:{receiver.port}/in"))
+    store.messages.add(message())
+    clock.forward(timedelta(minutes=1))
+    assert (people.send_due(), people.send_due(), len(receiver.bodies)) == (1, 0, 1)
 
 
 def test_it_is_tried_for_three_days_then_given_up(

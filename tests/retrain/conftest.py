@@ -67,7 +67,7 @@ def places(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.contextmanager
-def serving(context: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serving(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
     """A scripted server that listens; with a context by TLS."""
     made = Server()
 
@@ -97,13 +97,13 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[Server]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd = ThreadingHTTPServer((host, 0), Handler)
     httpd.daemon_threads = True
     if context:
         httpd.socket = context.wrap_socket(httpd.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    made.url = f"{'https' if context else 'http'}://127.0.0.1:{httpd.server_port}"
+    made.url = f"{'https' if context else 'http'}://{host}:{httpd.server_port}"
     try:
         yield made
     finally:

@@ -31,17 +31,21 @@ ANSWERS = {      # what the request for a run is answered with: what becomes of 
     "429, come back": ((429, {"Retry-After": "120"}, b""), PENDING),
     "425": ((425, {}, b""), PENDING),
     "403, rate limit": ((403, {}, {"message": "API rate limit exceeded"}), PENDING),
-    "301": ((301, {"Location": "/elsewhere"}, b""), ABANDONED),
-    "302": ((302, {"Location": "/elsewhere"}, b""), ABANDONED),
-    "307": ((307, {"Location": "/elsewhere"}, b""), ABANDONED),
-    "308": ((308, {"Location": "/elsewhere"}, b""), ABANDONED),
+    "a login page": ((200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>Sign in</title>"), PENDING),
+    "301": ((301, {"Location": "/elsewhere"}, b""), PENDING),
+    "302": ((302, {"Location": "/elsewhere"}, b""), PENDING),
+    "307": ((307, {"Location": "/elsewhere"}, b""), PENDING),
+    "308": ((308, {"Location": "/elsewhere"}, b""), PENDING),
     "400": ((400, {}, {"message": "no"}), ABANDONED),
-    "401": ((401, {}, b""), ABANDONED),
-    "403": ((403, {}, b""), ABANDONED),
-    "404": ((404, {}, b""), ABANDONED),
+    "401": ((401, {}, b""), PENDING),
+    "402": ((402, {}, b""), PENDING),
+    "403": ((403, {}, b""), PENDING),
+    "404": ((404, {}, b""), PENDING),
+    "407": ((407, {}, b""), PENDING),
     "410": ((410, {}, b""), ABANDONED),
     "413": ((413, {}, b""), ABANDONED),
     "422": ((422, {}, {"message": "no"}), ABANDONED),
+    "423": ((423, {}, b""), PENDING),
 }
 ASKED = [name for name in KINDS if name not in ("webhook", "github event")]      # that can be asked for a run
 FINDABLE = [name for name, kind in KINDS.items() if kind.key == "findable"]
@@ -104,7 +108,7 @@ def test_every_answer_means_one_thing(server, dispatch, monkeypatch, name) -> No
 def test_a_success_without_a_run_is_unclear(server, dispatch, monkeypatch, name) -> None:
     """It may have been accepted; where the queue item is all there is, the run is found by our id."""
     good = {"jenkins": 201, "prefect": 201, "gitlab": 201, "kubernetes": 201, "azureml": 201}.get(name, 200)
-    server.reply = answering(name, Side(name), (good, {}, b"<html>"))
+    server.reply = answering(name, Side(name), (good, {}, b"taken"))
     found = opened(name, server.url, monkeypatch).submit(dispatch)
     assert (found.state, found.handle) == ("queued" if name == "jenkins" else AMBIGUOUS, None)
 
@@ -158,6 +162,58 @@ def test_trouble_in_asking_is_no_failed_run(server, dispatch, monkeypatch, name)
     for trouble in ((500, {}, b""), (200, {}, b"<html>"), (200, {}, []), None, b"garbage"):
         server.reply = lambda seen, trouble=trouble: side(seen) if "token" in seen.path else trouble
         assert pipeline.follow(running).state == DispatchState.RUNNING
+
+
+LOGIN = (200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>Sign in</title><form>")
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_login_page_is_not_the_api(server, dispatch, monkeypatch, name) -> None:
+    """With 200 everywhere: a look beforehand says so, a request waits, and a run is not believed to have ended."""
+    pipeline = opened(name, server.url, monkeypatch)
+    server.reply = lambda seen: LOGIN
+    problems = pipeline.check()
+    waiting = pipeline.submit(dispatch)
+    running = pipeline.follow(replace(dispatch, state=DispatchState.RUNNING, handle="1"))
+    assert (len(problems), waiting.state, running.state) == (1, PENDING, DispatchState.RUNNING)
+    if name not in ("airflow", "azureml"):       # what gives them a token is behind the same login
+        assert 'a page for people "Sign in"' in problems[0]
+        assert 'a page for people "Sign in"' in waiting.reason
+
+
+@pytest.mark.parametrize("answer", [
+    (401, {}, {"message": "Bad credentials"}), (403, {}, b""), (404, {}, {"message": "Not Found"}), (429, {}, b""),
+    (302, {"Location": "/login"}, b""), (307, {"Location": "/login"}, b""), LOGIN, (503, {"Retry-After": "5"}, b""),
+], ids=["401", "403", "404", "429", "302", "307", "login", "503"])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_refusal_that_passes_costs_nothing(server, store, clock, kit, monkeypatch, name, answer) -> None:
+    """Refused twice, people are told; then the same id is taken, and there is one run."""
+    side = Side(name)
+    server.reply = answering(name, side, answer)
+    made = kit.request_in(store)
+    outbox = Outbox(store, {"p": opened(name, server.url, monkeypatch)}, clock)
+    for told in (0, 1):
+        outbox.send_due()
+        waiting = store.requests.get(made.id)
+        assert (waiting.state, waiting.unclear, len(store.messages.all())) == (PENDING, 0, told)
+        clock.now = waiting.next_try_at
+    server.reply = side
+    outbox.send_due()
+    assert (store.requests.get(made.id).state, side.starts) == (KINDS[name].accepted, 1)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_other_sides_reason_is_quoted(server, dispatch, monkeypatch, name) -> None:
+    """What it says of a request that it rejects is told, without the credential it repeats."""
+    def refuse(seen: Any) -> Any:
+        echoed = " ".join(seen.headers.get(header, "") for header in KINDS[name].secret_headers)
+        return 422, {}, {"message": f"No ref found for: main {echoed}"}
+
+    server.reply = lambda seen: refuse(seen) if KINDS[name].is_start(seen) else Side(name)(seen)
+    answer = opened(name, server.url, monkeypatch).submit(dispatch)
+    assert answer.state == ABANDONED
+    assert 'rejects the request (422): "No ref found for: main' in answer.reason
+    assert secret_of(name) not in answer.reason
 
 
 @pytest.mark.parametrize("trouble", [(500, {}, b""), None, b"garbage"])

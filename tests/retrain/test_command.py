@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.config.pipeline_sections import CommandPipeline
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Result, open_pipeline
+from monitor.retrain.pipelines.run_command import REDACTED, Hidden
 
 
 @pytest.fixture
@@ -51,6 +54,70 @@ def test_the_evidence_reaches_the_command(command, dispatch: Dispatch, tmp_path:
     assert (folder / "output.log").read_text().split() == [dispatch.id, "m", "more", dispatch.id]
     modes = {stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()}
     assert (modes, stat.S_IMODE(folder.stat().st_mode)) == ({0o600}, 0o700)
+
+
+SHOWN = "import os, json; print(json.dumps(dict(os.environ)))"
+
+
+def output(tmp_path: Path, dispatch: Dispatch) -> str:
+    return (tmp_path / "runs" / dispatch.id / "output.log").read_text()
+
+
+def test_a_command_gets_a_small_environment(command, dispatch: Dispatch, tmp_path: Path, monkeypatch) -> None:
+    """What a program needs to run, what its section names, and where its evidence is: nothing else of the daemon's."""
+    for name in ("HOOK_SECRET", "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "CREDENTIALS_DIRECTORY", "HTTPS_PROXY",
+                 "DRIFTD_WEBHOOK_SECRET", "PYTHONPATH"):
+        monkeypatch.setenv(name, "canary")
+    for name in ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"):
+        monkeypatch.setenv(name, f"the {name}")
+    pipeline = command(SHOWN, environment={"EXTRA": "more", "TZ": "UTC"})
+    pipeline.submit(dispatch)
+    ended(pipeline, dispatch)
+    given = json.loads(output(tmp_path, dispatch))
+    kept = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"}
+    own = {"DRIFTD_ID", "DRIFTD_MODEL", "DRIFTD_EVIDENCE", "DRIFTD_RESULT"}
+    assert set(given) <= {*kept, *own, "EXTRA"}
+    assert (given["EXTRA"], given["TZ"], given["HOME"]) == ("more", "UTC", "the HOME")
+    assert given["PATH"] == os.environ["PATH"]
+    assert "canary" not in given.values()
+
+
+def test_a_secret_is_given_and_not_kept(command, dispatch: Dispatch, tmp_path: Path, monkeypatch) -> None:
+    """The command has it; neither its log, nor its files, nor the process list does."""
+    secret = "canary: ä key\nof two lines/+"
+    monkeypatch.setenv("OF_THE_DAEMON", secret)
+    go = tmp_path / "go"
+    pipeline = command(
+        "import base64, json, os, time, urllib.parse\ns = os.environ['KEY']\n"
+        "print(len(s), s, json.dumps(s), urllib.parse.quote(s, safe=''), base64.b64encode(s.encode()).decode())\n"
+        f"print(dict(os.environ), flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)",
+        environment={"KEY": {"env": "OF_THE_DAEMON"}},
+    )
+    pipeline.submit(dispatch)
+    log = until(lambda: (tmp_path / "runs" / dispatch.id / "output.log").exists() and output(tmp_path, dispatch))
+    shown = [Path(f"/proc/{pid}/cmdline") for pid in os.listdir("/proc") if pid.isdigit()]
+    listed = b"".join(place.read_bytes() for place in shown if place.exists())
+    go.touch()
+    ended(pipeline, dispatch)
+    assert log.startswith(f"{len(secret)} [a secret]")
+    files = "".join(file.read_text() for file in (tmp_path / "runs" / dispatch.id).iterdir())
+    for form in ("canary: ä", "of two lines", "canary%3A", "canary: \\u00e4", "Y2FuYXJ5"):
+        assert form not in files
+        assert form.encode() not in listed
+
+
+@given(st.lists(st.text("abc", min_size=4, max_size=7), min_size=1, max_size=3), st.text("abcx", max_size=80),
+       st.lists(st.integers(1, 9), min_size=1, max_size=9))
+def test_a_secret_is_taken_out_however_it_is_cut(secrets: list[str], text: str, sizes: list[int]) -> None:
+    """In pieces the same is shown as of the whole, and no secret is in it."""
+    hidden, shown, left = Hidden(secrets), b"", text.encode()
+    for size in (size for _ in text for size in sizes):
+        shown += hidden.take_out(left[:size])
+        left = left[size:]
+    shown += hidden.take_out(left) + hidden.rest()
+    whole = Hidden(secrets)
+    assert shown == whole.take_out(text.encode()) + whole.rest()
+    assert not [secret for secret in secrets if secret.encode() in shown.replace(REDACTED, b"|")]
 
 
 @pytest.mark.parametrize(("code", "state", "words"), [
@@ -97,11 +164,11 @@ def test_an_id_never_starts_twice(command, dispatch: Dispatch, tmp_path: Path) -
     assert counted.read_text() == "x"
 
 
-def test_a_missing_command_is_rejected_in_a_sentence(tmp_path: Path, dispatch: Dispatch) -> None:
-    """Nothing is started, the reason names the file."""
+def test_a_missing_command_is_waited_for_in_a_sentence(tmp_path: Path, dispatch: Dispatch) -> None:
+    """Nothing is started, the reason names the file, and the need is not given up: the file may come back."""
     section = CommandPipeline(kind="command", command=("./no-such.sh",))
     answer = open_pipeline(section, tmp_path).submit(dispatch)
-    assert answer.state == DispatchState.ABANDONED
+    assert answer.state == DispatchState.PENDING
     assert "./no-such.sh is not there" in answer.reason
 
 

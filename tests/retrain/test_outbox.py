@@ -59,7 +59,7 @@ def only(store: Store) -> Dispatch:
 
 
 def test_retries_follow_the_ladder_under_one_id(store, clock, kit) -> None:
-    """Tries wait 5 s, 5 min, 30 min, … 24 h and then 24 h for ever, up to a fifth longer; people hear once."""
+    """Tries wait 5 s, 5 min, 30 min, … 24 h and then 24 h for ever, up to a fifth longer."""
     kit.request_in(store)
     place = Place(S.PENDING)
     box, waits = outbox(store, clock, p=place), []
@@ -71,8 +71,18 @@ def test_retries_follow_the_ladder_under_one_id(store, clock, kit) -> None:
     steps = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400, 86_400, 86_400]
     assert all(step <= wait <= 1.2 * step for step, wait in zip(steps, waits, strict=True))
     assert len(set(place.ids)) == 1
-    assert [one.kind for one in store.messages.all()] == ["held"]
     assert only(store).accepted_at is None
+
+
+@pytest.mark.parametrize(("heard", "at"), [(True, [2, 5]), (False, [5])])
+def test_people_hear_soon_of_what_is_refused(store, clock, kit, heard: bool, at: list[int]) -> None:
+    """A refusal that is heard twice is told, and once more at the fifth; where nobody answers, at the fifth."""
+    made = kit.request_in(store)
+    box = outbox(store, clock, p=Place(Answer(state=S.PENDING, reason="its door is shut", heard=heard)))
+    for _ in range(7):
+        clock.now = box.send_due()[0].next_try_at
+    assert [one.id for one in store.messages.all()] == [f"{made.id}:held:pending:{tries}" for tries in at]
+    assert all("its door is shut" in one.body for one in store.messages.all())
 
 
 def test_a_place_that_asks_to_wait_is_obeyed(store, clock, kit) -> None:

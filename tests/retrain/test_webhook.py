@@ -54,16 +54,18 @@ ANSWERS = [
     ((202, {}, {"status": "queued"}), DispatchState.DELIVERED, "accepted"),
     ((204, {}, b""), DispatchState.DELIVERED, "accepted"),
     ((200, {}, b"x" * 5_000_000), DispatchState.DELIVERED, "accepted"),
-    ((301, {"Location": "/other"}, b""), DispatchState.ABANDONED, "redirects"),
-    ((307, {"Location": "/other"}, b""), DispatchState.ABANDONED, "redirects"),
+    ((301, {"Location": "/other"}, b""), DispatchState.PENDING, "redirects"),
+    ((307, {"Location": "/other"}, b""), DispatchState.PENDING, "redirects"),
     ((400, {}, b"no"), DispatchState.ABANDONED, "rejects"),
-    ((401, {}, b""), DispatchState.ABANDONED, "credential"),
-    ((403, {}, b""), DispatchState.ABANDONED, "credential"),
+    ((200, {}, b"<!DOCTYPE html><title>Sign in</title>"), DispatchState.PENDING, 'a page for people "Sign in"'),
+    ((303, {"Location": "/other"}, b""), DispatchState.AMBIGUOUS, "may have been accepted"),
+    ((401, {}, b""), DispatchState.PENDING, "credential"),
+    ((403, {}, b""), DispatchState.PENDING, "credential"),
     ((403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, b""), DispatchState.PENDING, "wait"),
-    ((404, {}, b""), DispatchState.ABANDONED, "rejects"),
+    ((404, {}, b""), DispatchState.PENDING, "not there"),
     ((410, {}, b""), DispatchState.ABANDONED, "disabled"),
     ((413, {}, b""), DispatchState.ABANDONED, "rejects"),
-    ((422, {}, b""), DispatchState.ABANDONED, "rejects"),
+    ((422, {}, {"message": "No ref found"}), DispatchState.ABANDONED, 'rejects the request (422): "No ref found"'),
     ((429, {}, b""), DispatchState.PENDING, "wait"),
     ((500, {}, b""), DispatchState.AMBIGUOUS, "may have been accepted"),
     ((502, {}, b""), DispatchState.AMBIGUOUS, "may have been accepted"),
@@ -127,8 +129,10 @@ def test_plain_http_behind_https_was_not_sent(server, dispatch: Dispatch) -> Non
     "http://100.100.100.200/", "ftp://example.org/", "http:///x",
 ])
 def test_metadata_addresses_are_never_called(dispatch: Dispatch, url: str) -> None:
-    """However it is written, such an address is rejected at once."""
-    assert pipeline(url).submit(dispatch).state == DispatchState.ABANDONED
+    """However it is written, nothing leaves for such an address; names are mended, so it is tried again."""
+    answer = pipeline(url).submit(dispatch)
+    assert answer.state == DispatchState.PENDING
+    assert "never calls" in answer.reason or "not an address to send to" in answer.reason
 
 
 def test_a_secret_address_shows_only_its_host(server, dispatch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,41 +3,53 @@
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from monitor.http import NotSent, Refused, Reply, Unclear
+from monitor.http import NotSent, NotTheApi, Refused, Reply, Unclear
 from monitor.records import DispatchState
 from monitor.retrain.pipelines import Answer
 from monitor.times import utcnow
 
 LONGEST_WAIT = timedelta(days=1)
 RATE_LIMIT_WAIT = timedelta(minutes=1)       # where a rate limit does not say how long
-UNCLEAR_STATUSES = (408, 500, 502, 503, 504)
+# What is wrong with the request itself: the same again would be refused again.
+FINAL = (400, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416, 417, 422, 431)
+SEE_OTHER = 303                              # often what follows a request that was taken
 
 
 def failure(reply: Reply, where: str) -> Answer:
-    """Read an answer that is no success."""
-    status = reply.status
+    """Read an answer that is no success.
+
+    What may be otherwise soon (a credential, a route, a login, a server in trouble) is asked for again while the need
+    stands; only what speaks against the request itself ends it.
+    """
+    status, said = reply.status, quoted(reply)
     if status == 410:
-        return _rejected(f"{where} says it is disabled for good (410); nothing more is sent, remove it or ask there")
-    if 300 <= status < 400:
-        return _rejected(f"{where} redirects ({status}), never followed; configure the final address")
+        return _rejected(f"{where} says it is disabled for good (410){said}; nothing more is sent, remove it or ask")
+    if status in FINAL:
+        return _rejected(f"{where} rejects the request ({status}){said}; mend it, then driftd retry")
     wait = waiting_time(reply)
     if status in (425, 429) or (status in (403, 503) and wait is not None):
-        reason = f"{where} asks to wait ({status})"
+        reason = f"{where} asks to wait ({status}){said}"
         return Answer(state=DispatchState.PENDING, reason=reason, retry_after=wait or RATE_LIMIT_WAIT)
-    if status in (401, 403):
-        return _rejected(f"{where} does not accept our credential ({status}); renew it, then driftd retry")
-    if status in UNCLEAR_STATUSES or status >= 500 or status < 300:
-        reason = f"{where} answered {status}: it may have been accepted"
+    if status in (408, SEE_OTHER) or status < 300 or status >= 500:
+        reason = f"{where} answered {status}{said}: it may have been accepted"
         return Answer(state=DispatchState.AMBIGUOUS, reason=reason)
-    return _rejected(f"{where} rejects the request ({status}); look at its log, then driftd retry")
+    return Answer(state=DispatchState.PENDING, reason=f"{where} {_refusal(status)}{said}; it is tried again")
+
+
+def _refusal(status: int) -> str:
+    if 300 <= status < 400:
+        return f"redirects ({status}), which is never followed: is it a login, or an old address?"
+    if status in (401, 403):
+        return f"does not accept our credential ({status}), renew it"
+    if status == 407:
+        return "is behind a proxy that does not accept our credential (407)"
+    return "is not there (404)" if status == 404 else f"refuses the request for now ({status})"
 
 
 def trouble(error: NotSent | Unclear) -> Answer:
-    """Read an exchange that ended without an answer."""
-    if isinstance(error, Refused):
-        return _rejected(str(error))
+    """Read an exchange that ended without an answer of the API."""
     state = DispatchState.PENDING if isinstance(error, NotSent) else DispatchState.AMBIGUOUS
-    return Answer(state=state, reason=str(error))
+    return Answer(state=state, reason=str(error), heard=isinstance(error, Refused | NotTheApi))
 
 
 def unanswered(reply: Reply, state: DispatchState) -> Answer:
@@ -73,6 +85,11 @@ def _bounded(wait: timedelta) -> timedelta:
 
 def _headers(reply: Reply) -> dict[str, str]:
     return {name.lower(): value for name, value in reply.headers.items()}
+
+
+def quoted(reply: Reply) -> str:
+    """What the other side says of it, in its own words."""
+    return f': "{said}"' if (said := reply.said()) else ""
 
 
 def _rejected(reason: str) -> Answer:

@@ -1,5 +1,8 @@
 """A command on this machine, without a shell. It outlives the daemon; its exit is the outcome.
 
+It gets a small environment of the daemon's (KEPT), what its section names, and where its evidence lies: none of the
+daemon's own secrets. Those its section names are taken out of what it prints.
+
 Every request has a folder of its own, `runs/<id>/`, and `run_command` to look after it:
 evidence.json, plan.json (what to run), started (made once, so an id never starts twice), output.log,
 result.json (what the command may say), exit.json (how it ended), lock (held while it runs).
@@ -20,6 +23,7 @@ from monitor.retrain.pipelines import Answer, Key, Result, run_command
 from monitor.retrain.pipelines.run_command import ALREADY, write_private
 
 START_SECONDS = 60
+KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")   # and LC_*
 LINEAGE = ("git_revision", "inputs", "trained_from", "trained_to")   # what else a result may say of the version
 
 
@@ -37,7 +41,7 @@ class Command:
         if (folder / "started").exists():
             return self.follow(dispatch)
         if problems := self.check():
-            return Answer(state=DispatchState.ABANDONED, reason=problems[0])
+            return Answer(state=DispatchState.PENDING, reason=f"{problems[0]}; it is tried again")
         environment = self._environment(dispatch, folder)
         self._prepare(folder, dispatch)
         return self._start(folder, environment, dispatch)
@@ -57,7 +61,8 @@ class Command:
 
     def check(self) -> list[str]:
         """Whether the command can be found."""
-        if shutil.which(self._section.command[0]) is None:
+        path = self._section.environment.get("PATH")
+        if shutil.which(self._section.command[0], path=path if isinstance(path, str) else None) is None:
             return [f"the command {self._section.command[0]} is not there or may not be executed"]
         return []
 
@@ -65,7 +70,10 @@ class Command:
         self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         write_private(folder / "evidence.json", dispatch.body)
-        plan = {"command": self._section.command, "timeout": self._section.timeout.total_seconds()}
+        hidden = [name for name, value in self._section.environment.items() if isinstance(value, Secret)]
+        plan = {
+            "command": self._section.command, "timeout": self._section.timeout.total_seconds(), "secrets": hidden,
+        }
         write_private(folder / "plan.json", json.dumps(plan))
 
     def _start(self, folder: Path, environment: dict[str, str], dispatch: Dispatch) -> Answer:
@@ -87,12 +95,13 @@ class Command:
         return Answer(state=DispatchState.RUNNING, handle=str(folder), reason="the command runs")
 
     def _environment(self, dispatch: Dispatch, folder: Path) -> dict[str, str]:
-        """The daemon's own environment, the configured additions, and ours. Raises ConfigError."""
+        """A little of the daemon's own, what the section names, and ours. Raises ConfigError."""
+        kept = {name: text for name, text in os.environ.items() if name in KEPT or name.startswith("LC_")}
         added = {
             name: value.reveal() if isinstance(value, Secret) else value
             for name, value in self._section.environment.items()
         }
-        return os.environ | added | {
+        return kept | added | {
             "DRIFTD_ID": dispatch.id,
             "DRIFTD_MODEL": dispatch.model,
             "DRIFTD_EVIDENCE": str(folder / "evidence.json"),

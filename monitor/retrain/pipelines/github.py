@@ -187,7 +187,7 @@ class Github:
             reply = send(method, url, headers=given, body=payload, timeout=self._section.timeout,
                          ca=self._section.ca, limit=limit)
             if last or reply.status not in (401, 403) or waiting_time(reply) or not self._credential.renew():
-                return reply
+                return reply.of_the_api(self._where)
         raise AssertionError("the second answer is always given")
 
 

@@ -64,7 +64,8 @@ class Kubernetes(Rest):
             return []
         if reply.status in (401, 403):
             return [f"{self._where}: the account may not create jobs ({reply.status}); give it create and get on jobs"]
-        return [f"{self._where}: {self._section.manifest} is refused ({reply.status}): {_message(reply)}"]
+        why = reply.said() or "no reason given"
+        return [f"{self._where}: {self._section.manifest} is refused ({reply.status}): {why}"]
 
     def _job(self, name: str, told: dict[str, str]) -> Json:
         """The manifest under a name, with what the run is told in the environment of every container."""
@@ -94,10 +95,3 @@ class Kubernetes(Rest):
             raise ConfigError([f"{path}: is no manifest of a Job, expected kind: Job with a container"])
         manifest: Json = found
         return manifest
-
-
-def _message(reply: Reply) -> str:
-    try:
-        return str(reply.json()["message"])[:300]
-    except (ValueError, KeyError, TypeError):
-        return "no reason given"

@@ -136,7 +136,7 @@ class Rest(ABC):
             given = {"Accept": "application/json", **kind, **self._credential.headers(), **(headers or {})}
             reply = self._send(method, url, headers=given, body=payload, limit=limit)
             if last or reply.status not in (401, 403) or waiting_time(reply) or not self._credential.renew():
-                return reply
+                return reply.of_the_api(self._where)
         raise AssertionError("the second answer is always given")
 
     @property

@@ -4,9 +4,11 @@ Ends as soon as the command is about to start (0), or was started before (ALREAD
 keeps its output, ends it when it runs over its time, and writes how it ended.
 """
 
+import base64
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +16,12 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 ALREADY = 3
 OUTPUT_LIMIT = 10_000_000                    # bytes of output that are kept
+SHORTEST_SECRET = 4                          # what is shorter is no secret, and would garble the output
+REDACTED = b"[a secret]"
 GRACE_SECONDS = 10.0                         # between asking a command to end and killing it; for its last output
 
 
@@ -58,7 +63,8 @@ def _run(folder: Path, lock: int) -> dict[str, Any]:
     except OSError as error:
         return {"code": None, "reason": f"the command could not be started: {error.strerror}"}
     assert process.stdout is not None
-    reader = threading.Thread(target=_keep_output, args=(process.stdout, folder / "output.log"), daemon=True)
+    hidden = Hidden([os.environ[name] for name in plan["secrets"]])
+    reader = threading.Thread(target=_keep_output, args=(process.stdout, folder / "output.log", hidden), daemon=True)
     reader.start()
     overdue = _wait(process, plan["timeout"])
     reader.join(GRACE_SECONDS)               # not longer: a grandchild may hold the pipe open for ever
@@ -87,12 +93,57 @@ def _words(code: int, overdue: bool, seconds: float) -> str:
     return f"the command was killed by signal {-code}" if code < 0 else f"the command ended with exit code {code}"
 
 
-def _keep_output(pipe: IO[bytes], path: Path) -> None:
-    room = OUTPUT_LIMIT
+def _keep_output(pipe: IO[bytes], path: Path, hidden: "Hidden") -> None:
+    room, more = OUTPUT_LIMIT, True
     with open(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb", buffering=0) as log:
-        while chunk := os.read(pipe.fileno(), 65_536):
-            log.write(chunk[:room])
-            room -= min(room, len(chunk))
+        while more:
+            more = bool(chunk := os.read(pipe.fileno(), 65_536))
+            shown = hidden.take_out(chunk) if more else hidden.rest()
+            log.write(shown[:room])
+            room -= min(room, len(shown))
+
+
+class Hidden:
+    """Takes secrets out of a stream, also where one lies across two pieces of it.
+
+    A secret is known as it is, as base64, in a URL, in JSON, and line by line. What may be the beginning of one is kept
+    back until it is known.
+    """
+
+    def __init__(self, secrets: list[str]) -> None:
+        forms = {form.encode() for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST_SECRET}
+        self._forms = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(map(re.escape, self._forms)) or b"(?!)")
+        self._kept = b""
+
+    def take_out(self, chunk: bytes) -> bytes:
+        """What may be shown so far."""
+        text = self._kept + chunk
+        open_from = len(text) - self._beginning(text)
+        shown, at = [], 0
+        for secret in self._pattern.finditer(text):
+            if secret.start() >= open_from:
+                break                        # perhaps a longer one begins there
+            shown += [text[at:secret.start()], REDACTED]
+            at = secret.end()
+        end = max(at, open_from)
+        self._kept = text[end:]
+        return b"".join((*shown, text[at:end]))
+
+    def rest(self) -> bytes:
+        """What was kept back, at the end."""
+        return self._pattern.sub(REDACTED, self._kept)
+
+    def _beginning(self, text: bytes) -> int:
+        """How many of the last bytes may be the beginning of a secret."""
+        longest = (size for form in self._forms for size in range(min(len(form) - 1, len(text)), 0, -1)
+                   if text.endswith(form[:size]))
+        return max(longest, default=0)
+
+
+def _forms(secret: str) -> list[str]:
+    whole = base64.b64encode(secret.encode()).decode()
+    return [secret, *secret.splitlines(), whole, whole.rstrip("="), quote(secret, safe=""), json.dumps(secret)[1:-1]]
 
 
 def _sync(folder: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from monitor.config.pipeline_sections import SagemakerPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply
+from monitor.outgoing import trust
+from monitor.outgoing.guard import own_rights
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.rest import Rest, parameters, stated
@@ -63,12 +65,15 @@ class Sagemaker(Rest):
         except ImportError:
             raise ConfigError(['kind = "sagemaker" needs the extra: pip install "driftd[sagemaker]"']) from None
         try:
-            account = Session(profile=self._section.profile).get_credentials()
-            if account is None:
+            trust.tell_requests()
+            with own_rights():               # botocore asks the metadata service where nothing else gives credentials
+                account = Session(profile=self._section.profile).get_credentials()
+                frozen = account and account.get_frozen_credentials()
+            if frozen is None:
                 raise NotSent("AWS credentials are found nowhere; is a role or a profile configured here?")
             headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"SageMaker.{operation}"}
             asked = AWSRequest("POST", self._url, headers=headers, data=json.dumps(body).encode())
-            SigV4Auth(account.get_frozen_credentials(), "sagemaker", self._section.region).add_auth(asked)
+            SigV4Auth(frozen, "sagemaker", self._section.region).add_auth(asked)
         except BotoCoreError as error:
             raise NotSent(f"AWS gave no credentials ({type(error).__name__})") from None
         return self._ask("POST", self._url, json.dumps(body).encode(), headers=dict(asked.headers.items()))

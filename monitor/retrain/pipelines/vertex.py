@@ -10,6 +10,8 @@ from typing import Any
 from monitor.config.pipeline_sections import VertexPipeline
 from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply
+from monitor.outgoing import trust
+from monitor.outgoing.guard import own_rights
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Credential, Header, Token
@@ -75,8 +77,10 @@ def _default() -> tuple[str, datetime | None]:
     except ImportError:
         raise ConfigError(['kind = "vertex" needs a token, or the extra: pip install "driftd[vertex]"']) from None
     try:
-        found: Any = google.auth.default(scopes=[SCOPE])[0]
-        found.refresh(transport.Request())
+        trust.tell_requests()
+        with own_rights():                   # the metadata service is where a machine at Google gets its token
+            found: Any = google.auth.default(scopes=[SCOPE])[0]
+            found.refresh(transport.Request())
     except google.auth.exceptions.GoogleAuthError as error:
         raise NotSent(f"Google gave no token ({type(error).__name__}); is an account configured here?") from None
     return str(found.token), None if found.expiry is None else found.expiry.replace(tzinfo=UTC)

@@ -31,17 +31,18 @@ class Webhook(Unfollowed):
         """POST the event, signed now. Raises ConfigError when a secret or the address cannot be read."""
         url, body = self._url(), dispatch.body.encode()
         secret_url = isinstance(self._section.url, Secret)
+        where = redacted(url, secret=secret_url)
         headers = {"Content-Type": "application/cloudevents+json; charset=utf-8"} | self._signed(dispatch.id, body)
         try:
             reply = send(
                 "POST", url, headers=headers, body=body, timeout=self._section.timeout, ca=self._section.ca,
                 secret_url=secret_url,
-            )
+            ).of_the_api(where)
         except (NotSent, Unclear) as error:
             return trouble(error)
         if 200 <= reply.status < 300:
             return Answer(state=DispatchState.DELIVERED, reason=f"accepted ({reply.status})")
-        return failure(reply, redacted(url, secret=secret_url))
+        return failure(reply, where)
 
     def check(self) -> list[str]:
         """Read address and secrets, and open a connection without asking for anything."""
