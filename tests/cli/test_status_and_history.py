@@ -269,7 +269,7 @@ def test_a_persons_word_is_asked_given_and_shown(driftd: Any, tmp_path: Path) ->
         store.references.install(REFERENCE, None, MIDNIGHT)
         store.checks.commit(_snapshot(0), expected_reference="ref")
     by_hand = ("-c", "driftd.toml", "--model", "rides")
-    assert "somebody else" in driftd("retrain", *by_hand, "--by", "ann", "--reason", "new prices").out
+    assert "another person" in driftd("retrain", *by_hand, "--by", "ann", "--reason", "new prices").out
     assert "`driftd approve` or `driftd reject` answers it" in driftd("status", "-c", "driftd.toml").out
     assert driftd("approve", *by_hand, "--by", "ann", "--reason", "I am sure").code == 2
     assert "approved; request driftd-" in driftd("approve", *by_hand, "--by", "bob", "--reason", "so am I").out
