@@ -175,7 +175,7 @@ def summary(result: Comparison) -> str:
     """Return the answer in one line."""
     judged = [s for s in result.drift if s.status in (ScoreStatus.OK, ScoreStatus.DRIFTED)]
     drifted = sum(s.status == ScoreStatus.DRIFTED for s in judged)
-    breaks = f"{len(result.breaks)} breaches of the data contract, " if result.breaks else ""
+    breaks = "contract broken, " if result.breaks else ""
     answer = "the data drifted" if result.drifted else "the data did not drift as a whole"
     if not judged:
         answer = "drift could not be judged"

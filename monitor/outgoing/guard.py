@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from monitor.outgoing import forbidden
-from monitor.outgoing.forbidden import SERVICES, Network
+from monitor.outgoing import never_called
+from monitor.outgoing.never_called import SERVICES, Network
 
 _EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -76,12 +76,12 @@ def look_up(host: str, port: int) -> list[Any]:
 def check(address: str) -> None:
     """Raises AddressRefused where an address, in numbers, is not called."""
     try:
-        never = forbidden.refusal(address)
+        never = never_called.refusal(address)
     except ValueError:
         raise AddressRefused("is a name where only an address in numbers is taken") from None
     if never is not None and not (_own_rights.get() and ipaddress.ip_address(address) in _IDENTITY):
         raise AddressRefused(f"leads to {never}{NEVER}")
-    if never is None and _inner is not None and not forbidden.within(address, _inner):
+    if never is None and _inner is not None and not never_called.within(address, _inner):
         raise AddressRefused("leads to an inner address that is not in daemon.allow_inner")
 
 
@@ -93,7 +93,7 @@ def check_behind_proxy(host: str, seconds: float = 2.0) -> None:
     """
     host = host.strip("[]").partition("%")[0]     # a scope is of this machine, not of the proxy's
     if host.rstrip(".").lower() in _NAMES:
-        raise AddressRefused(f"is the name of {forbidden.METADATA}{NEVER}")
+        raise AddressRefused(f"is the name of {never_called.METADATA}{NEVER}")
     if (number := in_numbers(host)) is not None:
         check(number)
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitor.outgoing import forbidden, guard
+from monitor.outgoing import guard, never_called
 from tests.retrain.conftest import Server, serving
 
 FORBIDDEN = "127.0.0.2"      # stands for a metadata service
@@ -41,8 +41,8 @@ def server() -> Iterator[Server]:
 def forbidden(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server on an address that is never called."""
     with serving(host=FORBIDDEN) as made:
-        never = (ip_network(FORBIDDEN), forbidden.METADATA)
-        monkeypatch.setattr(addresses, "NEVER", (*forbidden.NEVER, never))
+        never = (ip_network(FORBIDDEN), never_called.METADATA)
+        monkeypatch.setattr(never_called, "NEVER", (*never_called.NEVER, never))
         yield made
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.outgoing import forbidden, guard
-from monitor.outgoing.forbidden import refusal, within
+from monitor.outgoing import guard, never_called
 from monitor.outgoing.guard import AddressRefused
+from monitor.outgoing.never_called import refusal, within
 from tests.outgoing.forms import CALLED, IPV4, IPV6
 
 FORBIDDEN = ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "224.0.0.0/4", "0.0.0.0/8")
@@ -60,7 +60,7 @@ def test_an_ipv4_address_cannot_hide_in_an_ipv6_one(ip: ipaddress.IPv4Address, a
     assert refusal(str(WRAPS[wrap](int(ip), any64))) is not None
 
 
-@given(st.sampled_from(sorted(forbidden.SERVICES)), st.integers(0, 2**96 - 1))
+@given(st.sampled_from(sorted(never_called.SERVICES)), st.integers(0, 2**96 - 1))
 def test_a_service_is_found_behind_any_prefix(ip: ipaddress.IPv4Address, prefix: int) -> None:
     """A network may translate by a prefix of its own, of which nobody tells."""
     assert refusal(str(in_bits((prefix, 96), (int(ip), 32)))) is not None
