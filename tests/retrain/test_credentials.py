@@ -88,7 +88,7 @@ def test_a_github_app_gets_one_token_and_keeps_it(server, dispatch, monkeypatch,
 
 
 def test_a_token_that_is_not_accepted_any_more_is_renewed_once(server, dispatch, monkeypatch, keys) -> None:
-    """One run; and where fresh ones are refused too it is rejected, without a storm of tries."""
+    """One run; and where fresh ones are refused too it waits for its next try, without a storm of tries."""
     monkeypatch.setenv("APP_KEY", keys[0])
     server.reply = hub = Hub(keys[1])
     pipeline = app(server.url)
@@ -98,7 +98,7 @@ def test_a_token_that_is_not_accepted_any_more_is_renewed_once(server, dispatch,
     assert (hub.given, hub.starts) == (["ghs_0", "ghs_1"], 1)
     server.reply = lambda seen: hub(seen) if "access_tokens" in seen.path else (401, {}, b"")
     server.seen.clear()
-    assert pipeline.submit(dispatch).state == DispatchState.ABANDONED
+    assert pipeline.submit(dispatch).state == DispatchState.PENDING
     assert len([seen for seen in server.seen if seen.path.endswith("/dispatches")]) == 2
 
 
