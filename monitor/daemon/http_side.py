@@ -1,4 +1,4 @@
-"""The HTTP side of the running service: its listeners, and what clients are asked, read again when that changes."""
+"""The HTTP side of the running service: its listeners, and authentication and TLS, reloaded when their files change."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _log = structlog.get_logger("driftd.web")
 
 
 class HttpSide:
-    """Listens from construction until `close`. `reread(good)` is told whether what clients are asked could be read.
+    """Listens from construction until `close`; `reread(good)` is called after each reload of authentication and TLS.
 
     Raises ConfigError when it cannot listen.
     """
@@ -53,14 +53,14 @@ class HttpSide:
         self._opened.close()
 
     def use(self, settings: WebSettings) -> None:
-        """From now on clients are asked this; open connections end with their next answer."""
+        """Put new settings into force; open connections end with their next answer."""
         if settings.files != self._watch.files:
             self._watch = Watch(settings.files)
         self._server.speak(settings.tls)
         self._ask(settings)
 
     def look(self, loaded: Loaded) -> None:
-        """Read what clients are asked again where a file of it has changed; what is bad changes nothing."""
+        """Reload the settings if one of their files has changed; bad ones change nothing."""
         late = self._refused is not None and time.monotonic() - self._refused[1] > _AGAIN
         if not (self._watch.changed() or late):
             return
@@ -71,7 +71,7 @@ class HttpSide:
             self._refuse(error.problems)
         else:
             self.use(settings)
-            _log.info("Users, tokens and certificates were read again.")
+            _log.info("Users, tokens and certificates were reloaded.")
 
     def _ask(self, settings: WebSettings) -> None:
         self._app.policy, self._refused = settings.policy, None
@@ -81,6 +81,9 @@ class HttpSide:
 
     def _refuse(self, problems: list[str]) -> None:
         if self._refused is None or self._refused[0] != problems:
-            _log.error("Users, tokens or certificates are refused; the last good stay in force.", problems=problems)
+            _log.error(
+                "Cannot use the changed users, tokens or certificates; the last good ones stay in force.",
+                problems=problems,
+            )
         self._refused = (problems, time.monotonic())
         self._reread(False)

@@ -95,7 +95,7 @@ class App:
                 return _text(HTTPStatus.OK, "ok")
             known = getattr(request.state, "principal", None)
             told = known is not None and known.scopes & {METRICS, READ}
-            return _text(HTTPStatus.SERVICE_UNAVAILABLE, reason if told else "not well; who may read is told why")
+            return _text(HTTPStatus.SERVICE_UNAVAILABLE, reason if told else "not healthy; authenticate to see why")
 
         return answer
 

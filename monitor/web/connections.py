@@ -181,4 +181,4 @@ class Connections:
 def _common_name(certificate: Any) -> str | None:
     """Whom a verified client certificate names; None without one."""
     names = [value for parts in (certificate or {}).get("subject", ()) for key, value in parts if key == "commonName"]
-    return names[0] if names else None
+    return names[0] if names and names[0].isprintable() else None

@@ -1,4 +1,4 @@
-"""What was refused: counted each time, and said in the log once a minute for each reason."""
+"""Refused requests and closed connections: each is counted, and logged at most once a minute for each reason."""
 
 import threading
 import time
@@ -8,18 +8,18 @@ from typing import Final
 import structlog
 
 REASONS: Final = {
-    "host": "A request names a host that is not ours; if it is, add it to daemon.allowed_hosts.",
-    "origin": "A request comes from the page of another site.",
-    "no_credentials": "A request says not who it is from.",
-    "wrong_credentials": "A request comes with a wrong token, password or name.",
-    "too_many_failures": "A client that was wrong too often must wait.",
-    "busy": "Too many sign-ins wait for their password to be checked.",
-    "scope": "A request asks for more than its token or user may.",
-    "malformed": "A request is no HTTP.",
-    "tls": "A client and driftd did not agree on TLS.",
-    "too_slow": "A client took too long to ask or to read; its connection was closed.",
-    "made_place": "A slow connection was closed to make place for a new one.",
-    "too_many_connections": "There is no place for another connection.",
+    "host": "Refused a request with an unknown Host; add the name to daemon.allowed_hosts if it is right.",
+    "origin": "Refused a request from a page of another site.",
+    "no_credentials": "Refused a request without credentials.",
+    "wrong_credentials": "Refused a request with a wrong token, user or password.",
+    "too_many_failures": "Refused a client that has failed to authenticate too often; it may try again later.",
+    "busy": "Refused a request because too many passwords are waiting to be checked.",
+    "scope": "Refused a request that needs a scope which its token or user lacks.",
+    "malformed": "Refused a request that is not valid HTTP.",
+    "tls": "A TLS handshake failed.",
+    "too_slow": "Closed the connection of a client that was too slow to send its request or to read the answer.",
+    "made_place": "Closed the slowest connection to make room for a new one.",
+    "too_many_connections": "Refused a connection because all are in use.",
 }
 _QUIET = 60.0           # seconds between two lines about one reason
 

@@ -1,4 +1,4 @@
-"""What the HTTP side asks of clients, read from the configuration, the web configuration and the files they name."""
+"""Authentication and TLS settings, read from the configuration, the web configuration and the files they name."""
 
 import ssl
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class WebSettings:
 
 
 def read_settings(loaded: Loaded, *, secrets: bool = True) -> WebSettings:
-    """Read everything anew; without `secrets` tokens are taken as they are configured. Raises ConfigError."""
+    """Read everything again; without `secrets` the tokens themselves are not read. Raises ConfigError."""
     reader = _Reader(loaded, secrets)
     settings = reader.read()
     if reader.problems or settings is None:
@@ -93,28 +93,28 @@ class _Reader:
             self._wrong(key, str(error))
             return None
         if len(value) < SHORTEST_TOKEN or not value.isascii() or " " in value:
-            text = f"is no token, expected at least {SHORTEST_TOKEN} characters without blanks: `openssl rand -hex 32`"
-            self._wrong(key, text)
+            self._wrong(key, f"expected a token of at least {SHORTEST_TOKEN} ASCII characters without spaces: "
+                             "`openssl rand -hex 32`")
             return None
         return Token.of(name, value, scopes)
 
     def _exposed(self, policy: Policy) -> None:
-        """Beyond this machine somebody must be asked who they are, or it must be said that nobody is."""
+        """Beyond this machine clients must authenticate, or the configuration must say that they need not."""
         if not (policy.asks or self._daemon.allow_unauthenticated or _only_here(self._daemon.listen)):
-            self._wrong("daemon.listen", f'"{self._daemon.listen}" can be reached from other machines, and nobody is '
-                        "asked who they are, expected daemon.tokens, users or client certificates in "
-                        "daemon.web_config, daemon.proxy, or allow_unauthenticated = true")
+            self._wrong("daemon.listen", f'"{self._daemon.listen}" is reachable from other machines without '
+                        "authentication, expected daemon.tokens, users or client certificates in daemon.web_config, "
+                        "daemon.proxy, or allow_unauthenticated = true")
 
     def _warnings(self, policy: Policy, tls: ssl.SSLContext | None, users: dict[str, str]) -> list[str]:
         found = []
         if not _only_here(self._daemon.listen):
             if not policy.asks:
-                found.append("The page and the metrics can be read from other machines without a password.")
+                found.append("The status page and the metrics are served to other machines without authentication.")
             elif tls is None and policy.proxy is None:
-                found.append("Passwords and tokens cross the network unencrypted: daemon.web_config has no TLS.")
+                found.append("Passwords and tokens are sent unencrypted: daemon.web_config configures no TLS.")
         if users and policy.proxy is None and not policy.certificate:
             unknown = [name for name in self._daemon.users if name not in users]
-            found += [f"daemon.users.{name}: is no user of {self._daemon.web_config}" for name in unknown]
+            found += [f"daemon.users.{name}: there is no such user in {self._daemon.web_config}" for name in unknown]
         return found
 
     def _wrong(self, key: str, text: str) -> None:

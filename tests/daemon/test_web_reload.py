@@ -90,11 +90,11 @@ def test_users_and_tokens_are_read_again(start: Callable[..., Served]) -> None:
     running = start(TOKEN, web_yml=users("old"), token=ONE)
     assert running.status("/", Authorization=basic("ann", "old")) == 200
     running.put("web.yml", users("new"))
-    until(lambda: running.log().count("were read again") == 1)
+    until(lambda: running.log().count("were reloaded") == 1)
     assert running.status("/", Authorization=basic("ann", "new")) == 200
     assert running.status("/", Authorization=basic("ann", "old")) == 401
     running.put("token", OTHER)
-    until(lambda: running.log().count("were read again") == 2)
+    until(lambda: running.log().count("were reloaded") == 2)
     assert running.status("/metrics", Authorization=bearer(OTHER)) == 200
     assert running.status("/metrics", Authorization=bearer(ONE)) == 401
     running.put("web.yml", "basic_auth_users:\n  ann: plain\n")

@@ -25,8 +25,14 @@ class Authority:
     @classmethod
     def made(cls, path: Path) -> "Authority":
         key, name = ec.generate_private_key(ec.SECP256R1()), _name(path.stem)
-        made = _builder(name, name, key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
+        signs = x509.KeyUsage(False, False, False, False, False, key_cert_sign=True, crl_sign=True,
+                              encipher_only=False, decipher_only=False)
+        made = (
+            _builder(name, name, key, key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(signs, critical=True)
+            .sign(key, hashes.SHA256())
+        )
         path.write_bytes(made.public_bytes(_PEM))
         return cls(path, key, name)
 
@@ -34,7 +40,7 @@ class Authority:
         """Write a certificate and its key, for 127.0.0.1; replaces those of the same name."""
         key = ec.generate_private_key(ec.SECP256R1())
         there = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        signed = _builder(_name(name), self.name, key).add_extension(there, critical=False)
+        signed = _builder(_name(name), self.name, key, self.key).add_extension(there, critical=False)
         made = signed.sign(self.key, hashes.SHA256())
         locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
         secret = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, locked)
@@ -59,6 +65,12 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
-def _builder(name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number(), now - _DAY, now + _DAY)
+def _builder(
+    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now, own, above = datetime.now(UTC), key.public_key(), signer.public_key()
+    made = x509.CertificateBuilder(issuer, name, own, x509.random_serial_number(), now - _DAY, now + _DAY)
+    return (
+        made.add_extension(x509.SubjectKeyIdentifier.from_public_key(own), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(above), critical=False)
+    )

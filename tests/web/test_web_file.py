@@ -87,7 +87,7 @@ def test_beyond_loopback_somebody_must_be_asked(
     """Without authentication such a configuration is refused, unless it says that this is meant."""
     line = f'listen = "{listen}"\n'
     [problem] = refused(tmp_path, line)
-    assert problem.startswith(f'driftd.toml:2: daemon.listen: "{listen}" can be reached from other machines')
+    assert problem.startswith(f'driftd.toml:2: daemon.listen: "{listen}" is reachable from other machines')
     assert problem.endswith("or allow_unauthenticated = true")
     assert refused(tmp_path, line, "basic_auth_users:\n") != []
     for name in ("METRICS_TOKEN", "READ_TOKEN", "ACT_TOKEN"):
@@ -107,17 +107,17 @@ def test_what_is_meant_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Without a password, without TLS, and users that do not exist: a sentence each at the start."""
     listen = 'listen = "0.0.0.0:9745"\n'
     [said] = read_settings(load(configured(tmp_path, listen + "allow_unauthenticated = true", None))).warnings
-    assert said == "The page and the metrics can be read from other machines without a password."
+    assert said == "The status page and the metrics are served to other machines without authentication."
     users = f"basic_auth_users:\n  ann: {HASH}\n"
     assert read_settings(load(configured(tmp_path, listen + 'users.eve = ["act"]', users))).warnings == (
-        "Passwords and tokens cross the network unencrypted: daemon.web_config has no TLS.",
-        f"daemon.users.eve: is no user of {tmp_path}/web.yml")
+        "Passwords and tokens are sent unencrypted: daemon.web_config configures no TLS.",
+        f"daemon.users.eve: there is no such user in {tmp_path}/web.yml")
 
 
 @pytest.mark.parametrize(("value", "said"), [
     (None, "the environment variable METRICS_TOKEN is not set, expected a secret"),
-    ("short", "is no token, expected at least 16 characters without blanks: `openssl rand -hex 32`"),
-    ("two words " * 4, "is no token, expected at least 16 characters without blanks: `openssl rand -hex 32`"),
+    ("short", "expected a token of at least 16 ASCII characters without spaces: `openssl rand -hex 32`"),
+    ("two words " * 4, "expected a token of at least 16 ASCII characters without spaces: `openssl rand -hex 32`"),
 ])
 def test_a_token_that_is_none_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None, said: str
