@@ -97,4 +97,4 @@ def test_what_is_wrong_is_said_beforehand(server: Server) -> None:
     assert "does not declare driftd_id, driftd_evidence" in undeclared
     assert "is paused" in place(server, "deaf/off").check()[0]
     assert "no such deployment" in place(server, "retrain/gone").check()[0]
-    assert place(server, "retrain/gone").submit(request()).state == DispatchState.ABANDONED
+    assert place(server, "retrain/gone").submit(request()).state == DispatchState.PENDING
