@@ -160,7 +160,7 @@ def test_a_token_that_lapsed_is_renewed(server: Airflow) -> None:
 
 
 def test_what_is_wrong_is_said(server: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A DAG that is not there; a password that is not right, which is not told: of 3 the login is tried again."""
+    """A DAG that is not there, and a wrong password, which is not shown: both requests wait for their next try."""
     assert "no such DAG" in place(server, "gone").check()[0]
     assert place(server, "gone").submit(request()).state == DispatchState.PENDING
     monkeypatch.setenv("AIRFLOW_PASSWORD", "wrong-one")
