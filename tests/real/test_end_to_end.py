@@ -80,7 +80,7 @@ def test_from_the_log_to_everybody_who_is_told(place: Any, prometheus: int, aler
     place.until(lambda: alert in firing(place, prometheus))
     place.until(lambda: alert in received(place, alertmanager))
     place.until(lambda: place.hook.events)
-    place.until(lambda: any("a retrain is asked for" in subject for subject in place.mailbox.subjects))
+    place.until(lambda: any("a retrain is requested" in subject for subject in place.mailbox.subjects))
     [(name, event)] = place.hook.events
     assert (event["id"], event["type"], event["subject"]) == (name, "io.driftd.retrain.requested", "trees")
     assert event.data["triggers"] == ["worse"]
