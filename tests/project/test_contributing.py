@@ -21,8 +21,12 @@ HELD = (
 ALSO = {"A metric": ("tests/gate/test_paired_difference.py", "tests/estimation/test_estimators.py")}
 
 
-def copied(folder: Path) -> Path:
-    """A copy of what an example may change, and of the tests."""
+def copied(parent: Path) -> Path:
+    """A copy of what an example may change, and of the tests, with the shared data beside it if they are here."""
+    folder = parent / "driftd"
+    folder.mkdir()
+    if (ROOT.parent / "shared").is_dir():
+        (parent / "shared").symlink_to(ROOT.parent / "shared")
     for name in PARTS:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
