@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-real test-pythons coverage lint docs lock bench clean
+.PHONY: help setup demo test test-real test-pythons torture coverage lint docs lock bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test       the tests (no root, under 8 minutes)"
 	@echo "make test-real  the tests against real counterparts (installs them; Debian, root)"
 	@echo "make test-pythons  the tests on each of Python 3.11, 3.12 and 3.13 that is installed"
+	@echo "make torture    the long form of the tests against harm, hours (ROW=5: one row): docs/reliability.md"
 	@echo "make coverage   the tests, with the branches that they reach"
 	@echo "make lint       ruff, mypy, the import-layer test"
 	@echo "make docs       what is made from the code: the tables of docs/configuration.md, config/*.schema.json"
@@ -33,6 +34,10 @@ test: $(READY)
 
 test-pythons:
 	tests/pythons
+
+# Without parallel tests: its figures are times too.
+torture: $(READY)
+	DRIFTD_TORTURE=long DRIFTD_TORTURE_ROW=$(ROW) $(BIN)/pytest -p no:xdist tests/torture
 
 # A target of its own: counting branches makes the tests about half as long again.
 coverage: $(READY)
