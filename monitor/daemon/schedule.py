@@ -17,7 +17,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.util import undefined
 
-from monitor.errors import Stopping
+from monitor.errors import StateError, Stopping
 from monitor.times import Clock, utcnow
 
 _log = structlog.get_logger("driftd.schedule")
@@ -126,6 +126,8 @@ class Schedule:
             try:
                 function()
             except Stopping:  # it was abandoned, and is done again after the next start
+                pass
+            except StateError:  # said once by who watches the state; the task runs again at its next time
                 pass
             except Exception:  # noqa: BLE001 - a fault in one task must not end the thread silently, nor the daemon
                 _log.exception("A task failed unexpectedly; it runs again at its next time.", task=name)

@@ -22,7 +22,7 @@ from monitor.daemon import systemd
 from monitor.daemon.http_side import HttpSide
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.signals import Signals, Watch
-from monitor.errors import CannotJudge, DriftdError, Stopping
+from monitor.errors import CannotJudge, DriftdError, StateError, Stopping
 from monitor.expose import logs
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, read_view
@@ -141,6 +141,7 @@ class Daemon:
         self._lived = threading.Event()      # a check has ended well since the last sign of life
         self._signed = time.monotonic()
         self._turned = time.monotonic()
+        self._fault_told = False             # the log says that the state cannot be used
         self._unready: str | None = "starting"
         self._web: HttpSide | None = None
         self._opened = ExitStack()
@@ -157,6 +158,7 @@ class Daemon:
         web = read_settings(self._loaded)
         guard.allow_inner(settings.allow_inner)
         self._store = self._opened.enter_context(Store.open(folder))
+        self._store.on_fault(self._heard_of_state)
         self._workers = self._opened.enter_context(
             Workers(settings.workers, settings.worker_memory_mb, settings.worker_timeout)
         )
@@ -195,7 +197,7 @@ class Daemon:
             self.reload()
         if self._web is not None:
             self._web.look(self._loaded)
-        if self._sick() is None:
+        if self._stuck() is None:
             systemd.notify("WATCHDOG=1")
 
     def look_now(self) -> None:
@@ -264,6 +266,7 @@ class Daemon:
         self._schedule.every("messages", 5, lambda: self._publish_if(self._parts.notifier.send_due()))
         self._schedule.every("publish", 30, self._publish)  # what commands changed in the store meanwhile
         self._schedule.every("heartbeat", _SIGN_EVERY, self._sign_of_life)
+        self._schedule.every("state", 5, self._try_state)
         self._schedule.every("rest", 30, partial(self._workers.rest, _REST))
         self._schedule.every("retention", _TIDY_EVERY, self._tidy)
 
@@ -316,6 +319,8 @@ class Daemon:
             verdicts = self._parts.checker.check(name)
         except Stopping:
             return "stopped", []
+        except StateError:               # said once, when it began
+            return "failed", []
         except CannotJudge as error:
             _log.warning(str(error), model=name)
             return "not_judged", []
@@ -354,7 +359,26 @@ class Daemon:
         firing = sum(firing.firing for model in self._view.models for firing in model.firing)
         return f"STATUS={len(self._view.models)} models watched, {firing} triggers firing"
 
+    def _heard_of_state(self, fault: str | None) -> None:
+        """Called at each fault of the state, and with None when a write succeeds again: each is said once."""
+        self._metrics.state_used(fault)
+        if fault is None:
+            _log.info("The state can be written again; what was left undone is done now.")
+        elif not self._fault_told:
+            _log.error("The state cannot be used; what could not be recorded is tried again.", problem=fault)
+        self._fault_told = fault is not None
+
+    def _try_state(self) -> None:
+        """See whether a fault is over, also when nothing else is to be written."""
+        if self._store.fault is not None:
+            self._store.try_to_write()
+
     def _sick(self) -> str | None:
+        """Why this daemon is not healthy; None when it is."""
+        return self._stuck() or self._store.fault
+
+    def _stuck(self) -> str | None:
+        """Which part stands still, so that a new start would help; None when none does."""
         if time.monotonic() - self._turned > _STUCK:
             return "the main loop stands still"
         if self._web is not None and not self._web.alive():

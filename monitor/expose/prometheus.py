@@ -101,6 +101,13 @@ class Metrics:
         self._web_good_at = Gauge(
             "driftd_web_config_last_reload_success_timestamp_seconds", "When they were read last.", registry=own
         )
+        self._state_ok = Gauge(
+            "driftd_state_ok", "0 while the state could not be used when that was last tried.", registry=own
+        )
+        self._state_ok.set(1)
+        self._state_faults = Counter(
+            "driftd_state_faults", "How often reading or writing the state failed.", registry=own
+        )
         self._refused = Counter(
             "driftd_http_refused", "Requests and connections that were refused or ended.", ["reason"], registry=own
         )
@@ -137,6 +144,12 @@ class Metrics:
         self._web_good.set(good)
         if good:
             self._web_good_at.set(at.timestamp())
+
+    def state_used(self, fault: str | None) -> None:
+        """Count a fault of the state; None: a write has succeeded since."""
+        self._state_ok.set(fault is None)
+        if fault is not None:
+            self._state_faults.inc()
 
     def refused(self, reason: str) -> None:
         """Count a request or connection that was refused."""

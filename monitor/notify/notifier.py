@@ -81,7 +81,9 @@ class Notifier:
         sent = 0
         for message in self._messages.due(self._clock()):
             done = self._held(message) or self._try(message)
-            self._messages.record(done)
+            self._messages.record(done)      # raises StateError: who has it is remembered, and nobody gets it twice
+            if done.next_try_at is None:
+                self._places.pop(message.id, None)
             sent += done.sent_at is not None
         return sent
 
@@ -115,7 +117,6 @@ class Notifier:
         if places.due:
             log.warning("message not sent", **about, reason=reason, next=after.next_try_at)
             return replace(after, reason=reason)
-        del self._places[after.id]
         if places.wrong:
             log.error("message given up", **about, tries=after.tries, reason=reason)
             return replace(after, reason=f"given up: {reason}")

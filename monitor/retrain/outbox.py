@@ -1,9 +1,10 @@
 """Requests on their way: sent when due, never under a second id, then followed to the end of the run."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,11 +12,11 @@ import structlog
 from monitor.config.pipeline_sections import Pipeline as PipelineSection
 from monitor.config.section import Section
 from monitor.config.sections import Config, ModelSection
-from monitor.errors import ConfigError, Stopping, UsageError
+from monitor.errors import ConfigError, StateError, Stopping, UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Message, Reference, Snapshot, Verdict
 from monitor.retrain.evidence import event
 from monitor.retrain.pipelines import Answer, Pipeline, Result, open_pipeline
-from monitor.store import Store
+from monitor.store import LEASE, Store
 from monitor.times import Clock, format_duration, utcnow
 
 LADDER = tuple(timedelta(seconds=s) for s in (
@@ -88,6 +89,7 @@ class Outbox:
         self._rng = rng or random.Random()
         self._queue_timeout, self._run_timeout = queue_timeout or {}, run_timeout or {}
         self._ask_at: dict[str, datetime] = {}
+        self._unwritten: dict[str, Callable[[], Dispatch]] = {}  # by request: how to record what could not be
 
     @classmethod
     def of(cls, config: Config, store: Store, clock: Clock = utcnow) -> "Outbox":
@@ -103,8 +105,12 @@ class Outbox:
         return self._store.requests.recover(self._clock())
 
     def send_due(self) -> list[Dispatch]:
-        """Send everything that is due, each once; a pipeline in trouble never stops the others."""
-        done = []
+        """Send everything that is due, each once; a pipeline in trouble never stops the others.
+
+        Raises StateError when the state cannot be written; an answer that could not be recorded is kept for the
+        next call, and lost with this process, when the lease of its request ends.
+        """
+        done = [self._record_again(request) for request in list(self._unwritten)]
         while (claimed := self._store.requests.claim(self._clock())) is not None:
             done.append(self._send(claimed))
         return done
@@ -123,7 +129,7 @@ class Outbox:
             if claimed.state == DispatchState.AMBIGUOUS:
                 return self._clear_up(claimed, pipeline)
             return self._settle(claimed, pipeline.submit(claimed))
-        except Stopping:                         # the next start finds it being sent, and clears it up
+        except (Stopping, StateError):           # its lease ends, or the next start finds it: it is cleared up
             raise
         except ConfigError as error:             # a secret that cannot be read: nothing has left
             return self._settle(claimed, Answer(state=_unsent(claimed), reason=str(error)))
@@ -154,7 +160,8 @@ class Outbox:
     def _again(self, claimed: Dispatch, pipeline: Pipeline) -> Dispatch:
         """The same id once more."""
         sending = replace(
-            claimed, state=DispatchState.SENDING, tries=claimed.tries + 1, sent_at=self._clock(), next_try_at=None
+            claimed, state=DispatchState.SENDING, tries=claimed.tries + 1, sent_at=self._clock(),
+            next_try_at=self._clock() + LEASE,
         )
         if not self._store.requests.record(sending, was=DispatchState.AMBIGUOUS, at=self._clock()):
             return claimed
@@ -234,6 +241,20 @@ class Outbox:
         self, before: Dispatch, after: Dispatch, tell: str | None = None, result: Result | None = None
     ) -> Dispatch:
         """Record the change, with the message about it and the new version's lineage, unless a hand came first."""
+        try:
+            return self._write_now(before, after, tell, result)
+        except StateError:
+            if before.state not in FOLLOWED:     # a run is asked after again
+                self._unwritten[before.id] = partial(self._write_now, before, after, tell, result)
+            raise
+
+    def _record_again(self, request: str) -> Dispatch:
+        """Record an answer that came while the state could not be written. Raises StateError."""
+        recorded = self._unwritten[request]()
+        del self._unwritten[request]
+        return recorded
+
+    def _write_now(self, before: Dispatch, after: Dispatch, tell: str | None, result: Result | None) -> Dispatch:
         with self._store.transaction():
             if not self._store.requests.record(after, was=before.state, at=self._clock()):
                 return self._store.requests.get(before.id) or before

@@ -13,6 +13,8 @@ from monitor.errors import StateError, Stopping
 Row = sqlite3.Row
 BUSY_SECONDS = 30.0    # how long a writer waits for another process's transaction
 
+Heard = Callable[[str | None], None]    # is told why the database could not be used, and None once a write succeeds
+
 
 class Database:
     """Statements run one at a time under a lock; `transaction` nests, only the outermost commits."""
@@ -23,6 +25,9 @@ class Database:
         self._depth = 0
         self._closed = False
         self._afterwards: list[Callable[[], None]] = []
+        self.fault: str | None = None        # why it could not be used; None again once a write has succeeded
+        self.on_fault: Heard = lambda fault: None
+        self._kept = 0                       # changes that are on disk, or were rolled back
         with _as_state_error(where):
             self._connection = sqlite3.connect(
                 where, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -43,7 +48,9 @@ class Database:
     def run(self, sql: str, *values: Any) -> int:
         """Run one statement; return how many rows it changed."""
         with self._using() as connection:
-            return connection.execute(sql, values).rowcount
+            changed = connection.execute(sql, values).rowcount
+            self._note_success(connection)
+            return changed
 
     def insert(self, table: str, row: dict[str, Any], ending: str = "") -> int:
         """Insert one row; `ending` is an ON CONFLICT clause. Return how many rows were written."""
@@ -57,6 +64,7 @@ class Database:
                 connection.executemany(
                     f"INSERT INTO {table} ({names}) VALUES ({marks(rows[0])})", [tuple(row.values()) for row in rows]
                 )
+                self._note_success(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -72,15 +80,20 @@ class Database:
                     self.run("COMMIT")
             except BaseException:
                 if outermost:
-                    self._afterwards.clear()
-                if outermost and self._connection.in_transaction:
-                    self.run("ROLLBACK")
+                    self._roll_back()
                 raise
             finally:
                 self._depth -= 1
             if outermost:
                 while self._afterwards:
                     self._afterwards.pop()()
+
+    def _roll_back(self) -> None:
+        self._afterwards.clear()
+        with self._using() as connection:
+            if connection.in_transaction:        # SQLite may have done it by itself
+                connection.execute("ROLLBACK")
+            self._kept = connection.total_changes
 
     def afterwards(self, do: Callable[[], None]) -> None:
         """Have `do` called, once, when the transaction under way is committed; not when it is rolled back."""
@@ -113,8 +126,22 @@ class Database:
         with self._lock:
             if self._closed:
                 raise Stopping("The state is closed; what was under way is abandoned.")
-            with _as_state_error(self.where):
-                yield self._connection
+            try:
+                with _as_state_error(self.where):
+                    yield self._connection
+            except StateError as error:
+                self.fault = str(error)
+                self.on_fault(self.fault)
+                raise
+
+    def _note_success(self, connection: sqlite3.Connection) -> None:
+        """A fault is over once something was written and committed, and not when a statement merely ran."""
+        if connection.in_transaction or connection.total_changes == self._kept:
+            return
+        self._kept = connection.total_changes
+        if self.fault is not None:
+            self.fault = None
+            self.on_fault(None)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ UNENDED = (
     DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
     DispatchState.RUNNING, DispatchState.BLOCKED,
 )
-LEASE = timedelta(minutes=5)     # how long a claimed ambiguous dispatch is left to the one who looks for it
+LEASE = timedelta(minutes=5)     # how long a claimed dispatch is left to the one who claimed it
 
 
 class Requests:
@@ -123,17 +123,13 @@ class Requests:
     def claim(self, now: datetime) -> Dispatch | None:
         """Take one due dispatch, so that no other sender gets it too.
 
-        A pending one comes back as `sending`, one try older. An ambiguous one stays so, out of the others'
-        sight for LEASE; `record` it as `sending` before sending it again.
+        A pending one comes back as `sending`, one try older. An ambiguous one stays so; `record` it as `sending`
+        before sending it again. Either is out of the others' sight for LEASE: one that is still `sending` then
+        comes back as ambiguous, since what became of it was never recorded.
         """
         while (row := self._due(now)) is not None:
             found = record_of(Dispatch, row)
-            if found.state == DispatchState.PENDING:
-                taken = replace(
-                    found, state=DispatchState.SENDING, tries=found.tries + 1, sent_at=now, next_try_at=None
-                )
-            else:
-                taken = replace(found, next_try_at=now + LEASE)
+            taken = replace(_claimed(found, now), next_try_at=now + LEASE)
             with self._db.transaction():
                 if self._swap(taken, "state = ? AND next_try_at = ?", found.state, row["next_try_at"]):
                     self._audit_dispatch(taken, found.state, now)
@@ -154,16 +150,12 @@ class Requests:
     def recover(self, now: datetime) -> list[Dispatch]:
         """At start: what was being sent when the last daemon ended is ambiguous, and due."""
         lost = self.all(states=[DispatchState.SENDING])
-        reason = "driftd ended while this was being sent"
-        changed = [
-            replace(d, state=DispatchState.AMBIGUOUS, unclear=d.unclear + 1, next_try_at=now, reason=reason)
-            for d in lost
-        ]
+        changed = [replace(_lost(d, "driftd ended while this was being sent"), next_try_at=now) for d in lost]
         return [d for d in changed if self.record(d, was=DispatchState.SENDING, at=now)]
 
     def _due(self, now: datetime) -> Row | None:
         return self._db.one(
-            """SELECT * FROM dispatches WHERE state IN ('pending', 'ambiguous') AND next_try_at <= ?
+            """SELECT * FROM dispatches WHERE state IN ('pending', 'ambiguous', 'sending') AND next_try_at <= ?
                ORDER BY next_try_at, id LIMIT 1""",
             stamp(now),
         )
@@ -238,3 +230,19 @@ class Requests:
         if row is None:
             raise UsageError(f"the request {dispatch.id} belongs to no known episode")
         return int(row["window_id"])
+
+
+def _claimed(found: Dispatch, now: datetime) -> Dispatch:
+    """A due dispatch as its claim leaves it."""
+    match found.state:
+        case DispatchState.PENDING:
+            return replace(found, state=DispatchState.SENDING, tries=found.tries + 1, sent_at=now)
+        case DispatchState.SENDING:
+            return _lost(found, "what became of it could not be recorded while it was being sent")
+        case _:
+            return found
+
+
+def _lost(dispatch: Dispatch, reason: str) -> Dispatch:
+    """A dispatch that was being sent: nobody knows what became of it."""
+    return replace(dispatch, state=DispatchState.AMBIGUOUS, unclear=dispatch.unclear + 1, reason=reason)

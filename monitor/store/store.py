@@ -9,7 +9,7 @@ from monitor.store.audit import Audit
 from monitor.store.callbacks import Callbacks
 from monitor.store.checks import Checks
 from monitor.store.configurations import Configurations
-from monitor.store.database import Database
+from monitor.store.database import Database, Heard, stamp
 from monitor.store.episodes import Episodes, Firings
 from monitor.store.lineage import Lineage
 from monitor.store.messages import Messages
@@ -20,6 +20,7 @@ from monitor.store.silences import Pauses, Silences
 from monitor.store.snapshots import Snapshots, Verdicts, Windows
 from monitor.store.state_folder import Lock, migrate, open_database, prepare
 from monitor.store.tidy import Tidy
+from monitor.times import utcnow
 
 
 class Store:
@@ -89,6 +90,22 @@ class Store:
     def version(self) -> tuple[int, int]:
         """Another pair than before whenever anything was written since, by whomever."""
         return self._db.version()
+
+    @property
+    def fault(self) -> str | None:
+        """Why the state could not be used when that was last tried; None once a write has succeeded since."""
+        return self._db.fault
+
+    def on_fault(self, heard: Heard) -> None:
+        """Have `heard` called with the reason at each fault, and with None when a write succeeds again."""
+        self._db.on_fault = heard
+
+    def try_to_write(self) -> None:
+        """Write a line that means nothing. Raises StateError when the state still cannot be written."""
+        self._db.insert(
+            "meta", {"name": "last_try_to_write", "value": stamp(utcnow())},
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

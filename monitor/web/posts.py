@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from monitor.config import Config, Secret
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, StateError
 from monitor.promotion.callback import take_report
 from monitor.promotion.mlflow import signed_by_mlflow
 from monitor.store import Store
@@ -44,6 +44,8 @@ class Posts:
             if path.startswith(RUNS):
                 return self._report(path.removeprefix(RUNS), headers, body)
             return self._alias(headers, body)
+        except StateError:          # nothing of it was kept, and the log says why
+            return Told(HTTPStatus.SERVICE_UNAVAILABLE, "this cannot be recorded at the moment; send it again later")
         except ConfigError as error:
             _log.error("What was posted cannot be judged.", path=path.partition("?")[0], problem=str(error))
             return Told(HTTPStatus.SERVICE_UNAVAILABLE, "the secret cannot be read here; see driftd's log")

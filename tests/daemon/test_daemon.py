@@ -3,6 +3,7 @@ import http.server
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -303,3 +304,22 @@ def test_a_start_after_kill_shows_what_fired_before(start):
         again.process.communicate()
         again.notify.close()
         again.log_file.close()
+
+
+def test_a_state_that_cannot_be_written_is_said_and_heals(start):
+    """While a write fails, health says why, the metric is 0 and the log has one line; the next write clears it."""
+    running = start("flights")
+    until(lambda: running.metric('driftd_checks_total{model="flights",outcome="judged"}') == 1)
+    assert running.metric("driftd_state_ok") == 1
+    full = (running.folder / "state/driftd.db-wal").stat().st_size
+    before = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    running.process.send_signal(signal.SIGUSR1)
+    _, why = until(lambda: (said := running.get("/healthz"))[0] == 503 and said)
+    assert "cannot be used" in why
+    assert running.metric("driftd_state_ok") == 0
+    until(lambda: running.metric("driftd_state_faults_total") >= 3)
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, before)
+    until(lambda: running.get("/healthz")[0] == 200)
+    assert running.metric("driftd_state_ok") == 1
+    assert running.log().count("The state cannot be used") == running.log().count("can be written again") == 1
+    assert "Traceback" not in running.log()
