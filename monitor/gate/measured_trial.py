@@ -66,6 +66,7 @@ def trial_of_files(
     """Bring files together; without a champion's file its predictions stand in the data."""
     table = read_file(data)
     id, trained_until = _id(model, table), None
+    table = read_file(data, id)          # again, now that it is known which column has to keep its digits
     if champion is not None and champion.absolute() != data.absolute():
         own = read_predictions(champion, model.columns, id)
         table, trained_until = _with(table, model, own, id), own.trained_until
@@ -164,7 +165,8 @@ def _require_newer(trial: Trial, who: str, until: datetime) -> None:
 
 def _require_apart(trial: Trial, trained_on: Path) -> None:
     """By id where both have it, else by all columns both have but the answers'."""
-    seen, rows, roles = read_file(trained_on), trial.champion, trial.roles
+    rows, roles = trial.champion, trial.roles
+    seen = read_file(trained_on, roles.id)
     if roles.id is not None and roles.id in seen.column_names:
         how, known, own = f"by {roles.id}", row_ids(seen, roles.id), row_ids(rows, roles.id)
     else:

@@ -16,6 +16,8 @@ from monitor.config.sections import Columns, SourceSection
 from monitor.errors import CannotJudge, UsageError
 from monitor.sources import open_source
 from monitor.sources.column_types import as_text
+from monitor.sources.ids import places_of
+from monitor.sources.known_types import KnownTypes
 from monitor.times import parse_moment
 
 TRAINED_UNTIL = b"driftd.trained_until"      # in a Parquet file's metadata: where the model's training data end
@@ -34,9 +36,13 @@ class Predictions:
     trained_until: datetime | None
 
 
-def read_file(path: Path) -> pa.Table:
-    """Read a whole Parquet, CSV or JSON lines file. Raises SourceError, and CannotJudge where it has no rows."""
-    table = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC")).read(None)
+def read_file(path: Path, id: str | None = None) -> pa.Table:
+    """Read a whole Parquet, CSV or JSON lines file, with its `id` as it is written.
+
+    Raises SourceError, and CannotJudge where it has no rows.
+    """
+    known = KnownTypes(exact=frozenset([id] if id else []))
+    table = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC"), known).read(None)
     if not len(table):
         raise CannotJudge(f"{path} has no rows, there is nothing to judge")
     return table
@@ -47,7 +53,7 @@ def read_predictions(path: Path, columns: Columns, id: str | None) -> Prediction
 
     `id` is the column that names the rows. Raises UsageError where there are no predictions.
     """
-    table = read_file(path)
+    table = read_file(path, id)
     probability = _named(table, columns.probability, "probability")
     prediction = _named(table, columns.prediction, "prediction") or probability or _only(table, id)
     if prediction is None:
@@ -103,7 +109,7 @@ def aligned(
     twice = len(there) - pc.count_distinct(there, mode="all").as_py()
     if twice and pc.count_distinct(wanted, mode="all").as_py() == rows:      # else the rows repeat them too
         raise CannotJudge(f"{found.place}: {twice} rows repeat an id, expected one prediction of each row")
-    place = pc.index_in(wanted, value_set=there.combine_chunks())
+    place = places_of(wanted, there)
     if not place.null_count < rows:
         raise CannotJudge(f"{found.place}: none of its ids is that of a row to be judged")
     return found.prediction.take(place), None if found.probability is None else found.probability.take(place)

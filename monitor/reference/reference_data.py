@@ -19,7 +19,7 @@ from monitor.performance.performance_scores import ReferenceMetrics, Segments, m
 from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.profile import Profile, kept, profile_folder
 from monitor.sources import open_source
-from monitor.sources.log import Log, facts, reference_rows
+from monitor.sources.log import Log, facts, open_part, reference_rows
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows, first_stretch
 from monitor.times import format_duration, format_moment
@@ -95,7 +95,7 @@ def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
     folder = profile_folder(profiles, *made_from)
     columns = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
     roles = _roles(model, from_json(dict[str, Facts], columns), f"reference {source.origin}")
-    rows = reference_rows(model, source, roles)
+    rows = reference_rows(model, open_part(section, model, roles), roles)
     return _data(model, Reference.new_id(content, model.version), None, rows, folder, roles, known_until=None)
 
 

@@ -1,6 +1,6 @@
 """Rows in: files (Parquet, CSV, JSON lines) and read-only PostgreSQL tables, as Arrow tables.
 
-This module and `windows` are light; everything else here imports pyarrow and belongs in a worker.
+This module, `known_types` and `windows` are light; everything else here imports pyarrow and belongs in a worker.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.config.sections import SourceSection
 from monitor.records import Content
+from monitor.sources.known_types import NOTHING, KnownTypes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,8 +78,8 @@ class Scan(Protocol):
         """
 
 
-def open_source(section: SourceSection, timezone: ZoneInfo) -> Source:
+def open_source(section: SourceSection, timezone: ZoneInfo, known: KnownTypes = NOTHING) -> Source:
     """Return the source a section describes, without opening it. Naive times are read in `timezone`."""
     module, name = _KINDS["postgres" if section.database is not None else "files"]
-    source: Source = getattr(import_module(module), name)(section, timezone)
+    source: Source = getattr(import_module(module), name)(section, timezone, known)
     return source

@@ -7,11 +7,12 @@ timestamp[us, UTC], whether a log stores them as timestamps, dates, numbers or t
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -39,12 +40,12 @@ def require_distinct(names: Iterable[str], path: Path) -> None:
             raise SourceError(f"{path}: column {quoted(name)} occurs twice, expected distinct names")
 
 
-def tidy(table: pa.Table) -> pa.Table:
-    """Return the table in the shared types, without structs, nested columns and metadata."""
+def tidy(table: pa.Table, exact: Collection[str] = ()) -> pa.Table:
+    """Return the table in the shared types, without structs, nested columns and metadata; ids (`exact`) as text."""
     table = flat(table)
-    kept = [(field.name, _plain(field.type)) for field in table.schema]
+    kept = [(field.name, pa.string() if field.name in exact else _plain(field.type)) for field in table.schema]
     fields = [pa.field(name, kind) for name, kind in kept if kind is not None]
-    columns = [table[field.name].cast(field.type) for field in fields]
+    columns = [as_text(table[f.name]) if f.name in exact else table[f.name].cast(f.type) for f in fields]
     return pa.table(columns, schema=pa.schema(fields)) if fields else pa.table({})
 
 
@@ -77,7 +78,8 @@ def common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     if pa.types.is_string(left) or pa.types.is_string(right):
         return pa.string()
     if _numeric(left) and _numeric(right):
-        return pa.float64() if pa.types.is_floating(left) or pa.types.is_floating(right) else pa.int64()
+        wide = any(pa.types.is_floating(kind) or pa.types.is_uint64(kind) for kind in (left, right))
+        return pa.float64() if wide else pa.int64()
     if _calendar(left) and _calendar(right):
         same_zone = getattr(left, "tz", None) == getattr(right, "tz", None)
         return pa.timestamp("us", getattr(left, "tz", None)) if same_zone else pa.string()
@@ -113,13 +115,42 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return ids as strings that do not depend on the file's type: 17, 17.0 and "17" are the same id."""
-    if pa.types.is_floating(column.type):
-        whole = pc.equal(column, pc.floor(column))
-        small = pc.less(pc.abs(column), 2.0**53)
-        if pc.all(pc.and_(whole, small)).as_py() is not False:
-            column = column.cast(pa.int64())
+    """Return ids as text with all their digits: 17, 17.0 and "17" are the same id, and so are a UUID and its text.
+
+    Each value is turned into text by itself, so that the other rows do not matter.
+    """
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if pa.types.is_string(kind):
+        return column
+    if pa.types.is_floating(kind):
+        return _float_text(column.cast(pa.float32()) if pa.types.is_float16(kind) else column)
+    if pa.types.is_decimal(kind):
+        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return _bytes_text(column)
     return column.cast(pa.string())
+
+
+def _float_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return whole numbers by their digits, others as they are written; NaN is null."""
+    column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 2.0**63))
+    digits = pc.if_else(whole, column, pa.scalar(0, column.type)).cast(pa.int64()).cast(pa.string())
+    return digits if pc.all(whole).as_py() is not False else pc.if_else(whole, digits, column.cast(pa.string()))
+
+
+def _bytes_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return 16 bytes as a UUID, others as the UTF-8 text they hold, else as hexadecimal digits."""
+    if pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == 16:
+        return pa.chunked_array([[None if v is None else str(UUID(bytes=v)) for v in column.to_pylist()]], pa.string())
+    try:
+        return column.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.chunked_array([[None if v is None else v.hex() for v in column.to_pylist()]], pa.string())
 
 
 def _numeric(kind: pa.DataType) -> bool:

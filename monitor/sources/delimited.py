@@ -18,6 +18,7 @@ from monitor.config.sections import CsvSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.sources.column_types import guess_day_first, require_distinct
+from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.text_files import TextFormat, mark_numbers
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Dialect:
 
 
 class Delimited(TextFormat):
-    def __init__(self, section: CsvSection, files: Sequence[Path], zone: ZoneInfo) -> None:
-        super().__init__(zone)
+    def __init__(
+        self, section: CsvSection, files: Sequence[Path], zone: ZoneInfo, known: KnownTypes = NOTHING
+    ) -> None:
+        super().__init__(zone, known)
         if section.delimiter is not None and len(section.delimiter) != 1:
             raise SourceError(f"csv.delimiter {section.delimiter!r} is not one character, expected one such as ;")
         try:
@@ -63,6 +66,7 @@ class Delimited(TextFormat):
             raise SourceError(f"csv.encoding {section.encoding!r} is not known, expected an encoding such as "
                               "utf-8 or cp1252") from None
         self._encodings = sorted({encoding for _, encoding in sample}) or ["utf-8"]
+        self._texts = self._dialect.codes | known.exact | known.words
         self._decimal = self._dialect.decimal
         self.day_first = self._dialect.day_first
 
@@ -86,7 +90,7 @@ class Delimited(TextFormat):
             return pa.table({name: pa.nulls(0) for name in kept})
         table = self._convert(text.encode(), path, names, lines, kept)
         texts = {field.name for field in table.schema if pa.types.is_string(field.type)}
-        return mark_numbers(table, sorted(texts - self._dialect.codes), self._decimal)
+        return mark_numbers(table, sorted(texts - self._texts), self._decimal)
 
     def _convert(self, data: bytes, path: Path, names: list[str], lines: int, kept: list[str]) -> pa.Table:
         def read(threads: bool) -> pa.Table:
@@ -97,7 +101,7 @@ class Delimited(TextFormat):
                 pa.csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=b'"' in data),
                 pa.csv.ConvertOptions(include_columns=kept, decimal_point=self._decimal, null_values=_MISSING,
                                       strings_can_be_null=True,
-                                      column_types=dict.fromkeys(self._dialect.codes, pa.string())),
+                                      column_types=dict.fromkeys(self._texts, pa.string())),
             )
 
         try:

@@ -17,6 +17,7 @@ from monitor.errors import NotInThisVersion, SourceError
 from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import Bounds, common_type, conform, in_utc, is_number, tidy, union, within
+from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.parquet import Stamp
 
 T = TypeVar("T")
@@ -52,10 +53,11 @@ class Columnar(Format, Protocol):
 class FileSource:
     each_once = False
 
-    def __init__(self, section: SourceSection, zone: ZoneInfo) -> None:
+    def __init__(self, section: SourceSection, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
         self.origin = str(section.path)
         self._section = section
         self._zone = zone
+        self._known = known
         self._schemas: dict[Stamp, pa.Schema] = {}
         if "://" in self.origin:
             raise NotInThisVersion(f"{self.origin}: object stores are not in this version, expected a file, "
@@ -132,13 +134,13 @@ class FileSource:
         if not isinstance(self._format, Columnar):
             return None
         schemas = {path: self._schema_of(path) for path in self._files()}
-        return FileScan(self._format, schemas, Bounds(timestamp, start, end))
+        return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known.exact)
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         for name in times:                       # the timestamp is first: only rows inside the bounds go on
             part = in_utc(part, [name], self._zone, path, self._format.day_first)
             part = within(part, bounds) if name == bounds.timestamp else part
-        return tidy(self._format.settle(part))
+        return tidy(self._format.settle(part), self._known.exact)
 
     def _steadily(self, path: Path, load: Callable[[Path], T]) -> T:
         return _steadily(path, load, grows=self._format.grows)
@@ -162,14 +164,14 @@ class FileSource:
         if kind == "parquet":
             from monitor.sources.parquet import Parquet
 
-            return Parquet(self._zone)
+            return Parquet(self._zone, self._known)
         if kind == "csv":
             from monitor.sources.delimited import Delimited
 
-            return Delimited(self._section.csv, self._files(), self._zone)
+            return Delimited(self._section.csv, self._files(), self._zone, self._known)
         from monitor.sources.jsonl import JsonLines
 
-        return JsonLines(self._zone)
+        return JsonLines(self._zone, self._known)
 
     def _kind_by_ending(self) -> str:
         formats = {ENDINGS[path.suffix.lower()] for path in self._files() if path.suffix.lower() in ENDINGS}
@@ -207,8 +209,10 @@ class FileSource:
 class FileScan:
     """Reads columns of the rows within the bounds, one row group at a time."""
 
-    def __init__(self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds) -> None:
-        self._format, self._bounds = format, bounds
+    def __init__(
+        self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds, exact: Collection[str] = ()
+    ) -> None:
+        self._format, self._bounds, self._exact = format, bounds, exact
         self._stamps = {path: Stamp.of(path) for path in schemas}
         counts = {path: format.count(path, bounds) for path in schemas}
         self.rows = sum(counts.values())
@@ -242,7 +246,7 @@ class FileScan:
                if f.name in part.schema.names else False for f in wanted):
             return part.select(columns)
         coded = [f.name for f in part.schema if f.type == pa.dictionary(pa.int32(), pa.string())]
-        plain = tidy(part.drop_columns(coded))
+        plain = tidy(part.drop_columns(coded), self._exact)
 
         def column(name: str) -> pa.ChunkedArray:
             kind = self.schema.field(name).type

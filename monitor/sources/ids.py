@@ -32,7 +32,7 @@ def row_ids(table: pa.Table, column: str | None) -> pa.Array:
     if column not in table.schema.names:
         columns = quoted(", ".join(table.schema.names[:20]))
         raise SourceError(f"the id column {column} is missing, expected it among {columns}")
-    ids = _one_chunk(as_text(table[column]))
+    ids = _plain_ids(_one_chunk(as_text(table[column])))
     if not ids.null_count:
         return ids
     return pc.coalesce(ids, _hex(_hash_rows(table)))
@@ -111,17 +111,48 @@ def join_labels(
     """Return the log with the newest label of each id and the time it became known; null if there is no label.
 
     Rows and their order do not change; a repeated id gets the same label in each row. The newest label has the
-    latest label_timestamp, or is in the last row. Null labels are ignored. 17 and "17" are the same id.
+    latest label_timestamp, or is in the last row. Null labels are ignored. Ids are compared as they are written, see
+    `as_text`: 17 and "17" are the same, 017 is another one.
     """
     wanted = [label, *([label_timestamp] if label_timestamp else [])]
     _require(log, [id], "the log")
     _require(labels, [id, *wanted], "the labels")
     newest = _newest(labels.select([id, *wanted]), id, label, label_timestamp)
-    matches = pc.index_in(as_text(log[id]), value_set=newest[id].combine_chunks())
+    matches = places_of(as_text(log[id]), newest[id])
     kept = log.select([name for name in log.schema.names if name not in wanted])
     for name in wanted:
         kept = kept.append_column(name, newest[name].take(matches))
     return kept
+
+
+def places_of(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.Array:
+    """Return the place of each id among the distinct `known` ones; null where it is not among them.
+
+    Ids are compared as they are written. Only one that is not found so, and a known one that no row has, are the same
+    too if they differ by blanks around them or by a ".0", which data frames add to whole numbers beside a null.
+    """
+    ids, known = _one_chunk(ids), _one_chunk(known)
+    places = pc.index_in(ids, value_set=known)
+    if not (places.null_count and (_is_loose(ids) or _is_loose(known))):
+        return places
+    free = pc.invert(pc.is_in(known, value_set=ids))
+    loose = pc.if_else(free, _plain_ids(known), pa.scalar(None, pa.string()))
+    counted = loose.value_counts()
+    twice = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
+    loose = pc.if_else(pc.is_in(loose, value_set=twice), pa.scalar(None, pa.string()), loose)
+    return pc.coalesce(places, pc.index_in(_plain_ids(ids), value_set=loose, skip_nulls=True))
+
+
+def _is_loose(ids: pa.Array) -> bool:
+    """Tell whether an id may have blanks around it or end in ".0"."""
+    return any(pc.any(pc.match_substring(ids, text)).as_py() for text in (" ", ".0"))
+
+
+def _plain_ids(ids: pa.Array) -> pa.Array:
+    """Return the ids without blanks around them, and whole numbers without ".0"."""
+    if not _is_loose(ids):
+        return ids
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(ids), r"^(-?\d+)\.0+$", r"\1")
 
 
 def _newest(labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:

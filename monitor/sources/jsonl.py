@@ -1,6 +1,7 @@
 """JSON lines: one object per line; each key is a column."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,14 @@ class JsonLines(TextFormat):
         data = _whole_lines(data)
         if not data.strip():
             return pa.table({})
+        exact = self._types.exact
         try:
-            table = tidy(_by_arrow(data))
+            table = _by_arrow(data)
+            if any(_is_rounded(table, name) for name in exact):
+                table = _line_by_line(data, path, exact)
         except pa.ArrowInvalid:
-            table = _line_by_line(data, path)
+            table = _line_by_line(data, path, exact)
+        table = tidy(table, exact)
         return table if columns is None else table.select(columns)
 
 
@@ -50,11 +55,20 @@ def _moments(table: pa.Table) -> list[str]:
     return [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
 
 
-def _line_by_line(data: bytes, path: Path) -> pa.Table:
-    """Parse what Arrow refuses; a column of mixed types becomes text."""
-    rows = [_object(line, number, path) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+def _is_rounded(table: pa.Table, name: str) -> bool:
+    """Tell whether an id is a float, which holds only some 15 of the digits that were written."""
+    return name in table.column_names and pa.types.is_floating(table.schema.field(name).type)
+
+
+def _line_by_line(data: bytes, path: Path, exact: Collection[str]) -> pa.Table:
+    """Parse what Arrow refuses; a column of mixed types becomes text, and ids (`exact`) keep their digits."""
+    lines = [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+    rows = [_object(line, number, path) for number, line in lines]
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
+    if ids := [name for name in exact if name in names]:
+        written = [json.loads(line, parse_int=str, parse_float=str) for _, line in lines]
+        columns |= {name: [row.get(name) for row in written] for name in ids}
     mixed = [name for name, values in columns.items() if _is_mixed({type(value) for value in values})]
     table = tidy(pa.table({name: _array(values, name in mixed) for name, values in columns.items()}))
     return mark_numbers(table, [name for name in mixed if name in table.schema.names])

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.config.column_roles import Facts, Roles
-from monitor.config.sections import ModelSection
+from monitor.config.sections import ModelSection, SourceSection
 from monitor.records import Window
 from monitor.sources import Scan, Source, open_source
 from monitor.sources.column_types import is_number
 from monitor.sources.ids import join_labels, row_ids, sample
+from monitor.sources.known_types import KnownTypes
 from monitor.sources.rows import Mask, RowKeys, Rows, contains, once_each, picked
 
 
@@ -24,14 +25,14 @@ class Log:
         self.roles = roles
         self._as_of = as_of
         self._model = model
-        self._source = _open(model, roles) if hold else open_source(model.predictions, model.timezone)
+        self._source = _open(model, roles) if hold else open_part(model.predictions, model, roles)
         self._schema = self._source.schema()
 
     def schema(self) -> pa.Schema:
         """Return the columns of the log with the types of the source, including those of joined labels."""
         if self._model.labels is None:
             return self._schema
-        labels = open_source(self._model.labels, self._model.timezone).schema()
+        labels = open_part(self._model.labels, self._model, self.roles).schema()
         wanted = [n for n in (self.roles.label, self.roles.label_timestamp) if n in labels.names]
         return pa.schema([*self._schema, *(labels.field(n) for n in wanted if n not in self._schema.names)])
 
@@ -109,7 +110,18 @@ def _open(model: ModelSection, roles: Roles) -> Source:
     from monitor.sources.log_in_memory import open_in_memory
 
     when = [roles.label_timestamp] if roles.label_timestamp else []
-    return open_in_memory(model.predictions, model.timezone, roles.timestamp, when, roles.id)
+    known = known_types(roles)
+    return open_in_memory(model.predictions, model.timezone, roles.timestamp, when, roles.id, known)
+
+
+def open_part(section: SourceSection, model: ModelSection, roles: Roles) -> Source:
+    """Return a source of the model whose columns have the types that were decided for them."""
+    return open_source(section, model.timezone, known_types(roles))
+
+
+def known_types(roles: Roles) -> KnownTypes:
+    """Return the types that do not depend on the rows that are read."""
+    return KnownTypes(exact=frozenset([roles.id] if roles.id else []))
 
 
 def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:
@@ -177,7 +189,7 @@ def _with_labels(
     if roles.label in table.column_names or (columns is not None and roles.label not in columns):
         return table
     when = roles.label_timestamp
-    source = open_source(model.labels, model.timezone)
+    source = open_part(model.labels, model, roles)
     names = [roles.id, roles.label, *([when] if when else [])]
     labels = source.read(names, moments=names[2:])
     if when and as_of is not None:
@@ -193,7 +205,7 @@ def with_attributes(model: ModelSection, table: pa.Table, roles: Roles, names: S
     missing = [name for name in names if name not in table.column_names]
     if model.attributes is None or roles.id is None or not missing:
         return table
-    attributes = open_source(model.attributes, model.timezone).read([roles.id, *missing])
+    attributes = open_part(model.attributes, model, roles).read([roles.id, *missing])
     for name in missing:
         table = join_labels(table, attributes, roles.id, name, None)
     return table

@@ -14,6 +14,7 @@ from monitor.errors import SourceError
 from monitor.records import Content
 from monitor.sources import Source, open_source
 from monitor.sources.files import FileSource
+from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.rows import once_each, picked
 
 MOST_MB = 256       # total size of the files; a larger log is read from disk each time
@@ -75,13 +76,14 @@ class SourceInMemory:
 
 
 def open_in_memory(
-    section: SourceSection, timezone: ZoneInfo, timestamp: str, moments: Sequence[str], id: str | None
+    section: SourceSection, timezone: ZoneInfo, timestamp: str, moments: Sequence[str], id: str | None,
+    known: KnownTypes = NOTHING,
 ) -> Source:
     """Return the source of a section, kept in memory until its files change; an ordinary source if they are too large.
 
     Only Parquet files with one schema are kept, because column types of text files depend on the rows read.
     """
-    source = open_source(section, timezone)
+    source = open_source(section, timezone, known)
     if not isinstance(source, FileSource):
         return source
     key = (section.model_dump_json(), timezone.key, timestamp, tuple(moments), id, source.fingerprint())

@@ -1,6 +1,6 @@
 """Parquet: reads only the requested columns of the row groups whose statistics overlap the bounds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, flat, in_utc, mask_of, require_distinct, tidy, to_utc
+from monitor.sources.known_types import NOTHING, KnownTypes
 
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
 
@@ -38,8 +39,9 @@ class Parquet:
     day_first: bool | None = None
     grows = False
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
         self._zone = zone
+        self._exact = known.exact
         self._footers: dict[Path, tuple[Stamp, pq.FileMetaData]] = {}
         self._parts: dict[tuple[Stamp, Bounds], list[Part]] = {}
 
@@ -51,12 +53,12 @@ class Parquet:
 
     def schema(self, path: Path) -> pa.Schema:
         with self._opened(path) as file:
-            return tidy(file.schema_arrow.empty_table()).schema
+            return tidy(file.schema_arrow.empty_table(), self._exact).schema
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield an empty table, for its schema, then the row groups that may have rows in [start, end]."""
         with self._opened(path) as file:
-            wanted = None if columns is None else _there(file, columns)
+            wanted = None if columns is None else _there(file, columns, self._exact)
             yield _select(file.schema_arrow.empty_table(), wanted)
             for group in range(file.num_row_groups):
                 if self._may_overlap(file, group, bounds):
@@ -65,7 +67,7 @@ class Parquet:
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the rows in [start, end], one row group at a time, with strings dictionary encoded."""
         with self._opened(path, columns) as file:
-            wanted = _there(file, columns)
+            wanted = _there(file, columns, self._exact)
             for group, inside in self._groups(file, path, bounds):
                 table = file.read_row_group(group, columns=wanted, use_threads=False)
                 yield table if inside is None else table.filter(inside)
@@ -159,11 +161,11 @@ def _nulls(file: pq.ParquetFile, group: int, timestamp: str | None) -> int | Non
     return statistics.null_count if statistics.has_null_count else None
 
 
-def _there(file: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
+def _there(file: pq.ParquetFile, columns: Sequence[str], exact: Collection[str]) -> list[str]:
     """Return the columns that the file has, including fields of structs."""
     names = set(file.schema_arrow.names)
     if not names.issuperset(columns):
-        names = set(tidy(file.schema_arrow.empty_table()).schema.names)
+        names = set(tidy(file.schema_arrow.empty_table(), exact).schema.names)
     return [name for name in columns if name in names]
 
 

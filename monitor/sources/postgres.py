@@ -15,6 +15,7 @@ from monitor.outgoing.guard import AddressRefused, look_up
 from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import UTC_US, Bounds, in_utc, within
+from monitor.sources.known_types import NOTHING, KnownTypes
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
@@ -36,13 +37,14 @@ _TYPES: dict[str, tuple[pa.DataType, str | None]] = {
 class PostgresSource:
     each_once = False
 
-    def __init__(self, section: SourceSection, zone: ZoneInfo) -> None:
+    def __init__(self, section: SourceSection, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
         assert section.database is not None, "a section without path has a database"
         assert section.table is not None, "a section with a database has a table"
         self.origin = f"table {section.table} (database {section.database})"
         self._secret = section.database
         self._table = section.table
         self._zone = zone
+        self._exact = known.exact
 
     def fingerprint(self) -> str:
         """Return a hash of the table's size and PostgreSQL's counts of rows written (a replica: its position).
@@ -111,7 +113,8 @@ class PostgresSource:
         """Return PostgreSQL's type name for each column."""
         described = connection.execute(_compose("SELECT * FROM {} LIMIT 0", self._table)).description or []
         known = {kind.oid: kind.name for kind in connection.adapters.types}
-        return {column.name: known.get(column.type_code, "unknown") for column in described}
+        kinds = {column.name: known.get(column.type_code, "unknown") for column in described}
+        return kinds | {name: "text" for name in kinds if name in self._exact}
 
     def _batches(
         self, connection: "Connection[Any]", kinds: dict[str, str], bounds: Bounds

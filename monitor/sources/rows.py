@@ -142,14 +142,18 @@ def _plain(part: pa.Table) -> pa.Table:
 
 
 def once_each(table: pa.Table, id: str | None, timestamp: str) -> Mask:
-    """Return which rows to keep: the last of those with the same id and time, which at-least-once logging repeats."""
+    """Return which rows to keep: the last of those with the same id and time, which at-least-once logging repeats.
+
+    Rows without an id are all kept: they cannot be told to be repetitions.
+    """
     keep = np.ones(len(table), np.bool_)
     if id not in table.column_names or pc.count_distinct(table[id], mode="all").as_py() == len(table):
         return keep
+    keep &= pc.is_null(table[id]).to_numpy()
     places = pa.array(np.arange(len(table)))
     numbered = pa.table({"id": table[id], "at": table[timestamp], "place": places})
+    numbered = numbered.filter(pc.is_valid(numbered["id"]))
     last = numbered.group_by(["id", "at"], use_threads=False).aggregate([("place", "max")])["place_max"]
-    keep[:] = False
     keep[last.to_numpy()] = True
     return keep
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, in_utc
+from monitor.sources.known_types import NOTHING, KnownTypes
 
 _EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
 _MOSTLY = 0.9                    # a text column with at least this share of numbers is a number column with errors
@@ -41,8 +42,9 @@ class TextFormat:
     _decimal = "."
     _dialect: object = None
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
         self._zone = zone
+        self._types = known
 
     def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
         raise NotImplementedError
@@ -84,7 +86,7 @@ class TextFormat:
         return table
 
     def _key(self, stat: os.stat_result) -> Key:
-        reading = (type(self), self._dialect, self._zone.key)
+        reading = (type(self), self._dialect, self._zone.key, self._types)
         return (*reading, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
