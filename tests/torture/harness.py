@@ -1,0 +1,108 @@
+"""What the tests against harm share: a real daemon in a folder, commands on its configuration, a log of predictions."""
+
+import csv
+import http.client
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+
+class Service:
+    """`driftd run` in a process of its own; its configuration, state and log lie in `folder`."""
+
+    def __init__(self, folder: Path, config: str, environment: dict[str, str]) -> None:
+        self.folder, self.environment, self.port = folder, os.environ | environment, free_port()
+        (folder / "driftd.toml").write_text(config.replace("PORT", str(self.port)), encoding="utf-8")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it may not be ready yet."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "monitor", "run", "-c", "driftd.toml"], cwd=self.folder, stdout=log, stderr=log,
+                env=self.environment, process_group=0,
+            )
+
+    def ready(self) -> None:
+        """Wait until it answers that it is ready."""
+        until(lambda: self.get("/readyz")[0] == 200, self.log)
+
+    def get(self, path: str, timeout: float = 30.0) -> tuple[int, str]:
+        """An answer of its HTTP side; status 0 where there is none."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
+
+    def metric(self, line: str) -> float | None:
+        """A value of /metrics by name and labels."""
+        value = re.search(rf"^{re.escape(line)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return float(value[1]) if value else None
+
+    def command(self, *words: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """A command on the same configuration."""
+        return subprocess.run(
+            [sys.executable, "-m", "monitor", *words, "-c", "driftd.toml"], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, timeout=timeout,
+        )
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 60.0) -> int:
+        """Send a signal and give the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+
+@contextmanager
+def service(folder: Path, config: str, **environment: str) -> Iterator[Service]:
+    """A daemon that is ended with the block; PORT in its configuration is a free port."""
+    made = Service(folder, config, environment)
+    try:
+        yield made
+    finally:
+        if made.process is not None:
+            made.process.kill()
+            made.process.wait()
+
+
+def until(condition: Callable[[], object], said: Callable[[], str] = str, seconds: float = 120.0) -> None:
+    """Wait for a condition; fails with what is said where it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long; {said()[-3000:]}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def write_log(path: Path, start: datetime, rows: int, step: timedelta, *, right: float = 0.9, seed: int = 1) -> None:
+    """A CSV log of binary predictions with labels, of which a share `right` is right."""
+    chance = random.Random(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["timestamp", "prediction_id", "x", "prediction", "label"])
+        for number in range(rows):
+            label = chance.randrange(2)
+            prediction = label if chance.random() < right else 1 - label
+            moment = (start + number * step).isoformat()
+            writer.writerow([moment, f"{seed}-{number}", round(chance.gauss(20, 4), 3), prediction, label])
