@@ -58,5 +58,5 @@ def test_addresses_drawn_at_random(
             host = drawn(chance)
             leave(host, monkeypatch)
             assert connects == [], (name, host)
-    figure(f"{number * len(EXITS):,} addresses, {len(EXITS)} exits: 0 connections. `make test-real` adds a network with "
-           "metadata services, a rebinding name server and redirects: 0 connections")
+    figure(f"{number * len(EXITS):,} addresses, {len(EXITS)} exits: 0 connections. `make test-real` adds a network "
+           "with metadata services, a rebinding name server and redirects: 0 connections")

@@ -55,8 +55,8 @@ def test_clients_that_are_many_slow_or_half(
             assert daemon.get("/healthz", timeout=20)[0] == 200
             waits.append(time.monotonic() - began)
         until(lambda: (daemon.metric(LAST) or 0) > before + 2, daemon.log)
-        figure(f"{number} clients that scrape, {number} slow or half ones: {len(waits)} probes of health answered, after "
-               f"{max(waits):.2f} s at most; {done[0]:,} scrapes answered; checks went on")
+        figure(f"{number} clients that scrape, {number} slow or half ones: {len(waits)} probes of health answered, "
+               f"after {max(waits):.2f} s at most; {done[0]:,} scrapes answered; checks went on")
 
 
 def connected(daemon: Service, sent: bytes) -> socket.socket:
