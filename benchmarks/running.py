@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from benchmarks.data import Made
 from monitor.cli.terminal import Report
-from monitor.workers.pool import ENVIRONMENT
+from monitor.workers.process import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[1]
 # One thread of BLAS everywhere: threads that wait for work spin, and would count.

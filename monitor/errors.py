@@ -10,6 +10,7 @@
     │   └── StateLocked         5  another daemon holds the state
     ├── TaskFailed              1  a worker's task raised; the traceback is in the log
     │   ├── TaskTimeout         4  … ran over its time: most often a slow source
+    │   │   └── SourceSilent    4  … waited for a source that gave no sign of life
     │   └── WorkerDied          1  … or its process was killed (memory limit, signal)
     ├── DeliveryError           1  a request could not be handed over; see retrain.pipelines
     └── Stopping                0  the daemon is stopping, and what was under way says nothing about anything
@@ -64,6 +65,10 @@ class TaskFailed(DriftdError):
 
 class TaskTimeout(TaskFailed):
     exit_code = 4
+
+
+class SourceSilent(TaskTimeout):
+    pass
 
 
 class WorkerDied(TaskFailed):

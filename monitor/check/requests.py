@@ -10,7 +10,7 @@ from pathlib import Path
 from monitor.calibration.outlook import Outlook
 from monitor.config import ModelSection, Roles
 from monitor.records import Content, Counted, Score, Snapshot, Survey, Window
-from monitor.workers.task import Task
+from monitor.workers.task import Asker, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,10 @@ class Look:
     stretch: datetime | None = None      # where a reference of the form "first 90d" begins, once it is known
     profiles: Path | None = None         # where digests of references are kept
     hold: bool = False                   # keep the log in memory: it is looked at again and again
+
+    @property
+    def asker(self) -> Asker:
+        return Asker(self.model.name, self.model.source_timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,10 @@ class ContentsRequest:
 
     model: ModelSection
     known: tuple[Content, ...]
+
+    @property
+    def asker(self) -> Asker:
+        return Asker(self.model.name, self.model.source_timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

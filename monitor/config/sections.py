@@ -186,6 +186,8 @@ class SourceSection(Section):
     """Address of a PostgreSQL database, which is only read."""
     table: str | None = None
     """Name of the table or view in that database."""
+    timeout: PositiveDuration = timedelta(minutes=2)
+    """How long it may give no sign of life while it is read; then the check fails, and is made again at its time."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "SourceSection":
@@ -479,6 +481,12 @@ class ModelSection(Section):
     """What a candidate must show before it replaces the model in service."""
     registry: RegistrySection | None = None
     """The registry that keeps the model's versions. Default: runs and `version` say which one is in service."""
+
+    @property
+    def source_timeout(self) -> timedelta:
+        """How long the most patient of its sources may give no sign of life."""
+        places = (self.predictions, self.labels, self.attributes, self.reference.source)
+        return max(place.timeout for place in places if place is not None)
 
 
 class NotifySection(Section):

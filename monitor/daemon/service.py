@@ -162,6 +162,7 @@ class Daemon:
         self._workers = self._opened.enter_context(
             Workers(settings.workers, settings.worker_memory_mb, settings.worker_timeout)
         )
+        self._metrics.count_waits(self._workers.waiting, self._workers.silent)
         self._parts = self._build(self._loaded, self._store, self._workers, self._clock)
         self._parts.outbox.recover()
         self._accept(self._loaded)

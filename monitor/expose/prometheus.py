@@ -5,7 +5,7 @@ rendering is kept until the next one. Every metric is described in docs/metrics.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from prometheus_client import (
@@ -71,6 +71,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
 _BUCKETS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 
 Sample = tuple[str, tuple[str, ...], float]  # family, label values, value
+Seconds = Callable[[], Iterable[tuple[str, float]]]     # of each model now
 
 
 class Metrics:
@@ -111,7 +112,13 @@ class Metrics:
         self._refused = Counter(
             "driftd_http_refused", "Requests and connections that were refused or ended.", ["reason"], registry=own
         )
+        self._waits = _Waits()
+        own.register(self._waits)
         self._shown = _Shown(View())
+
+    def count_waits(self, waiting: Seconds, silent: Seconds) -> None:
+        """Expose at each scrape for how long models wait for a worker, and for how long their sources are silent."""
+        self._waits.waiting, self._waits.silent = waiting, silent
 
     def show(self, view: View) -> None:
         """Expose a new view; series of models that are not in it vanish."""
@@ -165,6 +172,27 @@ class Metrics:
         if "application/openmetrics-text" in accept:
             return (self._shown.rendered(True), _openmetrics(self._own)), openmetrics.CONTENT_TYPE_LATEST
         return (self._shown.rendered(False), generate_latest(self._own)), CONTENT_TYPE_PLAIN_0_0_4
+
+
+class _Waits(Collector):
+    """Which models wait for a worker now, and which for their source."""
+
+    def __init__(self) -> None:
+        self.waiting: Seconds = tuple
+        self.silent: Seconds = tuple
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        for name, text, seconds in (
+            ("driftd_worker_wait_seconds", "How long the model has waited for a worker.", self.waiting),
+            ("driftd_source_silent_seconds", "How long a worker has waited for the model's source.", self.silent),
+        ):
+            family = GaugeMetricFamily(name, text, labels=_MODEL)
+            for model, value in seconds():
+                family.add_metric((model,), value)
+            yield family
 
 
 class _Shown(Collector):

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from psycopg import Connection, sql
 
 _BATCH = 20_000
-_TIMEOUT = "10min"               # of one statement
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
 _SLACK = timedelta(days=1)       # of naive times and dates in SQL; the rows are filtered exactly afterwards
 
 # PostgreSQL's name of a type: the Arrow type, and the SQL cast it needs.
@@ -45,6 +44,7 @@ class PostgresSource:
         self._table = section.table
         self._zone = zone
         self._exact = known.exact
+        self._timeout = section.timeout
 
     def fingerprint(self) -> str:
         """Return a hash of the table's size and PostgreSQL's counts of rows written (a replica: its position).
@@ -143,16 +143,20 @@ class PostgresSource:
         except (OSError, ValueError) as error:
             raise SourceError(f"{self.origin}: {_host_words(error)}") from None
         try:
-            with psycopg.connect(checked, connect_timeout=_CONNECT_SECONDS) as connection:
+            with psycopg.connect(checked, connect_timeout=self._connect_seconds()) as connection:
                 connection.read_only = True
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                for setting in (f"statement_timeout = '{_TIMEOUT}'", "TimeZone = 'UTC'", "DateStyle = 'ISO'"):
+                limit = f"statement_timeout = {min(max(1, self._timeout // timedelta(milliseconds=1)), 2**31 - 1)}"
+                for setting in (limit, "TimeZone = 'UTC'", "DateStyle = 'ISO'"):
                     connection.execute(f"SET LOCAL {setting}")
                 yield connection
         except (psycopg.Error, pa.ArrowException, OverflowError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             text = quoted(first.replace(password, "***") if password else first)
             raise SourceError(f"{self.origin}: cannot be read ({text}), expected a readable table") from None
+
+    def _connect_seconds(self) -> int:
+        return max(2, min(_CONNECT_SECONDS, round(self._timeout.total_seconds())))
 
     def _address(self) -> tuple[str, str]:
         """Return the connection string and the password within it."""

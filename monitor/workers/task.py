@@ -1,7 +1,8 @@
 """What a worker can be asked for: a task names its function, the record it is given and the record it returns."""
 
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypedDict, TypeVar
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypedDict, TypeVar, runtime_checkable
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
@@ -14,6 +15,25 @@ class Task(Generic[Req, Res]):
     function: str                        # "monitor.module:function"
     request: type[Req]
     result: type[Res]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The model that a request is about, and how long its source may be silent before the task is ended."""
+
+    model: str
+    patience: timedelta | None
+
+
+NOBODY = Asker("", None)
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A request that says whom it is for, so that no model waits for the source of another."""
+
+    @property
+    def asker(self) -> Asker: ...
 
 
 class Runner(Protocol):

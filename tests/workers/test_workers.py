@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.errors import ConfigError, SourceError, Stopping, TaskFailed, TaskTimeout, WorkerDied
+from monitor.errors import ConfigError, SourceError, SourceSilent, Stopping, TaskFailed, TaskTimeout, WorkerDied
 from monitor.workers.pool import Workers
-from monitor.workers.task import Task
+from monitor.workers.task import Asker, Task
 
 INSIDE = Path(__file__).parent / "inside"
 TASKS = "monitor.trial_tasks"
@@ -23,6 +24,19 @@ TASKS = "monitor.trial_tasks"
 def trial(name: str) -> Task[Any, Any]:
     """A task of the tests: whatever is JSON in, whatever is JSON out."""
     return Task(f"{TASKS}:{name}", Any, Any)
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """A request for a model; its source may be silent for so many seconds."""
+
+    model: str
+    what: Any = None
+    patience: float = 60.0
+
+    @property
+    def asker(self) -> Asker:
+        return Asker(self.model, timedelta(seconds=self.patience))
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +87,8 @@ def test_children_compute_on_one_thread_and_send_no_usage_data(workers):
 def test_a_task_over_its_time_is_ended_and_the_next_one_runs(workers, tmp_path):
     """A time-out raises TaskTimeout, the process is gone, and the place is free again."""
     pid_file = tmp_path / "pid"
-    with pytest.raises(TaskTimeout, match="spin ran longer than 2s"):
-        workers.run(trial("spin"), str(pid_file), timeout=timedelta(seconds=2))
+    with pytest.raises(TaskTimeout, match="spin ran longer than 5s"):
+        workers.run(trial("spin"), str(pid_file), timeout=timedelta(seconds=5))
     assert not alive(int(pid_file.read_text()))
     assert workers.run(trial("echo"), 1) == 1
 
@@ -245,3 +259,55 @@ def test_the_thread_that_started_a_child_may_end(workers):
         thread.start()
         thread.join()
     assert pids[0] == pids[1]
+
+
+def asked(name: str) -> Task[Any, Any]:
+    return Task(f"{TASKS}:{name}", Any, Any)
+
+
+def test_silent_sources_four_times_as_many_as_places_hold_up_nobody(workers):
+    """Eight models whose sources say nothing, two places: other models' tasks are done, and who waits can be seen."""
+    with Workers(2, 1024, timedelta(minutes=10)) as fair, ThreadPoolExecutor(12) as callers:
+        hung = [callers.submit(fair.run, asked("hear"), For(f"hung{n}")) for n in range(8)]
+        until(lambda: len(fair.waiting()) == 6)
+        assert [fair.run(asked("answer"), For("good", number)) for number in range(5)] == list(range(5))
+        until(lambda: any(seconds > 1 for _, seconds in fair.silent()))
+        assert {model for model, _ in [*fair.waiting(), *fair.silent()]} == {f"hung{n}" for n in range(8)}
+        fair.close()
+        for call in hung:
+            with pytest.raises(Stopping):
+                call.result(timeout=60)
+
+
+def test_a_source_that_is_silent_for_too_long_is_told_so(workers):
+    """The task is ended after the patience of its model, far within the time a task may take."""
+    with pytest.raises(SourceSilent, match="hear waited 1s for a source that gave no sign of life"):
+        workers.run(asked("hear"), For("hung", patience=1.0))
+    assert workers.run(asked("answer"), For("hung", 1)) == 1
+
+
+def test_long_work_is_no_silence(workers, tmp_path):
+    """A task that computes beyond the patience of its model goes on to the end of its time."""
+    spin = For("busy", patience=1.0)
+    with pytest.raises(TaskTimeout, match="ran longer than 3s"):
+        workers.run(Task(f"{TASKS}:compute", Any, Any), spin, timeout=timedelta(seconds=3))
+
+
+def test_models_whose_processes_die_share_one_place(workers):
+    """After its first failure a model has the one place of failing models, so that they never run side by side."""
+    for model in ("a", "b"):
+        with pytest.raises(WorkerDied):
+            workers.run(asked("die"), For(model))
+    with ThreadPoolExecutor(2) as callers:
+        spans = sorted(callers.map(lambda model: workers.run(asked("tell_when"), For(model)), ("a", "b")))
+    assert spans[0][1] <= spans[1][0]
+
+
+def test_a_stopped_process_takes_no_payload_and_is_ended_all_the_same(tmp_path):
+    """A request longer than a pipe holds, for a process that reads nothing: the task is ended at its time."""
+    with Workers(1, 1024, timedelta(seconds=60)) as single:
+        stopped = single.run(trial("pid"), None)
+        os.kill(stopped, signal.SIGSTOP)
+        with pytest.raises(TaskTimeout):
+            single.run(trial("echo"), "x" * 10_000_000, timeout=timedelta(seconds=1))
+        assert single.run(trial("echo"), 1) == 1

@@ -3,10 +3,13 @@
 import os
 import signal
 import time
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from monitor.errors import ConfigError, SourceError
+from monitor.workers.task import Asker
 
 
 def echo(payload: Any):
@@ -92,3 +95,43 @@ def config_error(payload: Any):
 
 def stumble(payload: Any):
     raise KeyError(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """A request for a model; its source may be silent for so many seconds."""
+
+    model: str
+    what: Any = None
+    patience: float = 60.0
+
+    @property
+    def asker(self) -> Asker:
+        return Asker(self.model, timedelta(seconds=self.patience))
+
+
+def hear(asked: For):
+    """Waits for a source that says nothing: a pipe nobody writes to."""
+    reader, _ = os.pipe()
+    os.read(reader, 1)
+
+
+def answer(asked: For):
+    return asked.what
+
+
+def die(asked: For):
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def tell_when(asked: For):
+    """Answers when it began and ended, half a second later."""
+    began = time.monotonic()
+    time.sleep(0.5)
+    return [began, time.monotonic()]
+
+
+def compute(asked: For):
+    while True:
+        sum(range(1_000_000))
