@@ -15,14 +15,20 @@
     ├── DeliveryError           1  a request could not be handed over; see retrain.pipelines
     └── Stopping                0  the daemon is stopping, and what was under way says nothing about anything
 
-The text of each is one sentence a person can act on: what, where, what was expected, what to do.
+The text of each is one sentence a person can act on: what, where, what was expected, what to do. It is one line of
+bounded length, whatever names of columns and values it holds.
 """
+
+from monitor.escape import sentence
 
 
 class DriftdError(Exception):
     """Base of all; str() is the sentence shown to the user."""
 
     exit_code = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(sentence(text))
 
 
 class UsageError(DriftdError):
@@ -35,8 +41,8 @@ class ConfigError(DriftdError):
     exit_code = 2
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = [sentence(problem) for problem in problems]
+        Exception.__init__(self, "\n".join(self.problems))
 
 
 class NotInThisVersion(DriftdError):

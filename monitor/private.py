@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Protocol, TypeVar
 
 from monitor.errors import DriftdError, TaskFailed
+from monitor.escape import sentence
 
 HIDDEN = "(not shown: columns.private)"
 
@@ -68,8 +69,8 @@ def is_quiet() -> bool:
 
 
 def quoted(text: str) -> str:
-    """A text that came from the data, or a stand-in while there are private columns."""
-    return HIDDEN if _quiet.get() else text
+    """A text that came from the data, on one line and of bounded length; a stand-in while there are private columns."""
+    return HIDDEN if _quiet.get() else sentence(text)
 
 
 def words(error: BaseException) -> str:

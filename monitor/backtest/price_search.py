@@ -12,6 +12,7 @@ from monitor.backtest.simulation import Rehearsal, alone, spread_of
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Budget, Level
 from monitor.errors import UsageError
+from monitor.escape import toml_string
 from monitor.records import Json
 from monitor.times import format_duration
 
@@ -35,8 +36,9 @@ class Suggestion:
     def lines(self) -> list[str]:
         """The lines of the trigger for the configuration."""
         return [
-            f'name   = "{self.trigger.name}"', 'metric = "regret"', f'about  = "{self.about}"',
-            f'above  = "{self.level}"', 'action = "retrain"',
+            f"name   = {toml_string(self.trigger.name)}", 'metric = "regret"',
+            f"about  = {toml_string(str(self.about))}", f"above  = {toml_string(str(self.level))}",
+            'action = "retrain"',
         ]
 
     def to_json(self) -> Json:

@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from io import StringIO
 from types import TracebackType
 from typing import Any
 
@@ -108,10 +109,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        _complain(shown.getvalue().rstrip())
         return error.exit_code
     except DriftdError as error:
-        click.echo(str(error), err=True)
+        _complain(str(error))
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # for the interpreter's last flush
@@ -133,6 +136,12 @@ def _invoke(arguments: list[str]) -> Any:
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an exception that nobody caught; the interpreter calls this and then exits with 1."""
     if os.environ.get("DRIFTD_DEBUG") == "1":
-        traceback.print_exception(kind, error, trace)
+        _complain("".join(traceback.format_exception(kind, error, trace)).rstrip())
     text = f"a fault of ours: {kind.__name__}: {error}; --debug (or DRIFTD_DEBUG=1) prints the traceback"
-    click.echo(text, err=True)
+    _complain(text)
+
+
+def _complain(text: str) -> None:
+    from monitor.cli.terminal import say
+
+    say(*text.split("\n"), err=True)

@@ -21,6 +21,7 @@ from monitor.cli.options import (
 )
 from monitor.cli.rollback import approve_promotion, promotion_option, reject_promotion
 from monitor.cli.status_and_history import the_model
+from monitor.cli.terminal import say
 from monitor.decide.guards import silence_words
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
@@ -43,7 +44,7 @@ def pause(config_file: Path | None, model: str | None, by: str, reason: str) -> 
     name = the_model(loaded, model)
     with open_state(loaded) as store:
         store.pauses.begin(name, by, reason, utcnow())
-    click.echo(f"{name}: paused; no retrain is asked for until `driftd resume --model {name}`")
+    say(f"{name}: paused; no retrain is asked for until `driftd resume --model {name}`")
 
 
 @click.command()
@@ -55,7 +56,7 @@ def resume(config_file: Path | None, model: str | None, by: str, reason: str) ->
     with open_state(loaded) as store:
         if not store.pauses.end(name, by, reason, utcnow()):
             raise UsageError(f"{name} is not paused")
-    click.echo(f"{name}: resumed")
+    say(f"{name}: resumed")
 
 
 @click.command()
@@ -71,9 +72,9 @@ def retrain(config_file: Path | None, model: str | None, by: str, reason: str) -
         written = Checker(loaded, store, workers).request(name, by, reason)
         store.audit.note(utcnow(), by, "retrain", written.id, reason)
     if isinstance(written, Dispatch):
-        click.echo(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
+        say(f"{name}: request {written.id} for {written.pipeline} is written; {SENDS}")
     else:
-        click.echo(f"{name}: the request waits until another person runs `driftd approve --model {name}`")
+        say(f"{name}: the request waits until another person runs `driftd approve --model {name}`")
 
 
 @click.command()
@@ -85,11 +86,11 @@ def approve(config_file: Path | None, model: str | None, promotion: bool, by: st
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     if promotion:
-        click.echo(approve_promotion(loaded, name, by, reason))
+        say(approve_promotion(loaded, name, by, reason))
         return
     with open_state(loaded) as store:
         written = settle(store, loaded.config.models[name], by, reason, utcnow())
-    click.echo(f"{name}: approved; request {written.id} for {written.pipeline} is written; {SENDS}")
+    say(f"{name}: approved; request {written.id} for {written.pipeline} is written; {SENDS}")
 
 
 @click.command()
@@ -101,11 +102,11 @@ def reject(config_file: Path | None, model: str | None, promotion: bool, by: str
     loaded = load_config(config_file)
     name = the_model(loaded, model)
     if promotion:
-        click.echo(reject_promotion(loaded, name, by, reason))
+        say(reject_promotion(loaded, name, by, reason))
         return
     with open_state(loaded) as store:
         settle(store, loaded.config.models[name], by, reason, utcnow())
-    click.echo(f"{name}: rejected; this need asks for nothing more until it has cleared")
+    say(f"{name}: rejected; this need asks for nothing more until it has cleared")
 
 
 @click.command()
@@ -133,11 +134,11 @@ def silence(
         if span is None:
             if not store.silences.end(name, by, reason, now):
                 raise UsageError(f"{name} is not silenced by hand")
-            click.echo(f"{name}: messages are sent again")
+            say(f"{name}: messages are sent again")
             return
         one = Silence(model=name, until=now + span, reason=reason, trigger=trigger, maintenance=maintenance, by=by)
         store.silences.add(one, now)
-    click.echo(f"{name}: {silence_words(one, loaded.config.models[name].timezone)}")
+    say(f"{name}: {silence_words(one, loaded.config.models[name].timezone)}")
 
 
 @click.command()
@@ -152,7 +153,7 @@ def retry(config_file: Path | None, dispatch: str, new_attempt: bool, by: str, r
 
     with open_state(load_config(config_file)) as store:
         written = again(store, dispatch, new_attempt=new_attempt, by=by, reason=reason, now=utcnow())
-    click.echo(f"{written.model}: request {written.id} is due; {SENDS}")
+    say(f"{written.model}: request {written.id} is due; {SENDS}")
 
 
 @click.command()
@@ -170,7 +171,7 @@ def resolve(config_file: Path | None, dispatch: str, outcome: Outcome, by: str, 
 
     with open_state(load_config(config_file)) as store:
         written = settle(store, dispatch, outcome, by=by, reason=reason, now=utcnow())
-    click.echo(f"{written.model}: request {written.id} is {written.state}")
+    say(f"{written.model}: request {written.id} is {written.state}")
 
 
 @click.group()
@@ -192,5 +193,5 @@ def notify_test(config_file: Path | None) -> int:
         people = Notifier(store.messages, loaded.config.notify, utcnow)
         results = people.test("driftd: a test", "This message is a test.")
     for result in results:
-        click.echo(f"{result.place}: {'ok' if result.ok else result.reason}")
+        say(f"{result.place}: {'ok' if result.ok else result.reason}")
     return 0 if all(result.ok for result in results) else 1

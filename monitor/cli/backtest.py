@@ -8,7 +8,7 @@ import click
 
 from monitor.cli.options import config_option, json_option, load_config, model_option, open_workers, quiet_logs
 from monitor.cli.status_and_history import the_model
-from monitor.cli.terminal import moment, number, print_json, print_table, progress, span
+from monitor.cli.terminal import moment, number, print_json, print_table, progress, say, span
 from monitor.config.values import Budget
 from monitor.errors import UsageError
 from monitor.records import Action, Json, Verdict, Window
@@ -117,12 +117,12 @@ def _print(
         for window, verdict in verdicts.items()
     ]
     print_table(("window", "verdict", "fired", "suppressed by"), rows)
-    click.echo()
+    say()
     _print_triggers(result, len(verdicts))
     asked = [retrain for retrain in result.retrains if not retrain.suppressed_by]
     fired = sum(bool(verdict.fired) for verdict in verdicts.values())
     times = "once" if len(asked) == 1 else f"{len(asked)} times" if asked else "never"
-    click.echo(f"\n{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
+    say("", f"{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
                f"suppressed {len(result.retrains) - len(asked)} times")
     if told:
         _print_policies(told, zone)
@@ -148,16 +148,16 @@ def _print_policies(told: "Rehearsal", zone: tzinfo) -> None:
          _with(policy.lead, policy.lead_interval, "+"))
         for policy in told.policies
     ]
-    click.echo("\nIf each retrain had put the challenger of that moment into service:\n")
+    say("", "If each retrain had put the challenger of that moment into service:", "")
     headings = ("retrain when", "retrains", f"mean {told.metric}", "net", "lead")
     print_table(headings, rows, right=headings[1:])
     for name, simulated in told.played.items():
         when = ", ".join(moment(told.rounds[at].now, zone) for at in simulated.schedule) or "never"
-        click.echo(f"{name}: {when}")
-    click.echo("\nnet: gain less the price of the retrains, as a share of the best schedule's in hindsight; a retrain\n"
-               f"costs {number(told.price)} sd × windows. lead: the share of the best possible gain with as many\n"
-               "retrains, less the share of a calendar with as many. 95 % intervals from blocks of windows.")
-    click.echo(_assumes())
+        say(f"{name}: {when}")
+    say("", "net: gain less the price of the retrains, as a share of the best schedule's in hindsight; a retrain",
+        f"costs {number(told.price)} sd × windows. lead: the share of the best possible gain with as many",
+        "retrains, less the share of a calendar with as many. 95 % intervals from blocks of windows.")
+    say(_assumes())
 
 
 def _assumes() -> str:
@@ -169,8 +169,8 @@ def _assumes() -> str:
 def _print_suggestion(proposed: "Suggestion", metric: str) -> None:
     from monitor.backtest.price_search import words
 
-    click.echo("\n" + "\n".join(words(proposed, metric)))
-    click.echo("\nLines for the configuration:\n\n" + "\n".join(proposed.lines))
+    say("", *words(proposed, metric))
+    say("", "Lines for the configuration:", "", *proposed.lines)
 
 
 def _with(value: float | None, interval: _PAIRS, sign: str = "") -> str:

@@ -13,11 +13,12 @@ from monitor.cli.junit_and_markdown import junit as as_junit
 from monitor.cli.junit_and_markdown import markdown as as_markdown
 from monitor.cli.junit_and_markdown import sentence
 from monitor.cli.options import quiet_logs
-from monitor.cli.terminal import number, print_json, print_table
+from monitor.cli.terminal import number, print_json, print_table, say
 from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind
 from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.errors import CannotJudge, UsageError
+from monitor.escape import names
 from monitor.records import Json, Score, ScoreStatus
 
 DRIFT = ("drift", "drifted_share")
@@ -184,14 +185,14 @@ def summary(result: Comparison) -> str:
 
 def _print(result: Comparison) -> None:
     for score in result.breaks:
-        click.echo(f"contract: {score.column or 'table'}: {sentence(score)}")
+        say(f"contract: {score.column or 'table'}: {sentence(score)}")
     if result.breaks:
-        click.echo()
+        say()
     rows = [
         (s.column, s.method, number(s.value), number(s.threshold), s.status, s.reason) for s in result.drift
     ]
     shown = ("column", "method", "value", "threshold", "status", "")
     print_table(shown, rows, ("value", "threshold"))
-    click.echo(f"\n{summary(result)}\n{result.current_rows} rows against {result.reference_rows}")
+    say("", summary(result), f"{result.current_rows} rows against {result.reference_rows}")
     if result.left_out:
-        click.echo(f"left out: {', '.join(result.left_out)}")
+        say(f"left out: {names(result.left_out)}")

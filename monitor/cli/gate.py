@@ -10,7 +10,7 @@ import click
 from monitor.cli.junit_and_markdown import cell, code, contract_lines, junit, sentence, table_lines
 from monitor.cli.log_rows import Asked, read_matured, stretch_options
 from monitor.cli.options import MOMENT, config_option, json_option, model_option, quiet_logs
-from monitor.cli.terminal import number, print_json, print_table
+from monitor.cli.terminal import number, print_json, print_table, say
 from monitor.config import ModelSection, Task
 from monitor.config.spanning_rules import wrong_limits
 from monitor.errors import UsageError
@@ -186,19 +186,19 @@ _FAIRNESS = ("limited", "group", "champion", "candidate", "limit", "")
 def _print(judged: Judged) -> None:
     broken = [score for score in judged.verdict.contract if score.status == ScoreStatus.BREACHED]
     for score in broken:
-        click.echo(f"contract: {score.column or 'table'}: {sentence(score)}")
+        say(f"contract: {score.column or 'table'}: {sentence(score)}")
     if broken:
-        click.echo()
+        say()
     print_table(_PERFORMANCE, [(*cells, _word(score)) for score, cells in _rows(judged)], _NUMBERS)
     if judged.verdict.fairness:
-        click.echo()
+        say()
         rows = [(*cells, _word(score)) for score, cells in _fairness_rows(judged.verdict.fairness)]
         print_table(_FAIRNESS, rows, ("champion", "candidate", "limit"))
     found = judged.measured
-    click.echo(f"\n{found.rows} rows, {found.labelled} labelled, judged by {found.metric}")
+    say("", f"{found.rows} rows, {found.labelled} labelled, judged by {found.metric}")
     for note in judged.notes:
-        click.echo(note)
-    click.echo(summary(judged))
+        say(note)
+    say(summary(judged))
 
 
 def _word(score: Score) -> str:

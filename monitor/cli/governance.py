@@ -18,7 +18,7 @@ from monitor.cli.options import (
     reason_option,
 )
 from monitor.cli.status_and_history import the_model
-from monitor.cli.terminal import print_json, print_table
+from monitor.cli.terminal import print_document, print_json, print_table, say
 from monitor.errors import UsageError
 from monitor.times import utcnow
 
@@ -54,7 +54,7 @@ def report(
     if as_json:
         print_json(report=found)
     elif html_file is None and markdown_file is None:
-        click.echo(markdown(found, section.timezone))
+        print_document(markdown(found, section.timezone))
 
 
 @click.group()
@@ -72,9 +72,9 @@ def audit_verify(config_file: Path | None, as_json: bool) -> int:
     if as_json:
         print_json(entries=found.entries, hash=found.hash, problem=found.problem)
     elif found.problem is not None:
-        click.echo(f"the audit is broken: {found.problem}; {found.entries} entries before it are whole")
+        say(f"the audit is broken: {found.problem}; {found.entries} entries before it are whole")
     else:
-        click.echo(f"the audit is whole: {found.entries} entries, the newest has the hash {found.hash}")
+        say(f"the audit is whole: {found.entries} entries, the newest has the hash {found.hash}")
     return 0 if found.problem is None else BROKEN
 
 
@@ -96,9 +96,9 @@ def audit_export(config_file: Path | None, start: datetime | None, end: datetime
             count = export(store, start, end, output)
         except OSError as error:
             raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
-    click.echo(f"{output}: {count} entries")
+    say(f"{output}: {count} entries")
     if found.problem is not None:
-        click.echo(f"the audit is broken: {found.problem}", err=True)
+        say(f"the audit is broken: {found.problem}", err=True)
     return 0 if found.problem is None else BROKEN
 
 
@@ -135,7 +135,7 @@ def forget(
             ("copies of the state from before an upgrade", str(done.copies))]
     print_table(("removed", "how many"), rows, right=("how many",))
     for text in done.remains:
-        click.echo(f"not removed: {text}")
+        say(f"not removed: {text}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,9 +1,9 @@
 """`driftd init`: write a first configuration from the data."""
 
-import json
 import os
 import re
 import shlex
+import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo
 import click
 
 from monitor.cli.options import Option, quiet_logs
-from monitor.cli.terminal import moment
+from monitor.cli.terminal import moment, say
 from monitor.config import Columns, Roles, SourceSection, find_roles, load, schema
 from monitor.errors import CannotJudge, UsageError
+from monitor.escape import names, toml_comment, toml_key, toml_string
+from monitor.records import Json
 from monitor.times import format_duration, utcnow
 
 DAY = timedelta(days=1)
@@ -136,46 +138,74 @@ def relative(path: str, output: Path) -> str:
 
 
 def toml(name: str, found: Found, places: dict[str, str]) -> str:
-    """Return the configuration as text; `places` holds the paths of predictions, labels and reference, if given."""
-    quoted = {part: json.dumps(place, ensure_ascii=False) for part, place in places.items()}
-    reference = quoted.get("reference", f'"first {format_duration(found.stretch)}"')
-    window = f'size = "{format_duration(found.size)}"'
-    if found.usual_rows < ROWS:
-        window += f", min_rows = {max(1, found.usual_rows // 2)}"
-    metric = f"metric      = {json.dumps(found.metric)}" if found.roles.label else "# no label, no accuracy"
+    """Return the configuration as text; `places` holds the paths of predictions, labels and reference, if given.
+
+    Raises UsageError for a name that TOML cannot hold.
+    """
+    try:
+        text = _written(name, found, {part: toml_string(place) for part, place in places.items()})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    assert tomllib.loads(text) == _meant(name, found, places), "what is written reads back as what was meant"
+    return text
+
+
+def _written(name: str, found: Found, quoted: dict[str, str]) -> str:
+    reference = quoted.get("reference", toml_string(f"first {format_duration(found.stretch)}"))
+    window = ", ".join(f"{key} = {_value(value)}" for key, value in _window(found).items())
+    metric = f"metric      = {toml_string(found.metric)}" if found.roles.label else "# no label, no accuracy"
+    key = toml_key(name)
     lines = [
         f"#:schema ./{schema.FILE}",
         "# Written by `driftd init`. `driftd validate --show` prints every other setting with its default.",
-        f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}]",
+        f"[models.{key}]",
         f"predictions = {quoted['predictions']}    # a file, a glob or a folder; it may grow",
-        *([f"labels      = {quoted['labels']}    # joined on {found.roles.id}"] if "labels" in quoted else []),
+        *([f"labels      = {quoted['labels']}    {toml_comment(f'joined on {found.roles.id}')}"]
+          if "labels" in quoted else []),
         f"reference   = {reference}    # what windows are compared with: a file, or the beginning of the log",
-        f"task        = {json.dumps(found.task)}",
+        f"task        = {toml_string(found.task)}",
         metric,
         f"window      = {{ {window} }}    # about {found.usual_rows} rows each",
         '# every     = "1h"               # how often to look',
         f'# since     = "{found.first:%Y-%m-%d}"       # check from here at first start',
         '# mode      = "act"              # until then nothing is sent to a pipeline, only recorded',
         "",
-        f"[models.{name if re.fullmatch('[a-z0-9_-]+', name) else json.dumps(name)}.columns]",
-        *_columns(found.roles),
-        *_LATER.format(name=name).splitlines(),
+        f"[models.{key}.columns]",
+        *(f"{part:<15} = {_value(value)}" for part, value in _columns(found.roles).items()),
+        toml_comment(f"features      = every other column: {names(found.roles.features) or 'there is none'}"),
+        _LATER.format(key=key),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def _columns(roles: Roles) -> list[str]:
+def _meant(name: str, found: Found, places: dict[str, str]) -> Json:
+    """Return what a reader of the configuration should find."""
+    judged = {"metric": found.metric} if found.roles.label else {}
+    model = {"reference": f"first {format_duration(found.stretch)}", **places, "task": found.task, **judged,
+             "window": _window(found), "columns": _columns(found.roles)}
+    return {"models": {name: model}}
+
+
+def _window(found: Found) -> Json:
+    few = {"min_rows": max(1, found.usual_rows // 2)} if found.usual_rows < ROWS else {}
+    return {"size": format_duration(found.size)} | few
+
+
+def _columns(roles: Roles) -> Json:
     parts = ("timestamp", "id", "prediction", "probability", "label", "label_timestamp", "model_version")
-    named = [(part, getattr(roles, part)) for part in parts if getattr(roles, part) is not None]
-    lines = [f"{part:<15} = {json.dumps(column, ensure_ascii=False)}" for part, column in named]
-    categorical = [column for column, kind in roles.features.items() if kind == "categorical"]
-    lines.append(f"categorical     = {json.dumps(categorical, ensure_ascii=False)}")
-    return [*lines, f"# features      = every other column: {', '.join(roles.features) or 'there is none'}"]
+    named = {part: column for part in parts if (column := getattr(roles, part)) is not None}
+    return named | {"categorical": [column for column, kind in roles.features.items() if kind == "categorical"]}
+
+
+def _value(value: str | int | list[str]) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml_string, value))}]"
+    return toml_string(value) if isinstance(value, str) else str(value)
 
 
 _LATER = """
 # Where to ask for a retrain when it pays:
-# [models.{name}.retrain]
+# [models.{key}.retrain]
 # pipeline = "local"
 #
 # [pipelines.local]
@@ -190,14 +220,14 @@ _LATER = """
 
 def _tell(name: str, found: Found, output: Path) -> None:
     roles, utc = found.roles, UTC
-    click.echo(f"{found.rows} rows, {moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}")
+    say(f"{found.rows} rows, {moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}")
     label = roles.label or "none found"
-    click.echo(f"timestamp {roles.timestamp}, prediction {roles.prediction}, label {label}")
-    click.echo(f"{len(roles.features)} features: {', '.join(roles.features)}")
+    say(f"timestamp {roles.timestamp}, prediction {roles.prediction}, label {label}")
+    say(f"{len(roles.features)} features: {names(roles.features)}")
     if found.guesses:
-        click.echo("read as " + ", ".join(f"{key} {value!r}" for key, value in found.guesses.items()))
+        say("read as " + ", ".join(f"{key} {value!r}" for key, value in found.guesses.items()))
     file = shlex.quote(str(output))
     live = utcnow() - found.newest < 2 * found.size
     after = f"driftd check -c {file}" if live else f"driftd backtest -c {file} --model {name}"
-    click.echo(f"wrote {output}, and {schema.FILE} beside it for editors; next:")
-    click.echo(f"  driftd validate -c {file}\n  {after}")
+    say(f"wrote {output}, and {schema.FILE} beside it for editors; next:")
+    say(f"  driftd validate -c {file}", f"  {after}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from monitor.cli.terminal import say
 from monitor.config import Loaded, find_config, load, state_dir
 from monitor.errors import ConfigError, UsageError
 from monitor.outgoing import guard
@@ -62,7 +63,7 @@ def load_config(option: Path | None, *, whole: bool = False, stand_in: float | N
     if whole and loaded.absent:
         raise ConfigError(list(loaded.absent))
     for warning in (*loaded.warnings, *loaded.absent):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     return loaded
 
 

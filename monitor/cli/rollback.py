@@ -6,6 +6,7 @@ import click
 
 from monitor.cli.options import by_option, config_option, load_config, model_option, open_state, reason_option
 from monitor.cli.status_and_history import the_model
+from monitor.cli.terminal import say
 from monitor.config import Loaded
 from monitor.times import utcnow
 
@@ -27,7 +28,7 @@ def rollback(config_file: Path | None, model: str | None, version: str, by: str,
     name = the_model(loaded, model)
     with open_state(loaded) as store:
         move = go_back(store, loaded.config.models[name], version, by, reason, utcnow())
-    click.echo(f"{name}: the alias will be moved from version {move.from_version} to {version}; {MOVES}")
+    say(f"{name}: the alias will be moved from version {move.from_version} to {version}; {MOVES}")
 
 
 def approve_promotion(loaded: Loaded, name: str, by: str, reason: str) -> str:

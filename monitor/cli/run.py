@@ -21,7 +21,7 @@ from monitor.cli.options import (
     open_workers,
     quiet_logs,
 )
-from monitor.cli.terminal import print_json, print_table, progress, span
+from monitor.cli.terminal import print_json, print_table, progress, say, span
 from monitor.config import Loaded
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
@@ -93,7 +93,7 @@ def check(config_file: Path | None, model: str | None, at: datetime | None, as_j
     done, sent = _check_dry(loaded, names, at) if at else _check_due(loaded, names)
     for checked in done:
         if checked.error is not None:
-            click.echo(f"{checked.model}: {checked.error}", err=True)
+            say(*f"{checked.model}: {checked.error}".split("\n"), err=True)
     if as_json:
         print_json(windows=[_json(v) for checked in done for v in checked.verdicts],
                    errors=[{"model": checked.model, "error": str(checked.error)} for checked in done if checked.error],
@@ -191,10 +191,10 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> 
     for checked in done:
         if not checked.verdicts and checked.error is None:
             still = f"; firing: {', '.join(sorted(checked.firing))}" if checked.firing else ""
-            click.echo(f"{checked.model}: nothing due{still}")
+            say(f"{checked.model}: nothing due{still}")
     for dispatch in sent:
         why = f": {dispatch.reason}" if dispatch.state in UNTAKEN and dispatch.reason else ""
-        click.echo(f"request {dispatch.id}: {dispatch.state} at {dispatch.pipeline}{why}")
+        say(f"request {dispatch.id}: {dispatch.state} at {dispatch.pipeline}{why}")
 
 
 def _send(loaded: Loaded, store: Store) -> list[Request]:

@@ -2,6 +2,7 @@
 
 import click
 
+from monitor.cli.terminal import print_document
 from monitor.config.schema import text
 
 
@@ -12,4 +13,4 @@ def schema(included: bool) -> None:
 
     Editors use it for a file whose first line is `#:schema ./driftd.schema.json`: they complete keys and mark errors.
     """
-    click.echo(text(included=included), nl=False)
+    print_document(text(included=included).rstrip("\n"))

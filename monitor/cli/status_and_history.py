@@ -9,7 +9,7 @@ import click
 
 from monitor.cli.model_status import ModelStatus, model_status
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
-from monitor.cli.terminal import moment, print_json, print_table, span
+from monitor.cli.terminal import Cell, moment, print_json, print_table, say, span
 from monitor.config import Loaded
 from monitor.decide.guards import silence_words
 from monitor.decide.triggers import SOURCE_DOWN
@@ -51,14 +51,14 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
         _print_notes(one, loaded.config.models[one.model].timezone)
 
 
-def _status_row(one: ModelStatus, zone: tzinfo) -> list[str]:
+def _status_row(one: ModelStatus, zone: tzinfo) -> list[Cell]:
     request = one.dispatch or one.last_dispatch
     return [
         one.model,
         one.mode,
         span(one.window, zone) if one.window else "none yet",
         one.verdict or "",
-        "\n".join(f"{f.trigger} since {moment(f.since, zone)}" for f in one.firing),
+        [f"{f.trigger} since {moment(f.since, zone)}" for f in one.firing],
         request.state if request else "",
     ]
 
@@ -82,7 +82,7 @@ def _print_notes(one: ModelStatus, zone: ZoneInfo) -> None:
         without_reason = "no answer yet" if one.dispatch else "no more is known"
         notes.append(f"request {request.id} {request.state}: {request.reason or without_reason}")
     for note in notes:
-        click.echo(f"{one.model}: {note}")
+        say(f"{one.model}: {note}")
 
 
 def _version_notes(one: ModelStatus, zone: ZoneInfo) -> list[str]:
@@ -137,9 +137,9 @@ def history(
     rows = [_row(*pair, zone) for pair in found]
     print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
     for approval in approvals:
-        click.echo(_approval(approval, zone))
+        say(_approval(approval, zone))
     for came in promotions:
-        click.echo(promotion_words(came, zone))
+        say(promotion_words(came, zone))
 
 
 def _approval(episode: Episode, zone: tzinfo) -> str:
@@ -235,9 +235,9 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
         return
     _print_head(snapshot, verdict, zone)
     for need in _needs(store, snapshot):
-        click.echo(f"  the need of {need.trigger} that began here is {need.state}: {need.reason}")
+        say(f"  the need of {need.trigger} that began here is {need.state}: {need.reason}")
         if need.approval is not None:
-            click.echo(f"  {_approval(need, zone)}")
+            say(f"  {_approval(need, zone)}")
     whole = [score for score in snapshot.scores if score.column is None]
     bad = [score for score in snapshot.scores if score.column is not None and score.status in _BAD]
     _print_scores(("metric",), [((score.metric,), score) for score in whole])
@@ -252,23 +252,23 @@ def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:
 
 def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:
     labels = "labels mature" if snapshot.mature else "labels still maturing: performance is provisional (~)"
-    click.echo(f"{snapshot.window.model}, window {span(snapshot.window, zone)}, revision {snapshot.revision}")
-    click.echo(f"{snapshot.rows} rows ({snapshot.late} late), {snapshot.labelled} labelled, {labels}")
+    say(f"{snapshot.window.model}, window {span(snapshot.window, zone)}, revision {snapshot.revision}")
+    say(f"{snapshot.rows} rows ({snapshot.late} late), {snapshot.labelled} labelled, {labels}")
     if snapshot.reason:
-        click.echo(f"{snapshot.status}: {snapshot.reason}")
+        say(f"{snapshot.status}: {snapshot.reason}")
     if verdict is None:
-        click.echo("no verdict: the reference changed while this was checked")
+        say("no verdict: the reference changed while this was checked")
         return
-    click.echo(f"verdict: {verdict.action}, reached {moment(verdict.at, zone)}")
+    say(f"verdict: {verdict.action}, reached {moment(verdict.at, zone)}")
     for reason in verdict.reasons:
-        click.echo(f"  {reason}")
+        say(f"  {reason}")
 
 
 def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str | None], Score]]) -> None:
     """Print a table of scores, each row begun by its own cells; nothing if there are none."""
     if not scores:
         return
-    click.echo()
+    say()
     numbers = ("value", "reference", "threshold")
     rows = [
         (*cells, *(shown(score.metric, value) for value in (score.value, score.reference, score.threshold)),

@@ -1,10 +1,10 @@
-"""Output on a terminal: tables, JSON, numbers and times, progress bars.
+"""Output on a terminal: lines, tables, JSON, numbers and times, progress bars.
 
-Tables are readable without colour, in a pipe and at 80 columns: cells are folded, not cut.
+Everything that commands print goes out here, so that no text from data moves a cursor or begins a line. Tables are
+readable without colour, in a pipe and at 80 columns: cells are folded, not cut.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +13,23 @@ from typing import Any
 
 import click
 
+from monitor.escape import bounded, json_text, sentence, visible
 from monitor.records import SCHEMA_VERSION, Window
 from monitor.times import format_moment
 
 KEYS = ("window", "setting", "metric")          # headings of columns that are never folded
-Cell = str | None
+Cell = str | Sequence[str] | None               # a text, or one for each of its lines
 Report = Callable[[int, int], None]   # done, of how many
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print each text as one line; without any, an empty line."""
+    click.echo("\n".join(map(sentence, lines)), err=err)
+
+
+def print_document(text: str) -> None:
+    """Print a text of several lines that was written for its form, such as Markdown."""
+    click.echo("\n".join(map(visible, text.split("\n"))))
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str] = ()) -> None:
@@ -33,7 +44,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
             heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=heading in KEYS
         )
     for row in rows:
-        table.add_row(*(cell or "" for cell in row))
+        table.add_row(*map(_cell, row))
     console = Console(highlight=False, markup=False)
     with console.capture() as captured:
         console.print(table)
@@ -41,10 +52,17 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
     click.echo("\n".join(lines))
 
 
+def _cell(cell: Cell) -> str:
+    return "\n".join(map(sentence, [cell] if isinstance(cell, str) else cell or ()))
+
+
 def print_json(**document: Any) -> None:
-    """Print one JSON document; records become their JSON form, NaN and infinities become null."""
+    """Print one JSON document; records become their JSON form, NaN and infinities become null.
+
+    Texts are exact up to 10,000 characters; the middle of longer ones is left out.
+    """
     whole = {"schema_version": SCHEMA_VERSION, **plain(document)}
-    click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+    click.echo(json_text(bounded(whole), indent=2))
 
 
 def plain(value: Any) -> Any:

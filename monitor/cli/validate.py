@@ -10,9 +10,10 @@ import click
 from monitor.calibration.outlook import Outlook
 from monitor.check.requests import Look
 from monitor.cli.options import config_option, json_option, load_config, quiet_logs
-from monitor.cli.terminal import moment, print_json, print_table, progress
+from monitor.cli.terminal import moment, print_json, print_table, progress, say
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
 from monitor.errors import CannotJudge, ConfigError, DriftdError
+from monitor.escape import names
 from monitor.private import keeping_quiet
 from monitor.records import Json
 from monitor.times import format_duration, utcnow
@@ -55,16 +56,16 @@ def validate(config_file: Path | None, show: bool, online: bool, as_json: bool) 
     if online:
         wrong += [*secrets, *_unreachable(loaded)]
     else:
-        unread_secrets = (f"warning: {text}" for text in secrets)
-        click.echo("\n".join(unread_secrets), err=True, nl=bool(secrets))
+        for text in secrets:
+            say(f"warning: {text}", err=True)
     for text in [*wrong, *unread]:
-        click.echo(text, err=True)
+        say(*text.split("\n"), err=True)       # with lines to paste
     if as_json:
         _print_json(loaded, looked, show, [*wrong, *unread])
     else:
         _print(loaded, looked, show)
         if not wrong and not unread:
-            click.echo(f"{loaded.path} is fine")
+            say(f"{loaded.path} is fine")
     return ConfigError.exit_code if wrong else CannotJudge.exit_code if unread else 0
 
 
@@ -77,7 +78,7 @@ def _wrong_in_web_settings(loaded: Loaded) -> list[str]:
     except ConfigError as error:
         return error.problems
     for doubt in doubts:
-        click.echo(f"warning: {doubt}", err=True)
+        say(f"warning: {doubt}", err=True)
     return []
 
 
@@ -146,10 +147,10 @@ def _print(loaded: Loaded, looked: dict[str, Looked], show: bool) -> None:
         roles = {name: resolved.roles for name, resolved in looked.items()}
         rows = [(setting.key, setting.value, setting.origin) for setting in settings(loaded, roles)]
         print_table(("setting", "value", "from"), rows)
-        click.echo()
+        say()
     for name, resolved in looked.items():
         for line in _confirmation(loaded.config.models[name], resolved):
-            click.echo(line)
+            say(line)
 
 
 def _about(span: timedelta) -> str:
@@ -170,13 +171,13 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     lines = [
         f"{model.name}: {one.rows} rows{between}",
         f"  columns    {columns}",
-        f"  features   {len(roles.features)}: {', '.join(roles.features)}",
+        f"  features   {len(roles.features)}: {names(roles.features)}",
         f"  task       {judged}",
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
     ]
     lines += [f"  {'alarms' if not at else '':9}  {text}" for at, text in enumerate(one.outlook.lines)]
     if one.extra:
-        lines.append(f"  unwatched  {', '.join(one.extra)}: the reference has no such column")
+        lines.append(f"  unwatched  {names(one.extra)}: the reference has no such column")
     if one.guesses:
         lines.append("  read as    " + ", ".join(f"{key} {value!r}" for key, value in one.guesses.items()))
     return lines

@@ -7,8 +7,9 @@ import click
 
 from monitor.cli.log_rows import Asked, read_matured, stretch_options
 from monitor.cli.options import config_option, json_option, model_option, quiet_logs
-from monitor.cli.terminal import print_json
+from monitor.cli.terminal import print_json, say
 from monitor.config import ModelSection
+from monitor.escape import names
 
 
 @click.group()
@@ -43,10 +44,10 @@ def export(
         print_json(model=section.name, file=str(output), rows=len(found.rows), first=first, last=last,
                    left_out=list(left_out))
         return
-    click.echo(f"{output}: {len(found.rows)} rows of {section.name}, from {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
+    say(f"{output}: {len(found.rows)} rows of {section.name}, from {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
                f"named by {found.roles.id}")
     if left_out:
-        click.echo(f"left out as private: {', '.join(left_out)}")
+        say(f"left out as private: {names(left_out)}")
 
 
 def _private(model: ModelSection) -> tuple[str, ...]:

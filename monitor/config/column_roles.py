@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from monitor import escape
 from monitor.config.keys import did_you_mean
 from monitor.config.sections import Columns
 from monitor.errors import ConfigError
@@ -179,4 +180,4 @@ class _Finder:
 
 
 def _listed(names: Collection[str]) -> str:
-    return quoted(", ".join(names)) if names else "none"      # in a file without a header these are values
+    return quoted(escape.names(names)) if names else "none"      # in a file without a header these are values

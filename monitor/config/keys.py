@@ -1,21 +1,21 @@
 """Keys of a TOML document as tuples: ("models", "malaria", "triggers", 0, "name")."""
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from monitor.escape import toml_key
 
 Step = str | int
 Key = tuple[Step, ...]
 
 _SOURCE = ("reference", "source")
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def dotted(key: Key) -> str:
     """Write a key as TOML does ("models.malaria.window.size"); elements of arrays by their number, from 1."""
     parts = [str(step + 1) if isinstance(step, int) else step for step in key]
-    return ".".join(part if _BARE.fullmatch(part) else f'"{part}"' for part in parts)
+    return ".".join(map(toml_key, parts))
 
 
 def shown(key: Key) -> Key:

@@ -216,7 +216,7 @@ class Daemon:
             parts = self._build(loaded, self._store, self._workers, self._clock)
             self._accept(loaded)
         except DriftdError as error:
-            self._refuse(str(error).splitlines())
+            self._refuse(str(error).split("\n"))
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the last good one must stay in force
             _log.exception("Reloading failed unexpectedly.")
             self._refuse([repr(error)])

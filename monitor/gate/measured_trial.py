@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import escape
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles
 from monitor.config.column_roles import USUAL_NAMES
 from monitor.drift.column_scores import Side, TableSide
@@ -295,7 +296,7 @@ def _misspoken(trial: Trial, task: Task) -> Score:
     else:
         known = classes_of([trial.champion], trial.roles, task)
         others = [] if is_score(said) else sorted({word(key) for key in counts(said)} - set(known))
-        wrong, right = quoted(", ".join(others[:5])), quoted(", ".join(known[:20]))
+        wrong, right = quoted(escape.names(others[:5])), quoted(escape.names(known[:20]))
         told = f"the candidate answers {wrong}; labels and the champion have {right}"
         odd = told if others else ""
     return replace(score, value=1.0, status=ScoreStatus.BREACHED, reason=odd) if odd else score

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from monitor.escape import plain
+
 LONGEST = 300
 SHORTEST_SECRET = 4
 _KEYS = ("message", "Message", "detail", "title", "error", "error_description", "reason", "msg", "errors")
@@ -29,7 +31,7 @@ def said(body: bytes, hidden: frozenset[str]) -> str:
     text = _reason(body)
     for secret in sorted(hidden, key=len, reverse=True):
         text = text.replace(secret, "…")
-    text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    text = plain(text)
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 

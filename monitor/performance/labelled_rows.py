@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from monitor import escape
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import Task
@@ -108,7 +109,7 @@ def classes_of(
     if task == "multiclass":
         return tuple(sorted(classes))
     if len(classes) > 2:
-        some = quoted(", ".join(sorted(classes)[:5]))
+        some = quoted(escape.names(sorted(classes)[:5]))
         raise CannotJudge(f"a binary task has two classes, found {some}: set task = \"multiclass\"")
     positive = "1" if "1" in classes or classes <= {"0"} else max(classes)
     return (*(classes - {positive} or {"0"}), positive)

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import escape
 from monitor.errors import SourceError
 from monitor.private import quoted
 
@@ -37,7 +38,7 @@ def require_distinct(names: Iterable[str], path: Path) -> None:
     """Raise SourceError if two columns have the same name, because a reference to it would be ambiguous."""
     for name, count in Counter(names).items():
         if count > 1 and name:
-            raise SourceError(f"{path}: column {quoted(name)} occurs twice, expected distinct names")
+            raise SourceError(f"{path}: column {quoted(escape.name(name))} occurs twice, expected distinct names")
 
 
 def tidy(table: pa.Table, exact: Collection[str] = ()) -> pa.Table:

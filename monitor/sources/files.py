@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from monitor import escape
 from monitor.config.sections import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
 from monitor.private import quoted
@@ -152,7 +153,7 @@ class FileSource:
             without = [path for path, piece in filled.items() if name not in piece.schema.names]
             if without and (name == timestamp or len(without) == len(filled)):
                 there = self._format.schema(Path(without[0])).names
-                columns = quoted(", ".join(there[:20]))
+                columns = quoted(escape.names(there[:20]))
                 raise SourceError(f"{without[0]}: has no column {name}, expected it among {columns}")
 
     def _has_header(self, path: str, piece: pa.Table) -> bool:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import escape
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.sources.column_types import as_text
@@ -30,7 +31,7 @@ def row_ids(table: pa.Table, column: str | None) -> pa.Array:
     if column is None:
         return _hex(_hash_rows(table))
     if column not in table.schema.names:
-        columns = quoted(", ".join(table.schema.names[:20]))
+        columns = quoted(escape.names(table.schema.names[:20]))
         raise SourceError(f"the id column {column} is missing, expected it among {columns}")
     ids = _plain_ids(_one_chunk(as_text(table[column])))
     if not ids.null_count:
@@ -174,5 +175,5 @@ def _last_places(ids: pa.ChunkedArray) -> pa.Array:
 def _require(table: pa.Table, names: list[str], place: str) -> None:
     for name in names:
         if name not in table.schema.names:
-            columns = quoted(", ".join(table.schema.names[:20]))
+            columns = quoted(escape.names(table.schema.names[:20]))
             raise SourceError(f"{place}: has no column {name}, which joining labels needs; it has {columns}")

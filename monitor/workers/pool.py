@@ -207,4 +207,4 @@ class Workers:
 
 def _error(name: str, text: str) -> DriftdError:
     kind = getattr(errors, name, TaskFailed)
-    return ConfigError(text.splitlines()) if kind is ConfigError else kind(text)
+    return ConfigError(text.split("\n")) if kind is ConfigError else kind(text)
