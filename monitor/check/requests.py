@@ -39,6 +39,7 @@ class Resolved:
     reference_rows: int
     maturity: timedelta                  # age at which nearly all reference labels were known
     outlook: Outlook
+    said: tuple[str, ...] = ()           # on what the roles and classes rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

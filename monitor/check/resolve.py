@@ -26,6 +26,7 @@ def resolve(look: Look) -> Resolved:
         reference_rows=reference.rows,
         maturity=reference.maturity,
         outlook=outlook(look.model, reference),
+        said=reference.said,
     )
 
 

@@ -34,6 +34,7 @@ class Looked:
     extra: Sequence[str]                 # columns of the log that the reference lacks
     guesses: dict[str, str]
     outlook: Outlook                     # expected false alarms
+    said: Sequence[str]                  # on what the roles and classes rest
 
 
 @click.command()
@@ -109,6 +110,7 @@ def look(model: ModelSection) -> Looked:
         roles=roles, task=found.task, metric=found.metric, reference_rows=found.reference_rows,
         maturity=found.maturity, rows=len(times), first=min(times, default=None), newest=max(times, default=None),
         extra=found.extra, guesses=source.guesses(), outlook=found.outlook,
+        said=found.said,
     )
 
 
@@ -176,6 +178,7 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
     ]
     lines += [f"  {'alarms' if not at else '':9}  {text}" for at, text in enumerate(one.outlook.lines)]
+    lines += [f"  {'classes' if not at else '':9}  {text}" for at, text in enumerate(one.said)]
     if one.extra:
         lines.append(f"  unwatched  {names(one.extra)}: the reference has no such column")
     if one.guesses:

@@ -11,6 +11,7 @@ from monitor.errors import ConfigError
 from monitor.private import quoted
 
 FeatureKind = Literal["numerical", "categorical", "text"]
+Scale = Literal["probability", "percent", "score"]       # of a classifier's scores; a "score" only ranks the rows
 
 INTEGER_CATEGORIES = 10      # integers with at most so many values are categories, as Evidently guesses
 TEXT_SHARE = 0.5             # strings with a larger share of distinct values are text, as Evidently guesses
@@ -42,7 +43,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The column of each role; features in the order of the data."""
+    """The column of each role, features in the order of the data; and what a classifier's scores are."""
 
     timestamp: str
     id: str | None
@@ -52,6 +53,9 @@ class Roles:
     label_timestamp: str | None
     model_version: str | None
     features: dict[str, FeatureKind]
+    positive: str | None = None          # the class that scores are of; this and what follows: of a binary model, …
+    scored: bool | None = None           # the prediction column holds scores and not classes
+    scale: Scale | None = None           # … as its reference shows it; None: not looked at
 
 
 def find_roles(
@@ -81,10 +85,14 @@ def find_roles(
     finder.check_there("fairness", protected, {*facts, *(attributes or ())})
     finder.check_there("private", columns.private, {*facts, *(attributes or ()), *(label_columns or ())})
     features = finder.features({name for name in found.values() if name is not None}, set(protected))
-    timestamp, prediction = found.pop("timestamp"), found.pop("prediction")
+    timestamp, prediction = found["timestamp"], found["prediction"]
     if finder.problems or timestamp is None or prediction is None:
         raise ConfigError(finder.problems)
-    return Roles(timestamp=timestamp, prediction=prediction, features=features, **found)
+    return Roles(
+        timestamp=timestamp, id=found["id"], prediction=prediction, probability=found["probability"],
+        label=found["label"], label_timestamp=found["label_timestamp"], model_version=found["model_version"],
+        features=features,
+    )
 
 
 def feature_kind(facts: Facts, declared_categorical: bool) -> FeatureKind | None:

@@ -28,7 +28,7 @@ def settings(loaded: Loaded, roles: dict[str, Roles]) -> list[Setting]:
     for name, model in effective["models"].items():
         _fill_in(model)
         model["columns"] |= _found(roles[name]) if name in roles else {}
-    found = {("models", name, "columns", part) for name in roles for part in (*USUAL_NAMES, "features")}
+    found = {("models", name, "columns", part) for name in roles for part in (*USUAL_NAMES, "positive", "features")}
     return [_setting(key, value, loaded.origins[dotted(shown(key))], key in found)
             for key, value in _leaves(effective, ())]
 
@@ -43,7 +43,7 @@ def _fill_in(model: dict[str, Any]) -> None:
 
 def _found(roles: Roles) -> dict[str, Any]:
     """Return the columns as they were found, each feature with its kind."""
-    parts: dict[str, Any] = {part: getattr(roles, part) for part in USUAL_NAMES}
+    parts: dict[str, Any] = {part: getattr(roles, part) for part in USUAL_NAMES} | {"positive": roles.positive}
     return parts | {"features": [f"{name} ({kind})" for name, kind in roles.features.items()]}
 
 

@@ -139,6 +139,9 @@ class Columns(Section):
     """What the model predicted."""
     probability: str | None = None
     """Predicted probability of the positive class."""
+    positive: str | int | float | bool | None = None
+    """The positive class, whose probability it is: `"fraud"`. Default: [worked out](metrics.md#the-positive-class)
+    from the reference."""
     label: str | None = None
     """The true outcome."""
     label_timestamp: str | None = None

@@ -16,7 +16,7 @@ from monitor.drift.count_tests import same_words
 from monitor.drift.methods import UNCALIBRATED, Calibration, choose, work_out
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import Task, place
-from monitor.performance.labelled_rows import guess_task, is_score
+from monitor.performance.labelled_rows import guess_task, holds_scores
 from monitor.private import quoted
 from monitor.quality.column_checks import missing_score, outside_score
 from monitor.records import Score, ScoreStatus
@@ -152,7 +152,9 @@ def prediction_kinds(reference: pa.Table, roles: Roles, task: Task | None) -> di
     if roles.probability is not None:
         kinds[roles.probability] = "numerical"
     predictions = reference[roles.prediction] if roles.prediction in reference.column_names else None
-    if (task or _task(reference, roles)) == "regression" or (predictions is not None and is_score(predictions)):
+    found = task or _task(reference, roles)
+    scored = found != "multiclass" and predictions is not None and holds_scores(predictions, roles)
+    if found == "regression" or scored:
         kinds[roles.prediction] = "numerical"
     return kinds
 

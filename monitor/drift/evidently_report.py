@@ -14,7 +14,7 @@ from monitor.drift.column_scores import prediction_kinds
 from monitor.drift.evidently import Answers, Definition, Value
 from monitor.drift.multivariate import embedding_columns
 from monitor.metric_catalogue import Task
-from monitor.performance.labelled_rows import classes_of, is_score, word
+from monitor.performance.labelled_rows import classes_of, holds_scores, word
 from monitor.private import words
 from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
@@ -124,7 +124,7 @@ def _answers(reference: pa.Table, window: pa.Table, roles: Roles, task: Task) ->
     if task == "multiclass":
         return Answers(task=task, target=roles.label, prediction_labels=roles.prediction)
     positive = classes_of([reference, window], roles, task)[-1]
-    if is_score(window[roles.prediction]):
+    if holds_scores(window[roles.prediction], roles):
         return Answers(task=task, target=roles.label, prediction_probas=roles.prediction, pos_label=positive)
     return Answers(
         task=task, target=roles.label, prediction_labels=roles.prediction, prediction_probas=roles.probability,

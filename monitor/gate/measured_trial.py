@@ -17,9 +17,10 @@ from monitor.errors import CannotJudge, UsageError
 from monitor.gate.paired_difference import Pair, improvements, pair_of, rested_on
 from monitor.gate.prediction_files import Predictions, aligned, in_order, read_file, read_predictions, with_column
 from monitor.metric_catalogue import METRICS, default_metric
+from monitor.performance.class_evidence import score_column, settle
 from monitor.performance.formulas import value_of
 from monitor.performance.group_rates import rate_scores
-from monitor.performance.labelled_rows import answers, classes_of, guess_task, is_score, word
+from monitor.performance.labelled_rows import answers, classes_of, guess_task, holds_scores, is_score, word
 from monitor.performance.performance_scores import metrics_for, score_of, values_of
 from monitor.private import quoted
 from monitor.quality.column_checks import missing_score, schema_changes
@@ -189,7 +190,10 @@ def measure(trial: Trial) -> Measured:
         raise CannotJudge("no row has a label, so nothing can be said of the candidate")
     label = trial.champion[roles.label]
     task = model.task or guess_task(label, trial.champion[roles.prediction])
-    metric = model.metric or default_metric(task, roles.probability is not None)
+    if roles.scored is None:             # rows of a log come with what the model's reference said
+        roles = settle(roles, trial.champion, task, model.columns.positive)[0]
+        trial = replace(trial, roles=roles)
+    metric = model.metric or default_metric(task, score_column(roles) is not None)
     if task not in METRICS[metric].tasks:
         raise UsageError(f"{metric} is no metric of the task {task}")
     times = trial.champion[roles.timestamp] if roles.timestamp in trial.champion.column_names else None
@@ -295,7 +299,8 @@ def _misspoken(trial: Trial, task: Task) -> Score:
         odd = "" if held in ("number", "nothing") else f"the candidate's predictions hold {held}, expected numbers"
     else:
         known = classes_of([trial.champion], trial.roles, task)
-        others = [] if is_score(said) else sorted({word(key) for key in counts(said)} - set(known))
+        scored = holds_scores(said, trial.roles) or is_score(said)
+        others = [] if scored else sorted({word(key) for key in counts(said)} - set(known))
         wrong, right = quoted(escape.names(others[:5])), quoted(escape.names(known[:20]))
         told = f"the candidate answers {wrong}; labels and the champion have {right}"
         odd = told if others else ""

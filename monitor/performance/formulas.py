@@ -64,8 +64,11 @@ def usable(metric: str, given: Answers) -> Answers:
     if metric in ("roc_auc", "average_precision", "balanced_accuracy") and _alike(given.truth):
         only = given.classes[int(given.truth[0])]
         raise CannotJudge(f"{metric} needs labels of two classes, all are {quoted(only)}")
-    if metric in ("log_loss", "brier") and given.probability is not None and _outside(given.probability):
-        raise CannotJudge(f"{metric} needs probabilities between 0 and 1")
+    if metric in ("log_loss", "brier") and given.probability is not None:
+        if given.ranks_only:
+            raise CannotJudge(f"{metric} needs probabilities, and the model's scores are none: they only rank the rows")
+        if _outside(given.probability):
+            raise CannotJudge(f"{metric} needs probabilities between 0 and 1")
     return given
 
 

@@ -1,9 +1,10 @@
 """Labels and predictions of the rows where both are known, and the task they imply.
 
 Classes are compared as text: true, "yes" and 1 are one class, false, "no" and 0 another. The positive class of a
-binary task is 1, true, "1", "yes" or "true" if one of them occurs, else the lexically greatest.
+binary task is that of the roles (`class_evidence.py`), else it is told by its name or order.
 """
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +21,11 @@ from monitor.tables import columns
 from monitor.tables.columns import Category, Floats, Ints, Numbers
 
 _WORDS = {"1": "1", "true": "1", "yes": "1", "0": "0", "false": "0", "no": "0"}
+_YES = {"positive", "pos", "y", "t", "fraud", "spam", "churn", "churned", "default", "defaulted", "malignant", "late"}
+_NO = {"negative", "neg", "n", "f", "legit", "legitimate", "genuine", "ham", "normal", "benign", "healthy", "ok"}
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 MOST_CLASSES = 20   # a label column of integers with more distinct values holds quantities
+HAIR = 1e-6         # so far outside 0 to 1 a probability may be by rounding
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Answers:
     at: Ints                                     # row numbers in the table
     probability: Floats | None = None
     weight: Floats | None = None
+    clipped: int = 0                             # probabilities a hair outside 0 to 1
+    ranks_only: bool = False                     # `probability` holds scores that are no probabilities
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -68,11 +75,12 @@ def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] 
         known = np.flatnonzero(~(np.isnan(truth) | np.isnan(predicted)))
         return Answers(task, (), truth[known], predicted[known], known)
     places = {name: place for place, name in enumerate(classes)}
-    labels = columns.codes(label, _places(label, places))
-    predicted, probability = _predictions(table, prediction, roles, task, places)
+    labels = columns.codes(label, places_of(label, places))
+    predicted, scores = _predictions(table, prediction, roles, task, places)
     known = np.flatnonzero((labels >= 0) & (predicted >= 0))
-    probability = None if probability is None else probability[known]
-    return Answers(task, classes, labels[known], predicted[known], known, probability)
+    probability, clipped = _in_unit(None if scores is None else scores[known], roles)
+    ranks_only = roles.scale == "score"
+    return Answers(task, classes, labels[known], predicted[known], known, probability, None, clipped, ranks_only)
 
 
 def unlabelled(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
@@ -82,14 +90,15 @@ def unlabelled(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ..
     """
     prediction = _column(table, roles.prediction, "prediction")
     if task == "regression":
-        predicted, probability = _numbers(prediction, "prediction"), None
+        predicted, scores = _numbers(prediction, "prediction"), None
         known = np.flatnonzero(~np.isnan(predicted))
     else:
         places = {name: place for place, name in enumerate(classes)}
-        predicted, probability = _predictions(table, prediction, roles, task, places)
+        predicted, scores = _predictions(table, prediction, roles, task, places)
         known = np.flatnonzero(predicted >= 0)
-    probability = None if probability is None else probability[known]
-    return Answers(task, classes, np.zeros_like(predicted[known]), predicted[known], known, probability)
+    probability, clipped = _in_unit(None if scores is None else scores[known], roles)
+    nothing, ranks_only = np.zeros_like(predicted[known]), roles.scale == "score"
+    return Answers(task, classes, nothing, predicted[known], known, probability, None, clipped, ranks_only)
 
 
 def classes_of(
@@ -101,18 +110,37 @@ def classes_of(
     """
     if task == "regression":
         return ()
-    classes = set(also)
+    classes = set(also) | ({roles.positive} if task == "binary" and roles.positive is not None else set())
     for name in (roles.label, roles.prediction):
         for table in tables:
-            if name in table.column_names and not (task == "binary" and is_score(table[name])):
-                classes |= {word(key) for key in columns.counts(table[name])}
+            if name is None or name not in table.column_names or (task == "binary" and _scored(table, name, roles)):
+                continue
+            classes |= {word(key) for key in columns.counts(table[name])}
     if task == "multiclass":
         return tuple(sorted(classes))
     if len(classes) > 2:
         some = quoted(escape.names(sorted(classes)[:5]))
         raise CannotJudge(f"a binary task has two classes, found {some}: set task = \"multiclass\"")
-    positive = "1" if "1" in classes or classes <= {"0"} else max(classes)
+    positive = named_positive(classes) if roles.positive is None else roles.positive
     return (*(classes - {positive} or {"0"}), positive)
+
+
+def named_positive(classes: set[str]) -> str:
+    """Return the positive one of at most two classes by its name ("fraud", "not fraud"), else the greatest."""
+    if len(classes) < 2:
+        return "1" if classes <= {"0"} else max(classes)
+    low, high = sorted(classes, key=_rank)
+    for one, other in ((low, high), (high, low)):
+        denied = re.fullmatch(rf"(not?|non|un)[\W_]*{re.escape(one.lower())}", other.lower())
+        if denied or one.lower() in _YES - _NO or other.lower() in _NO or other == "0":
+            return one
+    return high
+
+
+def _rank(name: str) -> tuple[bool, float, str]:
+    """Numbers by their size, before words."""
+    counted = _NUMBER.fullmatch(name) is not None
+    return not counted, float(name) if counted else 0.0, name
 
 
 def word(key: Category) -> str:
@@ -126,24 +154,52 @@ def is_score(column: pa.ChunkedArray) -> bool:
     if not pa.types.is_floating(columns.value_type(column.type)):
         return False
     values = columns.present(column)
-    return bool((values % 1 != 0).any() and values.min() >= 0 and values.max() <= 1)
+    return bool((values % 1 != 0).any() and values.min() >= -HAIR and values.max() <= 1 + HAIR)
+
+
+def holds_scores(prediction: pa.ChunkedArray, roles: Roles) -> bool:
+    """Tell whether a binary model's prediction column holds scores: probabilities, percent or others."""
+    if roles.scored is not None:
+        return roles.scored
+    if columns.type_name(prediction.type) != "number":
+        return False
+    return is_score(prediction) or len(columns.counts(prediction)) > MOST_CLASSES
+
+
+def _scored(table: pa.Table, name: str, roles: Roles) -> bool:
+    return name == roles.prediction and holds_scores(table[name], roles)
 
 
 def _predictions(
     table: pa.Table, prediction: pa.ChunkedArray, roles: Roles, task: Task, places: dict[str, int]
 ) -> tuple[Numbers, Floats | None]:
-    """Return the predicted classes (−1 if missing) and the probabilities of the positive class."""
-    probability = None
+    """Return the predicted classes (−1 if missing) and the scores of the positive class."""
+    scores = None
     if task == "binary" and roles.probability is not None and roles.probability in table.column_names:
-        probability = _numbers(table[roles.probability], "probability")
-    if task != "binary" or not is_score(prediction):
-        return columns.codes(prediction, _places(prediction, places)), probability
-    shown = columns.numeric(prediction)
-    predicted = np.where(np.isnan(shown), -1, shown >= 0.5).astype(np.int64)
-    return predicted, shown if probability is None else probability
+        scores = _numbers(table[roles.probability], "probability")
+    if task != "binary" or not holds_scores(prediction, roles):
+        return columns.codes(prediction, places_of(prediction, places)), scores
+    shown = _numbers(prediction, "prediction")
+    predicted = np.where(np.isnan(shown), -1, shown >= _cut(roles)).astype(np.int64)
+    return predicted, shown if scores is None else scores
 
 
-def _places(column: pa.ChunkedArray, classes: dict[str, int]) -> dict[Category, int]:
+def _cut(roles: Roles) -> float:
+    """Return the score from which the positive class is predicted."""
+    return {"percent": 50.0, "score": 0.0}.get(roles.scale or "", 0.5)
+
+
+def _in_unit(scores: Floats | None, roles: Roles) -> tuple[Floats | None, int]:
+    """Return scores as probabilities, and how many were a hair outside 0 to 1; scores that only rank stay."""
+    if scores is None or roles.scale == "score":
+        return scores, 0
+    shares = scores / 100 if roles.scale == "percent" else scores
+    hair = ((shares < 0) & (shares >= -HAIR)) | ((shares > 1) & (shares <= 1 + HAIR))
+    return (np.where(hair, np.clip(shares, 0, 1), shares), int(hair.sum())) if hair.any() else (shares, 0)
+
+
+def places_of(column: pa.ChunkedArray, classes: dict[str, int]) -> dict[Category, int]:
+    """Return the class number of each category of a column that is one of the classes."""
     return {key: classes[word(key)] for key in columns.counts(column) if word(key) in classes}
 
 
@@ -165,7 +221,7 @@ def guess_task(labels: pa.ChunkedArray, predictions: pa.ChunkedArray) -> Task:
     """Return the task: regression if labels are quantities, else binary or multiclass.
 
     Text and booleans are classes. Numbers are quantities if they are not integers, if there are more than 20 distinct
-    ones, or if the predictions are fractions (except fractions between 0 and 1 for two classes, which are
+    ones, or if the predictions are fractions (except for two classes 0 and 1, or fractions between 0 and 1, which are
     probabilities). Raises CannotJudge if there is neither a label nor a prediction.
     """
     known = labels if columns.missing(labels) < len(labels) else predictions
@@ -176,7 +232,8 @@ def guess_task(labels: pa.ChunkedArray, predictions: pa.ChunkedArray) -> Task:
     values = np.unique(columns.present(known).astype(np.float64))
     quantities = len(values) > MOST_CLASSES or _has_fractions(values)
     if len(values) <= 2 and not quantities:
-        return "regression" if _predicts_quantities(predictions) else "binary"
+        flags = set(values) <= {0.0, 1.0}
+        return "regression" if not flags and _predicts_quantities(predictions) else "binary"
     return "regression" if quantities or _has_fractions(_present_numbers(predictions)) else _classes(len(values))
 
 
@@ -190,7 +247,7 @@ def _present_numbers(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
 
 def _predicts_quantities(predictions: pa.ChunkedArray) -> bool:
     values = _present_numbers(predictions)
-    return _has_fractions(values) and not bool(((values >= 0) & (values <= 1)).all())
+    return _has_fractions(values) and not bool(((values >= -HAIR) & (values <= 1 + HAIR)).all())
 
 
 def _has_fractions(values: np.ndarray[Any, Any]) -> bool:

@@ -166,8 +166,16 @@ def score_of(metric: str, now: Answers, before: float | None, provisional: bool)
         return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
     used = formulas.usable(metric, now)
     low, high = formulas.interval(metric, used) or (None, None)
-    reason = f"{len(now) - len(used)} rows with a label of zero left out" if metric == "mape" else None
-    return replace(score, low=low, high=high, n=len(used), reason=reason if len(used) < len(now) else None)
+    return replace(score, low=low, high=high, n=len(used), reason=_remark(metric, now, len(used)))
+
+
+def _remark(metric: str, now: Answers, used: int) -> str | None:
+    """What is to be said of the rows a metric rests on."""
+    if metric == "mape" and used < len(now):
+        return f"{len(now) - used} rows with a label of zero left out"
+    if METRICS[metric].needs_probability and now.clipped:
+        return f"{now.clipped} probabilities a hair outside 0 to 1 are taken as 0 or 1"
+    return None
 
 
 def _insufficient(metric: str, reason: str, n: int, provisional: bool) -> Score:

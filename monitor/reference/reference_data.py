@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
 from monitor.errors import CannotJudge, ConfigError, SourceError
 from monitor.metric_catalogue import default_metric
+from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
 from monitor.performance.labelled_rows import guess_task
 from monitor.performance.labels import delays_of, maturity_age
 from monitor.performance.performance_scores import ReferenceMetrics, Segments, metric_sd
@@ -22,6 +23,7 @@ from monitor.sources import open_source
 from monitor.sources.log import Log, facts, open_part, reference_rows
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows, first_stretch
+from monitor.tables.columns import counts
 from monitor.times import format_duration, format_moment
 
 
@@ -49,7 +51,7 @@ class ReferenceData:
     roles: Roles
     performance: Performance | None      # None without labels
     maturity: timedelta                  # age at which nearly all labels are known
-
+    said: tuple[str, ...] = ()           # on what the columns' roles and the classes rest
 
     @property
     def rows(self) -> int:
@@ -165,7 +167,13 @@ def _data(
     roles: Roles,
     known_until: datetime | None,
 ) -> ReferenceData:
-    """Return the reference's data. `known_until`: when its labels were last read; None for a file of unknown age."""
+    """Return the reference's data. `known_until`: when its labels were last read; None for a file of unknown age.
+
+    Raises CannotJudge if the model's scores are worse than chance on it, and ConfigError if `columns.positive` is no
+    class of it.
+    """
+    task = _task(model, rows.table, roles)
+    roles, said = _settled(model, rows.table, roles, task)
     return ReferenceData(
         id=id,
         stretch=stretch,
@@ -174,16 +182,45 @@ def _data(
         profile=Profile(rows, folder, model.columns.private),
         read=rows.whole,
         roles=roles,
-        performance=_performance(model, rows.table, roles),
+        performance=_performance(model, rows.table, roles, task),
         maturity=_maturity(model, rows.table, roles, known_until),
+        said=said,
     )
 
 
-def _performance(model: ModelSection, table: pa.Table, roles: Roles) -> Performance | None:
+def _settled(
+    model: ModelSection, table: pa.Table, roles: Roles, task: Task | None
+) -> tuple[Roles, tuple[str, ...]]:
+    """Return the roles with what the reference says of a classifier's scores, and sentences on it."""
+    positive = model.columns.positive
+    try:
+        roles, said = settle(roles, table, task or _unlabelled_task(table, roles), positive)
+        require_better_than_chance(roles, table, configured=positive is not None)
+    except ConfigError as error:
+        raise ConfigError([f"{model.name}: {text}" for text in error.problems]) from None
+    except CannotJudge as error:
+        raise CannotJudge(f"{model.name}: {error}") from None
+    return roles, said
+
+
+def _task(model: ModelSection, table: pa.Table, roles: Roles) -> Task | None:
+    """Return the task; None without labels."""
     if not roles.label or not pc.any(pc.is_valid(table[roles.label])).as_py():
         return None
-    task = model.task or guess_task(table[roles.label], table[roles.prediction])
-    metric = model.metric or default_metric(task, roles.probability is not None)
+    return model.task or guess_task(table[roles.label], table[roles.prediction])
+
+
+def _unlabelled_task(table: pa.Table, roles: Roles) -> Task | None:
+    """Return "binary" if predictions of at most two classes come with a score."""
+    if roles.probability is None or roles.prediction not in table.column_names:
+        return None
+    return "binary" if len(counts(table[roles.prediction])) <= 2 else None
+
+
+def _performance(model: ModelSection, table: pa.Table, roles: Roles, task: Task | None) -> Performance | None:
+    if task is None:
+        return None
+    metric = model.metric or default_metric(task, score_column(roles) is not None)
     sd = metric_sd(list(blocks(model, table, roles)), roles, task, metric)
     segments = Segments(table, roles, task, metric, model.window.min_rows)
     whole = ReferenceMetrics(table, roles, task)
