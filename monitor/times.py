@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)    # before every row
+LONGEST = timedelta(days=36_525)                # of a duration: a moment less it is still a date
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -22,7 +23,10 @@ def parse_duration(text: str) -> timedelta:
     """Read "90s", "15m", "2h", "7d", "2w" or a run of them ("1d12h"). Raises ValueError."""
     if not _WHOLE.fullmatch(text):
         raise ValueError(f'{text!r} is not a duration, expected a number and one of s m h d w, such as "7d"')
-    return timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(text)))
+    seconds = sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(text))
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"{text!r} is longer than 100 years, expected a shorter duration")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(span: timedelta) -> str:

@@ -6,16 +6,23 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from monitor.config.keys import Key, at, dotted, matches, shown, walk
 from monitor.config.line_numbers import locate
+from monitor.config.toml_limits import DEEP, DEPTH, KEYS, MANY, beyond
+from monitor.untrusted import read_text
 
 Table = dict[str, Any]
+LISTED = 200                     # problems
+TABLES = 1000                    # of one kind: models, pipelines, triggers of a model
+FILES = 1000                     # included files
 
 # Keys that hold paths; a relative path starts from the folder of the file it is written in.
 PATHS = (
@@ -100,7 +107,8 @@ class Document:
         place = self.place(key)
         written = ("defaults", *key[2:]) if place.inherited else key
         entry = (Place(place.file, place.line), f"{dotted(shown(written))}: {text}")
-        if entry not in noted:               # a mistake in [defaults] is reported once, not once for each model
+        # a mistake in [defaults] is reported once, not once for each model
+        if len(noted) <= LISTED and entry not in noted:
             noted.append(entry)
 
     def warn(self, key: Key, text: str) -> None:
@@ -110,23 +118,36 @@ class Document:
         """Return every problem, absent data too, as "file:line: key: text", ordered by file and line."""
         main = str(self.path)
         ranked = sorted([*self.problems, *self.absent], key=lambda it: (it[0].file != main, it[0].file, it[0].line))
-        return [f"{place}: {text}" for place, text in ranked]
+        more = [f"{main}: there are more problems, the first {LISTED} are listed"] if len(ranked) > LISTED else []
+        return [*(f"{place}: {text}" for place, text in ranked[:LISTED]), *more]
 
 
 def read(path: Path) -> Document:
     """Read a configuration with its includes; files that cannot be read or parsed become problems."""
     document = _parse(path)
-    for part in list(_included(document)):
+    for part in _included(document):
         _adopt(part, document)
-    _inherit(document)
+        if len(document.places) > KEYS:
+            document.problem((), f"with {part.path} {MANY}")
+            document.parsed = False
+            break
+    for key, value in walk(document.data):
+        if isinstance(value, dict | list) and len(value) > TABLES and isinstance(_first(value), dict):
+            document.problem(key, f"has {len(value)} tables, expected at most {TABLES}")
+            document.parsed = False
+    if document.parsed:
+        _inherit(document)
     return document
+
+
+def _first(values: Table | list[Any]) -> Any:
+    return next(iter(values.values() if isinstance(values, dict) else values))
 
 
 def _parse(path: Path) -> Document:
     document = Document(path)
     try:
-        # utf-8-sig: Windows editors put a byte order mark first
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = read_text(path).replace("\r\n", "\n")
     except OSError as error:
         text = f"cannot be read: {error.strerror}, expected a TOML file"
         document.problems.append((Place(str(path), 1), text))
@@ -135,23 +156,38 @@ def _parse(path: Path) -> Document:
         document.problems.append((Place(str(path), 1), "is not UTF-8 text, expected a TOML file"))
         return document
     document.texts[path.absolute()] = text
+    if refused := beyond(text):
+        document.problems.append((Place(str(path), refused[0]), refused[1]))
+        return document
     try:
         document.data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        document.problems.append(_syntax(path, text, str(error)))
-    else:
-        document.parsed = True
-        document.places = {key: Place(str(path), line) for key, line in locate(text).items()}
-        _tidy(document)
+    except ValueError as error:              # also for a number of more than 4300 digits
+        document.problems.append(_syntax(path, text, error))
+        return document
+    document.places = {key: Place(str(path), line) for key, line in locate(text).items()}
+    if deep := next((key for key in document.places if len(key) > DEPTH), None):
+        document.problem(deep[:DEPTH], DEEP)
+        return document
+    document.parsed = True
+    _tidy(document)
     return document
 
 
-def _syntax(path: Path, text: str, message: str) -> tuple[Place, str]:
+def _syntax(path: Path, text: str, error: ValueError) -> tuple[Place, str]:
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        return Place(str(path), _line_of_digits(text)), "holds a number with too many digits, expected at most 20"
+    message = str(error)
     match = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
     what, line, column = match.groups() if match else (message, None, None)
     where = f"column {column}" if column else "at the end of the file"
     last = text.rstrip("\n").count("\n") + 1
     return Place(str(path), int(line or last)), f"not valid TOML: {what}, {where}"
+
+
+def _line_of_digits(text: str) -> int:
+    """The line of the first number that tomllib cannot hold."""
+    long = re.search(r"\d(?:_?\d){4000}", text)
+    return text.count("\n", 0, long.start() if long else 0) + 1
 
 
 def _tidy(document: Document) -> None:
@@ -208,9 +244,9 @@ def _reference(value: Any, key: Key, document: Document) -> Any:
         return {"first": first[1]} if first else {"source": {"path": value}}
     if not isinstance(value, dict):
         return value
-    for inner, place in list(document.places.items()):
-        if inner[: len(key)] == key and len(inner) > len(key):
-            document.places[*key, "source", *inner[len(key):]] = place
+    for inner, _ in walk(value):
+        if place := document.places.get((*key, *inner)):
+            document.places[*key, "source", *inner] = place
     source = {name: child for name, child in value.items() if name != "first"}
     first_only = {"first": value["first"]} if "first" in value else {}
     return {**first_only, "source": source} if source else first_only
@@ -231,7 +267,10 @@ def _included(document: Document) -> Iterator[Document]:
         document.problem(("include",), 'expected a path or a list of paths, such as "models.d/*.toml"')
         return
     for pattern in patterns:
-        found = sorted(glob.glob(str(document.path.parent / pattern)))
+        found = sorted(islice(glob.iglob(str(document.path.parent / pattern)), FILES + 1))
+        if len(found) > FILES:
+            document.problem(("include",), f'"{pattern}" matches more than {FILES} files, expected fewer')
+            continue
         if not found and glob.has_magic(pattern):
             document.warn(("include",), f'no file matches "{pattern}" yet')
         elif not found:
@@ -255,13 +294,15 @@ def _adopt(part: Document, document: Document) -> None:
 
 
 def _adopt_group(name: str, group: Table, table: Table, part: Document, document: Document) -> None:
+    added = set()
     for child, value in table.items():
         if child in group:
             part.problem((name, child), f"is already defined at {document.place((name, child))}, "
                          "expected each name once")
         else:
             group[child] = value
-            document.places |= {key: place for key, place in part.places.items() if key[:2] == (name, child)}
+            added.add((name, child))
+    document.places |= {key: place for key, place in part.places.items() if key[:2] in added}
 
 
 def _inherit(document: Document) -> None:
@@ -326,4 +367,5 @@ def _in_utc(table: Table, model: Table, name: str) -> None:
             zone = ZoneInfo(model.get("timezone", "UTC"))
         except (OSError, ValueError, TypeError, KeyError):
             zone = ZoneInfo("UTC")           # the time zone itself is reported by its own type
-        table[name] = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC).isoformat()
+        with suppress(OverflowError):        # in UTC it would be before the year 1 or after 9999: it stays a date
+            table[name] = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC).isoformat()

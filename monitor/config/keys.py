@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from monitor.escape import toml_key
@@ -44,10 +45,15 @@ def at(data: Any, key: Key) -> Any:
 
 def matches(key: Key, pattern: str) -> bool:
     """Whether a key fits a dotted pattern in which * stands for one step."""
-    wanted = pattern.split(".") if pattern else []
+    wanted = _steps(pattern)
     return len(wanted) == len(key) and all(
         want in ("*", step) for want, step in zip(wanted, key, strict=True)
     )
+
+
+@cache
+def _steps(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.split(".")) if pattern else ()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

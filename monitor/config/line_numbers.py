@@ -22,6 +22,7 @@ class _Locator:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.seen = (0, 1)                   # a place in the text, and its line
         self.lines: dict[Key, int] = {}
         self.sizes: dict[Key, int] = {}      # how many elements each array of tables has so far
 
@@ -108,4 +109,6 @@ class _Locator:
         self.at += count
 
     def _line(self) -> int:
-        return self.text.count("\n", 0, self.at) + 1
+        place, line = self.seen
+        self.seen = (self.at, line + self.text.count("\n", place, self.at))
+        return self.seen[1]

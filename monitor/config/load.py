@@ -6,15 +6,16 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from monitor.config.document import Document, Place, read
+from monitor.config.document import LISTED, Document, Place, read
 from monitor.config.keys import Key, Step, at, dotted, shown, walk
 from monitor.config.later_keys import refused
-from monitor.config.pydantic_messages import sentence
+from monitor.config.pydantic_messages import expected, sentence
 from monitor.config.rules import check
 from monitor.config.sections import Config
 from monitor.config.values import Secret
@@ -67,6 +68,7 @@ def load(path: Path, *, stand_in: float | None = None) -> Loaded:
     for key, text in list(refused(document.data)):
         document.problem(key, text)
         _drop_alone(document.data, key)
+    _refuse_dates(document)
     config = _validate(document)
     if config is not None:
         check(config, document)
@@ -116,17 +118,28 @@ def redact(text: str) -> str:
     return _TOKEN.sub(r"\1…", _PASSWORD.sub(r"\1…@", text))
 
 
+def _refuse_dates(document: Document) -> None:
+    """Note and leave out dates and times of TOML; where one is expected, it is text by now."""
+    for key, value in list(walk(document.data)):
+        if isinstance(value, date | time) and at(document.data, key) is value:
+            document.problem(key, expected(key, document.data))
+            _drop(document.data, key)
+
+
 def _validate(document: Document) -> Config | None:
     """Validate; note and leave out what is wrong until the rest is valid (None if it never is)."""
     for _ in range(10):                      # each round leaves something out; two rounds are usual
         try:
             # strict, and as JSON: "2" is no number, but a list may become a tuple and text a path
-            return Config.model_validate_json(json.dumps(document.data, default=str), strict=True)
+            return Config.model_validate_json(json.dumps(document.data), strict=True)
         except ValidationError as errors:
-            wrong = [sentence(error, document.data) for error in errors.errors(include_url=False)]
+            first = errors.errors(include_url=False)[: LISTED + 1]
+            wrong = [sentence(error, document.data) for error in first]
             for key, text in sorted(wrong, key=lambda entry: entry[0][-1] not in _STUBS):
                 document.problem(key, text)
                 (_drop_alone if text.startswith("unknown key") else _drop)(document.data, key)
+            if len(first) > LISTED:          # a file of something else: each round would take seconds
+                return None
     return None
 
 

@@ -1,7 +1,7 @@
 """Sentences for pydantic's errors: what was expected, and what was given; secrets are never quoted."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,6 +13,7 @@ from monitor.config.keys import Key, at, did_you_mean, matches
 from monitor.config.pipeline_sections import KINDS
 from monitor.config.section import Section
 from monitor.config.sections import Config
+from monitor.config.values import Secret
 
 SHORT_FORMS = {"": ("defaults", "include"), "models.*": ("label",), "models.*.reference.source": ("first",)}
 MISSING = {
@@ -55,6 +56,7 @@ UNQUOTED = {
 WORDS: dict[Any, str] = {
     int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path",
     tuple: "a list", dict: "a table", datetime: "a moment such as 2024-01-31T00:00:00Z",
+    Secret: 'a reference such as { env = "NAME" }',
 }
 LIMITS = ((Ge, "ge", "≥"), (Gt, "gt", ">"), (Le, "le", "≤"))
 
@@ -76,7 +78,12 @@ def sentence(error: ErrorDetails, data: Any) -> tuple[Key, str]:
         return key, f"expected {MISSING['kind']}, got {_got(key, data)}{near}"
     if kind == "value_error":
         return key, str(error["ctx"]["error"])
-    return key, f"expected {_expected(key, data)}, got {_got(key, data)}"
+    return key, expected(key, data)
+
+
+def expected(key: Key, data: Any) -> str:
+    """Say what is expected at a key, and what is there."""
+    return f"expected {_expected(key, data)}, got {_got(key, data)}"
 
 
 def _key(error: ErrorDetails, data: Any) -> Key:
@@ -154,4 +161,6 @@ def _got(key: Key, data: Any) -> str:
     value = at(data, key)
     if isinstance(value, list | dict):
         return "an empty list" if value == [] else "a list" if isinstance(value, list) else "a table"
+    if isinstance(value, date | time):
+        return "a date or a time" if UNQUOTED & set(key) else f"the date or time {value}"
     return "text" if isinstance(value, str) and UNQUOTED & set(key) else json.dumps(value, ensure_ascii=False)

@@ -17,9 +17,10 @@ from pydantic.json_schema import JsonSchemaValue
 
 from monitor.errors import ConfigError
 from monitor.times import format_duration, parse_duration
+from monitor.untrusted import SECRET, read_text
 
-_COUNTS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
-_BUDGET = re.compile(r"\s*(\d+)\s+per\s+(\S+)\s*")
+_COUNTS = re.compile(r"\s*(\d{1,9})\s+of\s+(\d{1,9})\s*")
+_BUDGET = re.compile(r"\s*(\d{1,9})\s+per\s+(\S+)\s*")
 _PRICE = re.compile(r"\s*(\d+(?:\.\d+)?)\s+for\s+(\S+)\s*")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _YEAR = {"year": "365d", "month": "30d", "week": "7d", "day": "1d"}
@@ -129,7 +130,7 @@ class Secret:
             return value
         path = self.path()
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return read_text(path, SECRET).strip()
         except OSError as error:
             raise ConfigError([f"the secret file {path} cannot be read: {error.strerror}"]) from None
         except UnicodeDecodeError:
@@ -179,7 +180,7 @@ def _size(value: Any) -> timedelta | int:
 def _zone(value: Any) -> ZoneInfo:
     try:
         return value if isinstance(value, ZoneInfo) else ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, TypeError):
+    except (ZoneInfoNotFoundError, OSError, ValueError, TypeError):     # OSError: "Europe" is a folder
         raise ValueError(f'{value!r} is not a time zone, expected a name such as "Europe/Paris"') from None
 
 

@@ -5,7 +5,6 @@ refused, for a protection that is written down and not in force is worse than no
 """
 
 import re
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ import yaml
 
 from monitor.config.keys import did_you_mean, dotted
 from monitor.errors import ConfigError
+from monitor.untrusted import read_text
 
 LIMIT = 100_000                 # bytes of a file
 MOST_ROUNDS = 14                # bcrypt's cost: beyond it one sign-in takes more than a second
@@ -75,7 +75,7 @@ class _Reader:
 
     def _root(self) -> Any:
         try:
-            return yaml.compose(_text(self._path), Loader=yaml.SafeLoader)
+            return yaml.compose(read_text(self._path, LIMIT), Loader=yaml.SafeLoader)
         except OSError as error:
             self._wrong(1, f"cannot be read: {error.strerror or error}, expected a web configuration in YAML")
         except RecursionError:
@@ -175,16 +175,6 @@ class _Reader:
         line = at if isinstance(at, int) else at.start_mark.line + 1
         named = f"{dotted(key)}: " if key else ""
         self.problems.append(f"{self._path}:{line}: {named}{text}")
-
-
-def _text(path: Path) -> str:
-    """The text of a regular file: a pipe would never end. Raises OSError, UnicodeDecodeError."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError("it is no regular file")
-    if found.st_size > LIMIT:
-        raise OSError(f"it is longer than {LIMIT} bytes")
-    return path.read_bytes().decode("utf-8-sig")
 
 
 def _empty(node: yaml.Node) -> bool:

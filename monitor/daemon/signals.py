@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from monitor.untrusted import read_bytes
+
 WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -80,6 +82,6 @@ class Watch:
 
 def _content(file: Path) -> bytes | None:
     try:
-        return hashlib.sha256(file.read_bytes()).digest()
+        return hashlib.sha256(read_bytes(file)).digest()
     except OSError:  # gone, or not readable: `reload` will say so
         return None
