@@ -2,6 +2,7 @@
 
 from monitor.check.requests import Look
 from monitor.config import USUAL_NAMES, Roles
+from monitor.config.column_roles import is_row_number
 from monitor.private import HIDDEN, is_quiet
 from monitor.reference.reference_data import ReferenceData, load_reference
 from monitor.sources.log import Log
@@ -21,6 +22,7 @@ def unwatched_columns(look: Look, reference: ReferenceData, log: Log) -> list[st
     model = look.model
     parts = {field: getattr(reference.roles, field) for field in USUAL_NAMES}
     known = {*reference.schema.names, *parts.values(), *(model.fairness.columns if model.fairness else ())}
-    extra = [name for name in log.schema().names if model.columns.features is None and name not in known]
+    extra = [name for name in log.schema().names
+             if model.columns.features is None and name not in known and not is_row_number(name)]
     # names nobody knows may be values: of a file that lost its header
     return [HIDDEN] if extra and is_quiet() else extra

@@ -21,6 +21,7 @@ def resolve(look: Look) -> Resolved:
     return Resolved(
         roles=reference.roles,
         extra=tuple(unwatched_columns(look, reference, log)),
+        left_out=log.left_out(),
         task=judged.task if judged else None,
         metric=judged.metric if judged else None,
         reference_rows=reference.rows,

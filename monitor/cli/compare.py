@@ -14,7 +14,7 @@ from monitor.cli.junit_and_markdown import markdown as as_markdown
 from monitor.cli.junit_and_markdown import sentence
 from monitor.cli.options import quiet_logs
 from monitor.cli.terminal import number, print_json, print_table, say
-from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind
+from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind, is_row_number
 from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.errors import CannotJudge, UsageError
@@ -36,7 +36,8 @@ class Comparison:
     drift: tuple[Score, ...]             # one for each column, the furthest past its threshold first
     quality: tuple[Score, ...]           # the other scores of the data contract, not breached
     share: Score                         # of drifted columns
-    left_out: tuple[str, ...]            # timestamps and ids, whose distributions are not compared
+    left_out: dict[str, str]             # columns that are not compared, with the reason
+    new: tuple[str, ...]                 # columns that only the current table has
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -96,7 +97,7 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
 
     if section.method not in ("auto", *METHODS):
         raise UsageError(f"no drift method {section.method!r}; expected auto or one of: {', '.join(METHODS)}")
-    before, now = _read(reference), _read(current)
+    (before, unread), (now, unread_now) = _read(reference), _read(current)
     columns = facts(before)
     if absent := [name for name in categorical if name not in columns]:
         raise UsageError(
@@ -118,17 +119,24 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
         drift=tuple(sorted(drift, key=past, reverse=True)),
         quality=tuple(score for score in quality if score.status != ScoreStatus.BREACHED),
         share=next(score for score in scores if score.metric == "drifted_share"),
-        left_out=tuple(name for name in columns if name not in roles.features),
+        left_out={name: _why(name) for name in columns if name not in roles.features} | unread | unread_now,
+        new=tuple(name for name in now.column_names if name not in columns and name not in unread),
     )
 
 
-def _read(path: str) -> Any:
+def _read(path: str) -> tuple[Any, dict[str, str]]:
+    """Return the rows of a file, and the columns that are not read, each with the reason."""
     from monitor.sources import open_source
 
-    table = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC")).read(None)
+    source = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC"))
+    table = source.read(None)
     if not len(table):
         raise CannotJudge(f"{path} has no rows, expected some to compare")
-    return table
+    return table, source.left_out()
+
+
+def _why(name: str) -> str:
+    return "a data frame's row numbers" if is_row_number(name) else ""
 
 
 def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
@@ -144,9 +152,10 @@ def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
 
 
 def _identifies(name: str, facts: Facts) -> bool:
-    """Whether a column holds timestamps or ids, by its name."""
+    """Whether a column holds timestamps, ids or row numbers, by its name."""
     moments = (*USUAL_NAMES["timestamp"], *USUAL_NAMES["label_timestamp"], "model_version")
-    return name.lower() in moments or (name.lower() in USUAL_NAMES["id"] and facts.distinct == facts.rows)
+    is_id = name.lower() in USUAL_NAMES["id"] and facts.distinct == facts.rows
+    return name.lower() in moments or is_row_number(name) or is_id
 
 
 def past(score: Score) -> float:
@@ -167,7 +176,9 @@ def document(result: Comparison) -> Json:
         "contract_broken": bool(result.breaks),
         "reference_rows": result.reference_rows,
         "current_rows": result.current_rows,
-        "left_out": result.left_out,
+        "new_columns": result.new,
+        "left_out": list(result.left_out),
+        "left_out_because": {name: why for name, why in result.left_out.items() if why},
         "scores": result.scores,
     }
 
@@ -194,5 +205,10 @@ def _print(result: Comparison) -> None:
     shown = ("column", "method", "value", "threshold", "status", "")
     print_table(shown, rows, ("value", "threshold"))
     say("", summary(result), f"{result.current_rows} rows against {result.reference_rows}")
-    if result.left_out:
-        say(f"left out: {names(result.left_out)}")
+    if result.new:
+        say(f"only in the second file, not compared: {names(result.new)}")
+    if plain := [name for name, why in result.left_out.items() if not why]:
+        say(f"left out: {names(plain)}")
+    for name, why in result.left_out.items():
+        if why:
+            say(f"left out: {names([name])}: {why}")

@@ -1,5 +1,6 @@
 """The role of each column: as named in the configuration, else found by its usual name. Pure."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -30,6 +31,8 @@ USUAL_NAMES = {
 KINDS = {"timestamp": ("timestamp",), "label_timestamp": ("timestamp",), "probability": ("float",)}
 NEEDED = ("timestamp", "prediction")
 IN_LABELS = ("label", "label_timestamp")     # looked for among the labels, if those are stored separately
+
+_ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,11 @@ def find_roles(
         label=found["label"], label_timestamp=found["label_timestamp"], model_version=found["model_version"],
         features=features,
     )
+
+
+def is_row_number(name: str) -> bool:
+    """Tell whether a column holds a data frame's row numbers, by the names that pandas gives them."""
+    return bool(_ROW_NUMBERS.fullmatch(name))
 
 
 def feature_kind(facts: Facts, declared_categorical: bool) -> FeatureKind | None:
@@ -168,7 +176,8 @@ class _Finder:
         kinds = {name: feature_kind(facts, name in declared) for name, facts in self.facts.items()}
         if self.columns.features is None:
             apart = taken | protected
-            names = [name for name, kind in kinds.items() if name not in apart and kind is not None]
+            names = [name for name, kind in kinds.items()
+                     if name not in apart and kind is not None and not is_row_number(name)]
         else:
             names = [name for name in self.columns.features if self._may_be_feature(name, taken, kinds)]
         for name in declared:

@@ -46,6 +46,9 @@ class Source(Protocol):
     def guesses(self) -> dict[str, str]:
         """Return how text files are read, as guessed or configured: delimiter, decimal, encoding, day_first."""
 
+    def left_out(self) -> dict[str, str]:
+        """Return the columns that are not read, each with its kind and what to do to have it watched."""
+
     def read(
         self,
         columns: Sequence[str] | None,

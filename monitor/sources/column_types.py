@@ -57,6 +57,22 @@ def flat(table: pa.Table) -> pa.Table:
     return table
 
 
+def unread(schema: pa.Schema) -> dict[str, str]:
+    """Return the columns that `tidy` leaves out, each with its kind and what to do to have it watched."""
+    fields = flat(schema.empty_table()).schema
+    return {f.name: _why_unread(f.type) for f in fields if _plain(f.type) is None}
+
+
+def _why_unread(kind: pa.DataType) -> str:
+    if pa.types.is_map(kind):
+        return "a map, which is not watched; write its keys as columns"
+    if pa.types.is_nested(kind):
+        return "a list, which is not watched; write its length or its elements as columns"
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return "bytes, which are not watched; write it as text"
+    return f"of type {kind}, which is not watched; write it as text or as a number"
+
+
 def _plain(kind: pa.DataType) -> pa.DataType | None:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type

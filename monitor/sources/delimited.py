@@ -18,6 +18,7 @@ from monitor.config.sections import CsvSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.sources.column_types import guess_day_first, require_distinct
+from monitor.sources.compressed import compression, unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.text_files import TextFormat, mark_numbers
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = ",;\t|"
 _HEAD = 128 * 1024               # bytes read for guessing, and a quarter as many at three later places
+_NAMELESS = "without a name, such as a data frame's row numbers; name it to have it watched"
+_PACKED = 1 << 20                # bytes of a packed file
 _FILES = 10                      # files read for guessing
 _MISSING = [*pa.csv.ConvertOptions().null_values, "None", "<NA>", "NaT"]
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -81,16 +84,17 @@ class Delimited(TextFormat):
         doubt = "" if self._dialect.settled else " (no date decides it; set csv.day_first if this is wrong)"
         return guesses | {"day_first": str(self.day_first).lower() + doubt}
 
-    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
+    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> tuple[pa.Table, dict[str, str]]:
         text, _ = _decode(_whole_lines(data, self._dialect), self._dialect.encoding, path)
         names, lines = _header(text, self._dialect.delimiter)
         require_distinct(names, path)
+        left_out = {f"column {at}": _NAMELESS for at, name in enumerate(names, 1) if not name}
         kept = [name for name in names if name and (columns is None or name in columns)]
         if not kept or _is_blank(text, lines):
-            return pa.table({name: pa.nulls(0) for name in kept})
+            return pa.table({name: pa.nulls(0) for name in kept}), left_out
         table = self._convert(text.encode(), path, names, lines, kept)
         texts = {field.name for field in table.schema if pa.types.is_string(field.type)}
-        return mark_numbers(table, sorted(texts - self._texts), self._decimal)
+        return mark_numbers(table, sorted(texts - self._texts), self._decimal), left_out
 
     def _convert(self, data: bytes, path: Path, names: list[str], lines: int, kept: list[str]) -> pa.Table:
         def read(threads: bool) -> pa.Table:
@@ -163,7 +167,9 @@ def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
     try:
         with path.open("rb") as file:
             data = file.read(_HEAD)
-            size = path.stat().st_size
+            packed = compression(data[:16], path) is not None
+            data = unpacked(data + file.read(_PACKED), path, _HEAD) if packed else data
+            size = 0 if packed else path.stat().st_size
             for place in (1, 2, 3) if size > _HEAD else ():
                 data = data[: data.rfind(b"\n") + 1] or data
                 file.seek(max(_HEAD, size * place // 3 - _HEAD // 4))

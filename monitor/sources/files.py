@@ -1,8 +1,6 @@
 """Files as a source: one path, a glob, or a growing folder, all of one format."""
 
-import glob
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -19,17 +17,11 @@ from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import Bounds, common_type, conform, in_utc, is_number, tidy, union, within
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.listing import files_at, kind_of, partition_values
 from monitor.sources.parquet import Stamp
+from monitor.sources.partitions import Partitions, partitions_of
 
 T = TypeVar("T")
-
-ENDINGS = {
-    ".parquet": "parquet", ".pq": "parquet",
-    ".csv": "csv", ".tsv": "csv",
-    ".jsonl": "jsonl", ".ndjson": "jsonl",
-}
-_UNFINISHED = (".tmp", ".part", ".open")
-
 
 class Format(Protocol):
     """How one file format is read. `read` may yield rows outside the bounds, and leaves out none inside."""
@@ -39,6 +31,7 @@ class Format(Protocol):
 
     def guesses(self) -> dict[str, str]: ...
     def schema(self, path: Path) -> pa.Schema: ...
+    def left_out(self, path: Path) -> dict[str, str]: ...
     def settle(self, table: pa.Table) -> pa.Table: ...
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
 
@@ -72,6 +65,8 @@ class FileSource:
         whole = hashlib.sha256()
         for path in self._files():
             whole.update(_steadily(path, _digest))
+            if named := partition_values(self.origin, path):
+                whole.update(repr(named).encode())
         return whole.hexdigest()
 
     def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
@@ -85,6 +80,12 @@ class FileSource:
     def guesses(self) -> dict[str, str]:
         return self._format.guesses()
 
+    def left_out(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for path in self._files():
+            found |= self._steadily(path, self._format.left_out)
+        return found | self._partitions().left_out
+
     def same_schema(self, most: int) -> bool:
         """Tell whether these are Parquet files with one schema and at most `most` bytes in total."""
         if not isinstance(self._format, Columnar):
@@ -94,7 +95,14 @@ class FileSource:
         return small and all(self._schema_of(path).equals(self._schema_of(files[0])) for path in files)
 
     def schema(self) -> pa.Schema:
-        return union((str(path), self._schema_of(path)) for path in self._files())
+        partitions = self._partitions()
+        return union((str(path), partitions.added(self._schema_of(path))) for path in self._files())
+
+    def _partitions(self) -> Partitions:
+        files = self._files()
+        if not any(partition_values(self.origin, path) for path in files):
+            return Partitions()
+        return partitions_of(self.origin, files, self._schema_of(files[0]))
 
     def _schema_of(self, path: Path) -> pa.Schema:
         """Return the schema of one file; it is read again after the file has changed."""
@@ -114,10 +122,10 @@ class FileSource:
     ) -> pa.Table:
         times = list(dict.fromkeys([*([timestamp] if timestamp else []), *moments]))
         wanted = None if columns is None else list(dict.fromkeys([*columns, *times]))
-        bounds = Bounds(timestamp, start, end)
+        bounds, partitions = Bounds(timestamp, start, end), self._partitions()
 
         def load(path: Path) -> pa.Table:
-            parts = self._format.read(path, wanted, bounds)
+            parts = (partitions.filled(part, path, wanted) for part in self._format.read(path, wanted, bounds))
             return pa.concat_tables([self._trim(part, path, times, bounds) for part in parts])
 
         pieces = {str(path): self._steadily(path, load) for path in self._files()}
@@ -134,8 +142,11 @@ class FileSource:
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "FileScan | None":
         if not isinstance(self._format, Columnar):
             return None
-        schemas = {path: self._schema_of(path) for path in self._files()}
-        return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known.exact)
+        partitions = self._partitions()
+        if timestamp in partitions.kinds:
+            return None
+        schemas = {path: partitions.added(self._schema_of(path)) for path in self._files()}
+        return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known.exact, partitions)
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         for name in times:                       # the timestamp is first: only rows inside the bounds go on
@@ -175,7 +186,7 @@ class FileSource:
         return JsonLines(self._zone, self._known)
 
     def _kind_by_ending(self) -> str:
-        formats = {ENDINGS[path.suffix.lower()] for path in self._files() if path.suffix.lower() in ENDINGS}
+        formats = {kind for path in self._files() if (kind := kind_of(path))}
         if len(formats) == 1:
             return formats.pop()
         what = f"holds {' and '.join(sorted(formats))}" if formats else "has no ending that names its format"
@@ -184,7 +195,7 @@ class FileSource:
     def _files(self) -> list[Path]:
         """Return the files that exist now, sorted by name. Raises SourceError if there are none."""
         try:
-            files = sorted(self._candidates())
+            files = files_at(self.origin, self._section.format)
         except OSError as error:
             raise _unreadable(error.filename or self.origin, error) from None
         if not files:
@@ -193,27 +204,15 @@ class FileSource:
             raise SourceError(f"{self.origin}: {what}, expected at least one file to read")
         return files
 
-    def _candidates(self) -> list[Path]:
-        path = Path(self.origin)
-        if path.is_file():
-            return [path]
-        if path.is_dir():
-            return [file for file in _below(path) if self._fits(file)]
-        matches = map(Path, glob.glob(self.origin, recursive=True))
-        return [file for file in matches if file.is_file() and _finished(file)]
-
-    def _fits(self, file: Path) -> bool:
-        kind = ENDINGS.get(file.suffix.lower())
-        return _finished(file) and kind is not None and (self._section.format in (None, kind))
-
 
 class FileScan:
     """Reads columns of the rows within the bounds, one row group at a time."""
 
     def __init__(
-        self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds, exact: Collection[str] = ()
+        self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds, exact: Collection[str],
+        partitions: Partitions,
     ) -> None:
-        self._format, self._bounds, self._exact = format, bounds, exact
+        self._format, self._bounds, self._exact, self._partitions = format, bounds, exact, partitions
         self._stamps = {path: Stamp.of(path) for path in schemas}
         counts = {path: format.count(path, bounds) for path in schemas}
         self.rows = sum(counts.values())
@@ -223,10 +222,11 @@ class FileScan:
 
     def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         for path in self._filled:
-            there = set(self._schemas[str(path)].names)
+            there = set(self._schemas[str(path)].names) - set(self._partitions.kinds)
             try:
-                for part in self._format.scan(path, [name for name in columns if name in there], self._bounds):
-                    yield self._level(part, columns)
+                named = [name for name in columns if name in there] or [str(self._bounds.timestamp)]
+                for part in self._format.scan(path, named, self._bounds):
+                    yield self._level(self._partitions.filled(part, path, columns), columns)
             except Exception:                  # a file replaced during the read can raise anything
                 self._require_unchanged(path)
                 raise
@@ -258,19 +258,6 @@ class FileScan:
             return pa.chunked_array([pa.nulls(len(part), kind)])
 
         return pa.table({name: column(name) for name in columns})
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent) / name for name in names)
-
-
-def _finished(file: Path) -> bool:
-    return not file.name.startswith(".") and file.suffix.lower() not in _UNFINISHED
 
 
 def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> T:

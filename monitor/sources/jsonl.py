@@ -10,7 +10,7 @@ import pyarrow.json
 
 from monitor.errors import SourceError
 from monitor.records import Json
-from monitor.sources.column_types import tidy
+from monitor.sources.column_types import tidy, unread
 from monitor.sources.text_files import TextFormat, mark_numbers
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
@@ -21,19 +21,20 @@ class JsonLines(TextFormat):
     def guesses(self) -> dict[str, str]:
         return {}
 
-    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
-        data = _whole_lines(data)
+    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> tuple[pa.Table, dict[str, str]]:
+        data, exact = _whole_lines(data), self._types.exact
         if not data.strip():
-            return pa.table({})
-        exact = self._types.exact
+            return pa.table({}), {}
+        mixed: list[str] = []
         try:
             table = _by_arrow(data)
             if any(_is_rounded(table, name) for name in exact):
-                table = _line_by_line(data, path, exact)
+                table, mixed = _line_by_line(data, path, exact)
         except pa.ArrowInvalid:
-            table = _line_by_line(data, path, exact)
-        table = tidy(table, exact)
-        return table if columns is None else table.select(columns)
+            table, mixed = _line_by_line(data, path, exact)
+        left_out, table = unread(table.schema), tidy(table, exact)
+        table = mark_numbers(table, [name for name in mixed if name in table.column_names and name not in exact])
+        return table if columns is None else table.select(columns), left_out
 
 
 def _by_arrow(data: bytes) -> pa.Table:
@@ -60,8 +61,9 @@ def _is_rounded(table: pa.Table, name: str) -> bool:
     return name in table.column_names and pa.types.is_floating(table.schema.field(name).type)
 
 
-def _line_by_line(data: bytes, path: Path, exact: Collection[str]) -> pa.Table:
-    """Parse what Arrow refuses; a column of mixed types becomes text, and ids (`exact`) keep their digits."""
+def _line_by_line(data: bytes, path: Path, exact: Collection[str]) -> tuple[pa.Table, list[str]]:
+    """Parse what Arrow refuses, and name the columns of mixed types, which become text; ids (`exact`) keep their
+    digits."""
     lines = [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
     rows = [_object(line, number, path) for number, line in lines]
     names = dict.fromkeys(name for row in rows for name in row)
@@ -70,8 +72,7 @@ def _line_by_line(data: bytes, path: Path, exact: Collection[str]) -> pa.Table:
         written = [json.loads(line, parse_int=str, parse_float=str) for _, line in lines]
         columns |= {name: [row.get(name) for row in written] for name in ids}
     mixed = [name for name, values in columns.items() if _is_mixed({type(value) for value in values})]
-    table = tidy(pa.table({name: _array(values, name in mixed) for name, values in columns.items()}))
-    return mark_numbers(table, [name for name in mixed if name in table.schema.names])
+    return pa.table({name: _array(values, name in mixed) for name, values in columns.items()}), mixed
 
 
 def _object(line: bytes, number: int, path: Path) -> Json:

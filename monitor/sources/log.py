@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.config.column_roles import Facts, Roles
+from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, is_row_number
 from monitor.config.sections import ModelSection, SourceSection
 from monitor.records import Window
 from monitor.sources import Scan, Source, open_source
@@ -35,6 +35,12 @@ class Log:
         labels = open_part(self._model.labels, self._model, self.roles).schema()
         wanted = [n for n in (self.roles.label, self.roles.label_timestamp) if n in labels.names]
         return pa.schema([*self._schema, *(labels.field(n) for n in wanted if n not in self._schema.names)])
+
+    def left_out(self) -> dict[str, str]:
+        """Return the columns of the log that are not watched because of what they are, each with the reason."""
+        numbers = {name: "a data frame's row numbers" for name in self._schema.names if is_row_number(name)}
+        taken = {getattr(self.roles, role) for role in USUAL_NAMES} | set(self.roles.features)
+        return {name: why for name, why in (self._source.left_out() | numbers).items() if name not in taken}
 
     def first(self) -> datetime | None:
         """Return the timestamp of the oldest row."""

@@ -47,6 +47,9 @@ class SourceInMemory:
     def guesses(self) -> dict[str, str]:
         return self._source.guesses()
 
+    def left_out(self) -> dict[str, str]:
+        return self._source.left_out()
+
     def schema(self) -> pa.Schema:
         return self._schema
 

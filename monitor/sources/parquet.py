@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.column_types import Bounds, flat, in_utc, mask_of, require_distinct, tidy, to_utc
+from monitor.sources.column_types import Bounds, flat, in_utc, mask_of, require_distinct, tidy, to_utc, unread
 from monitor.sources.known_types import NOTHING, KnownTypes
 
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
@@ -54,6 +54,10 @@ class Parquet:
     def schema(self, path: Path) -> pa.Schema:
         with self._opened(path) as file:
             return tidy(file.schema_arrow.empty_table(), self._exact).schema
+
+    def left_out(self, path: Path) -> dict[str, str]:
+        with self._opened(path) as file:
+            return unread(file.schema_arrow)
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield an empty table, for its schema, then the row groups that may have rows in [start, end]."""

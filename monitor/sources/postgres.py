@@ -32,6 +32,11 @@ _TYPES: dict[str, tuple[pa.DataType, str | None]] = {
     "date": (pa.date32(), None), "timestamp": (pa.timestamp("us"), None), "timestamptz": (UTC_US, None),
 }  # fmt: skip
 
+_UNREAD = {
+    "array": "an array, which is not watched; select its length or its elements as columns of a view",
+    "bytea": "bytes, which are not watched; select it as text in a view",
+}
+
 
 class PostgresSource:
     each_once = False
@@ -83,7 +88,12 @@ class PostgresSource:
     def schema(self) -> pa.Schema:
         with self._connected() as connection:
             kinds = self._kinds(connection)
-        return _schema(kinds)
+        return _schema({name: kind for name, kind in kinds.items() if kind not in _UNREAD})
+
+    def left_out(self) -> dict[str, str]:
+        with self._connected() as connection:
+            kinds = self._kinds(connection)
+        return {name: _UNREAD[kind] for name, kind in kinds.items() if kind in _UNREAD}
 
     def read(
         self,
@@ -98,7 +108,8 @@ class PostgresSource:
         bounds = Bounds(timestamp, start, end)
         with self._connected() as connection:
             kinds = self._kinds(connection)
-            wanted = list(dict.fromkeys([*(kinds if columns is None else columns), *times]))
+            read = [name for name, kind in kinds.items() if kind not in _UNREAD]
+            wanted = list(dict.fromkeys([*(read if columns is None else columns), *times]))
             missing = [name for name in wanted if name not in kinds]
             if missing:
                 raise SourceError(f"{self.origin}: has no column {missing[0]}, expected it among {', '.join(kinds)}")
@@ -111,9 +122,11 @@ class PostgresSource:
 
     def _kinds(self, connection: "Connection[Any]") -> dict[str, str]:
         """Return PostgreSQL's type name for each column."""
+        arrays = {kind.array_oid for kind in connection.adapters.types if kind.array_oid}
         described = connection.execute(_compose("SELECT * FROM {} LIMIT 0", self._table)).description or []
         known = {kind.oid: kind.name for kind in connection.adapters.types}
-        kinds = {column.name: known.get(column.type_code, "unknown") for column in described}
+        kinds = {column.name: "array" if column.type_code in arrays else known.get(column.type_code, "unknown")
+                 for column in described}
         return kinds | {name: "text" for name in kinds if name in self._exact}
 
     def _batches(

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, in_utc
+from monitor.sources.compressed import unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
 
 _EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
@@ -28,6 +29,7 @@ class _Facts:
     """What is known of a file from reading it, cached in this process until the file changes."""
 
     schema: pa.Schema
+    left_out: dict[str, str]
     ranges: dict[str, Range] = field(default_factory=dict)
 
 
@@ -46,12 +48,16 @@ class TextFormat:
         self._zone = zone
         self._types = known
 
-    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> pa.Table:
+    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> tuple[pa.Table, dict[str, str]]:
+        """Return the rows, and the columns that are left out, each with the reason."""
         raise NotImplementedError
 
     def schema(self, path: Path) -> pa.Schema:
         facts = _known.get(self._key(path.stat())) or self._load(path, None)[0]
         return self.settle(facts.schema.empty_table()).schema
+
+    def left_out(self, path: Path) -> dict[str, str]:
+        return (_known.get(self._key(path.stat())) or self._load(path, None)[0]).left_out
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the file's rows, or an empty table if the file is known to lie outside the bounds."""
@@ -71,8 +77,8 @@ class TextFormat:
         key = None if stat is None else self._key(stat)
         facts = _known.get(key) if key else None
         wanted = None if facts is None or columns is None else _present(facts.schema, columns)
-        table = self._parse(data, path, wanted)
-        return facts or _remember(key, table.schema), _choose(table, columns)
+        table, left_out = self._parse(unpacked(data, path), path, wanted)
+        return facts or _remember(key, _Facts(table.schema, left_out)), _choose(table, columns)
 
     def settle(self, table: pa.Table) -> pa.Table:
         """Convert number columns with errors to numbers if these rows have no error."""
@@ -141,8 +147,7 @@ def _choose(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
     return table if columns is None else table.select(_present(table.schema, columns))
 
 
-def _remember(key: Key | None, schema: pa.Schema) -> _Facts:
-    facts = _Facts(schema)
+def _remember(key: Key | None, facts: _Facts) -> _Facts:
     if len(_known) > 10_000:
         _known.clear()
     if key is not None:

@@ -161,3 +161,19 @@ def test_what_cannot_be_compared_is_said(
     done = driftd("compare", *arguments)
     assert (done.code, done.out) == (code, "")
     assert sentence in done.err
+
+
+def test_columns_that_come_or_cannot_be_compared_are_named(driftd: Any, tmp_path: Path) -> None:
+    """A new column, a list, bytes and a data frame's row numbers are each named; none is passed over in silence."""
+    before = pd.DataFrame({"x": range(50), "tags": [["a"]] * 50, "raw": [b"a"] * 50})
+    before.index = before.index + 1000
+    before.to_parquet(tmp_path / "before.parquet")
+    before.assign(y_v2=1.5).to_parquet(tmp_path / "after.parquet")
+    done = driftd("compare", tmp_path / "before.parquet", tmp_path / "after.parquet")
+    assert "only in the second file, not compared: y_v2" in done.out
+    assert "left out: __index_level_0__: a data frame's row numbers" in done.out
+    assert "left out: tags: a list, which is not watched; write its length or its elements as columns" in done.out
+    asked = driftd("compare", tmp_path / "before.parquet", tmp_path / "after.parquet", "--json").json
+    assert asked["new_columns"] == ["y_v2"]
+    assert asked["left_out"] == ["__index_level_0__", "tags", "raw"]
+    assert set(asked["left_out_because"]) == set(asked["left_out"])

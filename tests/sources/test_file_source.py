@@ -13,7 +13,7 @@ import pytest
 
 from monitor.config.sections import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
-from monitor.sources import Source, files, open_source
+from monitor.sources import Source, listing, open_source
 
 UTC_ZONE = ZoneInfo("UTC")
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -306,4 +306,4 @@ def test_real_logs_are_read_by_the_week() -> None:
 
 def test_the_format_protocol_is_what_files_reads_by() -> None:
     """Known endings name formats, other endings do not."""
-    assert set(files.ENDINGS.values()) == {"parquet", "csv", "jsonl"}
+    assert set(listing.ENDINGS.values()) == {"parquet", "csv", "jsonl"}

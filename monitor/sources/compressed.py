@@ -1,0 +1,51 @@
+"""Compressed text files: gzip and zstd are unpacked as they are read, up to a limit; others are named."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from monitor.errors import SourceError
+
+MOST = 1 << 30                   # bytes that one file may unpack to
+_STEP = 1 << 20
+_READ = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_NOT_READ = {b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4", b"7z\xbc\xaf\x27\x1c": "7z"}
+
+
+def compression(head: bytes, path: Path) -> str | None:
+    """Return how a file that begins with `head` is packed, whatever its name; None if it is not.
+
+    Raises SourceError if it is packed in a way that is not read.
+    """
+    other = "bzip2" if head[:3] == b"BZh" and head[4:10] == b"1AY&SY" else None
+    other = other or next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), None)
+    if other:
+        raise SourceError(f"{path}: is compressed ({other}), expected plain text, gzip or zstd; unpack it")
+    return next((name for magic, name in _READ.items() if head.startswith(magic)), None)
+
+
+def unpacked(data: bytes, path: Path, most: int | None = None) -> bytes:
+    """Return the text of a file that may be packed. `most`: only about so much of its beginning.
+
+    Raises SourceError if it is damaged, unfinished, or unpacks to more than 1 GiB.
+    """
+    kind = compression(data[:16], path)
+    if kind is None:
+        return data
+    parts, size = [], 0
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(data), kind) as stream:
+            while part := stream.read(_STEP):
+                parts.append(part)
+                size += len(part)
+                if most is not None and size >= most:
+                    break
+                if size > MOST:
+                    raise SourceError(f"{path}: unpacks to more than {MOST >> 20} MiB, expected smaller files; "
+                                      "split it, or write Parquet")
+    except OSError:
+        if most is not None and parts:
+            return b"".join(parts)
+        raise SourceError(f"{path}: is not a complete {kind} file; write it to a name ending in .tmp, then rename, or "
+                          "remove it") from None
+    return b"".join(parts)

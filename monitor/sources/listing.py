@@ -1,0 +1,131 @@
+"""Which files a path, a glob or a folder means: each file once, by its identity on the disk.
+
+Names that begin with "." or "_" are left out, as Spark, Hive and Arrow do: unfinished attempts, checkpoints, markers.
+"""
+
+import glob
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+ENDINGS = {
+    ".parquet": "parquet", ".pq": "parquet",
+    ".csv": "csv", ".tsv": "csv",
+    ".jsonl": "jsonl", ".ndjson": "jsonl",
+}
+COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
+_UNFINISHED = (".tmp", ".part", ".open")
+_MAGIC = re.compile(r"[*?\[]")
+
+
+def files_at(origin: str, format: str | None) -> list[Path]:
+    """Return the files that exist now, sorted by name; of a folder those of `format`, or of any known one.
+
+    Links are followed. A file that is reached several ways has the name without a link. Raises OSError.
+    """
+    path = Path(origin)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return sorted(_each_once(file for file in _below(path) if _fits(file, format)))
+    return sorted(_each_once(file for file in _matches(origin) if _finished(file)))
+
+
+def kind_of(file: Path) -> str | None:
+    """Return the format that a file's name tells, with or without an ending such as .gz behind it."""
+    ending = file.suffix.lower()
+    return ENDINGS.get(file.with_suffix("").suffix.lower() if ending in COMPRESSED else ending)
+
+
+def partition_values(origin: str, file: Path) -> dict[str, str]:
+    """Return what the folders between the origin and a file say, such as `country=US`, in the manner of Hive."""
+    root = len(Path(origin).parts) if not _MAGIC.search(origin) else len(_literal(origin).parts)
+    folders = file.parts[root:-1]
+    return dict(folder.split("=", 1) for folder in folders if "=" in folder and not folder.startswith("="))
+
+
+def _literal(pattern: str) -> Path:
+    """Return the leading folders of a pattern that are written without * and the like."""
+    parts = Path(pattern).parts
+    return Path(*parts[: next(at for at, part in enumerate(parts) if _MAGIC.search(part))])
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, each folder once; what links lead to comes last, so that real names win."""
+    seen: set[tuple[int, int]] = set()
+    folders, linked, links = deque([folder]), deque[Path](), list[Path]()
+    while folders or linked:
+        place = folders.popleft() if folders else linked.popleft()
+        stat = place.stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        with os.scandir(place) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if _is_hidden(entry.name):
+                    continue
+                if entry.is_dir():
+                    (linked if entry.is_symlink() else folders).append(place / entry.name)
+                elif entry.is_symlink():
+                    links.append(place / entry.name)      # one that leads nowhere is reported when it is read
+                elif entry.is_file():
+                    yield place / entry.name
+    yield from links
+
+
+def _matches(pattern: str) -> Iterator[Path]:
+    """Yield the files that a glob means; ** goes through each folder once, however links are laid."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        found = [Path(name) for name in sorted(glob.glob(pattern))]
+        links = [file for file in found if file.is_symlink()]
+        yield from (file for file in [*(set(found) - set(links)), *links]
+                    if file.is_file() and not _hides(file.parts, parts))
+        return
+    first = parts.index("**")
+    for root in sorted(glob.glob(str(Path(*parts[:first])))):
+        if os.path.isdir(root):
+            yield from (file for file in _below(Path(root))
+                        if file.is_file() and _fitting(file.relative_to(root).parts, parts[first:]))
+
+
+def _fitting(names: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Tell whether folders and file fit a pattern in which ** stands for any number of folders."""
+    if not pattern or pattern[0] == "**":
+        return any(_fitting(names[at:], pattern[1:]) for at in range(len(names) + 1)) if pattern else not names
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and _fitting(names[1:], pattern[1:])
+
+
+def _hides(names: Iterable[str], pattern: Iterable[str]) -> bool:
+    """Tell whether a * of the pattern stands for a hidden name; one that is written out is not hidden."""
+    return any(_is_hidden(name) and _MAGIC.search(part) and not _is_hidden(part)
+               for name, part in zip(names, pattern, strict=False))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _fits(file: Path, format: str | None) -> bool:
+    kind = kind_of(file)
+    return _finished(file) and kind is not None and format in (None, kind)
+
+
+def _finished(file: Path) -> bool:
+    return not file.name.startswith(".") and file.suffix.lower() not in _UNFINISHED
+
+
+def _each_once(files: Iterable[Path]) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:
+            yield file                                    # whoever reads it says what is wrong
+            continue
+        if (stat.st_dev, stat.st_ino) not in seen:
+            seen.add((stat.st_dev, stat.st_ino))
+            yield file

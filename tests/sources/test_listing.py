@@ -1,0 +1,170 @@
+"""Which files a path means: each once, by its identity, and what folders' names say."""
+
+import gzip
+import os
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from monitor.config.sections import SourceSection
+from monitor.errors import SourceError
+from monitor.sources import Source, compressed, open_source
+from monitor.sources.listing import files_at
+
+
+def source_of(path: Path | str) -> Source:
+    return open_source(SourceSection(path=str(path)), ZoneInfo("UTC"))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A folder with one file of three rows in a folder of its own."""
+    (tmp_path / "log/2026").mkdir(parents=True)
+    (tmp_path / "log/2026/a.csv").write_text("x\n1\n2\n3\n")
+    return tmp_path / "log"
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.csv", "**", "*/*.csv", "2026/*.csv", "**/2026/*.csv", "2026/a.csv"])
+def test_links_loops_and_hard_links_multiply_nothing(log: Path, pattern: str) -> None:
+    """A file is read once, by its real name, however many links lead to it or around in circles."""
+    (log / "again").symlink_to(".")
+    (log / "now").symlink_to("2026")
+    (log / "2026/up").symlink_to("..")
+    (log / "2026/latest.csv").symlink_to("a.csv")
+    os.link(log / "2026/a.csv", log / "2026/b.csv")
+    found = files_at(str(log / pattern) if pattern else str(log), None)
+    assert [path.stat().st_ino for path in found] == [(log / "2026/a.csv").stat().st_ino]
+    assert found[0].name in ("a.csv", "b.csv")
+    assert source_of(log / pattern if pattern else log).read(None).num_rows == 3
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.csv", "*/*.csv"])
+def test_a_linked_folder_is_read_once(log: Path, tmp_path: Path, pattern: str) -> None:
+    """A part of a log that is a link to another disk belongs to it."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far/b.csv").write_text("x\n4\n")
+    (log / "linked").symlink_to("../far")
+    (log / "twice").symlink_to(tmp_path / "far")
+    assert sorted(source_of(log / pattern if pattern else log).read(None)["x"].to_pylist()) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("hidden", [
+    "_temporary/0/attempt_1/a.csv", "_delta_log/0.csv", ".checkpoint/a.csv", "2026/_SUCCESS.csv", "2026/.a.csv",
+    "2026/b.csv.tmp", "2026/c.part",
+])
+@pytest.mark.parametrize("pattern", ["", "**/*", "*/*"])
+def test_hidden_and_unfinished_files_are_no_data(log: Path, hidden: str, pattern: str) -> None:
+    """What Spark, editors and writers leave beside the data is not read, in a folder or by a glob."""
+    (log / hidden).parent.mkdir(parents=True, exist_ok=True)
+    (log / hidden).write_text("x\n9\n")
+    assert source_of(log / pattern if pattern else log).read(None)["x"].to_pylist() == [1, 2, 3]
+
+
+def test_a_hidden_name_that_is_written_out_is_read(log: Path) -> None:
+    """Whoever names a file or a folder with an underscore means it."""
+    (log / "_mine").mkdir()
+    (log / "_mine/a.csv").write_text("x\n7\n")
+    assert source_of(log / "_mine/*.csv").read(None)["x"].to_pylist() == [7]
+    assert source_of(log / "_mine/a.csv").read(None)["x"].to_pylist() == [7]
+
+
+def test_folders_that_name_a_value_are_a_column(tmp_path: Path) -> None:
+    """Hive's partitions are read with their types: text, whole numbers, an escaped sign, and its word for null."""
+    for place, x in {"country=DE/shop=1": 1, "country=%C3%96%2FU/shop=2": 2,
+                     "country=__HIVE_DEFAULT_PARTITION__/shop=3": 3}.items():
+        (tmp_path / "log" / place).mkdir(parents=True)
+        pq.write_table(pa.table({"x": [x]}), tmp_path / "log" / place / "a.parquet")
+    for path in (tmp_path / "log", tmp_path / "log/*/*/*.parquet", tmp_path / "log/**/*.parquet"):
+        rows = {row["x"]: row for row in source_of(path).read(None).to_pylist()}
+        assert [rows[x]["country"] for x in (1, 2, 3)] == ["DE", "Ö/U", None]
+        assert [rows[x]["shop"] for x in (1, 2, 3)] == [1, 2, 3]
+    assert source_of(tmp_path / "log").schema().field("shop").type == pa.int64()
+    assert source_of(tmp_path / "log").read(["shop"])["shop"].to_pylist().count(1) == 1
+
+
+def test_folders_of_days_are_no_feature(tmp_path: Path) -> None:
+    """A folder's date, year or hour says again what the rows' timestamps say; it is left out, and said."""
+    for day in (1, 2):
+        place = tmp_path / f"log/dt=2026-01-0{day}/hour=0{day}/day={day}"
+        place.mkdir(parents=True)
+        (place / "a.csv").write_text(f"t,x\n2026-01-0{day} 01:00,{day}\n")
+    source = source_of(tmp_path / "log")
+    assert source.schema().names == ["t", "x", "hour"]                 # 01 is text, and may be anything
+    assert set(source.left_out()) == {"dt", "day"}
+
+
+def test_a_scan_reads_the_folders_column_too(tmp_path: Path) -> None:
+    """Columns that are read one by one include those of the folders."""
+    for country, x in (("DE", 1), ("US", 2)):
+        (tmp_path / f"country={country}").mkdir()
+        times = pa.array([1_767_225_600 + x], pa.timestamp("s", "UTC"))
+        pq.write_table(pa.table({"t": times, "x": [x]}), tmp_path / f"country={country}/a.parquet")
+    scan = source_of(tmp_path).scan("t", None, None)
+    assert scan is not None
+    found = pa.concat_tables(scan.parts(["country"]))
+    assert found["country"].to_pylist() == ["DE", "US"]
+    assert scan.schema.names == ["t", "x", "country"]
+
+
+def test_columns_that_cannot_be_watched_are_named(tmp_path: Path) -> None:
+    """Lists, maps and bytes are left out with what to do, in Parquet and in JSON lines."""
+    table = pa.table({
+        "x": [1], "tags": [["a"]], "blob": pa.array([b"a"], pa.binary()),
+        "pairs": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())), "deep": [{"list": [1], "y": 2}],
+    })
+    pq.write_table(table, tmp_path / "a.parquet")
+    left = source_of(tmp_path / "a.parquet").left_out()
+    assert set(left) == {"tags", "blob", "pairs", "deep.list"}
+    assert "write its length or its elements" in left["tags"]
+    assert "write it as text" in left["blob"]
+    (tmp_path / "a.jsonl").write_text('{"x": 1, "tags": ["a"]}\n')
+    assert set(source_of(tmp_path / "a.jsonl").left_out()) == {"tags"}
+    (tmp_path / "a.csv").write_text(",x\n0,1\n")
+    assert set(source_of(tmp_path / "a.csv").left_out()) == {"column 1"}
+
+
+def packed_by(kind: str, data: bytes) -> bytes:
+    if kind == "gzip":
+        return gzip.compress(data[:11]) + gzip.compress(data[11:])      # rotated logs are often several members
+    packed: bytes = pa.Codec(kind).compress(data, asbytes=True)
+    return packed
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("log.csv.gz", "gzip"), ("log.csv.zst", "zstd"), ("log.csv.2.gz", "gzip"), ("log.csv.1", "zstd"),
+])
+def test_packed_files_are_read_beside_plain_ones(tmp_path: Path, name: str, kind: str) -> None:
+    """gzip and zstd are known by their content, so that the name of a rotated log does not matter."""
+    (tmp_path / "log.csv").write_text("x,y\n1,a\n")
+    (tmp_path / name).write_bytes(packed_by(kind, b"x,y\n2,b\n3,c\n"))
+    assert sorted(source_of(tmp_path / "log.csv*").read(None)["x"].to_pylist()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.jsonl.gz", "gzip"), ("a.ndjson.zst", "zstd")])
+def test_packed_json_lines_are_read_from_a_folder(tmp_path: Path, name: str, kind: str) -> None:
+    """A folder's packed JSON lines are found by their ending."""
+    (tmp_path / name).write_bytes(packed_by(kind, b'{"x": 1}\n{"x": 2}\n'))
+    assert source_of(tmp_path).read(None)["x"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (gzip.compress(b"x\n1\n" * 1000, mtime=0)[:-9], "is not a complete gzip file"),
+    (b"PK\x03\x04 and so on", r"is compressed \(zip\), expected plain text, gzip or zstd"),
+    (b"BZh91AY&SY and so on", r"is compressed \(bzip2\)"),
+], ids=["cut off", "zip", "bzip2"])
+def test_what_cannot_be_unpacked_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    """A file that is cut off, or packed in another way, is named with what to do."""
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=sentence):
+        source_of(tmp_path / "a.csv").read(None)
+
+
+def test_a_small_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bomb does not fill the memory: unpacking stops at the limit."""
+    monkeypatch.setattr(compressed, "MOST", 4 << 20)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x\n" + b"1\n" * (4 << 20)))
+    with pytest.raises(SourceError, match="unpacks to more than 4 MiB"):
+        source_of(tmp_path / "a.csv.gz").read(None)
