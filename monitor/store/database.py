@@ -3,12 +3,13 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from monitor.errors import StateError, Stopping
+from monitor.store import sums
 
 Row = sqlite3.Row
 BUSY_SECONDS = 30.0    # how long a writer waits for another process's transaction
@@ -17,9 +18,12 @@ Heard = Callable[[str | None], None]    # is told why the database could not be 
 
 
 class Database:
-    """Statements run one at a time under a lock; `transaction` nests, only the outermost commits."""
+    """Statements run one at a time under a lock; `transaction` nests, only the outermost commits.
 
-    def __init__(self, where: str) -> None:
+    `frozen`: a file that nobody writes is only read, and nothing is made beside it.
+    """
+
+    def __init__(self, where: str, *, frozen: bool = False) -> None:
         self.where = where
         self._lock = threading.RLock()
         self._depth = 0
@@ -28,9 +32,12 @@ class Database:
         self.fault: str | None = None        # why it could not be used; None again once a write has succeeded
         self.on_fault: Heard = lambda fault: None
         self._kept = 0                       # changes that are on disk, or were rolled back
+        self._sums: sums.Sums | None = None
+        self._committed: Callable[[], None] | None = None
+        address = f"{Path(where).absolute().as_uri()}?mode=ro&immutable=1" if frozen else where
         with _as_state_error(where):
             self._connection = sqlite3.connect(
-                where, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                address, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=frozen
             )
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA foreign_keys = ON")
@@ -46,11 +53,9 @@ class Database:
         return rows[0] if rows else None
 
     def run(self, sql: str, *values: Any) -> int:
-        """Run one statement; return how many rows it changed."""
-        with self._using() as connection:
-            changed = connection.execute(sql, values).rowcount
-            self._note_success(connection)
-            return changed
+        """Run one statement that writes; return how many rows it changed."""
+        with self.transaction(), self._writing() as connection:
+            return connection.execute(sql, values).rowcount
 
     def insert(self, table: str, row: dict[str, Any], ending: str = "") -> int:
         """Insert one row; `ending` is an ON CONFLICT clause. Return how many rows were written."""
@@ -60,11 +65,10 @@ class Database:
         """Insert rows that have the same columns."""
         if rows:
             names = ", ".join(rows[0])
-            with self._using() as connection:
+            with self.transaction(), self._writing() as connection:
                 connection.executemany(
                     f"INSERT INTO {table} ({names}) VALUES ({marks(rows[0])})", [tuple(row.values()) for row in rows]
                 )
-                self._note_success(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -72,12 +76,12 @@ class Database:
         with self._lock:
             outermost = self._depth == 0
             if outermost:
-                self.run("BEGIN IMMEDIATE")
+                self.all("BEGIN IMMEDIATE")
             self._depth += 1
             try:
                 yield
                 if outermost:
-                    self.run("COMMIT")
+                    self._commit()
             except BaseException:
                 if outermost:
                     self._roll_back()
@@ -88,21 +92,47 @@ class Database:
                 while self._afterwards:
                     self._afterwards.pop()()
 
-    def _roll_back(self) -> None:
-        self._afterwards.clear()
-        with self._using() as connection:
-            if connection.in_transaction:        # SQLite may have done it by itself
-                connection.execute("ROLLBACK")
-            self._kept = connection.total_changes
-
     def afterwards(self, do: Callable[[], None]) -> None:
         """Have `do` called, once, when the transaction under way is committed; not when it is rolled back."""
         if do not in self._afterwards:
             self._afterwards.append(do)
 
+    def watch(self, committed: Callable[[], None]) -> None:
+        """From now on keep the sums of what is written; `committed` is called after each commit that wrote rows."""
+        with self._using() as connection:
+            self._sums, self._committed = sums.Sums(connection), committed
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, and all of it as it is at one moment, whoever writes meanwhile."""
+        with self._using() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of all as it is at one moment into a new file, whoever writes meanwhile."""
+        with self._using() as connection, closing(sqlite3.connect(path)) as copy:
+            connection.backup(copy)
+
     def scrub(self) -> None:
         """Bring every page home from the write-ahead log; what was deleted there is overwritten with zeros."""
         self.all("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def seal(self) -> sums.Seal | None:
+        """Which state this is, after how many commits; None for one of a version that kept no sums."""
+        if not self.all("SELECT 1 FROM sqlite_master WHERE name = 'seal'"):
+            return None
+        with self._using() as connection:
+            return sums.read_seal(connection)
+
+    def reseal(self, restored_at: datetime | None = None) -> None:
+        """Work out all sums anew, in a transaction; `restored_at`: this is another state from then on."""
+        with self._using() as connection:
+            sums.reseal(connection, anew=restored_at is not None, restored_at=stamp(restored_at))
 
     def script(self, statements: Iterable[str]) -> None:
         with self.transaction():
@@ -120,6 +150,40 @@ class Database:
         with self._lock:
             self._closed = True
             self._connection.close()
+
+    def _commit(self) -> None:
+        with self._using() as connection:
+            if self._sums is not None and self._sums.write() and self._committed is not None:
+                self.afterwards(self._committed)
+            connection.execute("COMMIT")
+            self._note_success(connection)
+
+    def _roll_back(self) -> None:
+        self._afterwards.clear()
+        with self._using() as connection:
+            if self._sums is not None:
+                self._sums.pending = {}
+            if connection.in_transaction:        # SQLite may have done it by itself
+                connection.execute("ROLLBACK")
+            self._kept = connection.total_changes
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """All that is executed inside is written, or nothing of it, also where somebody catches the error."""
+        with self._using() as connection:
+            before = dict(self._sums.pending) if self._sums is not None else {}
+            connection.execute("SAVEPOINT statement")
+            try:
+                yield connection
+            except BaseException:
+                if connection.in_transaction:        # some errors have rolled all of it back
+                    connection.execute("ROLLBACK TO statement")
+                if self._sums is not None:
+                    self._sums.pending = before
+                raise
+            finally:
+                if connection.in_transaction:
+                    connection.execute("RELEASE statement")
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -152,12 +216,12 @@ def _as_state_error(where: str) -> Iterator[None]:
         raise                                   # ours to know: a broken rule, or a bug
     except sqlite3.OperationalError as error:
         raise StateError(
-            f"the state {where} cannot be used: {error}; check its permissions and the disk's free space"
+            f"the state {where} cannot be used: {error}; check its permissions and the disk's free space, and whether "
+            "driftd state check finds it whole"
         ) from error
-    except sqlite3.DatabaseError as error:
-        raise StateError(
-            f"the state {where} is damaged: {error}; restore it from a copy, it is never started afresh"
-        ) from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:     # even SQLite's message may be no text
+        said = f"the state {where} is damaged: {error}; restore a backup with driftd state restore"
+        raise StateError(said) from error
 
 
 def stamp(moment: datetime | None) -> str | None:

@@ -11,10 +11,14 @@ from pathlib import Path
 from monitor.errors import StateError, StateLocked
 from monitor.store.audit import adopt, write_head
 from monitor.store.database import Database, statements
+from monitor.store.head_file import REMEDY, write_state_head
+from monitor.store.proof import Heads, prove
 from monitor.times import format_moment, utcnow
 
 DATABASE = "driftd.db"
 LOCK = "driftd.lock"
+SUMMED = 7               # since this version the rows add up to sums
+DAMAGED = "restore a backup with driftd state restore"
 CHAINS = "_audit.sql"    # how the migration is named that makes the audit a chain, whatever its number
 
 
@@ -53,18 +57,17 @@ def open_database(folder: Path, *, locked: bool) -> Database:
 
     Only a holder of the lock migrates; where `locked` is false an older state takes it for that long.
     """
-    path = folder / DATABASE
+    path, heads = folder / DATABASE, Heads.of(folder)
     if not path.exists():
-        _create(path)
+        _create(path, heads)
     if path.stat().st_size == 0:
-        raise StateError(
-            f"the state {path} is empty, it was cut short; restore it from a copy, or remove it to begin anew"
-        )
+        raise StateError(f"the state {path} is empty, it was cut short; {DAMAGED}, or remove it to begin anew")
     database = Database(str(path))
     try:
-        _check(database)
+        _check(database, heads)
         if _version(database) < newest_version():
             _migrate_held(database, folder, locked)
+        _watch(database, folder)
     except BaseException:
         database.close()
         raise
@@ -81,6 +84,8 @@ def migrate(database: Database, since: int = 0) -> None:
                     adopt(database)
         database.run("DELETE FROM meta WHERE name = 'schema_version'")
         database.insert("meta", {"name": "schema_version", "value": str(newest_version())})
+        if newest_version() >= SUMMED:
+            database.reseal()
 
 
 def newest_version() -> int:
@@ -92,8 +97,10 @@ def _migrations() -> list[tuple[int, Path]]:
     return sorted((int(path.name[:4]), path) for path in folder.glob("[0-9]*.sql"))
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, heads: Heads) -> None:
     """Build a new database beside its place and link it there whole, so that a half-made one is never met."""
+    if heads.commits or heads.audit is not None:
+        raise StateError(f"the state {path} is gone, but the files beside it know of it; {REMEDY}")
     if (path.parent / f"{path.name}-wal").exists():
         raise StateError(
             f"the state {path} is gone but its log {path.name}-wal is there; put it back, or remove both"
@@ -102,7 +109,7 @@ def _create(path: Path) -> None:
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     database = Database(str(draft))
-    database.run("PRAGMA journal_mode = WAL")
+    database.all("PRAGMA journal_mode = WAL")
     migrate(database)
     database.close()
     with suppress(FileExistsError):              # another process made it first: theirs is as good
@@ -111,17 +118,42 @@ def _create(path: Path) -> None:
     _sync(path.parent)
 
 
-def _check(database: Database) -> None:
-    problems = [row[0] for row in database.all("PRAGMA quick_check(3)")]
-    if problems != ["ok"]:
-        said = "; ".join(problems)
-        raise StateError(f"the state {database.where} is damaged: {said}; restore it from a copy")
+def _check(database: Database, heads: Heads) -> None:
+    """Raises StateError for a state that is damaged, foreign, newer than this driftd or older than its heads."""
     version = _version(database)
     if version > newest_version():
         raise StateError(
             f"the state {database.where} has schema version {version}, this driftd knows up to "
             f"{newest_version()}; install the newer driftd, or restore the copy kept before it migrated"
         )
+    if version >= SUMMED or database.seal() is not None:
+        prove(database, heads)
+    else:
+        _check_unsealed(database, heads)
+
+
+def _check_unsealed(database: Database, heads: Heads) -> None:
+    """A state of a version that kept no sums."""
+    problems = [row[0] for row in database.all("PRAGMA integrity_check(3)")]
+    if problems != ["ok"]:
+        raise StateError(f"the state {database.where} is damaged: {'; '.join(problems)}; {DAMAGED}")
+    if heads.commits:
+        raise StateError(f"the state {database.where} is older than the files beside it; {REMEDY}")
+
+
+def _watch(database: Database, folder: Path) -> None:
+    """Keep the sums and the head of what is written from now on."""
+    def keep_head() -> None:
+        seal = database.seal()
+        assert seal is not None
+        write_state_head(folder, seal)
+
+    seal = database.seal()
+    if seal is None:                 # only where a test goes back to an earlier version
+        return
+    if seal.commits == 0:
+        write_state_head(folder, seal)
+    database.watch(keep_head)
 
 
 def _version(database: Database) -> int:
@@ -129,8 +161,11 @@ def _version(database: Database) -> int:
         raise StateError(f"{database.where} is a database but not driftd's; use another state_dir")
     row = database.one("SELECT value FROM meta WHERE name = 'schema_version'")
     if row is None:
-        raise StateError(f"the state {database.where} has no schema version; restore it from a copy")
-    return int(row["value"])
+        raise StateError(f"the state {database.where} has no schema version; {DAMAGED}")
+    try:
+        return int(row["value"])
+    except ValueError:
+        raise StateError(f"the state {database.where} is damaged: its schema version is no number; {DAMAGED}") from None
 
 
 def _migrate_held(database: Database, folder: Path, locked: bool) -> None:
@@ -149,7 +184,7 @@ def _migrate_held(database: Database, folder: Path, locked: bool) -> None:
 def _keep_copy(database: Database, copy: Path) -> None:
     copy.unlink(missing_ok=True)
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    database.run("VACUUM INTO ?", str(copy))
+    database.all("VACUUM INTO ?", str(copy))
     _sync(copy.parent)
 
 

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import stat
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -34,6 +35,7 @@ from monitor.records import (
     Window,
 )
 from monitor.store import Store
+from monitor.store.database import Database
 
 CONFIG = """
 [models.m]
@@ -217,16 +219,29 @@ def test_the_archive_can_be_checked_by_anybody(driftd: Any, config: Path, tmp_pa
 
 
 def test_verify_ends_with_3_where_it_is_broken(driftd: Any, config: Path, tmp_path: Path) -> None:
-    """A whole chain is 0; one that was tampered with is 3, and the entry is named, also by export."""
+    """A whole chain is 0; one that somebody rewrote who knows how is 3, and the entry is named, also by export."""
     assert driftd("audit", "verify", "-c", config).code == 0
-    with sqlite3.connect(tmp_path / "state/driftd.db") as database:
-        database.execute("DROP TRIGGER audit_no_update")
-        database.execute("UPDATE audit SET actor = 'eve' WHERE actor = 'ann'")
-    database.close()
+    with closing(Database(str(tmp_path / "state/driftd.db"))) as database, database.transaction():
+        database.script(["DROP TRIGGER audit_no_update", "UPDATE audit SET actor = 'eve' WHERE actor = 'ann'"])
+        database.reseal()
     done = driftd("audit", "verify", "-c", config)
     assert done.code == 3
     assert re.match(r"the audit is broken: entry \d: was changed", done.out)
     assert driftd("audit", "export", "-c", config, "-o", "a.zip").code == 3
+
+
+def test_an_entry_changed_by_hand_is_named_by_every_command(driftd: Any, config: Path, tmp_path: Path) -> None:
+    """A state in which somebody changed an entry is refused with 5, and the entry is named."""
+    with sqlite3.connect(tmp_path / "state/driftd.db") as database:
+        (guard,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'audit_no_update'").fetchone()
+        database.execute("DROP TRIGGER audit_no_update")
+        database.execute("UPDATE audit SET actor = 'eve' WHERE actor = 'ann'")
+        database.execute(guard)
+    database.close()
+    for command in (("status",), ("history",), ("audit", "verify")):
+        done = driftd(*command, "-c", config)
+        assert done.code == 5
+        assert re.search(r"rows of audit .*entry \d: was changed", done.err), done.err
 
 
 def test_forgetting_leaves_no_trace(driftd: Any, config: Path, tmp_path: Path) -> None:

@@ -36,11 +36,11 @@ class Service:
         """Wait until it answers that it is ready."""
         until(lambda: self.get("/readyz")[0] == 200, self.log)
 
-    def get(self, path: str, timeout: float = 30.0) -> tuple[int, str]:
+    def get(self, path: str, timeout: float = 30.0, token: str = "") -> tuple[int, str]:
         """An answer of its HTTP side; status 0 where there is none."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         except (OSError, http.client.HTTPException):
