@@ -70,9 +70,11 @@ def sentence(text: str) -> str:
     return shortened(visible(shortened(text, SENTENCE)), SENTENCE)
 
 
-def trace(text: str) -> str:
-    """A traceback on one line, its end kept: that is where the error stands."""
-    return visible(text if len(text) <= TRACE else "…" + text[-TRACE:])
+def trace(text: str, *, exact: bool = False) -> str:
+    """A traceback on one line, its beginning and its end kept. `exact` leaves its signs as they are."""
+    half = TRACE // 2
+    kept = text if len(text) <= TRACE else f"{text[:half]}…{text[-half:]}"
+    return kept if exact else visible(kept)
 
 
 def toml_string(text: str) -> str:

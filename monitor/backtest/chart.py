@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from monitor.backtest.simulation import ASSUMES, Rehearsal
+from monitor.escape import html, sentence
 from monitor.metric_catalogue import METRICS
 
 LEFT, TOP, WIDTH, HEIGHT, RIGHT, GAP, LANE = 70, 50, 640, 200, 220, 40, 18
@@ -44,7 +45,7 @@ def draw(told: Rehearsal, model: str, zone: ZoneInfo, file: Path) -> None:
         _png(shapes, height, file)
         return
     svg = _svg(shapes, height)
-    page = f'<!doctype html><meta charset="utf-8"><title>driftd: {_plain(model)}</title>\n{svg}'
+    page = f'<!doctype html><meta charset="utf-8"><title>driftd: {html(model)}</title>\n{svg}'
     file.write_text(page if file.suffix == ".html" else svg, encoding="utf-8")
 
 
@@ -126,11 +127,7 @@ def _line(one: Line) -> str:
 def _text(one: Text) -> str:
     anchor = ' text-anchor="end"' if one.right else ""
     place = f'x="{one.x:.1f}" y="{one.y + one.size / 3:.1f}" font-size="{one.size}"'
-    return f'<text {place} fill="{one.colour}"{anchor}>{_plain(one.words)}</text>'
-
-
-def _plain(words: str) -> str:
-    return words.replace("&", "&amp;").replace("<", "&lt;")
+    return f'<text {place} fill="{one.colour}"{anchor}>{html(one.words)}</text>'
 
 
 def _png(shapes: Sequence[Shape], height: int, file: Path) -> None:
@@ -145,6 +142,7 @@ def _png(shapes: Sequence[Shape], height: int, file: Path) -> None:
             pen.line(points, fill=shape.colour, width=round(shape.width * SCALE))
         else:
             font = ImageFont.load_default(shape.size * SCALE)
-            place, words = (shape.x * SCALE, shape.y * SCALE), shape.words.replace("×", "x")      # the font has no ×
+            place = (shape.x * SCALE, shape.y * SCALE)
+            words = sentence(shape.words.replace("×", "x"))         # the font has no ×
             pen.text(place, words, shape.colour, font, anchor="rm" if shape.right else "lm")
     picture.resize(size, Image.Resampling.LANCZOS).save(file)

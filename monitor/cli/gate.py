@@ -7,13 +7,14 @@ from typing import Any, get_args
 
 import click
 
-from monitor.cli.junit_and_markdown import cell, code, contract_lines, junit, sentence, table_lines
+from monitor.cli.junit_and_markdown import contract_lines, junit, sentence, table_lines
 from monitor.cli.log_rows import Asked, read_matured, stretch_options
 from monitor.cli.options import MOMENT, config_option, json_option, model_option, quiet_logs
 from monitor.cli.terminal import number, print_json, print_table, say
 from monitor.config import ModelSection, Task
 from monitor.config.spanning_rules import wrong_limits
 from monitor.errors import UsageError
+from monitor.escape import markdown, markdown_name
 from monitor.gate.gate_verdict import Outcome
 from monitor.gate.trial import Judged, Seen, gate_files, gate_log
 from monitor.metric_catalogue import PERFORMANCE
@@ -210,16 +211,16 @@ def _word(score: Score) -> str:
 def as_markdown(judged: Judged) -> str:
     """Return a comment for a pull request: the answer, what broke, one line for each part."""
     broken = [score for score in judged.verdict.contract if score.status == ScoreStatus.BREACHED]
-    lines = [f"**driftd gate**: {cell(summary(judged))}", "", *contract_lines(broken)]
+    lines = [f"**driftd gate**: {markdown(summary(judged))}", "", *contract_lines(broken)]
     lines += table_lines(_PERFORMANCE, [_marked(*row, 1) for row in _rows(judged)], _NUMBERS)
     if judged.verdict.fairness:
         rows = [_marked(*row, 2) for row in _fairness_rows(judged.verdict.fairness)]
         lines += ["", *table_lines(_FAIRNESS, rows, ("champion", "candidate", "limit"))]
-    return "\n".join([*lines, "", *map(cell, judged.notes)]).rstrip() + "\n"
+    return "\n".join([*lines, "", *map(markdown, judged.notes)]).rstrip() + "\n"
 
 
 def _marked(score: Score, cells: Sequence[str], names: int) -> tuple[str, ...]:
     """Return the cells as Markdown: names as code, the reason of a refusal in bold."""
-    reason = cell(score.reason or "")
+    reason = markdown(score.reason or "")
     reason = f"**{reason}**" if score.status == ScoreStatus.BREACHED else reason
-    return (*(code(name) if name else "" for name in cells[:names]), *cells[names:], reason)
+    return (*(markdown_name(name) if name else "" for name in cells[:names]), *cells[names:], reason)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from xml.etree import ElementTree
 
+from monitor import escape
 from monitor.cli.terminal import number
 from monitor.records import Score, ScoreStatus
 
@@ -38,22 +39,17 @@ def junit(scores: Sequence[Score], command: str = "compare", name: Callable[[Sco
 
 
 def _case(command: str, name: str, scores: Sequence[Score]) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=f"driftd.{command}", name=_printable(name))
+    case = ElementTree.Element("testcase", classname=f"driftd.{command}", name=escape.sentence(name))
     for kind, statuses in _OUTCOMES.items():
         if found := [sentence(score) for score in scores if score.status in statuses]:
-            ElementTree.SubElement(case, kind, message=_printable("; ".join(found)))
+            ElementTree.SubElement(case, kind, message=escape.sentence("; ".join(found)))
             break
     return case
 
 
-def _printable(text: str) -> str:
-    """Return the text without the control characters that XML cannot hold."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
 def markdown(breaks: Sequence[Score], drift: Sequence[Score], summary: str) -> str:
     """Return a comment for a pull request: the answer, what broke, one line for each column."""
-    lines = [f"**driftd compare**: {cell(summary)}", "", *contract_lines(breaks)]
+    lines = [f"**driftd compare**: {escape.markdown(summary)}", "", *contract_lines(breaks)]
     rows = [
         (_name(score.column), score.method or "", number(score.value), number(score.threshold), _bold(score))
         for score in drift
@@ -64,7 +60,7 @@ def markdown(breaks: Sequence[Score], drift: Sequence[Score], summary: str) -> s
 
 def contract_lines(breaks: Sequence[Score]) -> list[str]:
     """Return one line for each breach of the data contract, followed by an empty line."""
-    lines = [f"- contract: {_name(score.column)}: {cell(sentence(score))}" for score in breaks]
+    lines = [f"- contract: {_name(score.column)}: {escape.markdown(sentence(score))}" for score in breaks]
     return [*lines, *[""] * bool(breaks)]
 
 
@@ -78,18 +74,8 @@ def _bold(score: Score) -> str:
     return f"**{score.status}**" if score.status == ScoreStatus.DRIFTED else str(score.status)
 
 
-def code(text: str) -> str:
-    """Return a text as Markdown code, its backticks replaced: they would end the code."""
-    return f"`{cell(text.replace('`', chr(39)))}`"
-
-
 def _name(column: str | None) -> str:
-    return code(column) if column else TABLE
-
-
-def cell(text: str) -> str:
-    """Return a text on one line, its bars escaped."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return escape.markdown_name(column) if column else TABLE
 
 
 def sentence(score: Score) -> str:

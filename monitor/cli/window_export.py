@@ -38,14 +38,17 @@ def export(
     quiet_logs()
     section, found = read_matured(config_file, model, Asked(window, since, until))
     left_out = () if private else _private(section)
-    write_rows(found.rows, output, left_out)
+    formulas = write_rows(found.rows, output, left_out)
     first, last = (found.rows[found.roles.timestamp][place].as_py() for place in (0, -1))
     if as_json:
         print_json(model=section.name, file=str(output), rows=len(found.rows), first=first, last=last,
-                   left_out=list(left_out))
+                   left_out=list(left_out), formulas=formulas)
         return
     say(f"{output}: {len(found.rows)} rows of {section.name}, from {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
                f"named by {found.roles.id}")
+    if formulas:
+        say(f"{formulas} texts that a spreadsheet would work out begin with an apostrophe now; Parquet and JSON lines "
+            "hold them as they are")
     if left_out:
         say(f"left out as private: {names(left_out)}")
 

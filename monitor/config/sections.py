@@ -100,6 +100,9 @@ class Daemon(Section):
     allow_inner: tuple[str, ...] | None = None
     """Inner networks that may be called: `["10.20.0.0/16", "::1"]`. Default: all that the file
     [names](security.md#inner-addresses)."""
+    metrics_columns: Literal["notable", "all"] = "notable"
+    """Columns with [series of their own](metrics.md) in `/metrics`: `"notable"`, those that drift, broke or are named
+    by a trigger or in `drift`; or `"all"`, at most 200 of each model."""
     log_format: Literal["text", "json"] = "text"
     """Form of the log lines: `"text"` or `"json"`."""
     callback_secret: SecretRef | None = None

@@ -1,15 +1,21 @@
-"""The log: structured lines on stderr, as text or as JSON, including those of libraries."""
+"""The log: structured lines on stderr, as text or as JSON, including those of libraries.
+
+A record is one line, whatever it holds: an exception's traceback too, and what threads and warnings leave behind.
+"""
 
 import logging
 import sys
+import threading
 from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 from monitor.config import redact
+from monitor.escape import SENTENCE, bounded, json_text, sentence, shortened, trace
 
 # These libraries repeat what driftd logs itself, or log addresses that contain tokens.
+_TRACES = ("exception", "stack")      # several lines by nature
 _LEVELS = {"apscheduler": logging.ERROR, "urllib3": logging.ERROR, "uvicorn": logging.ERROR}
 
 
@@ -31,10 +37,12 @@ def configure(format: Literal["text", "json"], level: int = logging.INFO) -> Non
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(format)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendered(format)],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
 
@@ -54,7 +62,40 @@ def _redacted(value: Any) -> Any:
     return value
 
 
-def _renderer(format: Literal["text", "json"]) -> Processor:
+def _log_thread(left: threading.ExceptHookArgs) -> None:
+    if left.exc_value is not None and not isinstance(left.exc_value, SystemExit):
+        logging.getLogger(__name__).error("A thread ended by an exception.", exc_info=left.exc_value)
+
+
+def _rendered(format: Literal["text", "json"]) -> tuple[Processor, ...]:
     if format == "json":
-        return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        return (structlog.processors.JSONRenderer(serializer=_as_json),)
+    return _on_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+
+
+def _as_json(event: EventDict, **_: Any) -> str:
+    """JSON escapes what acts by itself, so that texts are exact when read; exceptions are bounded by themselves."""
+    told = {key: trace(value, exact=True) if key in _TRACES else bounded(_plain(value), SENTENCE)
+            for key, value in event.items()}
+    return json_text(told)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _on_one_line(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Texts without signs that act. Tracebacks get a name that the renderer gives no lines of their own."""
+    return {f"{key}_trace" if key in _TRACES else key: trace(value) if key in _TRACES else _contained(value)
+            for key, value in event.items()}
+
+
+def _contained(value: Any) -> Any:
+    """Lists, dictionaries and records are written by their `repr`, which escapes what acts."""
+    if isinstance(value, str):
+        return sentence(value)
+    return value if value is None or isinstance(value, int | float) else shortened(repr(value), SENTENCE)

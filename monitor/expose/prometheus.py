@@ -5,7 +5,7 @@ rendering is kept until the next one. Every metric is described in docs/metrics.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from prometheus_client import (
@@ -24,10 +24,13 @@ from prometheus_client.registry import Collector
 
 from monitor.decide.episodes import STANDING
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
+from monitor.escape import label
 from monitor.expose.view import BUILT_IN, ModelView, View
 from monitor.records import DispatchState, Recovery, Score, ScoreStatus, Snapshot
 
-MAX_COLUMNS = 200  # of a model, as series of their own
+MAX_COLUMNS = 200       # of a model, as series of their own
+ALL_BAD = 700           # scores of columns that drifted or broke, of all models together …
+LEAST_BAD = 5           # … but so many of each
 
 _SCORE = ("model", "metric", "method", "column", "segment")
 _MODEL = ("model",)
@@ -42,7 +45,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "driftd_score_drifted": ("1 when the score drifted or broke the data contract, else 0.", _SCORE),
     "driftd_mature_score": ("Value of a label-based score in the newest mature window.", _SCORE),
     "driftd_scores": ("Scores of the newest window by status.", ("model", "status")),
-    "driftd_columns_dropped": ("Columns without series of their own, for there are too many.", _MODEL),
+    "driftd_columns_dropped": ("Columns of the newest window without series of their own.", _MODEL),
     "driftd_window_end_timestamp_seconds": ("End of the newest window.", _MODEL),
     "driftd_window_rows": ("Rows in the newest window.", _MODEL),
     "driftd_window_late_rows": ("Rows of the newest window that came after its first check.", _MODEL),
@@ -68,6 +71,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "driftd_dispatch_tries_total": ("Tries to hand retrain requests over.", ("model", "pipeline")),
     "driftd_messages_pending": ("Messages to people not delivered yet.", ()),
 }
+_BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED)
 _BUCKETS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 
 Sample = tuple[str, tuple[str, ...], float]  # family, label values, value
@@ -129,6 +133,7 @@ class Metrics:
         self, model: str, outcome: str, seconds: float, at: datetime, actions: Iterable[str] = ()
     ) -> None:
         """Count a check that came to its end."""
+        model = label(model)
         for action in actions:
             self._verdicts.labels(model, action).inc()
         self._seconds.labels(model).observe(seconds)
@@ -138,7 +143,7 @@ class Metrics:
     def forget(self, model: str) -> None:
         """Drop what this process counted of a model that is no longer configured."""
         for family in (self._checks, self._seconds, self._last, self._verdicts):
-            family.remove_by_labels({"model": model})
+            family.remove_by_labels({"model": label(model)})
 
     def reloaded(self, good: bool, at: datetime) -> None:
         """Note that a configuration was accepted or refused."""
@@ -160,7 +165,7 @@ class Metrics:
 
     def refused(self, reason: str) -> None:
         """Count a request or connection that was refused."""
-        self._refused.labels(reason).inc()
+        self._refused.labels(label(reason)).inc()
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the exposition and its content type: OpenMetrics where asked for, else Prometheus text."""
@@ -217,7 +222,7 @@ class _Shown(Collector):
 
     def collect(self) -> Iterable[Metric]:
         families = {name: _family(name) for name in FAMILIES}
-        values = {(name, labels): value for name, labels, value in _samples(self.view)}
+        values = {(name, tuple(map(label, labels))): value for name, labels, value in _samples(self.view)}
         for (name, labels), value in values.items():
             families[name].add_metric(labels, value)
         return families.values()
@@ -248,7 +253,7 @@ def _samples(view: View) -> Iterator[Sample]:
         yield from _requests(model)
         if model.newest:
             yield from _window(model.newest)
-            yield from _scores(model.newest)
+            yield from _scores(model.newest, _exported(model, model.newest.scores, view))
         if model.mature:
             yield from _mature(model.mature)
 
@@ -275,13 +280,12 @@ def _window(snapshot: Snapshot) -> Iterator[Sample]:
         yield "driftd_scores", (*model, status), count
 
 
-def _scores(snapshot: Snapshot) -> Iterator[Sample]:
+def _scores(snapshot: Snapshot, shown: Sequence[Score]) -> Iterator[Sample]:
     model = snapshot.window.model
-    shown, dropped = _columns(snapshot.scores)
-    yield "driftd_columns_dropped", (model,), dropped
-    for score in snapshot.scores:
-        if score.column is None or score.column in shown:
-            yield from _score(model, score)
+    left_out = {score.column for score in snapshot.scores} - {score.column for score in shown}
+    yield "driftd_columns_dropped", (model,), len(left_out - {None})
+    for score in shown:
+        yield from _score(model, score)
 
 
 def _score(model: str, score: Score) -> Iterator[Sample]:
@@ -311,11 +315,22 @@ def _labels(model: str, score: Score) -> tuple[str, ...]:
     return (model, score.metric, score.method or "", score.column or "", score.segment or "")
 
 
-def _columns(scores: tuple[Score, ...]) -> tuple[set[str], int]:
-    """The columns that get series, those that drifted or broke first, and how many do not."""
-    bad = [s for s in scores if s.status in (ScoreStatus.DRIFTED, ScoreStatus.BREACHED)]
-    names = list(dict.fromkeys(score.column for score in (*bad, *scores) if score.column is not None))
-    return set(names[:MAX_COLUMNS]), max(0, len(names) - MAX_COLUMNS)
+def _exported(model: ModelView, scores: Sequence[Score], view: View) -> list[Score]:
+    """The scores that get series: of the model as a whole, of named columns, and what drifted or broke; or all.
+
+    At most MAX_COLUMNS columns, the named ones first, then those that drifted or broke.
+    """
+    bad = [score for score in scores if score.status in _BAD and score.column is not None]
+    named = [score for score in scores if score.column in model.named]
+    share = max(LEAST_BAD, ALL_BAD // len(view.models))
+    chosen = [*named, *(bad if view.all_columns else bad[:share]), *(scores if view.all_columns else ())]
+    kept = {None, *_columns(chosen)[:MAX_COLUMNS]}
+    whole = [score for score in scores if score.column is None]
+    return list(dict.fromkeys([*whole, *(score for score in chosen if score.column in kept)]))
+
+
+def _columns(scores: Sequence[Score]) -> list[str]:
+    return list(dict.fromkeys(score.column for score in scores if score.column is not None))
 
 
 def _firing(model: ModelView) -> Iterator[Sample]:

@@ -45,6 +45,7 @@ class ModelView:
     reference: Reference | None
     paused: Pause | None
     silences: tuple[Silence, ...] = ()   # in force now
+    named: frozenset[str] = frozenset()  # columns that triggers or drift settings name
     promotion: Promotion | None = None   # that came last
     waiting: Promotion | None = None     # for a person's approval
 
@@ -52,12 +53,14 @@ class ModelView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     models: tuple[ModelView, ...] = ()
+    all_columns: bool = False            # metrics of columns that nothing is to be said of, too
     messages_pending: int = 0
 
 
 def read_view(store: Store, config: Config, now: datetime) -> View:
     """Read the state of every configured model; others are left out."""
     return View(
+        all_columns=config.daemon.metrics_columns == "all",
         models=tuple(
             _model(store, model, store.silences.in_force(config, name, now)) for name, model in config.models.items()
         ),
@@ -89,9 +92,15 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...]) -> 
         reference=store.references.current(model.name),
         paused=store.pauses.current(model.name),
         silences=silences,
+        named=_named(model),
         promotion=store.promotions.newest_taken(model.name),
         waiting=store.promotions.waiting(model.name),
     )
+
+
+def _named(model: ModelSection) -> frozenset[str]:
+    of_triggers = {trigger.column for trigger in model.triggers if trigger.column is not None}
+    return frozenset(of_triggers | {*model.drift.columns, *model.drift.embeddings})
 
 
 def _mature(store: Store, newest: Snapshot | None) -> Snapshot | None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from monitor.config import USUAL_NAMES, ModelSection, Roles
 from monitor.errors import CannotJudge, UsageError
+from monitor.escape import csv_cell
 from monitor.gate.measured_trial import Trial, trial_of
 from monitor.gate.prediction_files import in_order, with_column
 from monitor.records import Window
@@ -82,8 +83,11 @@ def trial_of_log(model: ModelSection, found: Matured, candidate: Path) -> Trial:
     return trial_of(model, found.roles, found.rows, candidate, reference=beside, by_id=True)
 
 
-def write_rows(rows: pa.Table, path: Path, leave_out: Collection[str] = ()) -> None:
-    """Write rows as Parquet, CSV or JSON lines, by the file's ending; whole, readable by its owner alone."""
+def write_rows(rows: pa.Table, path: Path, leave_out: Collection[str] = ()) -> int:
+    """Write rows as Parquet, CSV or JSON lines, by the file's ending; whole, readable by its owner alone.
+
+    Return how many texts a spreadsheet would have taken for formulas: in CSV an apostrophe stands before them.
+    """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise UsageError(f"{path}: expected a name that ends in one of {', '.join(_WRITERS)}")
@@ -91,17 +95,33 @@ def write_rows(rows: pa.Table, path: Path, leave_out: Collection[str] = ()) -> N
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-            write(rows, file)
+            formulas = write(rows, file)
         draft.replace(path)
+        return formulas
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise UsageError(f"{path}: cannot be written ({error.strerror}), expected a folder one may write to") from None
 
 
-def _csv(rows: pa.Table, file: IO[bytes]) -> None:
-    for name in (field.name for field in rows.schema if pa.types.is_timestamp(field.type)):
-        rows = with_column(rows, name, pa.chunked_array([_texts(rows[name])]))
-    pyarrow.csv.write_csv(rows, file)
+def _csv(rows: pa.Table, file: IO[bytes]) -> int:
+    """Write CSV in which no cell is a formula; return how many would have been one."""
+    found = 0
+    for place, field in enumerate(rows.schema):
+        column = rows.column(place)
+        if pa.types.is_timestamp(field.type):
+            rows = rows.set_column(place, field.name, pa.chunked_array([_texts(column)]))
+        elif _is_text(field.type):
+            cells = column.to_pylist()
+            safe = [None if cell is None else csv_cell(cell) for cell in cells]
+            found += sum(one != other for one, other in zip(cells, safe, strict=True))
+            rows = rows.set_column(place, field.name, pa.chunked_array([pa.array(safe, pa.string())]))
+    pyarrow.csv.write_csv(rows.rename_columns([csv_cell(name) for name in rows.column_names]), file)
+    return found
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _texts(times: pa.ChunkedArray) -> pa.Array:
@@ -113,15 +133,21 @@ def _moment(one: datetime) -> str:
     return one.isoformat() if one.tzinfo is None else format_moment(one)
 
 
-def _jsonl(rows: pa.Table, file: IO[bytes]) -> None:
+def _jsonl(rows: pa.Table, file: IO[bytes]) -> int:
     for row in rows.to_pylist():
-        file.write(json.dumps(row, ensure_ascii=False, default=_plain).encode() + b"\n")
+        file.write(json.dumps(row, default=_plain).encode() + b"\n")
+    return 0
+
+
+def _parquet(rows: pa.Table, file: IO[bytes]) -> int:
+    pq.write_table(rows, file)
+    return 0
 
 
 def _plain(value: Any) -> str:
     return _moment(value) if isinstance(value, datetime) else str(value)
 
 
-_WRITERS: dict[str, Callable[[pa.Table, IO[bytes]], object]] = {
-    ".parquet": pq.write_table, ".csv": _csv, ".jsonl": _jsonl,
+_WRITERS: dict[str, Callable[[pa.Table, IO[bytes]], int]] = {
+    ".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl,
 }

@@ -10,11 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from monitor.escape import bounded, json_text
 from monitor.govern.version_history import versions
 from monitor.records import SCHEMA_VERSION, Json, to_json
 from monitor.store import AuditEntry, Store
 from monitor.times import format_moment
 
+_WHOLE = 10**9      # characters of a text: nothing is left out
 _WRITTEN = (1980, 1, 1, 0, 0, 0)     # the same state gives the same archive
 
 
@@ -41,7 +43,7 @@ def _parts(
     yield "entries.jsonl", _lines(map(_entry, entries))
     lineage = {model: [_plain(version) for version in versions(store, model)] for model in store.references.models()}
     document = {"schema_version": SCHEMA_VERSION, "models": lineage}
-    yield "lineage.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    yield "lineage.json", json_text(bounded(document, _WHOLE), indent=2) + "\n"
     yield "verdicts.jsonl", _lines(
         to_json(verdict) for model in store.references.models() for verdict in store.verdicts.all(model)
         if (start is None or verdict.at >= start) and (end is None or verdict.at < end)
@@ -73,7 +75,7 @@ def _plain(value: Any) -> Any:
 
 
 def _lines(documents: Any) -> str:
-    return "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
+    return "".join(json_text(bounded(document, _WHOLE)) + "\n" for document in documents)
 
 
 def _named(name: str) -> zipfile.ZipInfo:

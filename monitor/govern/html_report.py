@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import tzinfo
-from html import escape
 
+from monitor import escape
 from monitor.govern.chapters import Section, Table, sections
 from monitor.govern.metric_chart import picture
 from monitor.govern.report import Report
@@ -31,7 +31,7 @@ svg { width: 100%; height: auto; font: 10px system-ui, sans-serif } svg text { f
 def html(report: Report, zone: tzinfo) -> str:
     """Write the report; every text in it is escaped."""
     body = "\n".join(part for section in sections(report, zone) for part in _section(section))
-    title = escape(f"{report.model}: governance report")
+    title = escape.html(f"{report.model}: governance report")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -50,16 +50,16 @@ def html(report: Report, zone: tzinfo) -> str:
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"<h2>{escape(section.title)}</h2>"
+    yield f"<h2>{escape.html(section.title)}</h2>"
     for sentence in section.text:
-        yield f"<p>{escape(sentence)}</p>"
+        yield f"<p>{escape.html(sentence)}</p>"
     for name, points in (section.pictures or {}).items():
-        yield f"<h3>{escape(name)}</h3>{picture(name, points)}"
+        yield f"<h3>{escape.html(name)}</h3>{picture(name, points)}"
     if section.table is not None:
         yield _table(section.table)
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+    heads = "".join(f'<th scope="col">{escape.html(head)}</th>' for head in table.heads)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape.html(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import tzinfo
 
+from monitor.escape import markdown as escaped
 from monitor.govern.chapters import Section, Table, sections
 from monitor.govern.report import Report
 from monitor.wording import shown
@@ -10,16 +11,16 @@ from monitor.wording import shown
 
 def markdown(report: Report, zone: tzinfo) -> str:
     """Write the report; what the texts hold cannot become a table or a chapter of its own."""
-    lines = [f"# {_line(report.model)}: governance report", ""]
+    lines = [f"# {escaped(report.model)}: governance report", ""]
     for section in sections(report, zone):
         lines += [*_section(section), ""]
     return "\n".join(lines)
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"## {_line(section.title)}"
+    yield f"## {escaped(section.title)}"
     for sentence in section.text:
-        yield from ("", _line(sentence))
+        yield from ("", escaped(sentence))
     if section.pictures:
         rows = ((name, str(len(points)), shown(name, points[0].value), shown(name, points[-1].value),
                  shown(name, points[-1].reference)) for name, points in section.pictures.items())
@@ -30,13 +31,8 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield f"| {' | '.join(table.heads)} |"
+    yield f"| {' | '.join(map(escaped, table.heads))} |"
     yield f"|{'---|' * len(table.heads)}"
     for row in table.rows:
-        yield f"| {' | '.join(map(_line, row))} |"
+        yield f"| {' | '.join(map(escaped, row))} |"
 
-
-def _line(text: str) -> str:
-    """One line, without signs that Markdown or HTML would take for their own."""
-    plain = " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")
-    return plain.replace("`", "'")

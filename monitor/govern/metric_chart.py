@@ -1,8 +1,8 @@
 """One metric over time as an inline SVG: values, intervals, the reference; no script, nothing from outside."""
 
 from collections.abc import Sequence
-from html import escape
 
+from monitor import escape
 from monitor.govern.report import Point
 from monitor.wording import shown
 
@@ -33,7 +33,7 @@ def picture(name: str, points: Sequence[Point]) -> str:
     parts.append(_line("before", before))
     parts.append(_line("now", [(x(p), y(p.value)) for p in points]))
     parts += [_mark(name, p, x(p), y(p.value)) for p in points]
-    label = escape(f"{name} over time, {len(points)} windows, newest {shown(name, points[-1].value)}", quote=True)
+    label = escape.html(f"{name} over time, {len(points)} windows, newest {shown(name, points[-1].value)}")
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
+from monitor.escape import message, plain
 from monitor.notify.places import is_hosted, place, scrub
 from monitor.outgoing import guard, trust
 from monitor.outgoing.proxies import proxy_of
@@ -69,7 +70,9 @@ def _send(url: str, title: str, body: str, kind: str) -> str | None:
     people = apprise.Apprise(asset=asset)
     people.add(service)
     colour = apprise.NotifyType(_COLOURS.get(kind, "info"))
-    sent = people.notify(body=body, title=title, notify_type=colour, body_format=apprise.NotifyFormat.TEXT)
+    sent = people.notify(
+        body=message(body), title=message(title), notify_type=colour, body_format=apprise.NotifyFormat.TEXT,
+    )
     return None if sent else "the service did not accept the message"
 
 
@@ -100,7 +103,7 @@ class _Lines(logging.Handler):
         # Apprise writes what went wrong at WARNING, the cause ("Socket Exception: …") at DEBUG.
         text = record.getMessage()
         if record.levelno >= logging.WARNING or "Exception" in text:
-            self.lines.append(" ".join(text.split()))
+            self.lines.append(plain(text))
 
 
 @contextmanager

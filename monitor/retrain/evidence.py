@@ -1,12 +1,12 @@
 """The evidence that travels with a retrain request: a structured CloudEvent, always under 20 kB."""
 
 import json
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from monitor.config.sections import ModelSection
+from monitor.escape import bounded, json_text, shortened
 from monitor.metric_catalogue import PERFORMANCE
 from monitor.records import SCHEMA_VERSION, Json, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
 from monitor.times import format_moment
@@ -16,6 +16,7 @@ LIMIT = 20_000                               # bytes of the whole event
 SHORT_LIMIT = 2_000                          # bytes of the form that fits one workflow input
 COLUMNS = 40                                 # drifted columns named at most
 REASON_LENGTH = 600
+LONGEST = 600                                # characters of a name; the middle of a longer one is left out
 
 
 def event(
@@ -45,7 +46,7 @@ def event(
         "datacontenttype": "application/json",
         "data": data,
     }
-    return _fitted(whole)
+    return _fitted(bounded(whole, LONGEST))
 
 
 def with_id(body: str, dispatch_id: str) -> str:
@@ -83,7 +84,7 @@ def _data(
         "rows": snapshot.rows if snapshot else None,
         "labelled": snapshot.labelled if snapshot else None,
         "triggers": list(verdict.fired) if verdict else [],
-        "reasons": [reason[:REASON_LENGTH] for reason in said],
+        "reasons": [shortened(reason, REASON_LENGTH) for reason in said],
         "accuracy": _accuracy(scores, metric),
         "regret": next((s.reason for s in scores if s.metric == "regret" and s.value is not None), None),
         "drifted_columns": _drifted(scores),
@@ -106,8 +107,8 @@ def _accuracy(scores: Sequence[Score], metric: str | None) -> Json | None:
         return None
     s = whole[0]
     return {
-        "metric": s.metric, "now": _finite(s.value), "before": _finite(s.reference),
-        "low": _finite(s.low), "high": _finite(s.high), "provisional": s.provisional, "n": s.n,
+        "metric": s.metric, "now": s.value, "before": s.reference,
+        "low": s.low, "high": s.high, "provisional": s.provisional, "n": s.n,
     }
 
 
@@ -116,7 +117,7 @@ def _drifted(scores: Sequence[Score]) -> list[Json]:
     found = [s for s in scores if s.metric == "drift" and s.status == ScoreStatus.DRIFTED and s.column]
     found.sort(key=_excess, reverse=True)
     return [
-        {"column": s.column, "method": s.method, "value": _finite(s.value), "threshold": _finite(s.threshold)}
+        {"column": s.column, "method": s.method, "value": s.value, "threshold": s.threshold}
         for s in found[:COLUMNS]
     ]
 
@@ -127,11 +128,6 @@ def _excess(score: Score) -> float:
     if value >= threshold:
         return value / threshold if threshold else value
     return threshold / max(value, 1e-300)
-
-
-def _finite(number: float | None) -> float | None:
-    """JSON has no infinity."""
-    return number if number is not None and math.isfinite(number) else None
 
 
 def _fitted(whole: Json) -> str:
@@ -149,4 +145,4 @@ def _uri_part(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return json_text(value, separators=(",", ":"))

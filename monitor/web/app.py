@@ -1,6 +1,5 @@
 """What the daemon answers over HTTP: nothing secret, nothing cached by others; what is told it is signed."""
 
-import json
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from monitor.config.sections import Scope
+from monitor.escape import SENTENCE, bounded, json_text
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, view_json
 from monitor.web.access import AccessControl, WithHeaders
@@ -146,7 +146,7 @@ class Shared(Response):
 
 
 def _status_text(view: View) -> str:
-    return json.dumps(view_json(view), ensure_ascii=False, indent=1)
+    return json_text(bounded(view_json(view), SENTENCE), indent=1)
 
 
 def _application(routes: list[Route]) -> Starlette:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from monitor.decide.guards import silence_words
 from monitor.decide.messages import standing
+from monitor.escape import sentence
 from monitor.expose.view import ModelView, View
 from monitor.times import format_moment
 
@@ -34,7 +35,14 @@ def page(view: View) -> str:
 
 @cache
 def _templates() -> Environment:
-    return Environment(loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined)
+    return Environment(
+        loader=PackageLoader("monitor.web"), autoescape=True, undefined=StrictUndefined, finalize=_contained,
+    )
+
+
+def _contained(value: object) -> object:
+    """What is written into the page: markup of ours as it is, any text as one bounded line that is then escaped."""
+    return sentence(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _row(model: ModelView) -> tuple[list[str], ...]:
@@ -64,7 +72,7 @@ def _window(model: ModelView) -> str:
 
 def _firing(model: ModelView) -> list[str]:
     marked = Markup('<span class="firing">{}</span>')
-    said = [marked.format(f"{firing.trigger}: {firing.reason}") for firing in model.firing if firing.firing]
+    said = [marked.format(sentence(f"{firing.trigger}: {firing.reason}")) for firing in model.firing if firing.firing]
     return [*said] or ["nothing"]
 
 

@@ -139,7 +139,7 @@ def test_odd_names_stay_inside_their_forms(driftd: Any, tmp_path: Path) -> None:
     assert done.code == 3
     assert "[red]" in done.out
     assert ElementTree.parse(tmp_path / "o.xml").getroot()[0][0].get("name") == frame.columns[0]
-    assert "a\\|b<&>'\"[red]" in (tmp_path / "o.md").read_text()
+    assert r'a\|b&lt;&&gt;\`"\[red\]' in (tmp_path / "o.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import json
 import logging
+import re
 import socket
+import threading
 
 import pytest
 import structlog
@@ -71,3 +73,37 @@ def test_no_systemd_is_no_error(monkeypatch, tmp_path):
     systemd.notify("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     systemd.notify("READY=1")
+
+
+HOSTILE = "a\n2026-01-01T00:00:00Z [info] FORGED\r\x1b[2J\x1b]0;t\x07\x85\u2028\u202e\ud800" + "M" * 300_000
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_record_is_one_bounded_line(form, capsys):
+    """Hostile texts, exceptions that quote them, stacks, libraries, threads and warnings: one line a record, no signs
+    that act, JSON that is JSON."""
+    logs.configure(form)
+    log, library = structlog.get_logger("driftd"), logging.getLogger("some.library")
+    log.info(HOSTILE, reason=HOSTILE, problems=[HOSTILE], facts={HOSTILE: HOSTILE}, other=object(), nan=float("nan"))
+    library.warning("cannot read %s", HOSTILE)
+    for logger in (log, library):
+        try:
+            raise RuntimeError(HOSTILE)
+        except RuntimeError:
+            logger.exception("It failed.")
+    log.info("Here.", stack_info=True)
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    written = capsys.readouterr().err
+    lines = written.removesuffix("\n").split("\n")
+    assert len(lines) == len(written.splitlines()) == 6
+    assert written.replace("\n", "").isprintable()
+    assert max(map(len, lines)) < 40_000
+    assert sum("RuntimeError" in line for line in lines) == 2
+    assert "ZeroDivisionError" in lines[-1]
+    if form == "json":
+        assert json.loads(lines[0])["event"].startswith("a\n2026")
+        assert all("event" in json.loads(line) for line in lines)
+    else:
+        assert all(re.match(r"20\d\d-\d\d-\d\dT", line) for line in lines)

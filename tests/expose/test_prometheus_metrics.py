@@ -177,14 +177,31 @@ def test_series_of_a_removed_model_vanish(store, metrics):
 
 
 def test_columns_over_the_limit_are_counted_and_drifted_ones_kept(store, metrics):
-    """Of many columns the first have series, those that drifted above all; the rest is a number."""
+    """With `metrics_columns = "all"` the first 200 columns have series, drifted ones above all; the rest is counted."""
     calm = [replace(DRIFT, column=f"c{number}", status=ScoreStatus.OK) for number in range(MAX_COLUMNS + 50)]
     store.checks.commit(snapshot(2, (*calm, replace(DRIFT, column="last"))), expected_reference="ref")
-    metrics.show(read_view(store, CONFIG, NOW))
+    daemon = CONFIG.daemon.model_copy(update={"metrics_columns": "all"})
+    metrics.show(read_view(store, CONFIG.model_copy(update={"daemon": daemon}), NOW))
     found = values(metrics)
     assert len([name for name in found if name.startswith("driftd_score{")]) == MAX_COLUMNS
     assert found['driftd_score_drifted{column="last",method="psi",metric="drift",model="flights"}'] == 1
     assert found['driftd_columns_dropped{model="flights"}'] == 51
+
+
+def test_columns_without_news_are_left_out_and_counted(store, metrics):
+    """Columns have series where they drift or broke, each its bad scores, and where a trigger or `drift` names them."""
+    calm = [replace(DRIFT, column=f"c{number}", status=ScoreStatus.OK) for number in range(10)]
+    broken = Score(metric="missing_share", column="c3", value=0.9, status=ScoreStatus.BREACHED)
+    store.checks.commit(snapshot(2, (*calm, broken, replace(DRIFT, column="last"))), expected_reference="ref")
+    trigger = {"name": "t", "metric": "drift", "column": "c7", "drifted": True, "action": "alert"}
+    model = {"name": "flights", "predictions": {"path": "log"}, "reference": {"first": "90d"}, "triggers": [trigger],
+             "drift": {"columns": {"c8": {"method": "ks"}}}}
+    metrics.show(read_view(store, Config.model_validate({"models": {"flights": model}}), NOW))
+    found = values(metrics)
+    shown = {(re.search(r'column="(\w+)"', name)[1], re.search(r'metric="(\w+)"', name)[1])
+             for name in found if name.startswith("driftd_score{")}
+    assert shown == {("c3", "missing_share"), ("last", "drift"), ("c7", "drift"), ("c8", "drift")}
+    assert found['driftd_columns_dropped{model="flights"}'] == 7
 
 
 def test_names_from_outside_are_escaped(store, metrics):
