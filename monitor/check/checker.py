@@ -1,7 +1,7 @@
 """The story of a check, top to bottom: survey, due windows, observe, decide, commit."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from monitor.decide.episodes import person_request
 from monitor.decide.messages import note_approval, note_source
 from monitor.decide.recovery import measurable
 from monitor.decide.triggers import SOURCE_DOWN
-from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
+from monitor.errors import CannotJudge, DriftdError, SourceError, SourceSilent, Stopping, UsageError
 from monitor.history import History, remembered
 from monitor.promotion.versions import as_in_service, collect
 from monitor.records import (
@@ -35,6 +35,7 @@ from monitor.store import Known, Store
 from monitor.times import BEGINNING, Clock, format_duration, format_moment, utcnow
 from monitor.workers.task import Runner
 
+FIRST_REST, LONGEST_REST = timedelta(minutes=1), timedelta(hours=1)
 NO_TIMEOUT = timedelta(days=1)       # of a run, where the model has no [retrain]
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Checker:
         self._store = store
         self._workers = workers
         self._clock = clock
+        self._resting: dict[Window, Rest] = {}       # windows that could not be measured
 
     def reload(self, loaded: Loaded) -> None:
         """Go on with another configuration; a round under way ends with the one it began with."""
@@ -72,8 +74,13 @@ class Checker:
         self._note_source(model, now, stale(model, survey, now))
         known = self._known(model, reference, now)
         first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
-        due = due_windows(model, reference, survey, known, now, first=first)
-        verdicts = [self._check_window(model, reference, revision, now, newest=revision is due[-1]) for revision in due]
+        resting = [window for window, rest in list(self._resting.items()) if now < rest.until]
+        due = due_windows(model, reference, survey, known, now, first=first, resting=resting)
+        try:
+            verdicts = [self._check_window(model, reference, one, now, newest=one is due[-1]) for one in due]
+        except SourceSilent as error:    # the windows that are left are due at the next look
+            self._note_source(model, now, str(error))
+            raise
         if due:
             self._note_data(model, reference, now)
         return [verdict for verdict in verdicts if verdict is not None]
@@ -178,6 +185,8 @@ class Checker:
     ) -> Verdict | None:
         """Measure, decide, commit. None when the reference was replaced meanwhile: the verdict is void then."""
         snapshot = self._observe(model, reference, due, now)
+        if due.failure is not None and is_unmeasured(snapshot) and snapshot.reason == due.failure:
+            return None                  # no news
         history = self._history(model, reference, due.window, now)
         decision = decide(model, history, snapshot, now, newest=newest)
         snapshot = replace(snapshot, scores=(*snapshot.scores, *decision.scores))
@@ -205,12 +214,17 @@ class Checker:
             corrected=due.corrected, earlier=due.earlier, newest=due.last_row, config_hash=self._loaded.hash,
         )
         try:
-            return self._workers.run(OBSERVE, request)
-        except Stopping:
+            snapshot = self._workers.run(OBSERVE, request)
+        except (Stopping, SourceSilent):
             raise
         except DriftdError as error:
-            _log.error("%s: window %s could not be measured: %s", model.name, format_moment(due.window.start), error)
+            rest = self._resting[due.window] = Rest.after(self._resting.get(due.window), now)
+            _log.error("%s: window %s could not be measured, and is measured again after %s: %s", model.name,
+                       format_moment(due.window.start), format_moment(rest.until), error)
             return self._unmeasured(reference, due, now, str(error))
+
+        self._resting.pop(due.window, None)
+        return snapshot
 
     def _unmeasured(self, reference: Reference, due: Due, now: datetime, reason: str) -> Snapshot:
         """A window that cannot be measured (time, memory, a source gone) is said to be so; the next one goes on."""
@@ -258,6 +272,23 @@ class Checker:
         noted = note_source(model.name, before, failure, now)
         if noted is not None:
             self._store.checks.note(*noted)
+
+
+def is_unmeasured(snapshot: Snapshot) -> bool:
+    return snapshot.status is SnapshotStatus.SOURCE_FAILED and snapshot.sampled == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How long a window that could not be measured is left alone: a minute, then twice as long each time."""
+
+    until: datetime
+    span: timedelta
+
+    @classmethod
+    def after(cls, before: "Rest | None", now: datetime) -> "Rest":
+        span = min(2 * before.span, LONGEST_REST) if before else FIRST_REST
+        return cls(now + span, span)
 
 
 def stretch_of(model: ModelSection, reference: Reference | None) -> datetime | None:

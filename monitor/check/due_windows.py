@@ -1,11 +1,11 @@
 """Which windows are due: closed ones that were not measured yet, and known ones whose rows or labels grew."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitor.config import ModelSection, WindowSection
-from monitor.records import Counted, Reference, Survey, Tally, Window
+from monitor.records import Counted, Reference, SnapshotStatus, Survey, Tally, Window
 from monitor.sources.windows import newest_closed
 from monitor.store import Known
 from monitor.times import BEGINNING, format_duration, format_moment
@@ -27,15 +27,19 @@ class Due:
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     last_row: datetime | None            # timestamp of the log's newest row
     corrected: bool = False              # labels that were known before have changed
+    failure: str | None = None           # why the revision before could not be measured, where that is so
 
 
 def due_windows(
-    model: ModelSection, reference: Reference, survey: Survey, known: Iterable[Known], now: datetime, *, first: bool
+    model: ModelSection, reference: Reference, survey: Survey, known: Iterable[Known], now: datetime, *, first: bool,
+    resting: Collection[Window] = (),
 ) -> list[Due]:
     """Which windows are to be measured, oldest first: each closed one once, and revisions of those that grew.
 
-    At the `first` start only the newest closed one is, unless the configuration says since when.
+    One whose source failed is measured again until it is judged, except while it is among those `resting`. At the
+    `first` start only the newest closed one is due, unless the configuration says since when.
     """
+    answers = stale(model, survey, now) is None
     before = {known_window.window: known_window for known_window in known}
     starts = sorted(tally.window.start for tally in survey.tallies)
     due = []
@@ -44,15 +48,19 @@ def due_windows(
             continue
         mature = now >= tally.window.end + survey.maturity
         earlier = max((start for start in starts if start < tally.window.start), default=None)
-        one = _due(tally, before.get(tally.window), mature, earlier, survey.newest)
+        failed = before.get(tally.window)
+        if failed is not None and failed.unmeasured and (tally.window in resting or not tally.rows):
+            continue
+        one = _due(tally, failed, mature, earlier, survey.newest, answers)
         due += [one] if one else []
     return due[-1:] if first and model.since is None else due
 
 
 def _due(
-    tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None
+    tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None,
+    answers: bool,
 ) -> Due | None:
-    if known is not None and not _grew(tally, known, mature):
+    if known is not None and not _failed(tally, known, answers) and not _grew(tally, known, mature):
         return None
     return Due(
         window=tally.window,
@@ -63,7 +71,14 @@ def _due(
         earlier=earlier,
         last_row=last_row,
         corrected=known is not None and _corrected(tally, known),
+        failure=(known.reason or "") if known is not None and known.unmeasured else None,
     )
+
+
+def _failed(tally: Tally, known: Known, answers: bool) -> bool:
+    """Its rows could not be measured, or the log was silent then and is not now."""
+    silent = known.status is SnapshotStatus.SOURCE_FAILED and answers and tally.rows > 0
+    return known.unmeasured or silent
 
 
 def _grew(tally: Tally, known: Known, mature: bool) -> bool:

@@ -16,6 +16,7 @@ from monitor.performance.labels import CORRECTED, count_true, label_known, label
 from monitor.private import for_a_model, is_quiet, words
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 
+_NO_MEMORY = "it needs more memory than a worker may have; the limit is daemon.worker_memory_mb"
 _log = logging.getLogger(__name__)
 
 
@@ -27,6 +28,8 @@ def observe(request: ObserveRequest) -> Snapshot:
     whole = reads_whole_rows(model, reference, mature=request.mature)
     rows = log.window(request.window, model.window.sample, whole=whole)
     scores = list(_scores(WindowData(request, reference, log, rows)))
+    if rows.unreadable is not None:      # a column that cannot be read is no matter of one metric
+        raise rows.unreadable
     count = len(rows.table)
     status, reason = _status(model.window.min_rows, scores, count)
     return Snapshot(
@@ -55,6 +58,10 @@ def _scores(data: WindowData) -> Iterator[Score]:
     for part in (part for part in PARTS if part.applies(data)):
         try:
             yield from part.scores(data)
+        except MemoryError:
+            metric = part.failed_metric(data)
+            _log.error("%s: %s could not be measured: %s", name, metric, _NO_MEMORY)
+            yield Score(metric=metric, status=ScoreStatus.FAILED, reason=_NO_MEMORY)
         except DriftdError as error:
             metric = part.failed_metric(data)
             _log.warning("%s: %s could not be measured: %s", name, metric, error)

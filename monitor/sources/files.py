@@ -18,6 +18,7 @@ from monitor.records import Content
 from monitor.sources.column_types import Bounds, common_type, conform, in_utc, is_number, tidy, union, within
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.listing import files_at, kind_of, partition_values
+from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.parquet import Stamp
 from monitor.sources.partitions import Partitions, partitions_of
 
@@ -272,6 +273,8 @@ def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> 
             if grows or Stamp.of(path) == before:
                 return result
         except OSError as error:
+            if is_out_of_memory(error):
+                raise MemoryError(str(error)) from None
             if attempt == 2:
                 raise _unreadable(str(path), error) from None
         except SourceError:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, flat, in_utc, mask_of, require_distinct, tidy, to_utc, unread
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.out_of_memory import is_out_of_memory
 
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
 
@@ -138,8 +139,10 @@ class Parquet:
                 self._footers[path] = (stamp, file.metadata)
                 yield file
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, FileNotFoundError | PermissionError):
+            if isinstance(error, FileNotFoundError | PermissionError | MemoryError):
                 raise
+            if is_out_of_memory(error):
+                raise MemoryError(str(error)) from None
             raise SourceError(f"{path}: is not a complete Parquet file ({str(error).splitlines()[0][:160]}); "
                               "write it again, or move it away") from None
 

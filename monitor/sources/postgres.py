@@ -16,6 +16,7 @@ from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import UTC_US, Bounds, in_utc, within
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
@@ -164,6 +165,8 @@ class PostgresSource:
                     connection.execute(f"SET LOCAL {setting}")
                 yield connection
         except (psycopg.Error, pa.ArrowException, OverflowError) as error:
+            if getattr(error, "sqlstate", None) is None and is_out_of_memory(error):      # ours, not the server's
+                raise MemoryError(str(error)) from None
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             text = quoted(first.replace(password, "***") if password else first)
             raise SourceError(f"{self.origin}: cannot be read ({text}), expected a readable table") from None

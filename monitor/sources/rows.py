@@ -44,6 +44,7 @@ class Rows:
         apart = [name for name in scan.schema.names if name not in self._in_memory] if scan else []
         self._apart = {name: place for place, name in enumerate(apart)}
         self._batch: dict[str, list[pa.Array]] = {}
+        self.unreadable: SourceError | None = None       # what the scan raised, whoever caught it
 
     @classmethod
     def unread(cls, scan: Scan, timestamp: str, memory_mb: int) -> Self:
@@ -99,6 +100,13 @@ class Rows:
 
     def parts(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Read columns of the sample, part by part. Raises SourceError if the log changed during the read."""
+        try:
+            yield from self._parts(names)
+        except SourceError as error:
+            self.unreadable = error
+            raise
+
+    def _parts(self, names: Sequence[str]) -> Iterator[pa.Table]:
         assert self._scan
         keep = self._sampled_places
         if keep is None:

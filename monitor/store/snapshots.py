@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from monitor.records import Action, Score, Snapshot, Verdict, Window
+from monitor.records import Action, Score, Snapshot, SnapshotStatus, Verdict, Window
 from monitor.store.audit import DRIFTD, Audit
 from monitor.store.database import Database, Row, marks, stamp
 from monitor.store.rows import columns, record_of, records_of, row_of
@@ -41,6 +41,14 @@ class Known:
     first_rows: int                      # what revision 0 counted
     taken_at: datetime
     labels: str | None                   # a digest of the labels it saw
+    status: SnapshotStatus
+    reason: str | None
+    sampled: float                       # 0: it could not be measured
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether its rows could not be read or measured."""
+        return self.status is SnapshotStatus.SOURCE_FAILED and self.sampled == 0.0
 
 
 class Windows:
@@ -48,11 +56,15 @@ class Windows:
         self._db = database
 
     def known(self, model: str, spec: str, since: datetime | None = None) -> list[Known]:
-        """What the newest revision of each window counted, oldest first; windows that end after `since`."""
+        """What the newest revision of each window counted, oldest first.
+
+        Of windows that end after `since`, and of those with rows whose source failed, however old.
+        """
         found = self._db.all(
             f"""SELECT s.*, s.row_count - s.late AS first_rows, {WINDOW} {NEWEST}
-                WHERE w.model = ? AND w.spec = ? AND w.end_at > ? {BACKWARDS}""",
-            model, spec, stamp(since) or "",
+                WHERE w.model = ? AND w.spec = ? AND (w.end_at > ? OR (s.status = ? AND s.row_count > 0))
+                {BACKWARDS}""",
+            model, spec, stamp(since) or "", SnapshotStatus.SOURCE_FAILED,
         )
         return records_of(Known, found[::-1])
 

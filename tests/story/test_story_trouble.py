@@ -1,19 +1,22 @@
 """Sources that fail, fall silent or hang: one message each way, no retrain, and the next window goes on."""
 
+import pyarrow.parquet as pq
 import pytest
 
+from monitor.check.checker import Checker
 from monitor.check.requests import OBSERVE
-from monitor.errors import SourceError, Stopping, TaskTimeout, WorkerDied
+from monitor.errors import SourceError, SourceSilent, Stopping, TaskTimeout, WorkerDied
 
 
 class Failing:
     """A Runner whose measuring of some windows fails, by the day they start."""
 
     def __init__(self, made, error, days):
-        self._made, self._runner, self._error, self._days = made, made.Here(), error, days
+        self._made, self._runner, self._error, self.days, self.failed = made, made.Here(), error, days, 0
 
     def run(self, task, request):
-        if task is OBSERVE and (request.window.start - self._made.START) / self._made.DAY in self._days:
+        if task is OBSERVE and (request.window.start - self._made.START) / self._made.DAY in self.days:
+            self.failed += 1
             raise self._error
         return self._runner.run(task, request)
 
@@ -83,7 +86,7 @@ def test_a_log_that_stopped_within_a_window_suppresses_its_retrain(world, made):
 
 @pytest.mark.parametrize("error", [TaskTimeout("took over 30m"), WorkerDied("was killed at 4 GB")])
 def test_a_window_that_cannot_be_measured_is_said_to_be_so_and_the_next_goes_on(world, made, error):
-    """It becomes a failed snapshot with the reason; no vote, no retrain from it, and it is not tried for ever."""
+    """It becomes a failed snapshot with the reason; no vote, no retrain from it; failing again is no news."""
     world.with_retrain(made.MANY | {"action": "retrain"})
     world.write("log.parquet", made.rows(0, 3))
     world.runner = Failing(made, error, {1})
@@ -94,6 +97,87 @@ def test_a_window_that_cannot_be_measured_is_said_to_be_so_and_the_next_goes_on(
     assert "source" in world.store.verdicts.newest_on(failed.window).fired
     assert world.store.verdicts.newest_on(world.snapshots()[2].window).action == "retrain"
     assert world.check(3.1) == []
+    assert world.snapshots()[1].revision == 0
+    world.runner = made.Here()
+    assert world.days(world.check(3.2)) == [1]
+    assert [one.status for one in world.snapshots()] == ["ok", "ok", "ok"]
+    assert world.check(3.3) == []
+
+
+def test_a_failed_window_is_measured_again_however_old_it_is(world, made):
+    """Two months later, far behind all that may still be revised, the window is judged as soon as it can be."""
+    world.model(made.MANY)
+    world.write("log.parquet", made.rows(0, 60))
+    world.runner = Failing(made, WorkerDied("was killed at 4 GB"), {1})
+    world.check(3)
+    assert world.days(world.check(60)) == list(range(3, 60))
+    world.runner = made.Here()
+    assert world.days(world.check(60.1)) == [1]
+    assert {one.status for one in world.snapshots()} == {"ok"}
+
+
+def test_a_window_that_fails_again_and_again_is_left_alone_for_longer_and_longer(world, made):
+    """One checker measures it after a minute, then after twice as long each time, and an hour at most."""
+    world.model(made.MANY)
+    world.write("log.parquet", made.rows(0, 2))
+    world.runner = failing = Failing(made, WorkerDied("was killed at 4 GB"), {1})
+    now = [made.START + 2 * made.DAY]
+    checker = Checker(made.loaded(world.section), world.store, world.runner, lambda: now[0])
+    for _ in range(600):
+        checker.check("m")
+        now[0] += made.HOUR / 60
+    assert 12 <= failing.failed <= 16
+    failing.days = set()
+    for _ in range(60):
+        checker.check("m")
+        now[0] += made.HOUR / 60
+    assert [one.status for one in world.snapshots()] == ["ok", "ok"]
+
+
+def test_another_failure_of_a_window_is_news(world, made):
+    """Where a window fails for another reason than before, the new one is recorded."""
+    world.model(made.MANY)
+    world.write("log.parquet", made.rows(0, 2))
+    for error in (WorkerDied("was killed at 4 GB"), TaskTimeout("took over 30m")):
+        world.runner = Failing(made, error, {1})
+        world.check(2)
+    assert [world.snapshots()[1].reason, world.snapshots()[1].revision] == ["took over 30m", 1]
+
+
+def test_a_source_that_gives_no_sign_of_life_ends_the_check_and_loses_no_window(world, made):
+    """The windows behind it are not tried one after the other; people are told once, and all are judged later."""
+    world.model(made.MANY)
+    world.write("log.parquet", made.rows(0, 4))
+    world.runner = Failing(made, SourceSilent("waited 2m"), {1, 2, 3})
+    with pytest.raises(SourceSilent):
+        world.check(4)
+    assert world.runner.failed == 1
+    assert world.said().count("source") == 1
+    world.runner = made.Here()
+    assert world.days(world.check(4.2)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate"])
+def test_a_feature_column_that_cannot_be_read_fails_its_window_until_it_can(world, made, harm):
+    """A page of one column is damaged: the window asks for nothing, and is judged when the file is whole again."""
+    world.with_retrain(made.MANY | {"action": "retrain"})
+    path = world.folder / "log.parquet"
+    pq.write_table(made.rows(0, 2), path, write_page_checksum=True, row_group_size=24, compression="none")
+    whole = path.read_bytes()
+    column = pq.ParquetFile(path).metadata.row_group(1).column(2)
+    at = column.dictionary_page_offset + column.total_compressed_size - 3
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1:] if harm == "flip" else whole[:-500])
+    if harm == "truncate":
+        with pytest.raises(SourceError, match="is not a complete Parquet file"):
+            world.check(2)
+    else:
+        world.check(2)
+        assert world.snapshots()[1].status == "source_failed"
+        assert world.store.requests.all("m") == []
+        assert "is not a complete Parquet file" in world.snapshots()[1].reason
+    path.write_bytes(whole)
+    world.check(2.1)
+    assert [one.status for one in world.snapshots()] == ["ok", "ok"]
 
 
 def test_a_failed_newest_window_asks_for_nothing(world, made):
