@@ -32,6 +32,7 @@ COMMANDS = {   # name: where it is, what it does
     "report": ("monitor.cli.governance:report", "Write the governance report of a model: HTML, Markdown, JSON."),
     "audit": ("monitor.cli.governance:audit", "Verify the audit, or export an archive of it."),
     "forget": ("monitor.cli.governance:forget", "Remove what the state holds about people."),
+    "state": ("monitor.cli.state:state", "Check, back up or restore the state."),
     "compare": ("monitor.cli.compare:compare", "Compare two files without a configuration."),
     "gate": ("monitor.cli.gate:gate", "Judge whether a candidate may replace the champion."),
     "window": ("monitor.cli.window_export:window", "Export rows of windows with the model's predictions."),

@@ -132,7 +132,7 @@ def forget(
         return
     rows = [("bounds of windows", str(done.bounds)), ("files of runs", str(done.run_files)),
             ("profiles of references, computed again at the next check", str(done.profiles)),
-            ("copies of the state from before an upgrade", str(done.copies))]
+            ("copies of the state from before an upgrade or a restore", str(done.copies))]
     print_table(("removed", "how many"), rows, right=("how many",))
     for text in done.remains:
         say(f"not removed: {text}")

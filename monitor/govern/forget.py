@@ -14,6 +14,7 @@ from pathlib import Path
 from monitor.config import ModelSection
 from monitor.govern.retention import COPIES, ENDED, run_folder
 from monitor.store import Store
+from monitor.store.backups import REPLACED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +77,14 @@ def _forget_profiles(folder: Path | None) -> int:
 
 
 def _forget_copies(folder: Path | None) -> int:
-    copies = list(folder.glob(COPIES)) if folder else []
+    if folder is None:
+        return 0
+    copies, replaced = list(folder.glob(COPIES)), list(folder.glob(REPLACED))
     for path in copies:
         os.unlink(path)
-    return len(copies)
+    for path in replaced:
+        shutil.rmtree(path)
+    return len(copies) + len(replaced)
 
 
 def _remains(model: ModelSection, kept: int, busy: int) -> Iterator[str]:

@@ -79,7 +79,7 @@ def write_head(database: Database, folder: Path) -> None:
         _log.error("%s does not fit the audit and is left as it is; see driftd audit verify", place)
     elif newest is not None:
         try:
-            _write(place, json.dumps({"seq": newest["seq"], "hash": newest["hash"]}) + "\n")
+            write_whole(place, json.dumps({"seq": newest["seq"], "hash": newest["hash"]}) + "\n")
         except OSError as error:             # committed is committed; the next entry writes it
             _log.error("%s cannot be written: %s", place, error.strerror)
 
@@ -87,13 +87,14 @@ def write_head(database: Database, folder: Path) -> None:
 def verify(database: Database, folder: Path | None) -> Verified:
     """Go along the whole chain, then hold it against the head in `folder`; stops at the first thing wrong."""
     seq, last = 0, FIRST
-    with database.transaction():         # nobody adds meanwhile: the head would be ahead
+    head = _read_head(folder) if folder is not None else None     # before the entries, as it is written after them
+    with database.reading():
         for row in _rows(database):
             problem = _wrong(row, seq, last)
             if problem is not None:
                 return Verified(entries=seq, hash=last, problem=problem)
             seq, last = row["seq"], row["hash"]
-        problem = _wrong_config(database) or (_wrong_head(database, folder, seq) if folder is not None else None)
+        problem = _wrong_config(database) or (_wrong_head(database, folder, head, seq) if folder is not None else None)
         return Verified(entries=seq, hash=last, problem=problem)
 
 
@@ -134,8 +135,8 @@ def _wrong_config(database: Database) -> str | None:
     return None
 
 
-def _wrong_head(database: Database, folder: Path, entries: int) -> str | None:
-    place, head = folder / HEAD, _read_head(folder)
+def _wrong_head(database: Database, folder: Path, head: Mapping[str, Any] | None, entries: int) -> str | None:
+    place = folder / HEAD
     if head is None:
         return None if entries == 0 else f"{place} is not there or not whole, expected the hash of the newest entry"
     if head["seq"] > entries:
@@ -159,7 +160,7 @@ def _read_head(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Put a file in place whole, readable by its owner alone, on the disk before its name is."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from monitor.decide.episodes import give_way
+from monitor.decide.episodes import PERSON, give_way
 from monitor.errors import UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Reference
 from monitor.store.audit import DRIFTD, Audit
@@ -170,16 +170,35 @@ class Requests:
 
     def write(self, dispatch: Dispatch) -> None:
         """Write a new dispatch; one withdrawn before it was sent comes back when the same need returns."""
+        dispatch = self._in_doubt(dispatch)
         row = row_of(dispatch) | {"window_id": self._newest_window(dispatch)}
         if dispatch.state == DispatchState.PENDING and dispatch.next_try_at is None:
             row["next_try_at"] = stamp(dispatch.created_at)
         written = self._db.insert(
             "dispatches", row,
             """ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body, ended_at = NULL,
-               next_try_at = excluded.next_try_at, reason = NULL WHERE dispatches.state = 'withdrawn'""",
+               next_try_at = excluded.next_try_at, reason = excluded.reason, unclear = excluded.unclear
+               WHERE dispatches.state = 'withdrawn'""",
         )
         if written:
             self._audit_dispatch(dispatch, None, dispatch.created_at)
+
+    def _in_doubt(self, dispatch: Dispatch) -> Dispatch:
+        """A need of before a restore may have been sent by the state that was replaced: its request is ambiguous."""
+        seal = self._db.seal() if dispatch.state == DispatchState.PENDING and dispatch.attempt == 1 else None
+        if seal is None or seal.restored_at is None:
+            return dispatch
+        found = self._db.one(
+            """SELECT 1 FROM episodes e JOIN windows w ON w.id = e.window_id
+               WHERE e.id = ? AND e.trigger_name != ? AND w.end_at <= ?""",
+            dispatch.episode_id, PERSON, seal.restored_at,
+        )
+        if found is None:
+            return dispatch
+        reason = "it may have been sent by the state that this one replaced"
+        return replace(
+            dispatch, state=DispatchState.AMBIGUOUS, unclear=1, next_try_at=dispatch.created_at, reason=reason
+        )
 
     def withdraw(self, episode_id: str, reason: str, at: datetime) -> None:
         """Take back what the pipeline cannot have accepted."""

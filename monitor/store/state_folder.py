@@ -88,6 +88,20 @@ def migrate(database: Database, since: int = 0) -> None:
             database.reseal()
 
 
+def migrate_copy(path: Path) -> None:
+    """Bring a database that nobody else has open to the newest version."""
+    database = Database(str(path))
+    try:
+        database.all("PRAGMA journal_mode = WAL")
+        version = _version(database)
+        if version > newest_version():
+            raise StateError(f"{path} has schema version {version}, this driftd knows up to {newest_version()}")
+        if version < newest_version():
+            migrate(database, version)
+    finally:
+        database.close()
+
+
 def newest_version() -> int:
     return _migrations()[-1][0]
 

@@ -31,6 +31,7 @@ from monitor.records import (
     Window,
 )
 from monitor.store import Store
+from monitor.store.backups import back_up
 
 T0, WEEK = datetime(2026, 1, 5, tzinfo=UTC), timedelta(days=7)
 DATABASE, LOG, INDEX = "driftd.db", "driftd.db-wal", "driftd.db-shm"
@@ -86,7 +87,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     with Store.open(base / "work") as store:
         fill(store, 12, 9)
         shutil.copytree(base / "work", base / "state")
-    return {"state": base / "state", "older": base / "work-older", "other": base / "other"}
+        back_up(base / "work", base / "backup", T0 + 30 * WEEK)
+    return {"backup": base / "backup", "state": base / "state", "older": base / "work-older", "other": base / "other"}
 
 
 def flip(data: bytearray, pick: random.Random) -> None:
@@ -198,5 +200,10 @@ def test_a_harmed_state_is_refused_or_exact(
             assert shown == {name: expected[name] for name in shown}, what
             assert dump(state) == expected_dump, what
             found["exact"] += 1
+        assert main(["state", "restore", str(places["backup"]), "-c", str(tmp_path / "driftd.toml")]) == 0, what
+        again = said(tmp_path, capsys)
+        assert again["history --json"] == expected["history --json"], what
+        assert [code for code, _, _ in again.values()] == [0, 0, 0], what
     assert min(found["refused"], found["exact"]) > 0
-    figure(f"{times} harms: {found['refused']} refused, {found['exact']} exact, 0 accepted otherwise, 0 tracebacks")
+    figure(f"{times} harms: {found['refused']} refused, {found['exact']} exact, 0 accepted otherwise, 0 tracebacks; a "
+           "backup brought each back")
