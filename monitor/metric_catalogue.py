@@ -25,6 +25,7 @@ class Group(StrEnum):
     QUALITY = "How whole the data are"
     DRIFT = "Drift"
     PERFORMANCE = "Performance on labelled rows"
+    PERFORMANCE_LOST = "Whether the model is worse than on the reference"
     RATE = "Rates of groups of people"
     FAIRNESS = "Fairness between groups of people"
     ESTIMATE = "Performance estimated before labels come"
@@ -121,6 +122,7 @@ _LABELS: tuple[Need, ...] = (Need.LABELS,)
 _OF_COLUMN: tuple[Label, ...] = ("column",)
 _BY_METHOD: tuple[Label, ...] = ("method", "column")
 _NEW_VALUES = "a reference holds no value it never had"
+_ALONE = "it is judged at a level of its own"
 _ARRIVAL = "a reference does not say when its rows came"
 
 _QUALITY = (
@@ -141,6 +143,13 @@ _QUALITY = (
            "Share without a label of the rows whose label is overdue; drifted where it differs from the reference's "
            "by more than three standard errors, bursts taken into account.",
            needs=_LABELS, judged=True, replayed=True),
+    Metric("labels_lost", Group.QUALITY, Unit.SHARE, _LOWER,
+           "Share without a label of the rows whose label is overdue; drifted where it is beyond three standard errors "
+           "above the reference's, and a tenth of the labels that used to come are missing.",
+           needs=_LABELS, uses=(Use.ALERT,), judged=True, untold=_ALONE),
+    Metric("prediction_collapse", Group.QUALITY, Unit.SHARE, _LOWER,
+           "Share of the most frequent prediction, or probability; drifted where nearly all rows have the same.",
+           labels=_OF_COLUMN, uses=(Use.ALERT,), judged=True, untold=_ALONE),
     Metric("rows", Group.QUALITY, Unit.COUNT, _NONE, "Rows of the window.",
            uses=SHOWN, of_source=True, replayed=True),
     Metric("late_rows", Group.QUALITY, Unit.COUNT, _LOWER, "Rows that came after the window's first check.",
@@ -208,6 +217,12 @@ _PERFORMANCE = (
                  "zero left out.", unit=Unit.PLAIN, estimable=_REGRESSION),
     _performance("bias", _REGRESSION, Better.ZERO, "Mean error, above zero where predictions are too high.",
                  unit=Unit.LABEL),
+)
+_LOST = (
+    Metric("performance_lost", Group.PERFORMANCE_LOST, Unit.METRIC, _NONE,
+           "The model's metric (`method`), compared with the reference's windows; drifted where it is worse than 99 % "
+           "of them would be, or where the 99 % interval of the model's skill holds a guess.",
+           labels=("method",), needs=_LABELS, uses=(Use.ALERT,), judged=True, of_version=True, untold=_ALONE),
 )
 
 
@@ -282,7 +297,8 @@ _GATE = (
 
 CATALOGUE: dict[str, Metric] = {
     row.name: row
-    for row in (*_QUALITY, *_DRIFT, *_PERFORMANCE, *_RATES, *_FAIRNESS, *_ESTIMATES, *_REHEARSAL, *_DECISION, *_GATE)
+    for row in (*_QUALITY, *_DRIFT, *_PERFORMANCE, *_LOST, *_RATES, *_FAIRNESS, *_ESTIMATES, *_REHEARSAL, *_DECISION,
+                *_GATE)
 }
 
 

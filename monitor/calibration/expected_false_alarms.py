@@ -18,7 +18,7 @@ from monitor.calibration.outlook import Expected, Outlook
 from monitor.calibration.reference_blocks import Division, about, asked, calibrate, cut, division, limit_of
 from monitor.config import ModelSection
 from monitor.config.drift_methods import is_p_value
-from monitor.config.sections import DriftSection, QualitySection, TriggerSection
+from monitor.config.sections import BUILT_IN_TRIGGERS, DriftSection, QualitySection, TriggerSection
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.regret import FALSE_RETRAINS
 from monitor.decide.triggers import Ballot, ballot
@@ -59,7 +59,7 @@ def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
     few = model.window.min_rows
     triggers = [
         expected.get(trigger.name) or Expected(trigger=trigger.name, untold=_untold(trigger, reference, divided, few))
-        for trigger in model.triggers
+        for trigger in model.triggers if trigger not in BUILT_IN_TRIGGERS
     ]
     notes = tuple(_notes(divided, calibrated))
     return Outlook(triggers=tuple(triggers), together=_together(triggers, years), notes=notes)
@@ -81,7 +81,7 @@ def _notes(divided: Division, calibrated: Calibration) -> Iterator[str]:
 def _neighbours(model: ModelSection) -> int:
     """Return how many consecutive windows form one score or vote, and so must be drawn together."""
     pooled = model.fairness.windows if model.fairness else 1
-    return max([pooled, *(trigger.windows.n for trigger in model.triggers)])
+    return max([pooled, *(trigger.windows.n for trigger in model.triggers if trigger not in BUILT_IN_TRIGGERS)])
 
 
 def ballots(

@@ -22,7 +22,9 @@ from monitor.drift.text import text_scores
 from monitor.estimation.window_estimates import estimated_scores
 from monitor.metric_catalogue import ESTIMATED
 from monitor.performance.group_rates import rate_scores
+from monitor.performance.lost_performance import lost_performance
 from monitor.performance.performance_scores import performance_scores, segment_scores
+from monitor.quality.collapsed_predictions import collapse_scores
 from monitor.quality.column_checks import quality_scores, schema_changes
 from monitor.records import Score
 from monitor.reference.reference_data import Performance, ReferenceData
@@ -143,7 +145,11 @@ def _evidently(data: WindowData) -> list[Score]:
 def _performance(data: WindowData) -> list[Score]:
     judged, request = data.judged, data.request
     found = performance_scores(judged.reference, data.rows, judged.metric, not request.mature, request.as_of)
-    return [*found, judged.sd]
+    return [*found, judged.sd, lost_performance(judged.norm, {score.metric: score for score in found})]
+
+
+def _collapse(data: WindowData) -> Iterable[Score]:
+    return collapse_scores(data.reference.answers, data.window.table, data.roles, data.model.window.min_rows)
 
 
 def _segments(data: WindowData) -> list[Score]:
@@ -189,6 +195,7 @@ def _estimated(data: WindowData) -> bool:
 PARTS = (
     Part("schema_changes", _schema),
     Part("quality", _quality),
+    Part("prediction_collapse", _collapse),
     Part("drift", _drift),
     Part("domain_classifier_auc", _multivariate,
          lambda data: bool(data.model.drift.multivariate or data.model.drift.embeddings)),

@@ -14,6 +14,7 @@ import click
 from monitor.cli.options import Option, quiet_logs
 from monitor.cli.terminal import moment, say
 from monitor.config import Columns, Roles, SourceSection, find_roles, load, schema
+from monitor.config.watched import watched
 from monitor.errors import CannotJudge, UsageError
 from monitor.escape import names, toml_comment, toml_key, toml_string
 from monitor.records import Json
@@ -173,6 +174,9 @@ def _written(name: str, found: Found, quoted: dict[str, str]) -> str:
         f"[models.{key}.columns]",
         *(f"{part:<15} = {_value(value)}" for part, value in _columns(found.roles).items()),
         toml_comment(f"features      = every other column: {names(found.roles.features) or 'there is none'}"),
+        "",
+        f"# Watched without more being written; [[models.{key}.triggers]] of the same name changes one:",
+        *(toml_comment(f"  {one:<21} {text}") for one, text in watched(labelled=found.roles.label is not None)),
         _LATER.format(key=key),
     ]
     return "\n".join(lines)

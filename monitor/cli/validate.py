@@ -12,6 +12,7 @@ from monitor.check.requests import Look
 from monitor.cli.options import config_option, json_option, load_config, quiet_logs
 from monitor.cli.terminal import moment, print_json, print_table, progress, say
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
+from monitor.config.watched import watched
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.escape import names
 from monitor.private import keeping_quiet
@@ -180,6 +181,8 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     ]
     lines += [f"  {'alarms' if not at else '':9}  {text}" for at, text in enumerate(one.outlook.lines)]
     lines += [f"  {'classes' if not at else '':9}  {text}" for at, text in enumerate(one.said)]
+    built_in = watched(labelled=roles.label is not None and one.task is not None)
+    lines += [f"  {'built in' if not at else '':9}  {name}: {text}" for at, (name, text) in enumerate(built_in)]
     if one.extra:
         lines.append(f"  unwatched  {names(one.extra)}: the reference has no such column")
     lines += [f"  left out   {names([name])}: {why}" for name, why in one.left_out.items()]

@@ -17,7 +17,7 @@ from monitor.config.keys import Key, Step, at, dotted, shown, walk
 from monitor.config.later_keys import refused
 from monitor.config.pydantic_messages import expected, sentence
 from monitor.config.rules import check
-from monitor.config.sections import Config
+from monitor.config.sections import BUILT_IN_TRIGGERS, Config
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 
@@ -74,7 +74,17 @@ def load(path: Path, *, stand_in: float | None = None) -> Loaded:
         check(config, document)
     if document.problems or config is None:
         raise ConfigError([redact(text) for text in document.sentences()])
-    return _loaded(document, config)
+    return _loaded(document, _with_built_in(config))
+
+
+def _with_built_in(config: Config) -> Config:
+    """Give every model the built-in triggers that its file does not define itself."""
+    models = {}
+    for name, model in config.models.items():
+        own = {trigger.name for trigger in model.triggers}
+        built_in = (trigger for trigger in BUILT_IN_TRIGGERS if trigger.name not in own)
+        models[name] = model.model_copy(update={"triggers": (*model.triggers, *built_in)})
+    return config.model_copy(update={"models": models})
 
 
 def find_config(option: Path | str | None) -> Path:

@@ -341,6 +341,13 @@ DEFAULT_TRIGGERS = (
     TriggerSection(name="retraining-pays", metric="regret", above=Level(2.0), action="retrain"),
 )
 
+# Every model has these too, unless a trigger of its file has the same name.
+BUILT_IN_TRIGGERS = (
+    TriggerSection(name="performance-lost", metric="performance_lost", drifted=True, windows=Persistence(2, 3)),
+    TriggerSection(name="labels-lost", metric="labels_lost", drifted=True),
+    TriggerSection(name="predictions-collapsed", metric="prediction_collapse", drifted=True, windows=Persistence(2, 2)),
+)
+
 
 class ApprovalSection(Section):
     """Which steps need a person's approval."""
@@ -480,7 +487,8 @@ class ModelSection(Section):
     evidently: tuple[EvidentlySection, ...] = ()
     """Metrics of Evidently's reports, measured on every window."""
     triggers: tuple[TriggerSection, ...] = DEFAULT_TRIGGERS
-    """Conditions that alert or retrain. Default: `drift` alerts and `retraining-pays` retrains."""
+    """Conditions that alert or retrain. Default: `drift` alerts and `retraining-pays` retrains. Some are
+    [built in](#built-in-triggers) beside them."""
     retrain: RetrainSection | None = None
     """Where retrains are asked for. Default: none are asked for."""
     gate: GateSection = GateSection()

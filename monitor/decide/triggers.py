@@ -281,4 +281,5 @@ def ballot(trigger: TriggerSection, windows: Sequence[Sequence[Score]]) -> Ballo
         return vote_on_scores(trigger, scores, fired).yes
 
     votes = [cast(window, False) for window in windows]
-    return Ballot(votes, votes if trigger.clear is None else [cast(window, True) for window in windows])
+    same = trigger.clear is None and trigger.metric != "performance_lost"
+    return Ballot(votes, votes if same else [cast(window, True) for window in windows])

@@ -14,12 +14,13 @@ from monitor.config.values import Change
 from monitor.decide.regret import Regret, Step, cost
 from monitor.estimation.skill import Skill
 from monitor.history import History, disjoint, is_broken, usable
-from monitor.metric_catalogue import OF_GROUPS, Group, names
+from monitor.metric_catalogue import CATALOGUE, OF_GROUPS, Group, names
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.times import format_duration
 from monitor.wording import day, listed, number, several, shown
 
 _QUALITY = names(Group.QUALITY)     # these keep their votes where the data are broken; for alerts only
+_TOLD = ("performance_lost", "labels_lost", "prediction_collapse")     # their reasons say it all
 WORST = 3      # so many columns are named
 
 
@@ -79,7 +80,7 @@ def vote_on_scores(
     limits = [(s, limit) for s in held if (limit := _limit(trigger, s, fired)) is not None]
     if not limits:
         return Vote(None, _unheard(trigger, scores))
-    yes = [(s, limit) for s, limit in limits if _passes(trigger, s, limit)]
+    yes = [(s, limit) for s, limit in limits if _passes(trigger, s, limit) or (fired and still_lost(s))]
     worst = sorted(yes or limits, key=lambda pair: _excess(trigger, *pair), reverse=True)
     if trigger.action == "retrain" and yes and _by_threshold(trigger) and all(s.uncalibrated for s, _ in yes):
         why = "uncalibrated, as the reference is too short: it may alert, never retrain by itself"
@@ -179,6 +180,18 @@ def _passes(trigger: TriggerSection, score: Score, limit: float) -> bool:
     return held > limit if trigger.above or trigger.rise else held < limit
 
 
+def still_lost(score: Score) -> bool:
+    """Whether performance that was lost is not back: its interval does not hold the reference's value."""
+    if score.metric != "performance_lost" or None in (score.low, score.high, score.reference) or not score.method:
+        return False
+    assert score.low is not None
+    assert score.high is not None
+    assert score.reference is not None
+    if CATALOGUE[score.method].signed:
+        return abs(score.reference) < min(abs(score.low), abs(score.high)) and score.low * score.high > 0
+    return score.high < score.reference if CATALOGUE[score.method].higher_is_better else score.low > score.reference
+
+
 def _excess(trigger: TriggerSection, score: Score, limit: float) -> float:
     """How far beyond its limit, relative to it; sorts the worst first."""
     held = _held(trigger, score)
@@ -198,6 +211,8 @@ def _shown(trigger: TriggerSection, pairs: Sequence[tuple[Score, float]]) -> str
 
 def _one(trigger: TriggerSection, score: Score, limit: float) -> str:
     assert score.value is not None
+    if score.metric in _TOLD and score.status is ScoreStatus.DRIFTED and score.reason:
+        return f"{score.reason}{', provisional' if score.provisional else ''}"
     method = f" ({score.method})" if score.method else ""
     subject = f"{score.metric}{method}{_whose(score.column, score.segment)}"
     bound = _held(trigger, score) if score.segment else None

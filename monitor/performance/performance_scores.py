@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -22,6 +23,7 @@ from monitor.performance import formulas
 from monitor.performance.confidence_intervals import Z
 from monitor.performance.labelled_rows import Answers, answers, classes_of
 from monitor.performance.labels import known_early
+from monitor.performance.lost_performance import Norm, norm_of
 from monitor.records import Score, ScoreStatus
 from monitor.tables.columns import Floats
 from monitor.tables.groups import Groups, divide, too_small, without_scores
@@ -111,22 +113,27 @@ def metric_sd(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str)
     fewer than three such blocks it is the sd over 200 resamples of a block's size. Low and high are the 95 % interval
     of the sd of a normal variable (chi-square); None for resamples.
     """
-    score = Score(metric="metric_sd", method=metric)
+    return sd_and_norm(blocks, roles, task, metric)[0]
+
+
+def sd_and_norm(blocks: Sequence[pa.Table], roles: Roles, task: Task, metric: str) -> tuple[Score, Norm]:
+    """Return `metric_sd`, and what the performance of a window is held against."""
+    score, norm = Score(metric="metric_sd", method=metric), partial(norm_of, roles, task, metric)
+    classes: tuple[str, ...] = ()
     try:
         classes = classes_of(list(blocks), roles, task)
         read = [answers(block, roles, task, classes) for block in blocks]
-        return _sd(score, [block for block in read if len(block)], metric)
+        known = [block for block in read if len(block)]
+        if not known:
+            raise CannotJudge("the reference has no labelled rows")
+        values, reason = block_values(known, metric)
     except CannotJudge as error:
-        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
-
-
-def _sd(score: Score, blocks: list[Answers], metric: str) -> Score:
-    if not blocks:
-        raise CannotJudge("the reference has no labelled rows")
-    values, reason = block_values(blocks, metric)
+        lack = replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+        return lack, norm(len(classes), (), resampled=False)
     sd = float(np.std(values, ddof=1))
     low, high = (None, None) if reason else _sd_interval(sd, len(values))
-    return replace(score, n=sum(map(len, blocks)), value=sd, low=low, high=high, reason=reason)
+    score = replace(score, n=sum(map(len, known)), value=sd, low=low, high=high, reason=reason)
+    return score, norm(len(classes), values.tolist(), resampled=reason is not None)
 
 
 def _sd_interval(sd: float, count: int) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from monitor.times import format_moment
 
 NAMED = 5        # columns named in a message; the others are counted
 FEWEST_BLOCKS, MOST_BLOCKS = 5, 200      # blocks of the reference, for the spread of the never-labelled share
+LOST = 0.1       # of the labels that used to come, this share is missing at least where labels are lost
 
 
 def quality_scores(
@@ -39,7 +40,8 @@ def quality_scores(
     if roles.label is not None:
         old = as_of - maturity
         scores.append(_label_coverage(reference, window, roles.label))
-        scores.append(_never_labelled(reference, window, roles.label, roles.timestamp, old))
+        never = _never_labelled(reference, window, roles.label, roles.timestamp, old)
+        scores += [never, _labels_lost(never)]
     return scores
 
 
@@ -165,12 +167,31 @@ def _against_reference(score: Score, covered: float, before: float, labels: pa.C
     """Compare the share with the reference's, given its spread over 5 to 200 blocks of about the window's size."""
     assert score.n
     unknown = np.invert(columns.is_present(labels).to_numpy())
-    blocks = np.array_split(unknown, max(FEWEST_BLOCKS, min(MOST_BLOCKS, len(unknown) // score.n)))
+    blocks = np.array_split(unknown, block_count(len(unknown), score.n))
     hits, sizes = (np.array([count(block) for block in blocks]) for count in (np.sum, len))
     far = confidence_intervals.significant_difference(round((1 - covered) * score.n), score.n, hits, sizes)
     threshold = 1 - before + (far if covered < before else -far)
     status = ScoreStatus.DRIFTED if abs(covered - before) > far else ScoreStatus.OK
     return replace(score, threshold=min(1.0, max(0.0, threshold)), status=status)
+
+
+def block_count(rows: int, size: int) -> int:
+    """Return into how many blocks of about the window's size the reference is cut: 5 to 200."""
+    return max(FEWEST_BLOCKS, min(MOST_BLOCKS, rows // size))
+
+
+def _labels_lost(never: Score) -> Score:
+    """Judge whether labels no longer come: far more of the overdue ones are missing than in the reference."""
+    lost = replace(never, metric="labels_lost", status=ScoreStatus.INSUFFICIENT)
+    if never.value is None:
+        return lost
+    if never.reference is None or never.reference >= 1:
+        return replace(lost, reason="the reference has no label that is overdue or known")
+    gone = (never.value - never.reference) / (1 - never.reference)
+    if never.status is not ScoreStatus.DRIFTED or gone < LOST:
+        return replace(lost, status=ScoreStatus.OK)
+    reason = f"{never.value:.1%} of the rows whose label is overdue have none, {never.reference:.1%} in the reference"
+    return replace(lost, status=ScoreStatus.DRIFTED, reason=reason)
 
 
 def _labelled_share(table: pa.Table, label: str) -> float | None:

@@ -16,7 +16,8 @@ from monitor.metric_catalogue import default_metric
 from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
 from monitor.performance.labelled_rows import guess_task
 from monitor.performance.labels import delays_of, maturity_age
-from monitor.performance.performance_scores import ReferenceMetrics, Segments, metric_sd
+from monitor.performance.lost_performance import Norm
+from monitor.performance.performance_scores import ReferenceMetrics, Segments, sd_and_norm
 from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.profile import Profile, kept, profile_folder
 from monitor.sources import open_source
@@ -34,6 +35,7 @@ class Performance:
     task: Task
     metric: str
     sd: Score                            # sd of the metric over windows of the reference
+    norm: Norm                           # what a window's performance is held against
     reference: ReferenceMetrics          # every metric on the whole reference
     segments: Segments                   # every metric on its segments, computed on demand
 
@@ -221,10 +223,10 @@ def _performance(model: ModelSection, table: pa.Table, roles: Roles, task: Task 
     if task is None:
         return None
     metric = model.metric or default_metric(task, score_column(roles) is not None)
-    sd = metric_sd(list(blocks(model, table, roles)), roles, task, metric)
+    sd, norm = sd_and_norm(list(blocks(model, table, roles)), roles, task, metric)
     segments = Segments(table, roles, task, metric, model.window.min_rows)
     whole = ReferenceMetrics(table, roles, task)
-    return Performance(task=task, metric=metric, sd=sd, reference=whole, segments=segments)
+    return Performance(task=task, metric=metric, sd=sd, norm=norm, reference=whole, segments=segments)
 
 
 def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: datetime | None) -> timedelta:

@@ -205,7 +205,7 @@ def test_backtest_tells_the_same_story(driftd: Any, config: str) -> None:
     assert set(first) == {"window", "at", "trigger", "suppressed_by"}
     assert first["window"]["end"] > "2024-03-18"
     assert first["trigger"] == "retraining-pays"
-    expected = {one["trigger"]: one["false_alarms"] for one in done.json["triggers"]}
+    expected = {one["trigger"]: one["false_alarms"] for one in done.json["triggers"] if one["false_alarms"]}
     validated = driftd("validate", "-c", config, "--json").json["models"][0]["outlook"]["triggers"]
     assert expected == {one["trigger"]: one for one in validated}
 

@@ -41,10 +41,11 @@ def test_a_short_reference_is_told(driftd, rides, tmp_path):
     assert "uncalibrated: temp, hum, weather, prediction; the reference has 9 complete windows, 10 are needed" in said
 
 
-def test_a_fixed_threshold_is_replayed_too(driftd, rides, tmp_path):
+def test_a_fixed_threshold_is_replayed_too(driftd, rides, tmp_path, monkeypatch):
     """What a number of one's own would have done on the reference is told just the same."""
     said = alarms(driftd, tmp_path, "60d", "1d", "0.001")
     assert "drift: fires most of the time, in 60 of the reference's 60 windows" in said
+    monkeypatch.setenv("COLUMNS", "160")
     assert "most of the time" in driftd("backtest", "-c", tmp_path / "driftd.toml", "--model", "rides").out
 
 
