@@ -5,7 +5,6 @@ when the socket opens (`outgoing/guard.py`): what is never called is refused, wh
 addresses are normal here.
 """
 
-import json
 import re
 import socket
 import threading
@@ -25,6 +24,7 @@ from monitor.outgoing import quoting, trust
 from monitor.outgoing.guard import AddressRefused, check_behind_proxy
 from monitor.outgoing.proxies import proxy_of
 from monitor.outgoing.wire import Adapter, Wire
+from monitor.untrusted import parse_json
 
 LIMIT = 64_000              # bytes of an answer that are read
 CONNECT_SECONDS = 10.0
@@ -58,10 +58,7 @@ class Reply:
 
     def json(self) -> Any:
         """Read the body as JSON. Raises ValueError."""
-        try:
-            return json.loads(self.body)
-        except RecursionError:
-            raise ValueError("nested too deep") from None
+        return parse_json(self.body)
 
     def said(self) -> str:
         """The reason that the other side gives, as it may be shown; "" where it gives none."""

@@ -4,15 +4,21 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import yaml
 
 SETTINGS = 1_000_000             # bytes of a file of settings, such as a configuration or a certificate
 SECRET = 100_000                 # bytes of a file that holds one secret
 DOCUMENT = 16_000_000             # bytes of a JSON document that driftd or a run has written
+YAML = 200_000                   # characters
+VALUES = 100_000                 # in a YAML document, what anchors repeat counted as often
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Open a regular file for reading. Raises OSError for a FIFO, a device, a socket or a folder.
 
     These are not even opened: a FIFO would wait for its writer, and opening a device can act.
@@ -28,6 +34,11 @@ def open_file(path: Path) -> BinaryIO:
     except OSError:
         os.close(fd)
         raise
+
+
+def require_file(path: Path) -> None:
+    """Raise OSError where this is no regular file that can be read; for libraries that open files themselves."""
+    open_file(path).close()
 
 
 def read_bytes(path: Path, most: int = SETTINGS) -> bytes:
@@ -53,6 +64,34 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def parse_yaml(text: str, *, texts: bool = False) -> Any:
+    """Parse YAML of plain values; `texts`: every scalar as text. Raises ValueError and nothing else.
+
+    A few anchors can stand for thousands of millions of values: they are counted before the values are made.
+    """
+    import yaml
+
+    if len(text) > YAML:
+        raise ValueError(f"it is longer than {YAML} characters")
+    try:
+        loader = (yaml.BaseLoader if texts else yaml.SafeLoader)(text)
+        node = loader.get_single_node()
+        _require_few(node)
+        return None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"it is no YAML ({type(error).__name__})") from None
+
+
+def _require_few(node: "yaml.Node | None") -> None:
+    waiting, count = [node], 0
+    while waiting:
+        value, count = waiting.pop(), count + 1
+        if count > VALUES:
+            raise ValueError(f"it has more than {VALUES} values")
+        for child in value.value if value is not None and isinstance(value.value, list) else ():
+            waiting.extend(child if isinstance(child, tuple) else [child])
 
 
 def _require_regular(found: os.stat_result, path: Path) -> None:

@@ -5,12 +5,20 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.untrusted import open_file, parse_json, read_bytes, read_text
+from monitor.config import SourceSection, load
+from monitor.config.values import Secret
+from monitor.config.web_file import TlsSection, read_web_file
+from monitor.errors import ConfigError, SourceError
+from monitor.outgoing import trust
+from monitor.sources import open_source
+from monitor.untrusted import open_file, parse_json, parse_yaml, read_bytes, read_text
+from monitor.web.tls import tls_context
 
 
 def _socket(path: Path) -> None:
@@ -78,3 +86,51 @@ def test_any_json(text: bytes | str) -> None:
     except ValueError:
         parsed = None
     assert repr(parse_json(json.dumps(parsed))) == repr(parsed)
+
+
+def _ten(at: int) -> str:
+    return f"[{', '.join([f'*a{at}'] * 10)}]"
+
+
+YAML_BOMBS = {
+    "anchors": "a0: &a0 [x, x]\n" + "".join(f"a{at}: &a{at} {_ten(at - 1)}\n" for at in range(1, 10)),
+    "merged": "a0: &a0 {x: 1}\n" + "".join(f"a{at}: &a{at} {{<<: {_ten(at - 1)}}}\n" for at in range(1, 10)),
+    "in itself": "&a [*a, *a]",
+    "deep": "[" * 50_000,
+    "long": "x" * 300_000,
+    "another type": "!!python/object/apply:os.system ['false']",
+    "not closed": "{",
+    "a zero byte": "\0",
+    "two documents": "a: 1\n---\nb: 2",
+}
+
+
+@pytest.mark.parametrize("texts", [False, True])
+@pytest.mark.parametrize("bomb", YAML_BOMBS)
+def test_yaml_bombs(bomb: str, texts: bool) -> None:
+    """YAML that would exhaust the parser, or that is none, is refused; no object is made from it."""
+    if texts and bomb == "another type":
+        assert parse_yaml(YAML_BOMBS[bomb], texts=texts) == ["false"]
+        return
+    with pytest.raises(ValueError, match=r"^it "):
+        parse_yaml(YAML_BOMBS[bomb], texts=texts)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "a secret": lambda path: Secret("file", str(path)).reveal(),
+    "certificates to trust": trust.context,
+    "a certificate": lambda path: tls_context(TlsSection(cert_file=path, key_file=path), "web.yml"),
+    "a web configuration": read_web_file,
+    "a configuration": load,
+    "a log": lambda path: open_source(SourceSection(path=str(path), format="csv"), ZoneInfo("UTC")).read(None),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", [kind for kind in IRREGULAR if kind != "folder"])
+def test_every_reader_refuses_what_is_no_file(reader: str, kind: str, tmp_path: Path) -> None:
+    """No reader waits for a FIFO or reads a device; each says in one line what it could not read."""
+    IRREGULAR[kind](tmp_path / "it")
+    with pytest.raises((ConfigError, SourceError, OSError), match="it") as refused:
+        READERS[reader](tmp_path / "it")
+    assert str(refused.value).count("\n") == 0

@@ -194,10 +194,14 @@ def divide(
 def _blocks(
     method: str, kind: FeatureKind, column: pa.ChunkedArray, block: Ints, count: int, min_rows: int
 ) -> Blocks:
+    if column.null_count == len(column):
+        raise CannotJudge("every value in the reference is missing")
     if method == "auto":
         whole = digest_of(column.chunks, len(column), kind)
         method = chosen(whole, whole, kind)
     present, values = _values(kind, column)
+    if not len(values):
+        raise CannotJudge("no value in the reference is a number")
     scores = block_scores(method, values, block[present], count, categorical=kind == "categorical")
     if scores is None:
         raise CannotJudge(f"{method} takes too long for {count} windows")

@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from monitor.escape import plain
+from monitor.untrusted import parse_json
 
 LONGEST = 300
 SHORTEST_SECRET = 4
@@ -46,8 +46,8 @@ def _reason(body: bytes) -> str:
         title = _TITLE.search(body)
         return title[1].decode("utf-8", "replace") if title else ""
     try:
-        return _words(json.loads(body), known=True)
-    except (ValueError, RecursionError):
+        return _words(parse_json(body), known=True)
+    except ValueError:
         return body[:4 * LONGEST].decode("utf-8", "replace")
 
 

@@ -7,6 +7,8 @@ import os
 import ssl
 from pathlib import Path
 
+from monitor.untrusted import require_file
+
 _FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -16,6 +18,7 @@ def context(ca: Path | None = None) -> ssl.SSLContext:
     try:
         if os.path.isdir(place):
             return ssl.create_default_context(capath=place)
+        require_file(Path(place))
         return ssl.create_default_context(cafile=place)
     except ssl.SSLError:
         raise OSError(f"{place} holds no certificates, expected PEM") from None

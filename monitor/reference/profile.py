@@ -30,6 +30,7 @@ from monitor.tables.digest import (
     digest_of,
 )
 from monitor.times import utcnow
+from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 
 FORMAT = "1"                        # version of the files; another version has another folder
 UNUSED = timedelta(days=30)         # a profile unused for this long is removed when a new one is made
@@ -85,7 +86,7 @@ def kept(folder: Path | None, key: str, make: Callable[[], Any]) -> Any:
         return make()
     place = _place(folder, key).with_suffix(".json")
     try:
-        return json.loads(place.read_bytes())
+        return parse_json(read_bytes(place, DOCUMENT))
     except (OSError, ValueError):
         value = make()
     with suppress(OSError):
@@ -116,7 +117,7 @@ def _place(folder: Path, key: str) -> Path:
 def _load(place: Path, kind: FeatureKind, read: Callable[[], Pieces]) -> Digest | None:
     """Return a digest from its files; None if they are absent or incomplete."""
     try:
-        facts = json.loads(place.with_suffix(".json").read_bytes())
+        facts = parse_json(read_bytes(place.with_suffix(".json"), DOCUMENT))
         if kind == "numerical":
             ascending = np.load(place.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
             return KeptNumbers(ascending, facts["rows"], facts["spread"], read)

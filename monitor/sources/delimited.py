@@ -21,6 +21,7 @@ from monitor.sources.column_types import guess_day_first, require_distinct
 from monitor.sources.compressed import compression, unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.text_files import TextFormat, mark_numbers
+from monitor.untrusted import open_file
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -165,7 +166,7 @@ def _spread(files: Sequence[Path]) -> list[Path]:
 def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
     """Return whole lines from the beginning and later places of a file, and their encoding; None if it is empty."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(_HEAD)
             packed = compression(data[:16], path) is not None
             data = unpacked(data + file.read(_PACKED), path, _HEAD) if packed else data

@@ -21,6 +21,7 @@ from monitor.sources.listing import files_at, kind_of, partition_values
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.parquet import Stamp
 from monitor.sources.partitions import Partitions, partitions_of
+from monitor.untrusted import open_file
 
 T = TypeVar("T")
 
@@ -293,7 +294,7 @@ def _unreadable(place: str, error: OSError) -> SourceError:
 
 
 def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 

@@ -12,6 +12,7 @@ from monitor.errors import SourceError
 from monitor.records import Json
 from monitor.sources.column_types import tidy, unread
 from monitor.sources.text_files import TextFormat, mark_numbers
+from monitor.untrusted import parse_json
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
 _HEAD = 256 * 1024               # bytes read to find the time columns
@@ -77,7 +78,7 @@ def _line_by_line(data: bytes, path: Path, exact: Collection[str]) -> tuple[pa.T
 
 def _object(line: bytes, number: int, path: Path) -> Json:
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError:
         value = None
     if isinstance(value, dict):
@@ -104,7 +105,7 @@ def _whole_lines(data: bytes) -> bytes:
     """Leave out a last line that is still being written: no newline, and not valid JSON."""
     start = data.rfind(b"\n") + 1
     try:
-        json.loads(data[start:] or b"0")
+        parse_json(data[start:] or b"0")
     except ValueError:
         return data[:start]
     return data

@@ -14,6 +14,7 @@ from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, in_utc
 from monitor.sources.compressed import unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.untrusted import open_file
 
 _EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
 _MOSTLY = 0.9                    # a text column with at least this share of numbers is a number column with errors
@@ -101,7 +102,7 @@ def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
 
     Raises SourceError if it was rewritten during the read, because the content is then neither old nor new.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         before = os.fstat(file.fileno())
         data = file.read()
         after = os.fstat(file.fileno())

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from monitor.store.database import Database, Row, stamp, sure
 from monitor.store.rows import records_of
+from monitor.untrusted import parse_json, read_bytes
 
 HEAD = "audit.head"
 FIRST = "0" * 64
@@ -154,7 +155,7 @@ def _holds(database: Database, head: Mapping[str, Any]) -> bool:
 
 def _read_head(folder: Path) -> dict[str, Any] | None:
     try:
-        head = json.loads((folder / HEAD).read_bytes())
+        head = parse_json(read_bytes(folder / HEAD))
         return {"seq": int(head["seq"]), "hash": str(head["hash"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,6 +14,7 @@ from monitor.store.database import Database, statements
 from monitor.store.head_file import REMEDY, write_state_head
 from monitor.store.proof import Heads, prove
 from monitor.times import format_moment, utcnow
+from monitor.untrusted import parse_json
 
 DATABASE = "driftd.db"
 LOCK = "driftd.lock"
@@ -215,7 +216,7 @@ def _me() -> dict[str, object]:
 
 def _holder(fd: int) -> str:
     try:
-        said = json.loads(os.pread(fd, 4096, 0))
+        said = parse_json(os.pread(fd, 4096, 0))
         return f"process {said['pid']} on {said['host']} since {said['since']}"
     except (ValueError, KeyError, TypeError):
         return "another process"

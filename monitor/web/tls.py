@@ -4,6 +4,7 @@ import ssl
 
 from monitor.config.web_file import TlsSection
 from monitor.errors import ConfigError
+from monitor.untrusted import require_file
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _CHECKS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
@@ -14,6 +15,8 @@ def tls_context(section: TlsSection, named: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = _VERSIONS[section.min_version], _VERSIONS[section.max_version]
     try:
+        for path in (section.cert_file, section.key_file):
+            require_file(path)
         # without a password a key that is encrypted would ask for one on the terminal
         context.load_cert_chain(section.cert_file, section.key_file, password=lambda: "")
     except OSError as error:
@@ -21,6 +24,7 @@ def tls_context(section: TlsSection, named: str) -> ssl.SSLContext:
         raise _wrong(named, pair, error, "a certificate and its key, unencrypted, in PEM") from None
     if section.client_ca_file is not None:
         try:
+            require_file(section.client_ca_file)
             context.load_verify_locations(section.client_ca_file)
         except OSError as error:
             raise _wrong(named, str(section.client_ca_file), error, "the authority's certificates in PEM") from None

@@ -264,10 +264,10 @@ def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeyp
         with path.open("a") as file:
             file.write('{"a": 3}\n')
 
-    before += [append, lambda: None]
+    before += [append, lambda: None, lambda: None]      # at the opening, before the read and after it
     assert source_of(path).read(None)["a"].to_pylist() == [1, 2]
     assert source_of(path).read(None)["a"].to_pylist() == [1, 2, 3]
-    before += [lambda: lines(path, {"a": 9}, {"a": 9}, {"a": 9}, {"a": 9}), lambda: None]
+    before += [lambda: lines(path, {"a": 9}, {"a": 9}, {"a": 9}, {"a": 9}), lambda: None, lambda: None]
     assert source_of(path).read(None)["a"].to_pylist() == [9, 9, 9, 9]
 
 

@@ -5,7 +5,6 @@ https://learn.microsoft.com/rest/api/azureml/jobs/create-or-update. The job is d
 """
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import client_credentials
 from monitor.retrain.pipelines.rest import Rest, parameters, segment, sender, stated
+from monitor.untrusted import parse_json, read_text
 
 VERSION = "2024-04-01"
 STATES = {
@@ -83,7 +83,7 @@ class Azureml(Rest):
         """Read the file. Raises ConfigError where it describes no job."""
         path = self._section.job_file
         try:
-            found: Json = json.loads(path.read_text(encoding="utf-8"))
+            found: Json = parse_json(read_text(path))
             if found["jobType"] in ("Command", "Pipeline"):
                 return found
         except (OSError, ValueError, KeyError, TypeError):

@@ -21,6 +21,7 @@ from monitor.config.values import Secret
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer, Key, Result, run_command
 from monitor.retrain.pipelines.run_command import ALREADY, write_private
+from monitor.untrusted import parse_json, read_text
 
 START_SECONDS = 60
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")   # and LC_*
@@ -143,7 +144,7 @@ def _locked(folder: Path) -> bool:
 
 def _read_json(path: Path) -> Json | None:
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = parse_json(read_text(path))
     except (OSError, ValueError):
         return None
     return read if isinstance(read, dict) else None

@@ -101,7 +101,7 @@ def granted(reply: Reply, where: str) -> Json:
     """The JSON of an answer that gives a token. Raises NotSent, ValueError."""
     if reply.status not in (200, 201):
         raise NotSent(f"{where} gave no token ({reply.status}); is the credential right?")
-    found: Json = json.loads(reply.body)
+    found: Json = reply.json()
     return found
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import yaml
-
 from monitor.config.pipeline_sections import GitlabPipeline
 from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState, Json
@@ -18,6 +16,7 @@ from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Header
 from monitor.retrain.pipelines.rest import LISTED, LISTING_LIMIT, Rest, missing, parameters, segment, stated
 from monitor.times import format_moment
+from monitor.untrusted import parse_yaml
 
 FILE = ".gitlab-ci.yml"
 BEFORE = timedelta(minutes=5)                # clocks differ: a pipeline may seem older than its request
@@ -85,10 +84,7 @@ class Gitlab(Rest):
 
 def declared_inputs(text: str) -> frozenset[str]:
     """Names under `spec.inputs` in the header of a pipeline's file; only the header is read. Raises ValueError."""
-    try:
-        header = yaml.safe_load(re.split(r"^---\s*$", text.removeprefix("---"), maxsplit=1, flags=re.MULTILINE)[0])
-    except yaml.YAMLError:
-        raise ValueError("the header is no YAML") from None
+    header = parse_yaml(re.split(r"^---\s*$", text.removeprefix("---"), maxsplit=1, flags=re.MULTILINE)[0])
     spec = header.get("spec") if isinstance(header, dict) else None
     inputs = spec.get("inputs") if isinstance(spec, dict) else None
     return frozenset(map(str, inputs or ()))

@@ -16,6 +16,7 @@ from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Header
 from monitor.retrain.pipelines.rest import Rest, parameters, segment
+from monitor.untrusted import parse_yaml, read_text
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -82,13 +83,11 @@ class Kubernetes(Rest):
 
     def _manifest(self) -> Json:
         """Read the file. Raises ConfigError where it holds no Job."""
-        import yaml
-
         path = self._section.manifest
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+            found = parse_yaml(read_text(path))
             whole = found["kind"] == "Job" and found["spec"]["template"]["spec"]["containers"]
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             why = type(error).__name__
             raise ConfigError([f"{path}: is no manifest of a Job ({why}), expected kind: Job"]) from None
         if not whole:

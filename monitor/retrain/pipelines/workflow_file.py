@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
 from monitor.records import Json
+from monitor.untrusted import parse_yaml
 
 _OUR_ID = re.compile(r"(^|\s)\$\{\{\s*(github\.event\.)?inputs\.driftd_id\s*\}\}($|\s)")
 
@@ -45,8 +44,8 @@ def missing_lines(text: str, needed: Iterable[str], where: str) -> list[str]:
 def _read(text: str) -> Json | None:
     """The workflow with every scalar as text, for YAML 1.1 reads a plain `on` as true; None where it is none."""
     try:
-        workflow = yaml.load(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError):
+        workflow = parse_yaml(text, texts=True)
+    except ValueError:
         return None
     return workflow if isinstance(workflow, dict) else None
 
