@@ -5,10 +5,19 @@ A subcommand is imported when it is called, so that `driftd --help` costs almost
 is locked or damaged). An exception carries its exit code.
 """
 
+import signal
+import sys
+
+# Before anything that takes time; `daemon.signals` takes over.
+if next((word for word in sys.argv[1:] if not word.startswith("-")), "") == "run":
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)        # the start reads the configuration and checks every model anyway
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
 import difflib
 import importlib
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from io import StringIO

@@ -3,6 +3,7 @@
 import difflib
 import getpass
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -28,7 +29,17 @@ config_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 model_option = click.option("--model", "-m", metavar="M", help="Name of the model; default: all, or the only one.")
-by_option = click.option("--by", default=getpass.getuser, show_default="the login name", help="Name for the audit.")
+
+
+def login_name() -> str:
+    """The name of who is logged in; the number where the system has no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+by_option = click.option("--by", default=login_name, show_default="the login name", help="Name for the audit.")
 reason_option = click.option("--reason", required=True, help="The reason, for the audit.")
 
 
@@ -58,11 +69,11 @@ class Moment(click.ParamType[datetime]):
 
 def load_config(option: Path | None, *, whole: bool = False, stand_in: float | None = None) -> Loaded:
     """Read the configuration, print its warnings. Raises ConfigError; with `whole` also for data that are absent."""
-    loaded = load(find_config(option), stand_in=stand_in)
+    loaded = load(find_config(option), stand_in=stand_in, data=whole)
     guard.allow_inner(loaded.config.daemon.allow_inner)
     if whole and loaded.absent:
         raise ConfigError(list(loaded.absent))
-    for warning in (*loaded.warnings, *loaded.absent):
+    for warning in loaded.warnings:
         say(f"warning: {warning}", err=True)
     return loaded
 

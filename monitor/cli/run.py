@@ -41,6 +41,9 @@ SILENT = {SOURCE, SOURCE_DOWN}    # these triggers say that nothing could be jud
 @config_option
 def run(config_file: Path | None) -> int:
     """Run the service until it is stopped: check models, send messages and requests, serve metrics."""
+    from monitor.daemon.first_process import reap_as_first
+
+    reap_as_first()
     from monitor.config import find_config
     from monitor.daemon.service import run as serve
 

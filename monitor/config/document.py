@@ -89,6 +89,7 @@ class Document:
     problems: list[tuple[Place, str]] = field(default_factory=list)
     absent: list[tuple[Place, str]] = field(default_factory=list)     # data that do not exist (now)
     warnings: list[str] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)                 # of includes, absolute
 
     def place(self, key: Key) -> Place:
         """Return the line of a key, or of the nearest table above it."""
@@ -267,6 +268,7 @@ def _included(document: Document) -> Iterator[Document]:
         document.problem(("include",), 'expected a path or a list of paths, such as "models.d/*.toml"')
         return
     for pattern in patterns:
+        document.patterns.append(str(document.path.absolute().parent / pattern))
         found = sorted(islice(glob.iglob(str(document.path.parent / pattern)), FILES + 1))
         if len(found) > FILES:
             document.problem(("include",), f'"{pattern}" matches more than {FILES} files, expected fewer')

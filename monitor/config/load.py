@@ -41,8 +41,7 @@ class Loaded:
 
     `hash` is the SHA-256 of the effective values; `text` is the accepted text, redacted; `files` are its files.
     `origins` holds where each effective key is written: "file:line", "[defaults] file:line" or "default".
-    `absent` holds a sentence for each log or label file that does not exist now: for `validate` it is a problem, for
-    a check the source fails.
+    `absent` holds a sentence for each file of data that does not exist, where that was asked for.
     """
 
     path: Path
@@ -53,11 +52,14 @@ class Loaded:
     origins: dict[str, str]
     warnings: tuple[str, ...]
     absent: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()           # of includes: a file that comes to match one belongs to it
 
 
-def load(path: Path, *, stand_in: float | None = None) -> Loaded:
+def load(path: Path, *, stand_in: float | None = None, data: bool = False) -> Loaded:
     """Read the configuration at `path`. Raises ConfigError with every problem, each "file:line: key: …".
 
+    Data are not touched, so that a mount that hangs keeps nobody from reading the configuration. With `data` it is
+    looked whether they are there.
     `stand_in` is used as the price of triggers that have `about` but no `above`, by the command that proposes one.
     """
     document = read(path)
@@ -71,7 +73,7 @@ def load(path: Path, *, stand_in: float | None = None) -> Loaded:
     _refuse_dates(document)
     config = _validate(document)
     if config is not None:
-        check(config, document)
+        check(config, document, data=data)
     if document.problems or config is None:
         raise ConfigError([redact(text) for text in document.sentences()])
     return _loaded(document, _with_built_in(config))
@@ -226,6 +228,7 @@ def _loaded(document: Document, config: Config) -> Loaded:
         origins=origins,
         warnings=tuple(redact(text) for text in document.warnings),
         absent=tuple(redact(text) for text in document.sentences()),
+        patterns=tuple(document.patterns),
     )
 
 

@@ -46,8 +46,12 @@ _TRIGGERS = names_for(Use.ALERT)
 _JUDGED = tuple(name for name in _TRIGGERS if CATALOGUE[name].judged)     # `drifted` goes with them
 
 
-def check(config: Config, document: Document) -> None:
-    """Note every problem of a configuration whose types are right, and warn of data that is not there yet."""
+def check(config: Config, document: Document, *, data: bool) -> None:
+    """Note every problem of a configuration whose types are right.
+
+    `data`: look too whether the data are there, and warn of those that are not there yet. That may take as long as a
+    mount does not answer.
+    """
     written = document.data.get("pipelines", {})
     for key, text in (*_daemon(config), *pipeline_rules.check(config.pipelines), *spanning_rules.silences(config)):
         document.problem(key, text)
@@ -56,10 +60,11 @@ def check(config: Config, document: Document) -> None:
     for name, model in config.models.items():
         for key, text in (*_model(model), *_retrain(model, written)):
             document.problem(("models", name, *key), text)
-        for key, text in _absent(model):
-            document.missing(("models", name, *key), text)
-        for key, text in _not_yet(model):
-            document.warn(("models", name, *key), text)
+        if data:
+            for key, text in _absent(model):
+                document.missing(("models", name, *key), text)
+            for key, text in _not_yet(model):
+                document.warn(("models", name, *key), text)
 
 
 def _daemon(config: Config) -> Problems:
@@ -131,18 +136,15 @@ def _sources(model: ModelSection) -> Problems:
     if (model.reference.source is None) == (model.reference.first is None):
         yield ("reference",), 'expected either a place, such as path = "reference.csv", or first = "90d"'
     for key, source in _places(model):
-        path = Path(source.path or ".")
         if source.path is not None and "://" in source.path:
             yield (*key, "path"), f'"{source.path}" is not in this version, expected a local file or folder'
-        elif key[0] == "reference" and _gone(path):
-            yield (*key, "path"), f'there is no file "{path}", expected a file, a glob or a folder'
 
 
 def _absent(model: ModelSection) -> Problems:
-    """Yield logs and labels that do not exist. They may come and go, so only `validate` treats them as errors."""
+    """Yield data that do not exist. They may come and go: `validate` calls that an error, a check a failed source."""
     for key, source in _places(model):
         path = Path(source.path or ".")
-        if key[0] != "reference" and "://" not in str(source.path) and _gone(path):
+        if "://" not in str(source.path) and _gone(path):
             yield (*key, "path"), f'there is no file "{path}", expected a file, a glob or a folder'
 
 

@@ -40,7 +40,7 @@ from monitor.workers.pool import Workers
 _log = structlog.get_logger("driftd")
 
 _HOUR = timedelta(hours=1)
-_PATIENCE = timedelta(seconds=7)  # for what is under way when told to stop; then it is abandoned
+_PATIENCE = timedelta(seconds=5)  # for what is under way when told to stop; then it is abandoned
 _STUCK = 120.0                    # seconds without a turn of the main loop
 _REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
 _SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
@@ -99,25 +99,29 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
     )
 
 
-def run(config_path: Path, clock: Clock = utcnow) -> int:
+def run(config_path: Path, clock: Clock = utcnow, *, ends_with_terminal: bool = False) -> int:
     """Run the service until SIGTERM or SIGINT; return the exit code.
 
+    `ends_with_terminal`: SIGHUP ends it too, which a terminal sends when it is closed.
     Raises ConfigError, StateLocked or StateError when it cannot start.
     """
     logs.configure("text")
-    loaded = load(config_path)
-    logs.configure(loaded.config.daemon.log_format)
-    with Signals() as signals, Daemon(loaded, build, clock) as daemon:
-        daemon.start()
-        _serve(daemon, signals)
+    with Signals() as signals:           # first of all: one that comes while it starts is answered when it has
+        loaded = load(config_path)
+        logs.configure(loaded.config.daemon.log_format)
+        with Daemon(loaded, build, clock) as daemon:
+            daemon.start()
+            _serve(daemon, signals, ends_with_terminal=ends_with_terminal)
     return 0
 
 
-def _serve(daemon: "Daemon", signals: Signals) -> None:
+def _serve(daemon: "Daemon", signals: Signals, *, ends_with_terminal: bool) -> None:
     """The main loop: a look every second at signals, the clock and the configuration's files."""
     while True:
         match signals.wait(1.0):
             case signal.SIGTERM | signal.SIGINT:
+                return
+            case signal.SIGHUP if ends_with_terminal:
                 return
             case signal.SIGHUP:
                 daemon.reload()
@@ -133,7 +137,7 @@ class Daemon:
         self._loaded, self._build, self._clock = loaded, build, clock
         self._metrics = Metrics(__version__)
         self._schedule = Schedule(clock)
-        self._watch = Watch(loaded.files)
+        self._watch = Watch(loaded.files, patterns=loaded.patterns)
         self._view = View()
         self._publishing, self._counting = threading.Lock(), threading.Lock()
         self._published: Any = None          # what the view was read from
@@ -209,7 +213,7 @@ class Daemon:
     def reload(self) -> None:
         """Read the configuration again; all is built before anything is touched, else nothing changes."""
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-        self._watch.follow(self._loaded.files)
+        self._watch.follow(self._loaded.files, self._loaded.patterns)
         try:
             loaded = load(self._loaded.path)
             web = read_settings(loaded)
@@ -230,7 +234,7 @@ class Daemon:
         self._store.configurations.accept(loaded.hash, loaded.text, self._clock())
         _log.info("Configuration accepted.", hash=loaded.hash, models=len(loaded.config.models))
         self._metrics.reloaded(True, self._clock())
-        for sentence in (*loaded.warnings, *loaded.absent, *missing_secrets(loaded)):
+        for sentence in (*loaded.warnings, *missing_secrets(loaded)):
             _log.warning(sentence)
 
     def _refuse(self, problems: list[str]) -> None:
@@ -247,8 +251,8 @@ class Daemon:
         for key in _NEED_RESTART:
             if getattr(before.config.daemon, key) != getattr(loaded.config.daemon, key):
                 _log.warning("A changed setting takes effect after a restart.", key=f"daemon.{key}")
-        if loaded.files != before.files:
-            self._watch.follow(loaded.files)
+        if (loaded.files, loaded.patterns) != (before.files, before.patterns):
+            self._watch.follow(loaded.files, loaded.patterns)
         self._publish()
         self._plan()
 
@@ -387,7 +391,8 @@ class Daemon:
         return None if self._schedule.alive() else "the scheduler stands still"
 
     def _wind_down(self) -> None:
-        if not self._schedule.stop(_PATIENCE):
+        patience = timedelta(0) if self._workers.stuck else _PATIENCE        # sources that hang are not waited for
+        if not self._schedule.stop(patience):
             _log.info("What is still under way is abandoned; it is done again after the next start.")
             self._workers.close()
             self._schedule.stop(timedelta(seconds=2))

@@ -1,17 +1,20 @@
 """What the main thread waits for: signals, as a queue and never inside a handler, and changed files."""
 
+import glob
 import hashlib
 import os
 import select
 import signal
 import time
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from monitor.untrusted import read_bytes
 
+MOST_FILES = 1000    # of a pattern: as many as may be included
 WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -53,15 +56,18 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 class Watch:
-    """Notices by content when files have changed, also where links were swapped (Kubernetes ConfigMaps)."""
+    """Notices by content when files have changed, also where links were swapped (Kubernetes ConfigMaps).
 
-    def __init__(self, files: Iterable[Path], every: float = 1.0) -> None:
+    `patterns`: globs whose files count too, so that a new one is noticed.
+    """
+
+    def __init__(self, files: Iterable[Path], every: float = 1.0, patterns: Iterable[str] = ()) -> None:
         self._every = every
-        self.follow(files)
+        self.follow(files, patterns)
 
-    def follow(self, files: Iterable[Path]) -> None:
+    def follow(self, files: Iterable[Path], patterns: Iterable[str] = ()) -> None:
         """Take the files as they are now; only later changes count."""
-        self.files = tuple(files)
+        self.files, self.patterns = tuple(files), tuple(patterns)
         self._known = self._seen = self._look()
         self._next = time.monotonic() + self._every
 
@@ -76,8 +82,9 @@ class Watch:
         self._known = seen
         return True
 
-    def _look(self) -> tuple[bytes | None, ...]:
-        return tuple(_content(file) for file in self.files)
+    def _look(self) -> dict[Path, bytes | None]:
+        matching = (Path(name) for pattern in self.patterns for name in islice(glob.iglob(pattern), MOST_FILES))
+        return {file: _content(file) for file in (*self.files, *matching)}
 
 
 def _content(file: Path) -> bytes | None:

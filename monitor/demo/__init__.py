@@ -38,4 +38,4 @@ def _stay(show: "Show", address: str) -> int:
     offset = CLOSED - utcnow()
     config = FOLDER / "driftd.toml"
     show.stay(address, str(config))
-    return run_daemon(config, clock=lambda: utcnow() + offset)
+    return run_daemon(config, clock=lambda: utcnow() + offset, ends_with_terminal=True)

@@ -23,7 +23,7 @@ def write(tmp_path: Path):
     def write_and_load(text: str, **others: str) -> Loaded:
         for name, content in {"driftd": text, **others}.items():
             (tmp_path / f"{name}.toml").write_text(content, encoding="utf-8")
-        return load(tmp_path / "driftd.toml")
+        return load(tmp_path / "driftd.toml", data=True)
     return write_and_load
 
 
@@ -33,7 +33,7 @@ def example(name: str, folder: Path) -> Loaded:
     for path in DATA:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
-    return load(folder / Path(name).name)
+    return load(folder / Path(name).name, data=True)
 
 
 @pytest.mark.parametrize("name", ["minimal.toml", "full.toml", "many-models/driftd.toml"])

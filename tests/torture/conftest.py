@@ -8,7 +8,9 @@ the table. Environment: DRIFTD_TORTURE=long, DRIFTD_TORTURE_SEED=<number>, DRIFT
 import datetime
 import os
 import re
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,26 @@ def figure(request: pytest.FixtureRequest, record_property: Callable[[str, objec
             _write(_row(request.node), request.node.name, text)
 
     return say
+
+
+@pytest.fixture
+def silent_database() -> Iterator[str]:
+    """The address of a database that takes connections and never says a word."""
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        while True:
+            try:
+                taken.append(server.accept()[0])
+            except OSError:              # closed
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=take, daemon=True).start()
+        yield f"postgresql://u:p@127.0.0.1:{server.getsockname()[1]}/x"
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in taken:
+        connection.close()
 
 
 def _write(row: int | None, name: str, text: str) -> None:
