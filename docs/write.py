@@ -25,6 +25,7 @@ CHAPTERS: dict[str, type[Section]] = {
     "[daemon]": models.Daemon,
     "[daemon.tokens.NAME]": models.TokenSection,
     "[daemon.proxy]": models.ProxySection,
+    "[daemon.backup]": models.BackupSection,
     "[models.NAME]": models.ModelSection,
     "[models.NAME.window]": models.WindowSection,
     "[models.NAME.columns]": models.Columns,

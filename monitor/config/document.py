@@ -30,6 +30,7 @@ PATHS = (
     "daemon.heartbeat.file",
     "daemon.callback_secret.file",
     "daemon.web_config",
+    "daemon.backup.folder",
     "daemon.tokens.*.secret.file",
     "models.*.predictions.path",
     "models.*.predictions.database.file",

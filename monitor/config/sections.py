@@ -63,6 +63,17 @@ class ProxySection(Section):
     """Addresses or networks of the proxy, such as `"10.0.0.7"`."""
 
 
+class BackupSection(Section):
+    """Copies of the state that the service makes while it runs."""
+
+    folder: Path
+    """Folder for the copies, best on another disk."""
+    every: PositiveDuration = timedelta(days=1)
+    """Time from one copy to the next."""
+    keep: int = Field(default=7, ge=1)
+    """How many copies are kept; older ones are removed."""
+
+
 class Daemon(Section):
     """The service itself."""
 
@@ -108,6 +119,8 @@ class Daemon(Section):
     callback_secret: SecretRef | None = None
     """Secret with which pipelines [report](promotion.md) how their runs ended: `whsec_` + base64 of 24 to 64 bytes.
     Default: no reports are accepted."""
+    backup: BackupSection | None = None
+    """[Copies of the state](operations.md#backup-and-restore), see below. Default: none are made."""
     retention: PositiveDuration | None = None
     """Windows, messages and runs older than this are [removed](governance.md#retention). At least `"60d"`. Default:
     everything is kept."""

@@ -22,6 +22,7 @@ from monitor.daemon import systemd
 from monitor.daemon.http_side import HttpSide
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.signals import Signals, Watch
+from monitor.daemon.state_care import StateCare
 from monitor.errors import CannotJudge, DriftdError, StateError, Stopping
 from monitor.expose import logs
 from monitor.expose.prometheus import Metrics
@@ -163,6 +164,7 @@ class Daemon:
         guard.allow_inner(settings.allow_inner)
         self._store = self._opened.enter_context(Store.open(folder))
         self._store.on_fault(self._heard_of_state)
+        self._care = StateCare(self._store, self._metrics, self._clock)
         self._workers = self._opened.enter_context(
             Workers(settings.workers, settings.worker_memory_mb, settings.worker_timeout)
         )
@@ -274,6 +276,8 @@ class Daemon:
         self._schedule.every("state", 5, self._try_state)
         self._schedule.every("rest", 30, partial(self._workers.rest, _REST))
         self._schedule.every("retention", _TIDY_EVERY, self._tidy)
+        self._schedule.every("backup", 60, lambda: self._care.back_up(self._loaded.config.daemon.backup))
+        self._schedule.every("examination", 600, self._care.examine)
 
     def _new_versions(self, models: list[str]) -> None:
         """A version that has come is looked at now, and not when its model's turn comes."""
@@ -380,7 +384,7 @@ class Daemon:
 
     def _sick(self) -> str | None:
         """Why this daemon is not healthy; None when it is."""
-        return self._stuck() or self._store.fault
+        return self._stuck() or self._store.fault or self._care.damage
 
     def _stuck(self) -> str | None:
         """Which part stands still, so that a new start would help; None when none does."""

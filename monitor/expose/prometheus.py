@@ -6,7 +6,7 @@ rendering is kept until the next one. Every metric is described in docs/metrics.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prometheus_client import (
     CollectorRegistry,
@@ -113,6 +113,15 @@ class Metrics:
         self._state_faults = Counter(
             "driftd_state_faults", "How often reading or writing the state failed.", registry=own
         )
+        self._damaged = Gauge(
+            "driftd_state_damaged", "1 when the last look at the whole state found it damaged.", registry=own
+        )
+        self._backed_up_at = Gauge(
+            "driftd_backup_last_success_timestamp_seconds", "When the newest good backup was taken.", registry=own
+        )
+        self._backup_every = Gauge(
+            "driftd_backup_interval_seconds", "daemon.backup.every; 0 where no backups are configured.", registry=own
+        )
         self._refused = Counter(
             "driftd_http_refused", "Requests and connections that were refused or ended.", ["reason"], registry=own
         )
@@ -162,6 +171,18 @@ class Metrics:
         self._state_ok.set(fault is None)
         if fault is not None:
             self._state_faults.inc()
+
+    def state_examined(self, problem: str | None) -> None:
+        """Note what a look at the whole state found."""
+        self._damaged.set(problem is not None)
+
+    def backed_up(self, at: datetime) -> None:
+        """Note when the newest good backup of the state was taken."""
+        self._backed_up_at.set(at.timestamp())
+
+    def backup_every(self, span: timedelta | None) -> None:
+        """Note how often a backup is asked for; None: never."""
+        self._backup_every.set(span.total_seconds() if span else 0)
 
     def refused(self, reason: str) -> None:
         """Count a request or connection that was refused."""

@@ -145,10 +145,11 @@ def check_backup(source: Path) -> None:
             raise StateError(f"the backup {source} is damaged: {problem}; take another one")
 
 
-def taken_at(backup: Path) -> datetime | None:
-    """When a backup was taken; None where it is none."""
+def taken_at(backup: Path, state: str) -> datetime | None:
+    """When a backup of this state was taken; None where it is none."""
     try:
-        return datetime.fromisoformat(json.loads((backup / MANIFEST).read_bytes())["taken_at"])
+        said = json.loads((backup / MANIFEST).read_bytes())
+        return datetime.fromisoformat(said["taken_at"]) if said["state"] == state else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -19,6 +19,7 @@ from monitor.store.requests import Requests
 from monitor.store.silences import Pauses, Silences
 from monitor.store.snapshots import Snapshots, Verdicts, Windows
 from monitor.store.state_folder import Lock, migrate, open_database, prepare
+from monitor.store.sums import Seal
 from monitor.store.tidy import Tidy
 from monitor.times import utcnow
 
@@ -90,6 +91,12 @@ class Store:
     def version(self) -> tuple[int, int]:
         """Another pair than before whenever anything was written since, by whomever."""
         return self._db.version()
+
+    def seal(self) -> Seal:
+        """Which state this is, after how many commits."""
+        seal = self._db.seal()
+        assert seal is not None          # every state that was opened has one
+        return seal
 
     @property
     def fault(self) -> str | None:

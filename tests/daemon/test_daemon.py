@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli import main
 from monitor.errors import StateLocked
 from monitor.store import Store
 
@@ -323,3 +324,25 @@ def test_a_state_that_cannot_be_written_is_said_and_heals(start):
     assert running.metric("driftd_state_ok") == 1
     assert running.log().count("The state cannot be used") == running.log().count("can be written again") == 1
     assert "Traceback" not in running.log()
+
+
+def test_a_damaged_state_is_brought_back_from_the_copies_of_the_daemon(start, capsys):
+    """A daemon copies, its state is damaged, the next one refuses to start; the copy restored, it runs again."""
+    running = start("flights", extra='[daemon.backup]\nfolder = "copies"')
+    copies = running.folder / "copies"
+    until(lambda: running.metric("driftd_backup_last_success_timestamp_seconds"))
+    assert running.stop() == 0
+    (copy,) = copies.iterdir()
+    with sqlite3.connect(running.folder / "state/driftd.db") as database:
+        database.execute("UPDATE configs SET text = 'x'")
+    database.close()
+    config = ["-c", str(running.folder / "driftd.toml")]
+    assert main(["run", *config]) == 5
+    assert main(["state", "check", *config]) == 5
+    assert "rows of configs" in capsys.readouterr().out
+    assert main(["state", "restore", str(copy), *config]) == 0
+    assert main(["state", "check", *config]) == 0
+    (running.folder / "notify").unlink()
+    again = start("flights", extra='[daemon.backup]\nfolder = "copies"')
+    assert again.get("/readyz")[0] == 200
+    assert again.stop() == 0

@@ -63,7 +63,7 @@ def test_the_rules_cover_what_can_go_wrong() -> None:
     assert {rule["alert"] for rule in group["rules"]} == {
         "DriftdDown", "DriftdCheckStale", "DriftdSourceDown", "DriftdTriggerFiring", "DriftdDrift",
         "DriftdDispatchStuck", "DriftdDispatchHeld", "DriftdMessagesStuck", "DriftdConfigReloadFailed",
-        "DriftdWebConfigReloadFailed",
+        "DriftdWebConfigReloadFailed", "DriftdStateDamaged", "DriftdBackupOld",
     }
     assert all({"summary", "description"} <= set(rule["annotations"]) for rule in group["rules"])
 
