@@ -15,6 +15,7 @@ import click
 from monitor.cli.terminal import say
 from monitor.config import Loaded, find_config, load, state_dir
 from monitor.errors import ConfigError, UsageError
+from monitor.escape import NAME, SENTENCE
 from monitor.outgoing import guard
 from monitor.store import Store
 from monitor.times import parse_duration, parse_moment
@@ -23,6 +24,26 @@ from monitor.workers.pool import Workers
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
 
+
+
+class Words(click.ParamType[str]):
+    """What a person types for the audit: kept as it is, so it must be text that can be kept, and not a file."""
+
+    name = "TEXT"
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if len(text) > self.longest:
+            self.fail(f"it has {len(text)} characters, expected at most {self.longest}")
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            self.fail("it is not valid Unicode, expected UTF-8")
+        return text
+
+
+BY, REASON = Words(NAME), Words(SENTENCE)
 config_option = click.option(
     "-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path),
     help="The configuration; default $DRIFTD_CONFIG, then /etc/driftd/driftd.toml.",
@@ -39,8 +60,9 @@ def login_name() -> str:
         return str(os.getuid())
 
 
-by_option = click.option("--by", default=login_name, show_default="the login name", help="Name for the audit.")
-reason_option = click.option("--reason", required=True, help="The reason, for the audit.")
+by_option = click.option("--by", type=BY, default=login_name, show_default="the login name",
+                         help="Name for the audit.")
+reason_option = click.option("--reason", type=REASON, required=True, help="The reason, for the audit.")
 
 
 def person_options(*more: Option) -> Option:

@@ -105,3 +105,15 @@ def test_python_m_is_the_same() -> None:
     done = subprocess.run([sys.executable, "-m", "monitor", "--version"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("driftd, version 0.1.0")
+
+
+@pytest.mark.parametrize(("option", "text", "said"), [
+    ("--reason", "x" * 2_001, "it has 2001 characters, expected at most 2000"),
+    ("--by", "x" * 121, "it has 121 characters, expected at most 120"),
+    ("--reason", "a\udcff", "it is not valid Unicode, expected UTF-8"),
+])
+def test_what_people_type_for_the_audit_is_bounded_text(driftd: Any, option: str, text: str, said: str) -> None:
+    """A reason or a name that the audit could not keep is refused in a sentence."""
+    done = driftd("pause", "--by", "ann", "--reason", "why", option, text)
+    assert done.code == 2
+    assert said in done.err
