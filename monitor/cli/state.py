@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from monitor.cli.options import by_option, config_option, json_option, load_config, open_state, reason_option
-from monitor.cli.terminal import print_json, print_table
+from monitor.cli.terminal import print_json, print_table, say
 from monitor.config import state_dir
 from monitor.errors import StateError
 from monitor.store import backups
@@ -45,7 +45,7 @@ def state_backup(config_file: Path | None, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(path=str(path), commits=commits)
     else:
-        click.echo(f"{path}: the state with {commits} commits, verified")
+        say(f"{path}: the state with {commits} commits, verified")
 
 
 @state.command("restore")
@@ -82,6 +82,6 @@ def _tell(headline: str, put: backups.Put, as_json: bool) -> None:
         print_json(kept=str(put.kept) if put.kept else None, commits=put.commits, lost_commits=put.lost_commits,
                    lost_requests=put.lost_requests, unsure_requests=put.unsure)
         return
-    click.echo(headline)
+    say(headline)
     for sentence in backups.said_of(put):
-        click.echo(sentence)
+        say(sentence)
