@@ -115,8 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")   # a terminal that cannot show a character shows ?
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and (ended := _in_child(given)) is not None:
+        return ended
     try:
-        code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
+        code = _invoke(given)
         sys.stdout.flush()
     except click.ClickException as error:
         shown = StringIO()
@@ -131,7 +134,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except MemoryError:
+        from monitor.cli.limits import UNJUDGED, out_of_memory
+
+        _complain(out_of_memory(given[0]))
+        return UNJUDGED
     return code if isinstance(code, int) else 0
+
+
+def _in_child(arguments: list[str]) -> int | None:
+    from monitor.cli.limits import run_in_child
+
+    return run_in_child(arguments)
 
 
 def _invoke(arguments: list[str]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from monitor.cli.limits import set_limits
 from monitor.cli.terminal import say
 from monitor.config import Loaded, find_config, load, state_dir
 from monitor.errors import ConfigError, UsageError
@@ -93,6 +94,8 @@ def load_config(option: Path | None, *, whole: bool = False, stand_in: float | N
     """Read the configuration, print its warnings. Raises ConfigError; with `whole` also for data that are absent."""
     loaded = load(find_config(option), stand_in=stand_in, data=whole)
     guard.allow_inner(loaded.config.daemon.allow_inner)
+    daemon = loaded.config.daemon
+    set_limits(daemon.worker_memory_mb, daemon.worker_timeout * max(1, len(loaded.config.models)))
     if whole and loaded.absent:
         raise ConfigError(list(loaded.absent))
     for warning in loaded.warnings:

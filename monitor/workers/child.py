@@ -27,13 +27,13 @@ def main(memory_mb: int, lifeline: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGIO, signal.SIG_DFL)  # who started the daemon may have ignored it
     resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
-    _leave_with_parent(lifeline)
+    leave_with_parent(lifeline)
     for line in sys.stdin.buffer:
         answers.write(json.dumps(_answer(json.loads(line), memory_mb)).encode() + b"\n")
         answers.flush()
 
 
-def _leave_with_parent(lifeline: int) -> None:
+def leave_with_parent(lifeline: int) -> None:
     """Have the kernel end this process (SIGIO) as soon as the parent's end of the lifeline closes.
 
     Nothing is ever written to that pipe, so its end is its only event. Unlike a thread of ours this needs no
