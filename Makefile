@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-real test-pythons torture audit coverage lint docs lock bench clean
+.PHONY: help setup demo test test-real test-pythons torture audit mutants coverage lint docs lock bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test-pythons  the tests on each of Python 3.11, 3.12 and 3.13 that is installed"
 	@echo "make torture    the long form of the tests against harm, hours (ROW=5: one row): docs/reliability.md"
 	@echo "make audit      hashes, licences, a bill of materials (.audit/sbom.json), known advisories"
+	@echo "make mutants    which changes of the deciding and measuring code no test notices, hours (FILES=… some of it)"
 	@echo "make coverage   the tests, with the branches that they reach"
 	@echo "make lint       ruff, mypy, the import-layer test"
 	@echo "make docs       what is made from the code: the tables of docs/configuration.md, config/*.schema.json"
@@ -44,6 +45,12 @@ audit: $(READY)
 	test -x .audit/bin/pip-audit || $(BIN)/python -m venv .audit
 	.audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3" "cyclonedx-bom>=5,<8"
 	$(BIN)/python .ci/audit.py .audit/bin
+
+# In a copy, mutants/: each change of one operator, number or name is held against the tests that reach it.
+mutants: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check "mutmut>=3.8,<4"
+	$(BIN)/mutmut run $(FILES)
+	$(BIN)/mutmut results
 
 # A target of its own: counting branches makes the tests about half as long again.
 coverage: $(READY)
