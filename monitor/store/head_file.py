@@ -13,6 +13,7 @@ from monitor.errors import StateError
 from monitor.store.sums import Seal
 
 STATE_HEAD = "state.head"
+_LOOKS = 5
 _LENGTH = 32 + 1 + 20 + 1 + 16 + 1
 
 _log = logging.getLogger(__name__)
@@ -21,17 +22,18 @@ _log = logging.getLogger(__name__)
 def read_state_head(folder: Path) -> tuple[str, int] | None:
     """The state's name and its commits; None where there is no such file. Raises StateError."""
     place = folder / STATE_HEAD
-    try:
-        text = place.read_text(encoding="ascii")
-        state, commits, _ = text.split(" ")
-        if _text(state, int(commits)) == text:
-            return state, int(commits)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StateError(f"{place} cannot be read: {error.strerror}") from None
-    except ValueError:
-        pass
+    for _ in range(_LOOKS):              # another process may be writing it at this moment
+        try:
+            text = place.read_text(encoding="ascii")
+            state, commits, _check = text.split(" ")
+            if _text(state, int(commits)) == text:
+                return state, int(commits)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateError(f"{place} cannot be read: {error.strerror}") from None
+        except ValueError:
+            continue
     raise StateError(f"{place} is damaged, so nothing shows that the state is the newest; {REMEDY}")
 
 
