@@ -194,7 +194,7 @@ def divide(
 def _blocks(
     method: str, kind: FeatureKind, column: pa.ChunkedArray, block: Ints, count: int, min_rows: int
 ) -> Blocks:
-    if column.null_count == len(column):
+    if columns.missing(column) == len(column):
         raise CannotJudge("every value in the reference is missing")
     if method == "auto":
         whole = digest_of(column.chunks, len(column), kind)

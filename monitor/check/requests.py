@@ -9,6 +9,7 @@ from pathlib import Path
 
 from monitor.calibration.outlook import Outlook
 from monitor.config import ModelSection, Roles
+from monitor.config.trigger_rules import TriggerProblem
 from monitor.records import Content, Counted, Score, Snapshot, Survey, Window
 from monitor.workers.task import Asker, Task
 
@@ -41,6 +42,7 @@ class Resolved:
     maturity: timedelta                  # age at which nearly all reference labels were known
     outlook: Outlook
     said: tuple[str, ...] = ()           # on what the roles and classes rest
+    problems: tuple[TriggerProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 from monitor.calibration.expected_false_alarms import outlook
 from monitor.check.opened_data import open_log, open_reference, unwatched_columns
 from monitor.check.requests import Extent, Look, Resolved
+from monitor.check.trigger_problems import trigger_problems
 from monitor.drift.whole_rows import problems_together
 from monitor.errors import ConfigError
 from monitor.private import for_a_model
@@ -28,6 +29,7 @@ def resolve(look: Look) -> Resolved:
         maturity=reference.maturity,
         outlook=outlook(look.model, reference),
         said=reference.said,
+        problems=tuple(trigger_problems(look.model.triggers, reference)),
     )
 
 

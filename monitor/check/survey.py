@@ -1,17 +1,18 @@
 """The worker's side of a check's first half: which windows closed, and how many rows and labels each holds."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.check.opened_data import open_log, open_reference
 from monitor.check.requests import Look, SurveyRequest
+from monitor.config import Roles
 from monitor.performance.labels import corrected, count_true, label_known
 from monitor.private import for_a_model
 from monitor.records import Counted, Survey, Tally, Window
-from monitor.sources.log import Log
+from monitor.sources.log import Log, known_by
 from monitor.sources.rows import contains
 from monitor.sources.windows import closed_windows, row_windows, spec
 
@@ -40,7 +41,7 @@ def survey(request: SurveyRequest) -> Survey:
         first=pc.min(times).as_py(),
         newest=newest,
         maturity=reference.maturity,
-        tallies=tuple(_tallies(log, keys, [*known, *fresh], before)),
+        tallies=tuple(_tallies(log, keys, [*known, *fresh], before, request.model.label_delay)),
     )
 
 
@@ -66,7 +67,7 @@ def _worth_checking(windows: list[Window], newest: datetime | None) -> list[Wind
 
 
 def _tallies(
-    log: Log, keys: pa.Table, windows: list[Window], before: Mapping[Window, Counted]
+    log: Log, keys: pa.Table, windows: list[Window], before: Mapping[Window, Counted], delay: timedelta
 ) -> Iterator[Tally]:
     """Count the rows and labels of each window, and look whether those it had are still the same."""
     by_id = any(window.start_id or window.end_id for window in windows)
@@ -75,4 +76,10 @@ def _tallies(
         inside = contains(keys, log.roles.timestamp, ids, window)
         labelled, seen = count_true(pc.and_(inside, known)), before.get(window)
         yield Tally(window=window, rows=count_true(inside), labelled=labelled,
-                    corrected=seen is not None and corrected(keys.filter(inside), log.roles, seen))
+                    corrected=seen is not None and _corrected(keys.filter(inside), log.roles, seen, delay))
+
+
+def _corrected(rows: pa.Table, roles: Roles, seen: Counted, delay: timedelta) -> bool:
+    if roles.label not in rows.column_names:
+        return False
+    return corrected(rows, rows.filter(known_by(rows, roles, seen.at, delay)), roles, seen)

@@ -12,6 +12,8 @@ from monitor.check.requests import Look
 from monitor.cli.options import config_option, json_option, load_config, quiet_logs
 from monitor.cli.terminal import moment, print_json, print_table, progress, say
 from monitor.config import Loaded, ModelSection, Roles, missing_secrets, settings, state_dir
+from monitor.config.keys import dotted
+from monitor.config.trigger_rules import TriggerProblem
 from monitor.config.watched import watched
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.escape import names
@@ -37,6 +39,7 @@ class Looked:
     guesses: dict[str, str]
     outlook: Outlook                     # expected false alarms
     said: Sequence[str]                  # on what the roles and classes rest
+    problems: Sequence[TriggerProblem]   # triggers that can never fire
 
 
 @click.command()
@@ -54,6 +57,7 @@ def validate(config_file: Path | None, show: bool, online: bool, as_json: bool) 
     looked, errors = _look_all(loaded)
     wrong = _wrong_in_web_settings(loaded)
     wrong += [str(error) for error in errors.values() if not isinstance(error, CannotJudge)]
+    wrong += [text for name, one in looked.items() for text in _wrong_triggers(loaded, name, one)]
     unread = [str(error) for error in errors.values() if isinstance(error, CannotJudge)]
     secrets = missing_secrets(loaded)
     if online:
@@ -85,6 +89,13 @@ def _wrong_in_web_settings(loaded: Loaded) -> list[str]:
     return []
 
 
+def _wrong_triggers(loaded: Loaded, name: str, one: Looked) -> Iterator[str]:
+    """Yield a sentence, with its line, for each trigger that the data show can never fire."""
+    for problem in one.problems:
+        key = dotted(("models", name, "triggers", problem.index, problem.key))
+        yield f"{loaded.origins.get(key, loaded.path)}: {key}: {problem.text}"
+
+
 def _look_all(loaded: Loaded) -> tuple[dict[str, Looked], dict[str, DriftdError]]:
     looked: dict[str, Looked] = {}
     errors: dict[str, DriftdError] = {}
@@ -112,7 +123,7 @@ def look(model: ModelSection) -> Looked:
         roles=roles, task=found.task, metric=found.metric, reference_rows=found.reference_rows,
         maturity=found.maturity, rows=len(times), first=min(times, default=None), newest=max(times, default=None),
         extra=found.extra, left_out=found.left_out, guesses=source.guesses(), outlook=found.outlook,
-        said=found.said,
+        said=found.said, problems=found.problems,
     )
 
 
@@ -143,6 +154,7 @@ def _print_json(loaded: Loaded, looked: dict[str, Looked], show: bool, problems:
 
 def _looked_json(one: Looked) -> Json:
     found = {field.name: getattr(one, field.name) for field in fields(one)}
+    del found["problems"]                # they stand among the file's
     return found | {"maturity": format_duration(one.maturity)}
 
 
@@ -168,7 +180,9 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     between = f", {moment(one.first, zone)} to {moment(one.newest, zone)}" if one.first else ""
     shown = ("timestamp", "prediction", "probability", "label")
     columns = ", ".join(f"{part} {getattr(roles, part) or 'none'}" for part in shown)
-    if roles.label:
+    if roles.label and one.task is None:
+        judged = f"no label of the reference ({roles.label}) is known yet: performance cannot be judged"
+    elif roles.label:
         judged = f"{one.task}, judged by {one.metric}; labels known after {_about(one.maturity)}"
     else:
         judged = "no labels: drift and data quality only"

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)      # days of each month
 _FIELDS = (
     ("minute", 0, 59, ()),
     ("hour", 0, 23, ()),
@@ -44,6 +45,12 @@ def last_time(expression: str, zone: ZoneInfo, after: datetime, until: datetime)
                 return max(found)
         day -= timedelta(days=1)
     return None
+
+
+def ever(expression: str) -> bool:
+    """Tell whether a well-formed expression has any date: the 31st of February has none."""
+    _, _, days, months, _ = _sets(expression)
+    return any(min(days) <= _LONGEST[month - 1] for month in months)
 
 
 @cache

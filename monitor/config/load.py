@@ -29,7 +29,7 @@ _TOKEN = re.compile(r"([?&][\w-]*(?:token|key|sig|signature|secret|password|auth
 _MODEL: dict[str, Any] = {"predictions": {"path": "."}, "reference": {"first": "1d"}}
 _STUBS: dict[Step, Any] = {
     "url": "https://example.org", "secret": {"env": "?"}, "token": {"env": "?"}, "repository": "a/b",
-    "workflow": "?", "command": ["true"], "pipeline": "", "above": 0, "below": 0, "rise": "1%", "drop": "1%",
+    "workflow": "?", "command": ["true"], "pipeline": "", "above": 0, "below": 1, "rise": "1%", "drop": "1%",
     "windows": "1 of 1",
 }
 _WHOLE = (("predictions",), ("labels",), ("attributes",), ("reference",), ("evidently",), ("triggers",))
@@ -175,7 +175,7 @@ def _drop(data: dict[str, Any], key: Key) -> None:
         case ("models", name, "triggers", int(index), part, *_) if part in _STUBS:
             _replace(data["models"][name]["triggers"][index], part)
         case ("models", name, "triggers", int(index), *_):
-            data["models"][name]["triggers"][index] = {"name": f"?{index}", "metric": "rows", "below": 0}
+            data["models"][name]["triggers"][index] = {"name": f"?{index}", "metric": "rows", "below": 1}
         case ("silences", int(index), *_):
             data["silences"][index] = {"cron": "0 0 * * *", "duration": "1h", "reason": "?"}
         case ("models", name, "evidently", int(index), *_):

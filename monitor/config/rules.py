@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.config import cron, pipeline_rules, spanning_rules, web_rules
+from monitor.config import cron, pipeline_rules, spanning_rules, trigger_rules, web_rules
 from monitor.config.document import Document
 from monitor.config.drift_methods import METHODS
 from monitor.config.evidently_metrics import METRICS as EVIDENTLY
@@ -98,6 +98,7 @@ def _model(model: ModelSection) -> Problems:
     for index, trigger in enumerate(model.triggers):
         yield from _trigger(("triggers", index), trigger, model)
         yield from spanning_rules.composition(("triggers", index), trigger, model)
+        yield from trigger_rules.never(("triggers", index), trigger, model)
         yield from _segment(("triggers", index, "segment"), trigger, model)
         if names.setdefault(trigger.name, index) != index:
             yield ("triggers", index, "name"), f'"{trigger.name}" is there already, expected each name once'

@@ -92,7 +92,9 @@ def known_early(reference: pa.Table, window: pa.Table, roles: Roles, as_of: date
     These are weights that make the reference's labels as early as the window's. None without label_timestamp.
     """
     delays = delays_of(reference, roles)
-    return None if delays is None else known_at(delays, ages_at(window, roles.timestamp, as_of))
+    if delays is None or np.isnan(delays.ages[delays.labelled]).all():      # no label has a time of its own
+        return None
+    return known_at(delays, ages_at(window, roles.timestamp, as_of))
 
 
 def seconds(column: pa.ChunkedArray) -> Floats:
@@ -117,8 +119,8 @@ def labels_digest(table: pa.Table, roles: Roles) -> str | None:
     return f"{int(np.sum((mixed ^ mixed >> _SHIFT) * _ODD[0], dtype=np.uint64)):016x}"
 
 
-def corrected(rows: pa.Table, roles: Roles, before: Counted) -> bool:
-    """Return whether labels that were known `before` have changed.
+def corrected(rows: pa.Table, known: pa.Table, roles: Roles, before: Counted) -> bool:
+    """Return whether labels that were known `before` have changed. `known`: the rows whose labels were, by their times.
 
     Without a `label_timestamp` it is not known which labels those were, so a change is seen only if the number of
     labels is the same.
@@ -126,15 +128,10 @@ def corrected(rows: pa.Table, roles: Roles, before: Counted) -> bool:
     if before.labels is None or roles.label not in rows.column_names:
         return False
     if roles.label_timestamp is not None and roles.label_timestamp in rows.column_names:
-        return labels_digest(_known_by(rows, roles.label_timestamp, before.at), roles) != before.labels
+        return labels_digest(known, roles) != before.labels
     digest = labels_digest(rows, roles)
     labelled = int(pc.sum(columns.is_present(rows[roles.label])).as_py() or 0)
     return labelled == before.labelled and digest != before.labels
-
-
-def _known_by(rows: pa.Table, label_timestamp: str, moment: datetime) -> pa.Table:
-    known_at = rows[label_timestamp].cast(pa.timestamp("us", "UTC"))
-    return rows.filter(pc.fill_null(pc.less_equal(known_at, pa.scalar(moment, known_at.type)), False))
 
 
 def _words(labels: pa.ChunkedArray) -> Words:

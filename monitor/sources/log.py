@@ -199,7 +199,8 @@ def _with_labels(
     names = [roles.id, roles.label, *([when] if when else [])]
     labels = source.read(names, moments=names[2:])
     if when and as_of is not None:
-        labels = labels.filter(pc.less_equal(labels[when], pa.scalar(as_of, pa.timestamp("us", "UTC"))))
+        known = pc.less_equal(labels[when], pa.scalar(as_of, pa.timestamp("us", "UTC")))
+        labels = labels.filter(pc.fill_null(known, True))    # one without a time of its own counts by its row's
     return join_labels(table, labels, roles.id, roles.label, when)
 
 
@@ -227,13 +228,16 @@ def mask_labels(table: pa.Table, roles: Roles, as_of: datetime, delay: timedelta
 
 
 def known_by(table: pa.Table, roles: Roles, moment: datetime, delay: timedelta) -> pa.ChunkedArray:
-    """Return for each row whether its label was known at `moment`: by label_timestamp, else `delay` after its time."""
+    """Return for each row whether its label was known at `moment`: by label_timestamp, else `delay` after its time.
+
+    A row whose label has no time of its own counts by `delay`, whether others have one or not.
+    """
     utc = pa.timestamp("us", "UTC")
     there = pc.is_valid(table[roles.label])
+    in_time = pc.less_equal(table[roles.timestamp], pa.scalar(moment - delay, utc))
     if roles.label_timestamp and roles.label_timestamp in table.column_names:
-        in_time = pc.less_equal(table[roles.label_timestamp], pa.scalar(moment, utc))
-    else:
-        in_time = pc.less_equal(table[roles.timestamp], pa.scalar(moment - delay, utc))
+        told = pc.less_equal(table[roles.label_timestamp], pa.scalar(moment, utc))
+        in_time = pc.coalesce(told, in_time)
     return pc.fill_null(pc.and_(there, in_time), False)
 
 
