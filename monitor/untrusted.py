@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -16,6 +17,8 @@ SECRET = 100_000                 # bytes of a file that holds one secret
 DOCUMENT = 16_000_000             # bytes of a JSON document that driftd or a run has written
 YAML = 200_000                   # characters
 VALUES = 100_000                 # in a YAML document, what anchors repeat counted as often
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -59,11 +62,18 @@ def read_text(path: Path, most: int = SETTINGS) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON. Raises ValueError and nothing else, also for JSON that is nested too deep."""
+    """Parse JSON in UTF-8. Raises ValueError and nothing else, also for JSON that is nested too deep.
+
+    Half a character (a lone surrogate) is refused too: no file, database or message can hold it.
+    """
+    text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        if not text.isascii() or _HALF.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+    return found
 
 
 def parse_yaml(text: str, *, texts: bool = False) -> Any:

@@ -68,7 +68,10 @@ def test_text_has_no_mark(tmp_path: Path) -> None:
     assert read_text(tmp_path / "it") == "abc"
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "", "\0", "\ud800", b"\xff"])
+@pytest.mark.parametrize("text", [
+    "[" * 100_000, '{"a":' * 100_000, "9" * 5000, "", "\0", "\ud800", b"\xff", '["\\ud800"]', '{"\\uDFff": 1}',
+    '"\ud800"', b'"\xed\xa0\x80"',
+])
 def test_json_that_cannot_be_parsed(text: str | bytes) -> None:
     """JSON that is too deep, too long a number, or no JSON is always the same kind of error."""
     with pytest.raises(ValueError, match=r"\w"):
