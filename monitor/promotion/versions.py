@@ -4,6 +4,7 @@ Every change is one row of the store, written before it has an effect; the next 
 and brings its reference, by compare-and-set on the one before. So whatever is cut short goes on with that check.
 """
 
+import glob
 import hashlib
 import json
 from dataclasses import replace
@@ -40,12 +41,23 @@ def _reference(store: Store, model: ModelSection, version: str | None, folder: P
     runs = store.requests.with_new_version(model.name)
     told += [run.new_reference for run in runs if run.new_version == version]
     named, source, template = next(filter(None, reversed(told)), None), model.reference.source, model.reference.template
-    path = str(folder / named) if named else template and template.replace("{version}", version or "")
+    path = str(folder / named) if named else template and template.replace("{version}", in_path(version or ""))
     if not path:
         return model.reference
     if source is None or source.path is None:
         return ReferenceSection.model_validate({"source": {"path": path}})
     return model.reference.model_copy(update={"source": source.model_copy(update={"path": path})})
+
+
+def in_path(version: str) -> str:
+    """The version as a part of a path: it leads to no folder above, and no character of it makes a pattern.
+
+    A registry or a run names versions, and the path is of whoever wrote the configuration.
+    """
+    parts = version.replace("\0", "%00").split("/")
+    inside = (part.replace(".", "%2E") if part in (".", "..") else part for part in parts)
+    whole = "/".join(inside)
+    return glob.escape(f"%2F{whole[1:]}" if whole.startswith("/") else whole)
 
 
 def collect(store: Store, model: ModelSection, now: datetime) -> None:
