@@ -4,22 +4,27 @@ import os
 import re
 import shlex
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
 
 from monitor.cli.options import Option, quiet_logs
 from monitor.cli.terminal import moment, say
-from monitor.config import Columns, Roles, SourceSection, find_roles, load, schema
+from monitor.config import USUAL_NAMES, Columns, Facts, Roles, SourceSection, find_roles, load, schema
 from monitor.config.watched import watched
-from monitor.errors import CannotJudge, UsageError
+from monitor.errors import CannotJudge, ConfigError, UsageError
+from monitor.escape import name as shown
 from monitor.escape import names, toml_comment, toml_key, toml_string
+from monitor.metric_catalogue import Task, default_metric
 from monitor.records import Json
 from monitor.times import format_duration, utcnow
 
+F = TypeVar("F", bound=Callable[..., Any])
 DAY = timedelta(days=1)
 QUARTER = 90 * DAY
 SIZES = (7 * DAY, DAY, timedelta(hours=1))   # of a window, the usual one first
@@ -38,6 +43,8 @@ class Found:
     first: datetime
     newest: datetime
     guesses: dict[str, str]              # how a CSV file was read
+    said: tuple[str, ...] = ()           # which column is what, and why
+    columns: Columns = field(default_factory=Columns)    # as given
 
     @property
     def span(self) -> timedelta:
@@ -61,8 +68,22 @@ class Found:
         return min(QUARTER, max(unit, third // unit * unit))
 
 
-def _column(name: str) -> Option:
-    return click.option(f"--{name}", metavar="COLUMN", help=f"The {name} column, if it has no usual name.")
+ROLES = {
+    "timestamp": "timestamp", "id": "id", "prediction": "prediction", "probability": "probability", "label": "label",
+    "label_timestamp": "label-timestamp", "model_version": "version",
+}       # and their flags
+
+
+def role_options(command: F) -> F:
+    """Add a flag for each role of a column."""
+    for role, flag in reversed(ROLES.items()):
+        text = f"The {role.replace('_', ' ')} column; default: by its usual name, unless its values speak against it."
+        command = click.option(f"--{flag}", role, metavar="COLUMN", help=text)(command)
+    return command
+
+
+def _several(flag: str, text: str) -> Option:
+    return click.option(f"--{flag}", metavar="COLUMN", multiple=True, help=f"{text} Repeat it for more than one.")
 
 
 @click.command()
@@ -72,12 +93,16 @@ def _column(name: str) -> Option:
 @click.option("--output", "-o", type=click.Path(path_type=Path), default="driftd.toml", show_default=True)
 @click.option("--model", "-m", metavar="NAME", help="Name of the model; default: the name of the file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-@_column("timestamp")
-@_column("prediction")
-@_column("label")
+@role_options
+@click.option("--positive", metavar="CLASS", help="The class that the probability is of; default: worked out.")
+@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="Default: from the labels.")
+@_several("ignore", "A column that is no feature.")
+@_several("categorical", "A feature that is a category although it holds numbers.")
+@_several("segments", "A column whose values are segments.")
+@_several("private", "A column whose values are never shown.")
 def init(
     data: str, reference: str | None, labels: str | None, output: Path, model: str | None, force: bool,
-    timestamp: str | None, prediction: str | None, label: str | None,
+    **given: Any,
 ) -> None:
     """Look at a prediction log and write a first configuration, with a JSON Schema for editors beside it.
 
@@ -87,7 +112,8 @@ def init(
     quiet_logs()
     if output.exists() and not force:
         raise UsageError(f"{output} exists; --force overwrites it, --output FILE writes elsewhere")
-    found = look(data, Columns(timestamp=timestamp, prediction=prediction, label=label), labels)
+    task = given.pop("task")
+    found = look(data, Columns(**{part: value for part, value in given.items() if value}), labels, task)
     name = model or name_of(data)
     places = {"predictions": data, "labels": labels, "reference": reference}
     text = toml(name, found, {part: relative(place, output) for part, place in places.items() if place})
@@ -98,13 +124,15 @@ def init(
     _tell(name, found, output)
 
 
-def look(data: str, columns: Columns, labels: str | None = None) -> Found:
+def look(data: str, columns: Columns, labels: str | None = None, task: Task | None = None) -> Found:
     """Read the log, and the labels if they are separate, and find the role of each column.
 
-    Raises SourceError, CannotJudge if there are no rows, and ConfigError if the role of a column is unclear.
+    Raises SourceError, CannotJudge if there are no rows or the scores are worse than chance, and ConfigError if the
+    role of a column is unclear; the sentences name the flag to use.
     """
-    from monitor.metric_catalogue import default_metric
+    from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
     from monitor.performance.labelled_rows import guess_task
+    from monitor.reference.role_evidence import Evidence
     from monitor.sources import open_source
     from monitor.sources.log import facts
 
@@ -114,16 +142,55 @@ def look(data: str, columns: Columns, labels: str | None = None) -> Found:
     )
     assert source is not None
     table, answers = source.read(None), apart.read(None) if apart else None
-    roles = find_roles(columns, facts(table), facts(answers) if answers is not None else None, data)
-    times = source.read([roles.timestamp], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
-    if not times:
-        raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
-    known = table if answers is None or roles.label is None else answers
-    task = guess_task(known[roles.label or roles.prediction], table[roles.prediction])
+    known, of_labels = facts(table), facts(answers) if answers is not None else None
+    columns = _joined_on(columns, known, of_labels)
+    try:
+        roles = find_roles(columns, known, of_labels, data, evidence=Evidence(source, known, apart))
+        times = source.read([roles.timestamp], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
+        if not times:
+            raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
+        labelled = table if answers is None or roles.label is None else answers
+        task = task or guess_task(labelled[roles.label or roles.prediction], table[roles.prediction])
+        roles, said = settle(roles, table, task, columns.positive)
+        require_better_than_chance(roles, table, configured=columns.positive is not None)
+    except ConfigError as error:
+        raise ConfigError([_with_flags(text) for text in error.problems]) from None
+    except CannotJudge as error:
+        raise CannotJudge(_with_flags(str(error))) from None
     return Found(
-        roles=roles, task=task, metric=default_metric(task, roles.probability is not None), rows=len(times),
-        first=min(times), newest=max(times), guesses=dict(source.guesses()),
+        roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
+        rows=len(times), first=min(times), newest=max(times), guesses=dict(source.guesses()),
+        said=(*_chosen(columns, roles), *roles.why, *said),
     )
+
+
+def _joined_on(columns: Columns, log: dict[str, Facts], labels: dict[str, Facts] | None) -> Columns:
+    """Name as the id the one column that labels share with the log, where it tells the rows of both apart."""
+    if labels is None or columns.id is not None or any(name in log for name in USUAL_NAMES["id"]):
+        return columns
+    shared = [name for name, one in labels.items()
+              if name in log and min(one.distinct / max(1, one.rows), log[name].distinct / max(1, log[name].rows)) > 0.5
+              and one.kind in ("integer", "string")]
+    return columns.model_copy(update={"id": shared[0]}) if len(shared) == 1 else columns
+
+
+def _chosen(columns: Columns, roles: Roles) -> Iterator[str]:
+    """Say of each role which column it is, and why."""
+    for role, flag in ROLES.items():
+        name = getattr(roles, role)
+        if name is None:
+            yield f"{role}: none found; --{flag} COLUMN names it"
+        else:
+            given = getattr(columns, role) is not None
+            yield f"{role}: {shown(name)}, {'as given' if given else 'by its usual name'}"
+
+
+def _with_flags(text: str) -> str:
+    """Name the flags of `init` where a sentence names keys of the file."""
+    for role, flag in ROLES.items():
+        text = re.sub(rf"columns\.{role}\b", f"--{flag}", text)
+    text = re.sub(r"columns\.positive( = )?", "--positive ", text)
+    return text.replace("under columns", "by its flag")
 
 
 def name_of(data: str) -> str:
@@ -172,7 +239,7 @@ def _written(name: str, found: Found, quoted: dict[str, str]) -> str:
         '# mode      = "act"              # until then nothing is sent to a pipeline, only recorded',
         "",
         f"[models.{key}.columns]",
-        *(f"{part:<15} = {_value(value)}" for part, value in _columns(found.roles).items()),
+        *(f"{part:<15} = {_value(value)}" for part, value in _columns(found).items()),
         toml_comment(f"features      = every other column: {names(found.roles.features) or 'there is none'}"),
         "",
         f"# Watched without more being written; [[models.{key}.triggers]] of the same name changes one:",
@@ -186,7 +253,7 @@ def _meant(name: str, found: Found, places: dict[str, str]) -> Json:
     """Return what a reader of the configuration should find."""
     judged = {"metric": found.metric} if found.roles.label else {}
     model = {"reference": f"first {format_duration(found.stretch)}", **places, "task": found.task, **judged,
-             "window": _window(found), "columns": _columns(found.roles)}
+             "window": _window(found), "columns": _columns(found)}
     return {"models": {name: model}}
 
 
@@ -195,10 +262,13 @@ def _window(found: Found) -> Json:
     return {"size": format_duration(found.size)} | few
 
 
-def _columns(roles: Roles) -> Json:
-    parts = ("timestamp", "id", "prediction", "probability", "label", "label_timestamp", "model_version")
-    named = {part: column for part in parts if (column := getattr(roles, part)) is not None}
-    return named | {"categorical": [column for column, kind in roles.features.items() if kind == "categorical"]}
+def _columns(found: Found) -> Json:
+    roles, given = found.roles, found.columns
+    named = {part: column for part in ROLES if (column := getattr(roles, part)) is not None}
+    classes = {"positive": roles.positive} if roles.positive is not None else {}
+    apart = {part: list(column) for part in ("ignore", "segments", "private") if (column := getattr(given, part))}
+    categorical = [column for column, kind in roles.features.items() if kind == "categorical"]
+    return named | classes | apart | {"categorical": categorical}
 
 
 def _value(value: str | int | list[str]) -> str:
@@ -225,8 +295,8 @@ _LATER = """
 def _tell(name: str, found: Found, output: Path) -> None:
     roles, utc = found.roles, UTC
     say(f"{found.rows} rows, {moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}")
-    label = roles.label or "none found"
-    say(f"timestamp {roles.timestamp}, prediction {roles.prediction}, label {label}")
+    for line in found.said:
+        say(f"  {line}")
     say(f"{len(roles.features)} features: {names(roles.features)}")
     if found.guesses:
         say("read as " + ", ".join(f"{key} {value!r}" for key, value in found.guesses.items()))

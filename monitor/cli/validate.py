@@ -194,7 +194,7 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
         f"  windows    {size}, reference of {one.reference_rows} rows; mode {model.mode}",
     ]
     lines += [f"  {'alarms' if not at else '':9}  {text}" for at, text in enumerate(one.outlook.lines)]
-    lines += [f"  {'classes' if not at else '':9}  {text}" for at, text in enumerate(one.said)]
+    lines += [f"  {'found' if not at else '':9}  {text}" for at, text in enumerate(one.said)]
     built_in = watched(labelled=roles.label is not None and one.task is not None)
     lines += [f"  {'built in' if not at else '':9}  {name}: {text}" for at, (name, text) in enumerate(built_in)]
     if one.extra:

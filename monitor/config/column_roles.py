@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from monitor import escape
 from monitor.config.keys import did_you_mean
@@ -59,6 +59,14 @@ class Roles:
     positive: str | None = None          # the class that scores are of; this and what follows: of a binary model, …
     scored: bool | None = None           # the prediction column holds scores and not classes
     scale: Scale | None = None           # … as its reference shows it; None: not looked at
+    why: tuple[str, ...] = ()            # usual names that what the columns hold speaks against
+
+
+class Evidence(Protocol):
+    """What the data say against a usual name."""
+
+    def against(self, role: str, name: str, timestamp: str | None, prediction: str | None) -> str | None:
+        """Return why a column is not of this role; None where nothing says so."""
 
 
 def find_roles(
@@ -68,15 +76,20 @@ def find_roles(
     where: str,
     protected: Collection[str] = (),
     attributes: Collection[str] | None = None,
+    evidence: Evidence | None = None,
 ) -> Roles:
     """Return the role of each column of the data that `facts` describes.
 
     `label_columns` describes labels that are stored separately, `attributes` the columns of protected attributes that
-    are stored separately; `where` names the data in errors. `protected` columns are not features unless
-    `columns.features` lists them. Raises ConfigError with every problem: a named column that does not exist, two
-    columns that could have one role, no timestamp, no prediction, separate labels but no id to join them on.
+    are stored separately; `where` names the data in errors; `evidence` may speak against a usual name. `protected`
+    columns are not features unless `columns.features` lists them. Raises ConfigError with every problem: a named
+    column that does not exist, two columns that could have one role, no timestamp, no prediction, separate labels but
+    no id to join them on.
     """
-    finder = _Finder(columns, facts, label_columns, where)
+    everything = {*facts, *(label_columns or ()), *(attributes or ())}
+    facts = {name: one for name, one in facts.items() if name not in columns.ignore}
+    finder = _Finder(columns, facts, label_columns, where, evidence)
+    finder.check_there("ignore", columns.ignore, everything)
     found = {role: finder.find(role) for role in USUAL_NAMES}
     if found["prediction"] == found["probability"]:      # a log of probabilities alone
         found["probability"] = None
@@ -94,7 +107,7 @@ def find_roles(
     return Roles(
         timestamp=timestamp, id=found["id"], prediction=prediction, probability=found["probability"],
         label=found["label"], label_timestamp=found["label_timestamp"], model_version=found["model_version"],
-        features=features,
+        features=features, why=tuple(finder.why),
     )
 
 
@@ -116,19 +129,27 @@ def feature_kind(facts: Facts, declared_categorical: bool) -> FeatureKind | None
 
 class _Finder:
     def __init__(
-        self, columns: Columns, facts: dict[str, Facts], labels: dict[str, Facts] | None, where: str
+        self, columns: Columns, facts: dict[str, Facts], labels: dict[str, Facts] | None, where: str,
+        evidence: Evidence | None = None,
     ) -> None:
         self.columns = columns
         self.facts = facts
         self.labels = labels
         self.where = where
         self.problems: list[str] = []
+        self.why: list[str] = []
+        self.evidence = evidence
+        self.found: dict[str, str | None] = {}
         self.named = {name for role in USUAL_NAMES if (name := getattr(columns, role)) is not None}
 
     def problem(self, key: str, text: str) -> None:
         self.problems.append(f"{self.where}: columns.{key}: {text}")
 
     def find(self, role: str) -> str | None:
+        self.found[role] = self._find(role)
+        return self.found[role]
+
+    def _find(self, role: str) -> str | None:
         place = self.labels if self.labels is not None and role in IN_LABELS else self.facts
         name: str | None = getattr(self.columns, role)
         if name is not None:
@@ -140,7 +161,8 @@ class _Finder:
             self.problem(role, f"{_listed(candidates)} could each be it, expected one of them under columns")
         elif not candidates and role in NEEDED:
             usual = ", ".join(USUAL_NAMES[role][:4])
-            self.problem(role, f"no column has a usual name for it ({usual}, …), expected one of "
+            spoken = "".join(f"; {text}" for text in self.why if f"no {role}" in text)
+            self.problem(role, f"no column has a usual name for it ({usual}, …){spoken}, expected one of "
                                f"{_listed(place)}")
         return candidates[0] if len(candidates) == 1 else None
 
@@ -150,8 +172,22 @@ class _Finder:
         best = [name for name in free if name.lower() == first]
         names = best or [name for name in free if name.lower() in usual]
         if role == "probability":            # an integer named score is a feature
-            return [name for name in names if best or place[name].kind in KINDS[role]]
-        return [name for name in names if place[name].kind in KINDS.get(role, ())] or names
+            names = [name for name in names if best or place[name].kind in KINDS[role]]
+        return self._heard(role, [name for name in names if place[name].kind in KINDS.get(role, ())] or names)
+
+    def _heard(self, role: str, names: list[str]) -> list[str]:
+        """Leave out names that the data speak against; the first usual name, our client's, is taken as it is."""
+        kept = []
+        for name in names:
+            doubtful = self.evidence is not None and name.lower() != USUAL_NAMES[role][0]
+            prediction = self.columns.prediction or self.found.get("prediction")
+            reason = self.evidence.against(role, name, self.found.get("timestamp"), prediction) \
+                if doubtful and self.evidence is not None else None
+            if reason is None:
+                kept.append(name)
+            else:
+                self.why.append(f"{escape.name(name)} is no {role}: it {quoted(reason)}")
+        return kept
 
     def check_there(self, key: str, names: Iterable[str], place: Collection[str]) -> None:
         for name in names:

@@ -168,6 +168,8 @@ class Columns(Section):
     """Inputs of the model. Default: every column that has no other role."""
     categorical: tuple[str, ...] | None = None
     """Features to be treated as categories. Default: by type."""
+    ignore: tuple[str, ...] = ()
+    """Columns that are left out, as if they were not there. Default: none."""
     segments: tuple[str, ...] = ()
     """Performance is also measured [for each value](fairness.md#segments) of these columns; they stay features."""
     private: tuple[str, ...] = ()

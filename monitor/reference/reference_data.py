@@ -20,7 +20,8 @@ from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import ReferenceMetrics, Segments, sd_and_norm
 from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.profile import Profile, kept, profile_folder
-from monitor.sources import open_source
+from monitor.reference.role_evidence import Evidence
+from monitor.sources import Source, open_source
 from monitor.sources.log import Log, facts, open_part, reference_rows
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows, first_stretch
@@ -98,7 +99,7 @@ def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
     made_from = (content, section.model_dump_json(), model.timezone.key, model.columns.model_dump_json())
     folder = profile_folder(profiles, *made_from)
     columns = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
-    roles = _roles(model, from_json(dict[str, Facts], columns), f"reference {source.origin}")
+    roles = _roles(model, source, from_json(dict[str, Facts], columns), f"reference {source.origin}")
     rows = reference_rows(model, open_part(section, model, roles), roles)
     return _data(model, Reference.new_id(content, model.version), None, rows, folder, roles, known_until=None)
 
@@ -132,10 +133,10 @@ def _log_roles(text: str) -> Roles:
     """Return the roles; they are cached per configuration, so that later rows do not change them."""
     model = ModelSection.model_validate_json(text)
     source = open_source(model.predictions, model.timezone)
-    return _roles(model, facts(source.read(None)), f"predictions {source.origin}")
+    return _roles(model, source, facts(source.read(None)), f"predictions {source.origin}")
 
 
-def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
+def _roles(model: ModelSection, source: Source, found: dict[str, Facts], where: str) -> Roles:
     labels = open_source(model.labels, model.timezone) if model.labels else None
     protected = model.fairness.columns if model.fairness else ()
     roles = find_roles(
@@ -145,6 +146,7 @@ def _roles(model: ModelSection, found: dict[str, Facts], where: str) -> Roles:
         where,
         protected=protected,
         attributes=_attributes(model, [*found, *protected, *model.columns.private]) if model.attributes else None,
+        evidence=Evidence(source, found, labels),
     )
     if problems := wrongly_private(model, roles):
         raise ConfigError(problems)
@@ -186,7 +188,7 @@ def _data(
         roles=roles,
         performance=_performance(model, rows.table, roles, task),
         maturity=_maturity(model, rows.table, roles, known_until),
-        said=said,
+        said=(*roles.why, *said),
     )
 
 

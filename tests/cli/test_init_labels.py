@@ -29,7 +29,7 @@ def test_labels_apart_are_joined(driftd: Any, apart: Path) -> None:
     """`init --labels` writes where they are and what they are called; accuracy is then measured."""
     done = driftd("init", "log.csv", "--labels", "answers.csv")
     assert done.code == 0, done.err
-    assert "label actual" in done.out
+    assert "label: actual" in done.out
     model = tomllib.loads((apart / "driftd.toml").read_text())["models"]["log"]
     assert (model["predictions"], model["labels"], model["task"]) == ("log.csv", "answers.csv", "binary")
     assert (model["columns"]["label"], model["columns"]["label_timestamp"]) == ("actual", "labeled_at")

@@ -1,0 +1,132 @@
+"""What the data say against a usual name: a `time` in minutes is no timestamp, a car's `model` no version."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config.column_roles import Facts
+from monitor.errors import DriftdError
+from monitor.performance.class_evidence import follows
+from monitor.performance.labelled_rows import is_score, word
+from monitor.sources import Source
+from monitor.sources.column_types import to_utc
+from monitor.tables import columns
+
+LOOKED_AT = 200              # rows whose texts are read as moments
+OLDEST = 1990                # the log of a model in service has no older rows than of this year
+CHANGES = 0.05               # of rows in order of time, at most, another version than the row before
+UNIQUE = 0.5                 # distinct values of an id, at least, as a share of the rows
+
+
+class Evidence:
+    """The columns of a log and of labels that are stored apart, read where a name alone does not tell."""
+
+    def __init__(self, log: Source, facts: dict[str, Facts], labels: Source | None = None) -> None:
+        self._log = log
+        self._labels = labels
+        self._facts = facts
+
+    def against(self, role: str, name: str, timestamp: str | None, prediction: str | None) -> str | None:
+        """Return why a column with a usual name is not of this role; None where nothing says so."""
+        judge = _JUDGES.get(role)
+        try:
+            return judge(self, name, timestamp, prediction) if judge else None
+        except (DriftdError, pa.ArrowException, KeyError):
+            return None                  # what cannot be read says nothing; it is told where it is used
+
+    def column(self, name: str, *, of_labels: bool = False) -> pa.ChunkedArray:
+        source = self._labels if of_labels and self._labels is not None else self._log
+        return source.read([name])[name]
+
+    @property
+    def labels_apart(self) -> bool:
+        return self._labels is not None
+
+    def facts(self, name: str) -> Facts:
+        return self._facts[name]
+
+    def pair(self, one: str, other: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        table = self._log.read([one, other])
+        return table[one], table[other]
+
+    def by_time(self, name: str, timestamp: str) -> pa.ChunkedArray:
+        table = self._log.read([name], timestamp=timestamp)
+        return table.sort_by(timestamp)[name]
+
+
+def _no_moment(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:
+    column = data.column(name)
+    known = column.filter(columns.is_present(column))
+    if not len(known):
+        return None
+    low, high = pc.min(known).as_py(), pc.max(known).as_py()
+    kind = columns.type_name(column.type)
+    if kind == "number" and not 1e8 <= float(low) <= float(high):
+        return f"holds numbers from {low:g} to {high:g}, which are no moments"
+    try:
+        from zoneinfo import ZoneInfo
+
+        times = to_utc(known.slice(0, LOOKED_AT) if kind == "text" else known, ZoneInfo("UTC"), where=name)
+    except DriftdError:
+        return "holds text that is no moment"
+    oldest = pc.min(times).as_py()
+    return f"begins in {oldest.year}, before any log of a model" if oldest and oldest.year < OLDEST else None
+
+
+def _no_id(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:
+    facts = data.facts(name)
+    if facts.distinct >= facts.rows * UNIQUE:
+        return None
+    return f"has {facts.distinct} values in {facts.rows} rows, so it does not tell them apart"
+
+
+def _no_version(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:
+    if timestamp is None or data.facts(name).distinct <= 1:
+        return None
+    if data.facts(name).kind == "float":
+        return "holds fractions"
+    coded = pc.dictionary_encode(data.by_time(name, timestamp)).combine_chunks().indices
+    changes = int(np.sum(np.diff(pc.fill_null(coded, -1).to_numpy(zero_copy_only=False)) != 0))
+    return None if changes <= CHANGES * len(coded) else f"changes {changes} times in {len(coded)} rows"
+
+
+def _no_score(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:
+    if prediction is None or prediction == name:
+        return None
+    score, said = data.pair(name, prediction)
+    if columns.type_name(said.type) == "number" and not is_score(said) and data.facts(prediction).distinct > 20:
+        return f"{prediction} holds quantities, which have no probability"
+    if data.facts(prediction).distinct == 2 and follows(score, said) is False:
+        return f"neither rises nor falls with {prediction}"
+    values = columns.present(score) if data.facts(prediction).distinct > 2 else np.empty(0)
+    outside = len(values) and not is_score(said) and (values.min() < 0 or values.max() > 1)
+    return "holds numbers outside 0 to 1" if outside else None
+
+
+def _no_label(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:
+    if prediction is None:
+        return None
+    label, said = data.column(name, of_labels=True), data.column(prediction)
+    kinds = columns.type_name(label.type), columns.type_name(said.type)
+    if kinds[0] == "time":
+        return "holds moments"
+    if kinds == ("number", "number") or "nothing" in kinds:
+        return None
+    classes = {word(key) for key in columns.counts(label)}
+    if kinds[1] == "number" and data.facts(prediction).distinct > 20:        # scores, or quantities
+        fine = len(classes) <= 2 and is_score(said)
+        return None if fine else f"holds {len(classes)} words, and {prediction} holds numbers"
+    answers = {word(key) for key in columns.counts(said)}
+    return None if classes & answers else f"has no value that {prediction} has"
+
+
+_JUDGES: dict[str, Callable[[Evidence, str, str | None, str | None], str | None]] = {
+    "timestamp": _no_moment,
+    "label_timestamp": lambda data, name, *_: None if data.labels_apart else _no_moment(data, name, None, None),
+    "id": _no_id,
+    "model_version": _no_version,
+    "probability": _no_score,
+    "label": _no_label,
+}
