@@ -74,8 +74,9 @@ class Checker:
         self._note_source(model, now, stale(model, survey, now))
         known = self._known(model, reference, now)
         first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
-        resting = [window for window, rest in list(self._resting.items()) if now < rest.until]
-        due = due_windows(model, reference, survey, known, now, first=first, resting=resting)
+        resting = [window for window, rest in list(self._resting.items()) if not rest.over(now)]
+        due = due_windows(model, reference, survey, known, now, first=first, resting=resting,
+                          seen=self._store.as_of_now)
         try:
             verdicts = [self._check_window(model, reference, one, now, newest=one is due[-1]) for one in due]
         except SourceSilent as error:    # the windows that are left are due at the next look
@@ -91,7 +92,7 @@ class Checker:
         Raises UsageError where there is nothing to ask or nobody.
         """
         model, now = self._model(name), self._clock()
-        reference, newest = self._store.references.current(name), self._store.snapshots.newest(name)
+        reference, newest = self._store.references.current(name), self._store.snapshots.newest(name, until=now)
         if model.retrain is None:
             raise UsageError(f"{name} has no [models.{name}.retrain] that names a pipeline")
         if reference is None or newest is None:
@@ -289,6 +290,10 @@ class Rest:
     def after(cls, before: "Rest | None", now: datetime) -> "Rest":
         span = min(2 * before.span, LONGEST_REST) if before else FIRST_REST
         return cls(now + span, span)
+
+    def over(self, now: datetime) -> bool:
+        """Whether it has ended; a clock set back does not prolong it."""
+        return not self.until - self.span <= now < self.until
 
 
 def stretch_of(model: ModelSection, reference: Reference | None) -> datetime | None:

@@ -1,6 +1,6 @@
 """Which windows are due: closed ones that were not measured yet, and known ones whose rows or labels grew."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,11 +33,13 @@ class Due:
 def due_windows(
     model: ModelSection, reference: Reference, survey: Survey, known: Iterable[Known], now: datetime, *, first: bool,
     resting: Collection[Window] = (),
+    seen: Callable[[datetime], datetime] = lambda moment: moment,
 ) -> list[Due]:
     """Which windows are to be measured, oldest first: each closed one once, and revisions of those that grew.
 
     One whose source failed is measured again until it is judged, except while it is among those `resting`. At the
-    `first` start only the newest closed one is due, unless the configuration says since when.
+    `first` start only the newest closed one is due, unless the configuration says since when. `seen` says how old a
+    moment is in spite of a clock that jumped: by that labels mature.
     """
     answers = stale(model, survey, now) is None
     before = {known_window.window: known_window for known_window in known}
@@ -46,7 +48,7 @@ def due_windows(
     for tally in sorted(survey.tallies, key=lambda one: (one.window.start, one.window.start_id)):
         if tally.window.start < reference.since:
             continue
-        mature = now >= tally.window.end + survey.maturity
+        mature = now >= seen(tally.window.end) + survey.maturity
         earlier = max((start for start in starts if start < tally.window.start), default=None)
         failed = before.get(tally.window)
         if failed is not None and failed.unmeasured and (tally.window in resting or not tally.rows):

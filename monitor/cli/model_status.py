@@ -78,7 +78,7 @@ class ModelStatus:
 
 
 def model_status(loaded: Loaded, store: Store, name: str) -> ModelStatus:
-    newest = store.snapshots.newest(name, metrics=("gain_realised",))
+    newest = store.snapshots.newest(name, metrics=("gain_realised",), until=utcnow())
     verdict = store.verdicts.newest_on(newest.window) if newest else None
     requests = store.requests.all(name)
     under_way = [request for request in requests if request.state not in ENDED]

@@ -119,6 +119,7 @@ def _check_due(loaded: Loaded, names: Sequence[str]) -> tuple[list[Checked], lis
     from monitor.promotion.registry import Registries
 
     with open_state(loaded, exclusive=True) as store, open_workers(loaded) as workers:
+        store.future.restamp(utcnow())
         store.configurations.accept(loaded.hash, loaded.text, utcnow())
         checker, registries = Checker(loaded, store, workers), Registries(loaded.config, store)
         registries.move()

@@ -1,9 +1,13 @@
-"""Cron expressions of five fields: whether one is well formed, and the last time it matched."""
+"""Cron expressions of five fields: whether one is well formed, the last time it matched, and the next time.
+
+Where clocks go forward, a local time that does not exist is the moment it would be without the change (2:30 is 3:30).
+Where they go back, a time comes once, at its first hour; only an expression for every hour goes on through both.
+"""
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
-from zoneinfo import ZoneInfo
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -15,6 +19,8 @@ _FIELDS = (
     ("month", 1, 12, _MONTHS),
     ("weekday", 0, 6, _DAYS),
 )
+_HOURS = 24                  # of an expression for every hour
+_FAR = 366 * 41              # days: within them every weekday is once a leap day
 
 
 def wrong(expression: str) -> str | None:
@@ -30,21 +36,40 @@ def wrong(expression: str) -> str | None:
     return None
 
 
-def last_time(expression: str, zone: ZoneInfo, after: datetime, until: datetime) -> datetime | None:
+def last_time(expression: str, zone: tzinfo, after: datetime, until: datetime) -> datetime | None:
     """Return the last time in (after, until] that a well-formed expression matches, None if there is none.
 
     A day must fit both, day and weekday, as in `models.*.cron`.
     """
-    minutes, hours, days, months, weekdays = _sets(expression)
-    day = until.astimezone(zone).date()
-    while datetime.combine(day, time(), zone) + timedelta(days=1) > after:
-        if day.day in days and day.month in months and day.weekday() in weekdays:
-            local = (datetime.combine(day, time(hour, minute), zone) for hour in hours for minute in minutes)
-            found = [at for part in local if after < (at := part.astimezone(UTC)) <= until]
-            if found:
-                return max(found)
-        day -= timedelta(days=1)
+    last, first = until.astimezone(zone).date(), after.astimezone(zone).date()
+    for back in range((last - first).days + 1):
+        found = [at for at in _times(expression, zone, last - timedelta(days=back)) if after < at <= until]
+        if found:
+            return max(found)
     return None
+
+
+def next_time(expression: str, zone: tzinfo, after: datetime) -> datetime | None:
+    """Return the first time after a moment that a well-formed expression matches, None if none ever does."""
+    first = after.astimezone(zone).date()
+    for ahead in range(min(_FAR, (date.max - first).days)):
+        found = [at for at in _times(expression, zone, first + timedelta(days=ahead)) if at > after]
+        if found:
+            return min(found)
+    return None
+
+
+def _times(expression: str, zone: tzinfo, day: date) -> Iterator[datetime]:
+    """Yield the moments (UTC) at which an expression matches on one local day."""
+    minutes, hours, days, months, weekdays = _sets(expression)
+    if day.day not in days or day.month not in months or day.weekday() not in weekdays:
+        return
+    for hour in hours:
+        for minute in minutes:
+            local = datetime.combine(day, time(hour, minute), zone)
+            yield local.astimezone(UTC)
+            if len(hours) == _HOURS:
+                yield local.replace(fold=1).astimezone(UTC)
 
 
 def ever(expression: str) -> bool:

@@ -14,9 +14,9 @@ import structlog
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.util import undefined
 
+from monitor.config import cron
 from monitor.errors import StateError, Stopping
 from monitor.times import Clock, utcnow
 
@@ -50,9 +50,13 @@ class Schedule:
         self._wanted.add(name)
         self._add(name, _Every(timedelta(seconds=seconds)), function, utcnow())
 
-    def cron(self, name: str, expression: str, zone: tzinfo, function: Callable[[], None]) -> None:
-        """Run the function at the times of a cron expression, whose weekdays are names, as `config` checks."""
-        self._add(name, _Cron(expression, zone), function, undefined)
+    def cron(
+        self, name: str, expression: str, zone: tzinfo, function: Callable[[], None], *, missed: bool = False
+    ) -> None:
+        """Run the function at the times of a cron expression, and now where one was `missed` while nobody ran it."""
+        if missed:
+            self._wanted.add(name)
+        self._add(name, _Cron(expression, zone), function, utcnow() if missed else undefined)
 
     def remove(self, name: str) -> None:
         """Forget a task; a run under way goes on to its end."""
@@ -101,10 +105,12 @@ class Schedule:
         now = utcnow()
         for job in self._scheduler.get_jobs():
             with suppress(JobLookupError):  # removed by a reload meanwhile
-                due = job.trigger.after_jump(now)
-                if due == now:
-                    self._wanted.add(job.id)
-                job.modify(next_run_time=due)
+                if not job.trigger.makes_up or job.next_run_time > now:      # else the scheduler runs it, once
+                    due = job.trigger.after_jump(now)
+                    if due == now:
+                        self._wanted.add(job.id)
+                    job.modify(next_run_time=due)
+        self._scheduler.wakeup()
         return True
 
     def _beat(self) -> None:
@@ -138,6 +144,8 @@ class Schedule:
 class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types; the same below
     """Every so often, counted from the last run, or from now when that is long past: no run is enumerated."""
 
+    makes_up = False
+
     def __init__(self, interval: timedelta) -> None:
         self._interval = interval
 
@@ -150,15 +158,15 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types; th
 
 
 class _Cron(BaseTrigger):  # type: ignore[misc]
-    """The times of a cron expression after now; those that passed meanwhile are not enumerated."""
+    """The times of a cron expression after now; those that passed meanwhile are made up by one run."""
+
+    makes_up = True
 
     def __init__(self, expression: str, zone: tzinfo) -> None:
-        self._cron = CronTrigger.from_crontab(expression, zone)
+        self._expression, self._zone = expression, zone
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        later = max(previous or now, now) + timedelta(microseconds=1)
-        due: datetime | None = self._cron.get_next_fire_time(None, later)
-        return due
+        return cron.next_time(self._expression, self._zone, max(previous or now, now))
 
     def after_jump(self, now: datetime) -> datetime | None:
         return self.get_next_fire_time(None, now)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 import structlog
 
 from monitor import __version__
-from monitor.config import Loaded, load, missing_secrets, state_dir
+from monitor.config import Loaded, ModelSection, cron, load, missing_secrets, state_dir
 from monitor.daemon import systemd
 from monitor.daemon.http_side import HttpSide
 from monitor.daemon.schedule import Schedule
@@ -32,7 +32,7 @@ from monitor.notify.heartbeat import heartbeat
 from monitor.outgoing import guard
 from monitor.records import Json, Verdict
 from monitor.store import Store
-from monitor.times import Clock, format_moment, utcnow
+from monitor.times import Clock, WatchedClock, format_moment, utcnow
 from monitor.web.app import App
 from monitor.web.posts import Posts
 from monitor.web.settings import read_settings
@@ -44,6 +44,7 @@ _HOUR = timedelta(hours=1)
 _PATIENCE = timedelta(seconds=5)  # for what is under way when told to stop; then it is abandoned
 _STUCK = 120.0                    # seconds without a turn of the main loop
 _REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
+_RESTAMPS = 12                    # looks at stamps from the future after the clock was set back
 _SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
 _TIDY_EVERY = 6 * 3600.0          # seconds between looks at what has grown old
 _NEED_RESTART = (
@@ -135,9 +136,9 @@ class Daemon:
     """All running parts of one configuration; `start`, then `tick` every second, then `close`."""
 
     def __init__(self, loaded: Loaded, build: Build, clock: Clock = utcnow) -> None:
-        self._loaded, self._build, self._clock = loaded, build, clock
+        self._loaded, self._build, self._clock = loaded, build, WatchedClock(clock)
         self._metrics = Metrics(__version__)
-        self._schedule = Schedule(clock)
+        self._schedule = Schedule(self._clock)
         self._watch = Watch(loaded.files, patterns=loaded.patterns)
         self._view = View()
         self._publishing, self._counting = threading.Lock(), threading.Lock()
@@ -146,6 +147,8 @@ class Daemon:
         self._lived = threading.Event()      # a check has ended well since the last sign of life
         self._signed = time.monotonic()
         self._turned = time.monotonic()
+        self._set_back = threading.Event()   # the clock was, and what waits does not know it yet
+        self._restamps = 0                   # looks at stamps from the future that are still to come
         self._fault_told = False             # the log says that the state cannot be used
         self._unready: str | None = "starting"
         self._web: HttpSide | None = None
@@ -164,6 +167,8 @@ class Daemon:
         guard.allow_inner(settings.allow_inner)
         self._store = self._opened.enter_context(Store.open(folder))
         self._store.on_fault(self._heard_of_state)
+        self._store.read_stamps_by(self._clock)
+        self._store.future.restamp(self._clock())
         self._care = StateCare(self._store, self._metrics, self._clock)
         self._workers = self._opened.enter_context(
             Workers(settings.workers, settings.worker_memory_mb, settings.worker_timeout)
@@ -199,6 +204,7 @@ class Daemon:
         """One turn of the main loop."""
         self._turned = time.monotonic()
         self._schedule.tick()
+        self._watch_clock()
         if self._watch.changed():
             _log.info("The configuration's files have changed.")
             self.reload()
@@ -206,6 +212,24 @@ class Daemon:
             self._web.look(self._loaded)
         if self._stuck() is None:
             systemd.notify("WATCHDOG=1")
+
+    def _watch_clock(self) -> None:
+        """Where the clock was set back, let what waits for the future go on."""
+        for jump in self._clock.jumps():
+            self._metrics.clock_jumped()
+            if jump < timedelta(0):
+                self._restamps = _RESTAMPS
+                self._set_back.set()
+                self._schedule.soon("clock")
+
+    def _mend_stamps(self) -> None:
+        """After the clock was set back; a few times, since what was under way then may have been written since."""
+        if self._set_back.is_set():
+            self._store.future.wake(self._clock())
+            self._set_back.clear()
+        if self._restamps and self._clock.settled():
+            self._store.future.restamp(self._clock())
+            self._restamps -= 1
 
     def look_now(self) -> None:
         """Check every model without waiting for its time."""
@@ -262,7 +286,7 @@ class Daemon:
         for name, model in self._loaded.config.models.items():
             look = partial(self._check, name)
             if model.cron is not None:
-                self._schedule.cron(_task(name), model.cron, model.timezone, look)
+                self._schedule.cron(_task(name), model.cron, model.timezone, look, missed=self._missed(model))
             else:
                 self._schedule.every(_task(name), (model.every or _HOUR).total_seconds(), look)
         self._schedule.every("requests", 5, lambda: self._publish_if(self._parts.outbox.send_due()))
@@ -274,10 +298,18 @@ class Daemon:
         self._schedule.every("publish", 30, self._publish)  # what commands changed in the store meanwhile
         self._schedule.every("heartbeat", _SIGN_EVERY, self._sign_of_life)
         self._schedule.every("state", 5, self._try_state)
+        self._schedule.every("clock", 5, self._mend_stamps)
         self._schedule.every("rest", 30, partial(self._workers.rest, _REST))
         self._schedule.every("retention", _TIDY_EVERY, self._tidy)
         self._schedule.every("backup", 60, lambda: self._care.back_up(self._loaded.config.daemon.backup))
         self._schedule.every("examination", 600, self._care.examine)
+
+    def _missed(self, model: ModelSection) -> bool:
+        """Whether a time of the model's `cron` has passed since it was last checked, or since it was first planned."""
+        now, last = self._clock(), self._store.moments.last_check(model.name)
+        if last is None:
+            self._store.moments.note_check(model.name, now)
+        return last is not None and cron.last_time(model.cron or "", model.timezone, min(last, now), now) is not None
 
     def _new_versions(self, models: list[str]) -> None:
         """A version that has come is looked at now, and not when its model's turn comes."""
@@ -293,13 +325,13 @@ class Daemon:
 
     def _tidy(self) -> None:
         """Remove what is older than the configuration keeps."""
-        removed = tidy(self._store, self._loaded.config.daemon.retention, self._clock())
+        removed = tidy(self._store, self._loaded.config.daemon.retention, self._clock.cautious())
         if removed:
             _log.info("What is older than daemon.retention was removed.", **asdict(removed))
 
     def _check(self, name: str) -> None:
         """One check of a model, its outcome told everywhere."""
-        began = time.monotonic()
+        began, at = time.monotonic(), self._clock()
         self._under_way.add(name)
         outcome, verdicts = self._judge(name)
         if outcome not in ("failed", "stopped"):
@@ -308,8 +340,11 @@ class Daemon:
         with self._counting:
             if outcome == "stopped" or name not in self._loaded.config.models:
                 return
+            planned = self._loaded.config.models[name].cron is not None
             actions = [verdict.action for verdict in verdicts]
             self._metrics.checked(name, outcome, time.monotonic() - began, self._clock(), actions)
+        if planned and outcome != "failed":
+            self._store.moments.note_check(name, at)
         self._publish()
         for task in ("requests", "messages", "track", *(() if self._under_way else ("heartbeat",))):
             self._schedule.soon(task)
@@ -380,7 +415,7 @@ class Daemon:
     def _try_state(self) -> None:
         """See whether a fault is over, also when nothing else is to be written."""
         if self._store.fault is not None:
-            self._store.try_to_write()
+            self._store.moments.try_to_write()
 
     def _sick(self) -> str | None:
         """Why this daemon is not healthy; None when it is."""

@@ -122,6 +122,9 @@ class Metrics:
         self._backup_every = Gauge(
             "driftd_backup_interval_seconds", "daemon.backup.every; 0 where no backups are configured.", registry=own
         )
+        self._jumps = Counter(
+            "driftd_clock_jumps", "How often the system clock was set by more than 30 seconds.", registry=own
+        )
         self._refused = Counter(
             "driftd_http_refused", "Requests and connections that were refused or ended.", ["reason"], registry=own
         )
@@ -183,6 +186,10 @@ class Metrics:
     def backup_every(self, span: timedelta | None) -> None:
         """Note how often a backup is asked for; None: never."""
         self._backup_every.set(span.total_seconds() if span else 0)
+
+    def clock_jumped(self) -> None:
+        """Count that the system clock was set."""
+        self._jumps.inc()
 
     def refused(self, reason: str) -> None:
         """Count a request or connection that was refused."""

@@ -62,7 +62,8 @@ def read_view(store: Store, config: Config, now: datetime) -> View:
     return View(
         all_columns=config.daemon.metrics_columns == "all",
         models=tuple(
-            _model(store, model, store.silences.in_force(config, name, now)) for name, model in config.models.items()
+            _model(store, model, store.silences.in_force(config, name, now), now)
+            for name, model in config.models.items()
         ),
         messages_pending=len(store.messages.due(now + _EVER)),
     )
@@ -77,8 +78,8 @@ def view_json(view: View) -> Json:
     }
 
 
-def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...]) -> ModelView:
-    newest = store.snapshots.newest(model.name)
+def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now: datetime) -> ModelView:
+    newest = store.snapshots.newest(model.name, until=now)
     return ModelView(
         name=model.name,
         mode=model.mode,

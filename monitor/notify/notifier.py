@@ -12,7 +12,7 @@ from monitor.config.sections import NotifySection
 from monitor.config.values import Secret
 from monitor.notify.deliver import Delivery, deliver
 from monitor.records import Message, Silence
-from monitor.times import Clock
+from monitor.times import Clock, Wait
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class _Places:
     """How far one message has come with each address."""
 
     done: set[Secret] = field(default_factory=set)               # that have it, or do not get it any more
-    due: dict[Secret, datetime] = field(default_factory=dict)    # that get it again, and when
+    due: dict[Secret, Wait] = field(default_factory=dict)        # that get it again, and when
     wrong: dict[Secret, str] = field(default_factory=dict)       # that do not have it for sure, and why
 
     def note(self, url: Secret, result: Delivery, tries: int, now: datetime) -> None:
@@ -50,7 +50,7 @@ class _Places:
         if result.ok or tries >= len(waits):
             self.done.add(url)
         else:
-            self.due[url] = now + waits[tries]
+            self.due[url] = Wait(now, waits[tries])
 
 
 def _with_id(message: Message) -> str:
@@ -106,9 +106,10 @@ class Notifier:
         places = self._places.setdefault(message.id, _Places())
         now = self._clock()
         for url in self._urls:
-            if url not in places.done and places.due.get(url, now) <= now:
+            if url not in places.done and (url not in places.due or places.due[url].over(now)):
                 places.note(url, deliver(url, message.title, _with_id(message), message.kind), message.tries, now)
-        after = replace(message, tries=message.tries + 1, next_try_at=min(places.due.values(), default=None))
+        again = min((wait.until for wait in places.due.values()), default=None)
+        after = replace(message, tries=message.tries + 1, next_try_at=again)
         return self._noted(after, places)
 
     def _noted(self, after: Message, places: "_Places") -> Message:

@@ -43,11 +43,21 @@ def reject(store: Store, model: ModelSection, by: str, reason: str, now: datetim
 def lapse(store: Store, model: ModelSection, now: datetime) -> None:
     """End the waiting for an answer that has not come in time, and tell people."""
     with store.transaction():
-        lapsed = episodes.lapse(model, store.episodes.standing(model.name), now)
-        if lapsed is not None:
+        standing = store.episodes.standing(model.name)
+        lapsed = episodes.lapse(model, standing, now)
+        if lapsed is not None and standing is not None and not _jumped_over(store, model, standing, now):
             store.episodes.save(lapsed)
             store.audit.note(now, "driftd", "lapse", lapsed.id)
             store.messages.add(note_approval(model, lapsed, now))
+
+
+def _jumped_over(store: Store, model: ModelSection, standing: Episode, now: datetime) -> bool:
+    """Whether the time to answer is over only because the clock was set forward."""
+    until = lapses_at(model, standing)
+    if standing.approval is None or until is None:
+        return False
+    asked = standing.approval.asked_at
+    return now < until + (store.as_of_now(asked) - asked)
 
 
 def _awaiting(store: Store, model: ModelSection, now: datetime) -> Episode:

@@ -17,7 +17,7 @@ from monitor.records import Dispatch, DispatchState, Episode, Message, Reference
 from monitor.retrain.evidence import event
 from monitor.retrain.pipelines import Answer, Pipeline, Result, open_pipeline
 from monitor.store import LEASE, Store
-from monitor.times import Clock, format_duration, utcnow
+from monitor.times import Clock, Wait, as_of_now, format_duration, utcnow
 
 LADDER = tuple(timedelta(seconds=s) for s in (
     0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400,
@@ -88,7 +88,7 @@ class Outbox:
         self._clock = clock
         self._rng = rng or random.Random()
         self._queue_timeout, self._run_timeout = queue_timeout or {}, run_timeout or {}
-        self._ask_at: dict[str, datetime] = {}
+        self._ask_at: dict[str, Wait] = {}
         self._unwritten: dict[str, Callable[[], Dispatch]] = {}  # by request: how to record what could not be
 
     @classmethod
@@ -151,7 +151,7 @@ class Outbox:
         now = self._clock()
         if found is not None:
             return self._settle(replace(claimed, tries=claimed.tries + 1), found)
-        if now < (claimed.sent_at or claimed.created_at) + GRACE:
+        if now < as_of_now(self._clock, claimed.sent_at or claimed.created_at) + GRACE:
             return self._write(claimed, replace(claimed, next_try_at=now + LOOK_AGAIN))
         if claimed.unclear > 1:
             return self._hold(claimed, "it was sent twice and no run of it can be found")
@@ -204,7 +204,7 @@ class Outbox:
         answer = Answer(state=before.state, reason=f"the pipeline {before.pipeline} is not in the configuration")
         if pipeline is not None:
             answer = self._asked(pipeline, before)
-        self._ask_at[before.id] = now + (answer.retry_after or FOLLOW_EVERY)
+        self._ask_at[before.id] = Wait(now, answer.retry_after or FOLLOW_EVERY)
         after = self._applied(before, answer, answer.state, now)
         if answer.state in FOLLOWED and (late := self._late(after, now, answer.heard)):
             given_up = Answer(state=DispatchState.UNKNOWN, reason=f"{late}; last: {answer.reason}")
@@ -222,7 +222,7 @@ class Outbox:
         else:
             since, limits, what = dispatch.running_at, self._run_timeout, "ended"
         limit = limits.get(dispatch.model, TIMEOUT)
-        over = now >= since + limit + (timedelta(0) if heard else UNHEARD)
+        over = now >= as_of_now(self._clock, since) + limit + (timedelta(0) if heard else UNHEARD)
         return f"it has not {what} within {format_duration(limit)}" if over else None
 
     def _asked(self, pipeline: Pipeline, before: Dispatch) -> Answer:
@@ -234,8 +234,8 @@ class Outbox:
             return Answer(state=before.state, reason=reason, heard=False)
 
     def _may_ask(self, dispatch: Dispatch) -> bool:
-        ask_at = self._ask_at.get(dispatch.id)
-        return ask_at is None or self._clock() >= ask_at
+        wait = self._ask_at.get(dispatch.id)
+        return wait is None or wait.over(self._clock())
 
     def _write(
         self, before: Dispatch, after: Dispatch, tell: str | None = None, result: Result | None = None

@@ -1,7 +1,7 @@
 """One check, from what it looks back on to all that it wrote."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from monitor.history import History
@@ -47,11 +47,11 @@ class Checks:
         accepted, pause = self.requests.accepted(model), self.pauses.current(model)
         return History(
             snapshots=tuple(self.snapshots.newest_revisions(
-                model, metrics=metrics, reference_id=reference.id, spec=spec
+                model, metrics=metrics, reference_id=reference.id, spec=spec, until=now
             )),
             before=self._before(model, reference, spec),
             firing={firing.trigger: firing for firing in self.firings.all(model)},
-            episode=self.episodes.newest(model),
+            episode=self._newest_need(model),
             accepted=tuple(at for at, _ in accepted),
             paid_until=max((end for _, end in accepted), default=None),
             in_flight=self.requests.in_flight(model, now, run_timeout),
@@ -117,6 +117,15 @@ class Checks:
             self.requests.withdraw(episode.id, episode.reason, at)
         if dispatch is not None:
             self.requests.write(dispatch)
+
+    def _newest_need(self, model: str) -> Episode | None:
+        """The model's newest need; where it began while the clock was ahead, as if the clock had been right."""
+        found = self.episodes.newest(model)
+        if found is None:
+            return None
+        window = found.window
+        ahead = max(window.end - self.database.as_of_now(window.end), timedelta(0))
+        return replace(found, window=replace(window, start=window.start - ahead, end=window.end - ahead))
 
     def _promoted(self, reference: Reference) -> Promotion | None:
         """The version that came into service with this reference."""

@@ -31,6 +31,7 @@ class Database:
         self._afterwards: list[Callable[[], None]] = []
         self.fault: str | None = None        # why it could not be used; None again once a write has succeeded
         self.on_fault: Heard = lambda fault: None
+        self.as_of_now: Callable[[datetime], datetime] = lambda stamp: stamp    # how stamps are read, see `times`
         self._kept = 0                       # changes that are on disk, or were rolled back
         self._sums: sums.Sums | None = None
         self._committed: Callable[[], None] | None = None

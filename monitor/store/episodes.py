@@ -46,7 +46,8 @@ class Episodes:
                GROUP BY e.trigger_name""",
             model, reference_id,
         )
-        return {row["trigger_name"]: sure(row["until"]) for row in found}
+        ends = {row["trigger_name"]: sure(row["until"]) for row in found}
+        return {name: min(end, self._db.as_of_now(end)) for name, end in ends.items()}
 
     def save(self, episode: Episode) -> None:
         """Write an episode that opens, or what became of one, together with the word on it."""

@@ -1,16 +1,18 @@
 """What windows are compared with: the references, of which the newest of each model is the current one."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from monitor.decide.episodes import supersede
 from monitor.records import Reference
 from monitor.store.audit import DRIFTD, Audit
-from monitor.store.database import Database, stamp
+from monitor.store.database import Database, stamp, sure
 from monitor.store.episodes import Episodes
 from monitor.store.promotions import Promotions
 from monitor.store.requests import Requests
 from monitor.store.rows import record_of, records_of, row_of
+from monitor.times import JUMP
 
 
 class References:
@@ -31,7 +33,11 @@ class References:
     def current(self, model: str) -> Reference | None:
         """The reference windows are compared with now."""
         row = self._db.one("SELECT * FROM model_references WHERE model = ? ORDER BY seq DESC LIMIT 1", model)
-        return None if row is None else record_of(Reference, row)
+        if row is None:
+            return None
+        found, installed = record_of(Reference, row), sure(row["installed_at"])
+        ahead = installed - self._db.as_of_now(installed)
+        return replace(found, since=found.since - ahead) if ahead > JUMP else found
 
     def all(self, model: str) -> list[Reference]:
         """All references there have been, oldest first; a rollback shows as the same one again."""

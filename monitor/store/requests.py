@@ -48,11 +48,20 @@ class Requests:
     def in_flight(self, model: str, now: datetime, run_timeout: timedelta) -> Dispatch | None:
         """A request of the model that is under way, or was delivered less than `run_timeout` ago."""
         row = self._db.one(
-            f"""SELECT * FROM dispatches WHERE model = ? AND (state IN ({marks(UNENDED)})
-                OR (state = 'delivered' AND accepted_at > ?)) ORDER BY created_at DESC LIMIT 1""",
-            model, *UNENDED, stamp(now - run_timeout),
-        )
+            f"""SELECT * FROM dispatches WHERE model = ? AND state IN ({marks(UNENDED)})
+                ORDER BY created_at DESC LIMIT 1""",
+            model, *UNENDED,
+        ) or self._delivered(model, now - run_timeout)
         return None if row is None else record_of(Dispatch, row)
+
+    def _delivered(self, model: str, since: datetime) -> Row | None:
+        """The model's newest request of whose end nobody will tell, if it was delivered since."""
+        row = self._db.one(
+            """SELECT * FROM dispatches WHERE model = ? AND state = 'delivered' AND accepted_at IS NOT NULL
+               ORDER BY accepted_at DESC LIMIT 1""",
+            model,
+        )
+        return row if row is not None and self._db.as_of_now(sure(row["accepted_at"])) > since else None
 
     def answered(self, model: str, now: datetime, run_timeout: timedelta) -> bool:
         """Whether the newest episode's last request ended well: succeeded, or delivered at least `run_timeout` ago."""
@@ -64,7 +73,7 @@ class Requests:
         if row is None or row["accepted_at"] is None:
             return False
         return row["state"] == "succeeded" or (
-            row["state"] == "delivered" and sure(row["accepted_at"]) + run_timeout <= now
+            row["state"] == "delivered" and self._db.as_of_now(sure(row["accepted_at"])) + run_timeout <= now
         )
 
     def accepted(self, model: str) -> list[tuple[datetime, datetime]]:
@@ -74,7 +83,8 @@ class Requests:
                WHERE d.model = ? AND d.accepted_at IS NOT NULL ORDER BY d.accepted_at""",
             model,
         )
-        return [(sure(row["accepted_at"]), sure(row["end_at"])) for row in found]
+        seen = [(self._db.as_of_now(sure(row["accepted_at"])), sure(row["end_at"])) for row in found]
+        return sorted((at, min(end, self._db.as_of_now(end))) for at, end in seen)
 
     def answered_need(self, reference: Reference) -> str | None:
         """The trigger of the need against this reference whose request was accepted last."""
@@ -242,7 +252,7 @@ class Requests:
         self.withdraw(episode.id, episode.reason, at)
 
     def _newest_window(self, dispatch: Dispatch) -> int:
-        row_id = self._windows.newest_row_id(dispatch.model)
+        row_id = self._windows.newest_row_id(dispatch.model, dispatch.created_at)
         if row_id is not None:
             return row_id
         row = self._db.one("SELECT window_id FROM episodes WHERE id = ?", dispatch.episode_id)

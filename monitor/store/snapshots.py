@@ -76,13 +76,13 @@ class Windows:
         )
         return None if row is None else record_of(Window, row)
 
-    def newest_row_id(self, model: str) -> int | None:
-        """The row of the model's newest window, of any cut, that has a snapshot."""
+    def newest_row_id(self, model: str, until: datetime) -> int | None:
+        """The row of the model's newest window, of any cut, that has a snapshot and ended by a moment."""
         row = self._db.one(
             """SELECT id FROM windows w
-               WHERE model = ? AND EXISTS (SELECT 1 FROM snapshots s WHERE s.window_id = w.id)
+               WHERE model = ? AND end_at <= ? AND EXISTS (SELECT 1 FROM snapshots s WHERE s.window_id = w.id)
                ORDER BY end_at DESC, end_id DESC LIMIT 1""",
-            model,
+            model, stamp(until),
         )
         return None if row is None else int(row["id"])
 
@@ -106,9 +106,11 @@ class Snapshots:
         self._db = database
         self._windows = windows
 
-    def newest(self, model: str, metrics: Collection[str] | None = None) -> Snapshot | None:
-        """The newest revision of the newest window; `metrics` keeps only those scores."""
-        return next(iter(self.newest_revisions(model, limit=1, metrics=metrics)), None)
+    def newest(
+        self, model: str, metrics: Collection[str] | None = None, until: datetime | None = None
+    ) -> Snapshot | None:
+        """The newest revision of the newest window (that ended by `until`); `metrics` keeps only those scores."""
+        return next(iter(self.newest_revisions(model, limit=1, metrics=metrics, until=until)), None)
 
     def newest_revisions(
         self,
@@ -119,10 +121,12 @@ class Snapshots:
         reference_id: str | None = None,
         window_start: datetime | None = None,
         spec: str | None = None,
+        until: datetime | None = None,
     ) -> list[Snapshot]:
         """The newest revision of each window, oldest first; with `limit` of the newest so many windows.
 
-        `metrics` keeps only those scores; `reference_id`, `window_start` and `spec` keep only those windows.
+        `metrics` keeps only those scores; `reference_id`, `window_start` and `spec` keep only those windows, `until`
+        those that ended by then: others were measured while the clock was ahead.
         """
         wanted = {
             "w.model": model, "w.spec": spec, "w.start_at": stamp(window_start),
@@ -131,8 +135,8 @@ class Snapshots:
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given)
         found = self._db.all(
-            f"SELECT s.*, {WINDOW} {NEWEST} WHERE {where} {BACKWARDS} LIMIT ?",
-            *given.values(), 2**62 if limit is None else limit,
+            f"SELECT s.*, {WINDOW} {NEWEST} WHERE {where} AND w.end_at <= ? {BACKWARDS} LIMIT ?",
+            *given.values(), stamp(until) or "9", 2**62 if limit is None else limit,
         )
         return self._with_scores(found[::-1], metrics)
 

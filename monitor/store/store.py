@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from monitor.store.aliases import Aliases
@@ -9,10 +10,12 @@ from monitor.store.audit import Audit
 from monitor.store.callbacks import Callbacks
 from monitor.store.checks import Checks
 from monitor.store.configurations import Configurations
-from monitor.store.database import Database, Heard, stamp
+from monitor.store.database import Database, Heard
 from monitor.store.episodes import Episodes, Firings
+from monitor.store.future import Future
 from monitor.store.lineage import Lineage
 from monitor.store.messages import Messages
+from monitor.store.moments import Moments
 from monitor.store.promotions import Promotions
 from monitor.store.references import References
 from monitor.store.requests import Requests
@@ -21,7 +24,7 @@ from monitor.store.snapshots import Snapshots, Verdicts, Windows
 from monitor.store.state_folder import Lock, migrate, open_database, prepare
 from monitor.store.sums import Seal
 from monitor.store.tidy import Tidy
-from monitor.times import utcnow
+from monitor.times import WatchedClock
 
 
 class Store:
@@ -48,6 +51,8 @@ class Store:
         self.silences = Silences(database, self.audit)
         self.lineage = Lineage(database)
         self.tidy = Tidy(database)
+        self.future = Future(database, self.audit)
+        self.moments = Moments(database)
         self.checks = Checks(
             database=database, snapshots=self.snapshots, verdicts=self.verdicts, firings=self.firings,
             episodes=self.episodes, requests=self.requests, references=self.references, promotions=self.promotions,
@@ -107,12 +112,13 @@ class Store:
         """Have `heard` called with the reason at each fault, and with None when a write succeeds again."""
         self._db.on_fault = heard
 
-    def try_to_write(self) -> None:
-        """Write a line that means nothing. Raises StateError when the state still cannot be written."""
-        self._db.insert(
-            "meta", {"name": "last_try_to_write", "value": stamp(utcnow())},
-            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )
+    def read_stamps_by(self, clock: WatchedClock) -> None:
+        """Read moments that cooldowns, budgets and deadlines count from by what the clock knows of its jumps."""
+        self._db.as_of_now = clock.as_of_now
+
+    def as_of_now(self, stamp: datetime) -> datetime:
+        """A stamp by what is known of the clock's jumps; itself without `read_stamps_by`."""
+        return self._db.as_of_now(stamp)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

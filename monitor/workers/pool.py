@@ -176,16 +176,18 @@ class Workers:
 
     def _give_back(self, turn: Turn, child: Child) -> None:
         worn = self._closed or not child.usable or child.tasks >= self._tasks_per_child
-        if worn:
-            child.end()
-        with self._changed:
-            self._places.leave(turn)
-            del self._busy[turn]
-            self._silent.pop(turn, None)
-            if not worn and not self._closed:
-                child.idle_since = time.monotonic()
-                self._idle.append(child)
-            self._changed.notify_all()
+        try:
+            if worn:
+                child.end()
+        finally:                               # whatever happens to the child, its place is free
+            with self._changed:
+                self._places.leave(turn)
+                del self._busy[turn]
+                self._silent.pop(turn, None)
+                if not worn and not self._closed:
+                    child.idle_since = time.monotonic()
+                    self._idle.append(child)
+                self._changed.notify_all()
         if not worn and self._closed:
             child.end()
 

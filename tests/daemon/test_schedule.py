@@ -165,6 +165,30 @@ def test_cron_times_are_local_to_the_model(expression, first):
     assert f"{due.astimezone(zone):%Y-%m-%d %H:%M}" == first
 
 
+@pytest.mark.parametrize("missed", [True, False])
+def test_a_time_missed_while_nobody_ran_is_made_up_once(schedule, missed):
+    """A task by cron does not run at the start, unless one of its times was missed; then it does once."""
+    count, other = Count(), Count()
+    schedule.cron("look", "0 0 29 feb *", UTC, count, missed=missed)
+    schedule.start()
+    assert not missed or count.reaches(1)
+    schedule.every("other", 0.05, other)
+    assert other.reaches(5)
+    assert count.value == missed
+
+
+def test_a_jump_of_the_clock_does_not_run_what_is_not_due(schedule, clock):
+    """Only a time that has passed is made up; others are reckoned anew."""
+    count, other = Count(), Count()
+    schedule.cron("look", "0 0 29 feb *", UTC, count)
+    schedule.start()
+    clock.shift = -3 * HOUR
+    assert schedule.tick()
+    schedule.every("other", 0.05, other)
+    assert other.reaches(5)
+    assert count.value == 0
+
+
 def test_stopping_waits_only_so_long(schedule):
     """`stop` says whether all came to an end within the time given."""
     gate, count = threading.Event(), Count()

@@ -144,7 +144,7 @@ def test_a_message_that_was_sent_is_not_sent_again(
 
 def written_and_rolled_back(store: Store) -> None:
     with store.transaction():
-        store.try_to_write()
+        store.moments.try_to_write()
         raise ZeroDivisionError
 
 
@@ -157,7 +157,7 @@ def test_a_fault_is_over_when_a_write_is_on_disk(store: Store, clock: Any, kit: 
     writable(store, False)
     for _ in range(2):
         with pytest.raises(StateError):
-            store.try_to_write()
+            store.moments.try_to_write()
     assert "readonly" in str(store.fault)
     assert heard == [store.fault] * 2
     writable(store, True)
@@ -167,5 +167,5 @@ def test_a_fault_is_over_when_a_write_is_on_disk(store: Store, clock: Any, kit: 
     with store.transaction():
         store.requests.all()
     assert store.fault is not None
-    store.try_to_write()
+    store.moments.try_to_write()
     assert (store.fault, heard[-1]) == (None, None)

@@ -132,7 +132,7 @@ def test_the_history_keeps_the_rehearsals_of_earlier_references(store: Store, ma
     assert store.checks.commit(first, expected_reference="r1")
     assert store.references.install(made.reference("r2"), "r1", T0)
     assert store.checks.commit(made.snapshot(1, reference="r2"), expected_reference="r2")
-    found = store.checks.history("m", made.reference("r2"), None, now=T0, run_timeout=DAY)
+    found = store.checks.history("m", made.reference("r2"), None, now=T0 + 21 * DAY, run_timeout=DAY)
     assert [one.window for one in found.snapshots] == [made.window(1)]
     assert [(one.window, set(one.scores)) for one in found.before] == [(made.window(0), set(told))]
 
