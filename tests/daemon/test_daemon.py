@@ -344,5 +344,5 @@ def test_a_damaged_state_is_brought_back_from_the_copies_of_the_daemon(start, ca
     assert main(["state", "check", *config]) == 0
     (running.folder / "notify").unlink()
     again = start("flights", extra='[daemon.backup]\nfolder = "copies"')
-    assert again.get("/readyz")[0] == 200
+    until(lambda: again.get("/readyz")[0] == 200)
     assert again.stop() == 0
