@@ -21,7 +21,8 @@ def unwatched_columns(look: Look, reference: ReferenceData, log: Log) -> list[st
     """Columns of the log that would be features if the reference had them; none where features are listed."""
     model = look.model
     parts = {field: getattr(reference.roles, field) for field in USUAL_NAMES}
-    known = {*reference.schema.names, *parts.values(), *(model.fairness.columns if model.fairness else ())}
+    protected = model.fairness.columns if model.fairness else ()
+    known = {*reference.schema.names, *model.columns.ignore, *parts.values(), *protected}
     extra = [name for name in log.schema().names
              if model.columns.features is None and name not in known and not is_row_number(name)]
     # names nobody knows may be values: of a file that lost its header

@@ -1,7 +1,7 @@
 """`driftd compare`: which columns of two files drifted, and what broke the data contract."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.errors import CannotJudge, UsageError
 from monitor.escape import names
 from monitor.records import Json, Score, ScoreStatus
+from monitor.sources.known_types import KnownTypes
 
 DRIFT = ("drift", "drifted_share")
 MIN_ROWS = 1      # the two files are all there is: judged as they are
@@ -93,11 +94,15 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     from monitor.drift.column_scores import TableSide, column_scores
     from monitor.drift.text import text_scores
     from monitor.quality.column_checks import schema_changes
+    from monitor.sources.column_types import codes_in, text_columns
     from monitor.sources.log import facts
 
     if section.method not in ("auto", *METHODS):
         raise UsageError(f"no drift method {section.method!r}; expected auto or one of: {', '.join(METHODS)}")
-    (before, unread), (now, unread_now) = _read(reference), _read(current)
+    before, unread = _read(reference)
+    now, unread_now = _read(current, text_columns(before))
+    if codes := codes_in(now) - text_columns(before):
+        before, unread = _read(reference, codes)
     columns = facts(before)
     if absent := [name for name in categorical if name not in columns]:
         raise UsageError(
@@ -124,11 +129,15 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     )
 
 
-def _read(path: str) -> tuple[Any, dict[str, str]]:
-    """Return the rows of a file, and the columns that are not read, each with the reason."""
+def _read(path: str, words: Collection[str] = ()) -> tuple[Any, dict[str, str]]:
+    """Return the rows of a file, and the columns that are not read, each with the reason.
+
+    `words`: columns that hold words or codes in the other file, and so in this one.
+    """
     from monitor.sources import open_source
 
-    source = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC"))
+    known = KnownTypes(words=frozenset(words))
+    source = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC"), known)
     table = source.read(None)
     if not len(table):
         raise CannotJudge(f"{path} has no rows, expected some to compare")

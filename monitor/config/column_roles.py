@@ -32,6 +32,7 @@ KINDS = {"timestamp": ("timestamp",), "label_timestamp": ("timestamp",), "probab
 NEEDED = ("timestamp", "prediction")
 IN_LABELS = ("label", "label_timestamp")     # looked for among the labels, if those are stored separately
 
+_DECLARED: dict[str, FeatureKind] = {"number": "numerical", "category": "categorical", "text": "text"}
 _ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+(_level_\d+)?")
 
 
@@ -56,6 +57,7 @@ class Roles:
     label_timestamp: str | None
     model_version: str | None
     features: dict[str, FeatureKind]
+    words: tuple[str, ...] = ()          # columns that hold words in the reference: no cell of them is a number
     positive: str | None = None          # the class that scores are of; this and what follows: of a binary model, …
     scored: bool | None = None           # the prediction column holds scores and not classes
     scale: Scale | None = None           # … as its reference shows it; None: not looked at
@@ -90,6 +92,7 @@ def find_roles(
     facts = {name: one for name, one in facts.items() if name not in columns.ignore}
     finder = _Finder(columns, facts, label_columns, where, evidence)
     finder.check_there("ignore", columns.ignore, everything)
+    finder.check_there("types", columns.types, everything)
     found = {role: finder.find(role) for role in USUAL_NAMES}
     if found["prediction"] == found["probability"]:      # a log of probabilities alone
         found["probability"] = None
@@ -209,7 +212,7 @@ class _Finder:
     def features(self, taken: set[str], protected: set[str]) -> dict[str, FeatureKind]:
         """Return the kind of each feature: of those listed, else of every suitable column without another role."""
         declared = self.columns.categorical or ()
-        kinds = {name: feature_kind(facts, name in declared) for name, facts in self.facts.items()}
+        kinds = {name: self._kind(name, facts) for name, facts in self.facts.items()}
         if self.columns.features is None:
             apart = taken | protected
             names = [name for name, kind in kinds.items()
@@ -220,6 +223,11 @@ class _Finder:
             if self._is_there("categorical", name, self.facts) and name not in names:
                 self.problem("categorical", f'"{name}" is not a feature')
         return {name: kind for name in names if (kind := kinds[name]) is not None}
+
+    def _kind(self, name: str, facts: Facts) -> FeatureKind | None:
+        guessed = feature_kind(facts, name in (self.columns.categorical or ()))
+        declared = self.columns.types.get(name)
+        return guessed if guessed is None or declared is None else _DECLARED[declared]
 
     def _may_be_feature(self, name: str, taken: set[str], kinds: dict[str, FeatureKind | None]) -> bool:
         if not self._is_there("features", name, self.facts):

@@ -168,6 +168,9 @@ class Columns(Section):
     """Inputs of the model. Default: every column that has no other role."""
     categorical: tuple[str, ...] | None = None
     """Features to be treated as categories. Default: by type."""
+    types: dict[str, Literal["number", "category", "text"]] = {}
+    """What columns hold, `"number"`, `"category"` or `"text"`: `types.store = "category"`. What is no number in a
+    `"number"` is missing. Default: by all rows of the reference."""
     ignore: tuple[str, ...] = ()
     """Columns that are left out, as if they were not there. Default: none."""
     segments: tuple[str, ...] = ()
@@ -183,6 +186,13 @@ class CsvSection(Section):
     """Character between the cells of a row, such as `";"`."""
     decimal: Literal[".", ","] | None = None
     """Decimal separator: `"."` or `","`."""
+    thousands: str | None = None
+    """Sign between groups of thousands, such as `"."` in 1.549,34."""
+    comment: str | None = None
+    """Sign at the beginning of lines that are no rows, such as `"#"`."""
+    missing: tuple[str, ...] | None = None
+    """More texts that mean "missing", in every column. The usual ones (NA, null, …) do among numbers; among words they
+    are words."""
     encoding: str | None = None
     """Character encoding of the file, such as `"cp1252"`."""
     day_first: bool | None = None

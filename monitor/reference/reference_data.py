@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
+from monitor.config.column_roles import feature_kind
 from monitor.errors import CannotJudge, ConfigError, SourceError
 from monitor.metric_catalogue import default_metric
 from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
@@ -22,7 +23,8 @@ from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.profile import Profile, kept, profile_folder
 from monitor.reference.role_evidence import Evidence
 from monitor.sources import Source, open_source
-from monitor.sources.log import Log, facts, open_part, reference_rows
+from monitor.sources.column_types import is_number
+from monitor.sources.log import Log, column_facts, facts, known_types, open_part, reference_rows
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows, first_stretch
 from monitor.tables.columns import counts
@@ -94,13 +96,14 @@ def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
     model = ModelSection.model_validate_json(text)
     section = model.reference.source
     assert section is not None
-    source = open_source(section, model.timezone)
+    source = open_source(section, model.timezone, known_types(model))
     content = source.content_id()
     made_from = (content, section.model_dump_json(), model.timezone.key, model.columns.model_dump_json())
     folder = profile_folder(profiles, *made_from)
     columns = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
     roles = _roles(model, source, from_json(dict[str, Facts], columns), f"reference {source.origin}")
     rows = reference_rows(model, open_part(section, model, roles), roles)
+    roles = _with_types(model, roles, rows)
     return _data(model, Reference.new_id(content, model.version), None, rows, folder, roles, known_until=None)
 
 
@@ -119,8 +122,25 @@ def _from_log(
     window = Window(model=model.name, start=start, end=start + span, spec="")
     rows = log.window(window)
     id = Reference.new_id(first_stretch(span, start), model.version)
-    folder = profile_folder(profiles, id, str(len(rows.table)), model.predictions.model_dump_json())
-    return _data(model, id, start, rows, folder, log.roles, as_of)
+    folder = profile_folder(profiles, id, str(len(rows.table)), model.predictions.model_dump_json(),
+                            model.columns.model_dump_json())
+    return _data(model, id, start, rows, folder, _with_types(model, log.roles, rows), as_of)
+
+
+def _with_types(model: ModelSection, roles: Roles, rows: Rows) -> Roles:
+    """Return the roles with the types that all rows of the reference show: windows are read with these.
+
+    A column of numbers that got its first word after the reference was text in the whole log; here it is numbers.
+    """
+    apart = {roles.id, roles.timestamp, roles.label_timestamp}
+    words = [field.name for field in rows.schema if pa.types.is_string(field.type) and field.name not in apart]
+    declared = {*model.columns.types, *(model.columns.categorical or ())}
+    features = dict(roles.features)
+    for name in (name for name, kind in features.items() if kind != "numerical" and name not in declared):
+        pieces = rows.pieces(name) if name in rows.schema.names and is_number(rows.schema.field(name).type) else None
+        if pieces is not None and (kind := feature_kind(column_facts(pa.chunked_array(list(pieces))), False)):
+            features[name] = kind
+    return replace(roles, features=features, words=tuple(words))
 
 
 def log_roles(model: ModelSection) -> Roles:
@@ -132,12 +152,12 @@ def log_roles(model: ModelSection) -> Roles:
 def _log_roles(text: str) -> Roles:
     """Return the roles; they are cached per configuration, so that later rows do not change them."""
     model = ModelSection.model_validate_json(text)
-    source = open_source(model.predictions, model.timezone)
+    source = open_source(model.predictions, model.timezone, known_types(model))
     return _roles(model, source, facts(source.read(None)), f"predictions {source.origin}")
 
 
 def _roles(model: ModelSection, source: Source, found: dict[str, Facts], where: str) -> Roles:
-    labels = open_source(model.labels, model.timezone) if model.labels else None
+    labels = open_source(model.labels, model.timezone, known_types(model)) if model.labels else None
     protected = model.fairness.columns if model.fairness else ()
     roles = find_roles(
         model.columns,

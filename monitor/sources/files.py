@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from monitor.sources.listing import files_at, kind_of, partition_values
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.parquet import Stamp
 from monitor.sources.partitions import Partitions, partitions_of
+from monitor.sources.written_numbers import Style, as_declared
 from monitor.untrusted import open_file
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Format(Protocol):
     def guesses(self) -> dict[str, str]: ...
     def schema(self, path: Path) -> pa.Schema: ...
     def left_out(self, path: Path) -> dict[str, str]: ...
+    def as_words(self, names: Collection[str]) -> "Format": ...
     def settle(self, table: pa.Table) -> pa.Table: ...
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
 
@@ -126,11 +128,14 @@ class FileSource:
         wanted = None if columns is None else list(dict.fromkeys([*columns, *times]))
         bounds, partitions = Bounds(timestamp, start, end), self._partitions()
 
-        def load(path: Path) -> pa.Table:
-            parts = (partitions.filled(part, path, wanted) for part in self._format.read(path, wanted, bounds))
+        def load(path: Path, format: Format = self._format) -> pa.Table:
+            parts = (partitions.filled(part, path, wanted) for part in format.read(path, wanted, bounds))
             return pa.concat_tables([self._trim(part, path, times, bounds) for part in parts])
 
         pieces = {str(path): self._steadily(path, load) for path in self._files()}
+        if words := _words_elsewhere(pieces):
+            pieces |= {path: self._steadily(Path(path), partial(load, format=self._format.as_words(words)))
+                       for path, piece in pieces.items() if _numbers_among(piece, words)}
         self._require([*(wanted or ()), *times], timestamp, pieces)
         filled = [path for path, piece in pieces.items() if piece.num_rows]
         schema = _common({path: piece.schema for path, piece in pieces.items()}, filled)
@@ -145,16 +150,18 @@ class FileSource:
         if not isinstance(self._format, Columnar):
             return None
         partitions = self._partitions()
-        if timestamp in partitions.kinds:
-            return None
         schemas = {path: partitions.added(self._schema_of(path)) for path in self._files()}
+        declared = any(pa.types.is_string(schema.field(name).type) for schema in schemas.values()
+                       for name in self._known.numbers & set(schema.names))
+        if timestamp in partitions.kinds or declared:
+            return None
         return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known.exact, partitions)
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         for name in times:                       # the timestamp is first: only rows inside the bounds go on
             part = in_utc(part, [name], self._zone, path, self._format.day_first)
             part = within(part, bounds) if name == bounds.timestamp else part
-        return tidy(self._format.settle(part), self._known.exact)
+        return as_declared(tidy(self._format.settle(part), self._known.exact), self._known.numbers, Style())
 
     def _steadily(self, path: Path, load: Callable[[Path], T]) -> T:
         return _steadily(path, load, grows=self._format.grows)
@@ -311,6 +318,21 @@ def _common(schemas: Mapping[str, pa.Schema], filled: Iterable[str]) -> pa.Schem
             if pa.types.is_null(known) or (is_number(known) and is_number(field.type)):
                 kinds[field.name] = common_type(known, field.type)
     return pa.schema(kinds.items())
+
+
+def _words_elsewhere(pieces: Mapping[str, pa.Table]) -> set[str]:
+    """Return the columns that hold words in some files, and something else in others."""
+    kinds: dict[str, set[bool]] = {}
+    for piece in (piece for piece in pieces.values() if piece.num_rows):
+        for field in piece.schema:
+            kinds.setdefault(field.name, set()).add(pa.types.is_string(field.type))
+    return {name for name, found in kinds.items() if len(found) == 2}
+
+
+def _numbers_among(piece: pa.Table, words: Collection[str]) -> bool:
+    """Tell whether a file has values that are no text in one of these columns."""
+    kinds = [field.type for field in piece.schema if field.name in words]
+    return bool(piece.num_rows and any(not (pa.types.is_string(kind) or pa.types.is_null(kind)) for kind in kinds))
 
 
 def _with_times(schema: pa.Schema, times: list[str]) -> pa.Schema:

@@ -11,7 +11,7 @@ import pyarrow.json
 from monitor.errors import SourceError
 from monitor.records import Json
 from monitor.sources.column_types import tidy, unread
-from monitor.sources.text_files import TextFormat, mark_numbers
+from monitor.sources.text_files import TextFormat, marked
 from monitor.untrusted import parse_json
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
@@ -22,7 +22,9 @@ class JsonLines(TextFormat):
     def guesses(self) -> dict[str, str]:
         return {}
 
-    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> tuple[pa.Table, dict[str, str]]:
+    def _parse(
+        self, data: bytes, path: Path, columns: list[str] | None, texts: Collection[str] | None
+    ) -> tuple[pa.Table, dict[str, str]]:
         data, exact = _whole_lines(data), self._types.exact
         if not data.strip():
             return pa.table({}), {}
@@ -33,8 +35,9 @@ class JsonLines(TextFormat):
                 table, mixed = _line_by_line(data, path, exact)
         except pa.ArrowInvalid:
             table, mixed = _line_by_line(data, path, exact)
-        left_out, table = unread(table.schema), tidy(table, exact)
-        table = mark_numbers(table, [name for name in mixed if name in table.column_names and name not in exact])
+        left_out, table = unread(table.schema), tidy(table, self._types.texts)
+        open_ones = [name for name in mixed if name in table.column_names and name not in self._types.texts]
+        table = marked(table, open_ones)
         return table if columns is None else table.select(columns), left_out
 
 

@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+# Texts that mean "missing" in a column of numbers or times. Among words they are words.
+MISSING_WORDS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA", "NULL",
+    "NaN", "n/a", "nan", "null", "None", "none", "Null", "<NA>", "NaT",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownTypes:
@@ -10,6 +16,11 @@ class KnownTypes:
     exact: frozenset[str] = frozenset()      # ids: text, with the digits as they are written, in every format
     words: frozenset[str] = frozenset()      # the reference holds words here: CSV cells are not turned into numbers
     numbers: frozenset[str] = frozenset()    # declared to be numbers: what is no number is missing
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The columns that are read as text."""
+        return self.exact | self.words
 
 
 NOTHING = KnownTypes()

@@ -40,7 +40,9 @@ class Log:
         """Return the columns of the log that are not watched because of what they are, each with the reason."""
         numbers = {name: "a data frame's row numbers" for name in self._schema.names if is_row_number(name)}
         taken = {getattr(self.roles, role) for role in USUAL_NAMES} | set(self.roles.features)
-        return {name: why for name, why in (self._source.left_out() | numbers).items() if name not in taken}
+        told = dict.fromkeys(self._model.columns.ignore, "columns.ignore names it")
+        found = self._source.left_out() | numbers | told
+        return {name: why for name, why in found.items() if name not in taken}
 
     def first(self) -> datetime | None:
         """Return the timestamp of the oldest row."""
@@ -116,18 +118,24 @@ def _open(model: ModelSection, roles: Roles) -> Source:
     from monitor.sources.log_in_memory import open_in_memory
 
     when = [roles.label_timestamp] if roles.label_timestamp else []
-    known = known_types(roles)
+    known = known_types(model, roles)
     return open_in_memory(model.predictions, model.timezone, roles.timestamp, when, roles.id, known)
 
 
 def open_part(section: SourceSection, model: ModelSection, roles: Roles) -> Source:
     """Return a source of the model whose columns have the types that were decided for them."""
-    return open_source(section, model.timezone, known_types(roles))
+    return open_source(section, model.timezone, known_types(model, roles))
 
 
-def known_types(roles: Roles) -> KnownTypes:
-    """Return the types that do not depend on the rows that are read."""
-    return KnownTypes(exact=frozenset([roles.id] if roles.id else []))
+def known_types(model: ModelSection, roles: Roles | None = None) -> KnownTypes:
+    """Return the types that do not depend on the rows that are read; without roles those that are configured."""
+    declared = model.columns.types
+    named = {name for name, kind in declared.items() if kind != "number"}
+    return KnownTypes(
+        exact=frozenset([roles.id] if roles and roles.id else []),
+        words=frozenset(named | (set(roles.words) - set(declared) if roles else set())),
+        numbers=frozenset(set(declared) - named),
+    )
 
 
 def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:
@@ -243,10 +251,11 @@ def known_by(table: pa.Table, roles: Roles, moment: datetime, delay: timedelta) 
 
 def facts(table: pa.Table) -> dict[str, Facts]:
     """Return what `find_roles` needs of each column: its type, distinct values, and rows that are not null."""
-    return {name: _facts(table[name]) for name in table.column_names}
+    return {name: column_facts(table[name]) for name in table.column_names}
 
 
-def _facts(column: pa.ChunkedArray) -> Facts:
+def column_facts(column: pa.ChunkedArray) -> Facts:
+    """Return what `find_roles` needs of one column."""
     kind = _kind(column.type)
     present = column.drop_null()
     distinct = 0 if kind == "other" else pc.count_distinct(present).as_py()

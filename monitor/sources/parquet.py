@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -48,6 +49,9 @@ class Parquet:
 
     def guesses(self) -> dict[str, str]:
         return {}
+
+    def as_words(self, names: Collection[str]) -> Self:
+        return self                # its columns have types
 
     def settle(self, table: pa.Table) -> pa.Table:
         return table

@@ -17,6 +17,7 @@ from monitor.records import Content
 from monitor.sources.column_types import UTC_US, Bounds, in_utc, within
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.out_of_memory import is_out_of_memory
+from monitor.sources.written_numbers import Style, as_declared
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
@@ -49,7 +50,7 @@ class PostgresSource:
         self._secret = section.database
         self._table = section.table
         self._zone = zone
-        self._exact = known.exact
+        self._exact, self._numbers = known.exact, known.numbers
         self._timeout = section.timeout
 
     def fingerprint(self) -> str:
@@ -116,7 +117,7 @@ class PostgresSource:
                 raise SourceError(f"{self.origin}: has no column {missing[0]}, expected it among {', '.join(kinds)}")
             batches = self._batches(connection, {name: kinds[name] for name in wanted}, bounds)
             tables = [within(in_utc(batch, times, self._zone, self.origin), bounds) for batch in batches]
-        return pa.concat_tables(tables)
+        return as_declared(pa.concat_tables(tables), self._numbers, Style())
 
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> None:
         """Return None: rows are read whole, with one query."""

@@ -1,10 +1,12 @@
 """What CSV and JSON lines share: a consistent read of a file that may grow, and facts cached about it."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -14,11 +16,10 @@ from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, in_utc
 from monitor.sources.compressed import unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.written_numbers import MOSTLY, Style, as_declared, number_share, numbers
 from monitor.untrusted import open_file
 
 _EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
-_MOSTLY = 0.9                    # a text column with at least this share of numbers is a number column with errors
-_NUMBER = r"^\s*[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 _MARK = {b"numbers": b"mostly"}
 
 Key = tuple[object, ...]
@@ -31,6 +32,7 @@ class _Facts:
 
     schema: pa.Schema
     left_out: dict[str, str]
+    texts: frozenset[str]            # the columns that were read as text, whatever they hold
     ranges: dict[str, Range] = field(default_factory=dict)
 
 
@@ -42,29 +44,52 @@ class TextFormat:
 
     day_first: bool | None = None
     grows = True
-    _decimal = "."
+    _style = Style()
     _dialect: object = None
 
     def __init__(self, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
         self._zone = zone
         self._types = known
 
-    def _parse(self, data: bytes, path: Path, columns: list[str] | None) -> tuple[pa.Table, dict[str, str]]:
-        """Return the rows, and the columns that are left out, each with the reason."""
+    def _parse(
+        self, data: bytes, path: Path, columns: list[str] | None, texts: Collection[str] | None
+    ) -> tuple[pa.Table, dict[str, str]]:
+        """Return the rows, and the columns that are left out, each with the reason.
+
+        `texts`: the columns that hold text, if the file was read before.
+        """
         raise NotImplementedError
 
+    def as_words(self, names: Collection[str]) -> Self:
+        """Return a reader to which the cells of more columns are words."""
+        other = copy(self)
+        other._types = replace(self._types, words=self._types.words | set(names))
+        return other
+
     def schema(self, path: Path) -> pa.Schema:
-        facts = _known.get(self._key(path.stat())) or self._load(path, None)[0]
-        return self.settle(facts.schema.empty_table()).schema
+        facts = self._facts(path.stat()) or self._load(path, None)[0]
+        return self.settle(self._empty(facts)).schema
+
+    def _empty(self, facts: _Facts) -> pa.Table:
+        """Return a table without rows, with the types that the file's columns are read with."""
+        schema = facts.schema
+        for name in self._types.texts & set(schema.names):
+            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
+        return schema.empty_table()
 
     def left_out(self, path: Path) -> dict[str, str]:
-        return (_known.get(self._key(path.stat())) or self._load(path, None)[0]).left_out
+        return (self._facts(path.stat()) or self._load(path, None)[0]).left_out
+
+    def _facts(self, stat: os.stat_result) -> _Facts | None:
+        """Return what is known of a file, unless it was read with columns as text that are to have their own type."""
+        facts = _known.get(self._key(stat))
+        return facts if facts and facts.texts <= self._types.texts else None
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the file's rows, or an empty table if the file is known to lie outside the bounds."""
-        facts = _known.get(self._key(path.stat()))
+        facts = self._facts(path.stat())
         if facts and not _may_overlap(facts, bounds):
-            yield _choose(facts.schema.empty_table(), columns)
+            yield _choose(self._empty(facts), columns)
             return
         facts, table = self._load(path, columns)
         if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
@@ -76,24 +101,22 @@ class TextFormat:
         """Read the file and cache what is learnt of it; a new file is parsed with all columns, for its schema."""
         stat, data = snapshot(path)
         key = None if stat is None else self._key(stat)
-        facts = _known.get(key) if key else None
+        facts = None if stat is None else self._facts(stat)
         wanted = None if facts is None or columns is None else _present(facts.schema, columns)
-        table, left_out = self._parse(unpacked(data, path), path, wanted)
-        return facts or _remember(key, _Facts(table.schema, left_out)), _choose(table, columns)
+        texts = None if facts is None else [f.name for f in facts.schema if _is_text(f)]
+        table, left_out = self._parse(unpacked(data, path), path, wanted, texts)
+        new = facts or _remember(key, _Facts(table.schema, left_out, self._types.texts))
+        return new, _choose(table, columns)
 
     def settle(self, table: pa.Table) -> pa.Table:
         """Convert number columns with errors to numbers if these rows have no error."""
         for place, kept in enumerate(table.schema):
-            if kept.metadata == _MARK:
-                text = pc.replace_substring(pc.utf8_trim_whitespace(table[place]), self._decimal, ".")
-                try:
-                    table = table.set_column(place, kept.name, text.cast(pa.float64()))
-                except pa.ArrowInvalid:
-                    continue
-        return table
+            if kept.metadata == _MARK and (found := numbers(table[place], self._style)) is not None:
+                table = table.set_column(place, kept.name, found.cast(pa.float64()))
+        return as_declared(table, self._types.numbers, self._style) if self._types.numbers else table
 
     def _key(self, stat: os.stat_result) -> Key:
-        reading = (type(self), self._dialect, self._zone.key, self._types)
+        reading = (type(self), self._dialect, self._zone.key)
         return (*reading, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
@@ -118,16 +141,30 @@ def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
     return None, data
 
 
-def mark_numbers(table: pa.Table, names: Sequence[str], decimal: str = ".") -> pa.Table:
-    """Mark the text columns among `names` that hold numbers except for a few errors."""
+def with_numbers(table: pa.Table, names: Sequence[str], style: Style) -> pa.Table:
+    """Return the table with numbers for the text columns among `names` that hold only numbers.
+
+    Those that hold numbers except for a few errors are marked, for `settle`.
+    """
+    for name in names:
+        share = number_share(table[name], style)
+        if share == 1 and (found := numbers(table[name], style)) is not None:
+            table = table.set_column(table.schema.get_field_index(name), name, found)
+        elif share >= MOSTLY:
+            table = marked(table, [name])
+    return table
+
+
+def marked(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the table with a mark on text columns which `settle` may turn into numbers."""
     for name in names:
         place = table.schema.get_field_index(name)
-        text = pc.drop_null(table[name])
-        pattern = _NUMBER.replace(r"\.", "," if decimal == "," else r"\.")
-        numbers = pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0
-        if len(text) and numbers >= _MOSTLY * len(text):
-            table = table.set_column(place, table.schema.field(place).with_metadata(_MARK), table[name])
+        table = table.set_column(place, table.schema.field(place).with_metadata(_MARK), table[name])
     return table
+
+
+def _is_text(column: pa.Field) -> bool:
+    return bool(pa.types.is_string(column.type)) and column.metadata != _MARK
 
 
 def _may_overlap(facts: _Facts, bounds: Bounds) -> bool:

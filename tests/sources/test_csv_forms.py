@@ -1,0 +1,184 @@
+"""CSV in the forms that people and programs write: what its cells mean, or one sentence that says what to set."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from monitor.config.sections import CsvSection, SourceSection
+from monitor.errors import SourceError
+from monitor.sources import Source, open_source
+from monitor.sources.known_types import KnownTypes
+
+
+def source_of(path: Path, known: KnownTypes | None = None, **csv: object) -> Source:
+    section = SourceSection(path=str(path), csv=CsvSection.model_validate(csv))
+    return open_source(section, ZoneInfo("UTC"), known or KnownTypes())
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., dict[str, list[Any]]]:
+    def reader(text: str, encoding: str = "utf-8", **csv: object) -> dict[str, list[Any]]:
+        (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+        found: dict[str, list[Any]] = source_of(tmp_path / "a.csv", **csv).read(None).to_pydict()
+        return found
+
+    return reader
+
+
+Read = Callable[..., dict[str, list[Any]]]
+ROWS = {"x": [1, 2, 3], "y": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(("text", "encoding"), [
+    ("# exported by a tool\nx,y\n1,a\n2,b\n3,c\n", "utf-8"),
+    ("# exported, by a tool\n# of today\nx,y\n1,a\n2,b\n3,c\n", "utf-8"),
+    ("#two, cells\nx,y\n1,a\n# in between\n2,b\n3,c\n# the end\n", "utf-8"),
+    ("sep=;\nx;y\n1;a\n2;b\n3;c\n", "utf-8"),
+    ("\ufeffsep=,\r\nx,y\r\n1,a\r\n2,b\r\n3,c\r\n", "utf-8"),
+    ("x, y\n1, a\n2, b\n3, c\n", "utf-8"),
+    ('x,  y\n1,  "a"\n2,  "b"\n3,  "c"\n', "utf-8"),
+    ("x\ty\n1\ta\n2\tb\n3\tc\n", "utf-16"),
+    ("x\ty\n1\ta\n2\tb\n3\tc\n", "utf-16-le"),
+    ("x,y\n1,a\n2,b\n3,c\n", "utf-16-be"),
+    ("\ufeffx|y\n1|a\n2|b\n3|c\n", "utf-8"),
+], ids=range(11))
+def test_what_stands_around_the_rows_is_no_row(read: Read, text: str, encoding: str) -> None:
+    """Comments, Excel's first line, blanks behind delimiters and byte order marks are not part of the data."""
+    assert read(text, encoding) == ROWS
+
+
+def test_a_header_may_begin_with_a_hash(read: Read) -> None:
+    """A first line with # that is as wide as the values below it is the header."""
+    assert read("#x,y\n1,2\n3,4\n") == {"#x": [1, 3], "y": [2, 4]}
+
+
+def test_quoted_cells_keep_comments_blanks_and_line_breaks(read: Read) -> None:
+    """What is inside quotes is data."""
+    text = '# made today\nx, y\n1, "a, b"\n2, "two\n# lines"\n3, "c"\n'
+    assert read(text) == {"x": [1, 2, 3], "y": ["a, b", "two\n# lines", "c"]}
+    assert read("%x\nx,y\n1,a\n", comment="%") == {"x": [1], "y": ["a"]}
+
+
+@pytest.mark.parametrize(("cells", "values"), [
+    (["1.549,34", "0,70", "-2.000.001,5"], [1549.34, 0.7, -2000001.5]),
+    (["1\u202f549,34", "0,70", "12,00"], [1549.34, 0.7, 12.0]),
+    (["1 549,34 €", "0,70 €", "-3,10 €"], [1549.34, 0.7, -3.1]),
+    (["$1,549.34", "$0.70", "($3.10)"], [1549.34, 0.7, -3.1]),
+    (["£5", "-£6", "£1,000,000"], [5, -6, 1000000]),
+    (["USD 5.5", "USD 6.5", ""], [5.5, 6.5, None]),
+    (["12.5%", "3 %", "NA"], [0.125, 0.03, None]),
+    (["1'549.34", "2'000.00", "0.5"], [1549.34, 2000.0, 0.5]),
+    (["1,549", "12", "1,000,000"], [1549, 12, 1000000]),
+], ids=range(9))
+def test_numbers_as_people_write_them(read: Read, cells: list[str], values: list[float | None]) -> None:
+    """Thousands, currencies, percent signs and brackets are read, also when a comma is the decimal sign."""
+    found = read("k;v\n" + "".join(f"a;{cell}\n" for cell in cells))
+    assert found["v"] == pytest.approx(values)
+    assert {type(value) for value in found["v"]} == {type(value) for value in values}
+
+
+@pytest.mark.parametrize("cells", [["$5", "€6"], ["5%", "0.5"], ["1.2.3", "1.2.4"], ["AB12", "AB13"], ["1-2", "3-4"]])
+def test_what_is_no_number_of_one_kind_is_text(read: Read, cells: list[str]) -> None:
+    """Two currencies, percentages beside shares, versions and codes are words."""
+    assert read("k;v\n" + "".join(f"a;{cell}\n" for cell in cells))["v"] == cells
+
+
+def test_thousands_can_be_set(read: Read) -> None:
+    """Where the cells do not tell what a sign means, the file does."""
+    assert read("x;y\n1.549;2\n")["x"] == [1.549]
+    assert read("x;y\n1.549;2\n", thousands=".", decimal=",")["x"] == [1549]
+
+
+WORDS = ["None", "NA", "N/A", "null", "NULL", "nan", "NaN"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_for_missing_are_words_among_words(read: Read, word: str) -> None:
+    """Among words, or quoted among numbers, each is a word; among numbers alone it is missing."""
+    assert read(f"x,y\n{word},1\nInsomnia,2\n,3\n")["x"] == [word, "Insomnia", None]
+    assert read(f'x,y\n"{word}",1\nInsomnia,2\n"",3\n')["x"] == [word, "Insomnia", ""]
+    assert read(f"x,y\n{word},1\n2.5,2\n,3\n")["x"] == [None, 2.5, None]
+    assert read(f'x,y\n"{word}",1\n2.5,2\n,3\n')["x"] == [word, "2.5", None]
+    assert read(f'"x","y"\n"{word}","1"\n"2.5","2"\n"","3"\n')["x"] == [None, 2.5, None]
+
+
+def test_which_texts_mean_missing_can_be_set(read: Read) -> None:
+    """csv.missing holds in every column, beside the usual words among numbers."""
+    found = read('x,y\n-999,unknown\n5,a\nNA,"unknown"\n', missing=["-999", "unknown"])
+    assert found == {"x": [None, 5, None], "y": [None, "a", "unknown"]}
+
+
+def test_codes_with_leading_zeros_are_found_anywhere(read: Read) -> None:
+    """One postal code with a zero, far behind the sample that is guessed from, makes the column text."""
+    rows = [f"{10000 + n},{n}" for n in range(60_000)]
+    rows[41_234] = "01234,5"
+    found = read("zip,n\n" + "\n".join(rows) + "\n")
+    assert found["zip"][41_234] == "01234"
+    assert found["zip"][0] == "10000"
+    assert found["n"][1] == 1
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("2026-01-01T00:00:00Z,a1,0.5\n2026-01-02T00:00:00Z,a2,0.6\n2026-01-03T00:00:00Z,a3,0.7\n",
+     "its first row holds values .* write them as the first line"),
+    ("x,y\n1,2\n% the end\n3,4\n", "lines that are no rows begin with csv.comment"),
+])
+def test_what_cannot_be_read_says_what_to_set(read: Read, text: str, sentence: str) -> None:
+    """A file without a header, and lines that are no rows, are refused in one sentence."""
+    with pytest.raises(SourceError, match=sentence):
+        read(text)
+
+
+def test_columns_named_by_years_or_numbers_have_a_header(read: Read) -> None:
+    """A header of numbers is a header: nothing in it is a time."""
+    assert read("0,1,2\n5,0.5,7\n6,0.5,8\n") == {"0": [5, 6], "1": [0.5, 0.5], "2": [7, 8]}
+    assert list(read("name,2020,2021\na,1,2\nb,3,4\n")) == ["name", "2020", "2021"]
+
+
+def test_a_column_of_words_in_one_file_holds_words_in_all(tmp_path: Path) -> None:
+    """Numbers of one file keep the form they are written in if another file of the source has words there."""
+    (tmp_path / "a.csv").write_text("x,y\n1.0,1\n007,2\n")
+    (tmp_path / "b.csv").write_text("x,y\n2.50,3\n3,4\n")
+    (tmp_path / "c.csv").write_text("x,y\nonline,5\n,6\n")
+    assert source_of(tmp_path).read(None)["x"].to_pylist() == ["1.0", "007", "2.50", "3", "online", None]
+
+
+def test_types_that_are_known_hold_for_every_read(tmp_path: Path) -> None:
+    """A column that holds words in the reference is text where it holds only numbers; a declared number is a number."""
+    (tmp_path / "a.csv").write_text("t,x,y\n2026-01-01,1,1.5\n2026-01-02,2.0,ERR\n2026-01-03,3,7\n")
+    known = KnownTypes(words=frozenset(["x"]), numbers=frozenset(["y"]))
+    table = source_of(tmp_path / "a.csv", known).read(None)
+    assert table["x"].to_pylist() == ["1", "2.0", "3"]
+    assert table["y"].to_pylist() == [1.5, None, 7.0]
+    assert source_of(tmp_path / "a.csv", known).schema().field("x").type == pa.string()
+    assert source_of(tmp_path / "a.csv").schema().field("x").type == pa.float64()
+    pq.write_table(pa.table({"y": ["1.5", "ERR", "7"]}), tmp_path / "a.parquet")
+    assert source_of(tmp_path / "a.parquet", known).read(None)["y"].to_pylist() == [1.5, None, 7.0]
+
+
+@pytest.mark.parametrize("write", [
+    lambda frame, path: frame.to_csv(path, index=False),
+    lambda frame, path: frame.to_csv(path, index=False, sep=";", decimal=","),
+    lambda frame, path: frame.to_csv(path, index=False, quoting=1),
+    lambda frame, path: frame.to_csv(path, index=False, encoding="utf-16"),
+    lambda frame, path: frame.to_csv(path, index=False, na_rep="NULL"),
+], ids=["plain", "semicolons", "all quoted", "utf-16", "NULL"])
+def test_a_data_frame_comes_back_as_it_was(tmp_path: Path, write: Callable[[pd.DataFrame, Path], None]) -> None:
+    """Numbers, words and missing numbers of a data frame are the same in each way to write it."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({
+        "x": np.where(rng.random(300) < 0.1, np.nan, rng.normal(size=300).round(4)), "n": rng.integers(0, 9, 300),
+        "city": rng.choice(["Évry", "NA City", "O'Fallon, MO", 'the "Hague"'], 300), "b": rng.random(300) < 0.5,
+    })
+    write(frame, tmp_path / "a.csv")
+    found = source_of(tmp_path / "a.csv").read(None)
+    assert found["x"].to_pylist() == [None if np.isnan(x) else x for x in frame["x"]]
+    for name in ("n", "city", "b"):
+        assert found[name].to_pylist() == frame[name].tolist()
