@@ -191,7 +191,7 @@ def _performance(
 
 _CHANCES = (Need.LABELS, Need.PROBABILITY)
 _PERFORMANCE = (
-    _performance("accuracy", _CLASSES, _HIGHER, "Share of right predictions.", estimable=_BINARY),
+    _performance("accuracy", _CLASSES, _HIGHER, "Share of right predictions.", estimable=_CLASSES),
     _performance("balanced_accuracy", _CLASSES, _HIGHER, "Mean over the classes of the recall.", estimable=_BINARY),
     _performance("precision", _CLASSES, _HIGHER, "Share of right ones among positive predictions; of more than two "
                  "classes the mean over them.", estimable=_BINARY),
@@ -200,12 +200,13 @@ _PERFORMANCE = (
     _performance("f1", _CLASSES, _HIGHER, "Harmonic mean of precision and recall; of more than two classes the mean "
                  "over them.", estimable=_BINARY),
     _performance("specificity", _BINARY, _HIGHER, "Share of negative labels that are predicted.", estimable=_BINARY),
-    _performance("roc_auc", _BINARY, _HIGHER, "How often a positive row has a higher probability than a negative "
-                 "one.", needs=_CHANCES, estimable=_BINARY),
+    _performance("roc_auc", _CLASSES, _HIGHER, "How often a positive row has a higher probability than a negative "
+                 "one; of more than two classes the mean of each against the rest.", needs=_CHANCES,
+                 estimable=_CLASSES),
     _performance("average_precision", _BINARY, _HIGHER, "Mean precision over the thresholds, weighted by what each "
                  "adds to the recall.", needs=_CHANCES, estimable=_BINARY),
-    _performance("log_loss", _BINARY, _LOWER, "Mean negative logarithm of the probability of the label.",
-                 unit=Unit.PLAIN, needs=_CHANCES, estimable=_BINARY),
+    _performance("log_loss", _CLASSES, _LOWER, "Mean negative logarithm of the probability of the label.",
+                 unit=Unit.PLAIN, needs=_CHANCES, estimable=_CLASSES),
     _performance("brier", _BINARY, _LOWER, "Mean squared error of the probability.", needs=_CHANCES,
                  estimable=_BINARY),
     _performance("mae", _REGRESSION, _LOWER, "Mean size of the error.", unit=Unit.LABEL, estimable=_REGRESSION),
@@ -254,7 +255,7 @@ _FAIRNESS = (
 _ESTIMATES = tuple(
     Metric(ESTIMATED + of.name, Group.ESTIMATE, of.unit, of.better,
            f"`{of.name}` of all rows that have a prediction, estimated without their labels.", labels=("method",),
-           needs=(Need.ESTIMATION, *((Need.PROBABILITY,) if of.estimable == _BINARY else ())), tasks=of.estimable,
+           needs=(Need.ESTIMATION, *((Need.PROBABILITY,) if of.estimable != _REGRESSION else ())), tasks=of.estimable,
            uses=(Use.ALERT, Use.REPORT), judged=True, of_version=True, estimate_of=of.name)
     for of in _PERFORMANCE if of.estimable
 )

@@ -230,7 +230,10 @@ def _answered(fitted: Challenger, served: Answers, predicted: Floats) -> Answers
     places = np.array([served.classes.index(name) for name in fitted.classes])
     classes = places[predicted.argmax(axis=1)]
     probability = predicted[:, places == 1].sum(axis=1) if served.task == "binary" else None
-    return replace(served, predicted=classes, probability=probability)
+    chances = None if served.chances is None else np.zeros_like(served.chances)
+    if chances is not None:
+        chances[:, places] = predicted
+    return replace(served, predicted=classes, probability=probability, chances=chances)
 
 
 def on_windows(

@@ -36,7 +36,7 @@ def _needs(trigger: TriggerSection, reference: ReferenceData) -> Iterator[Proble
         known = performance_of(judged.task) if row.name in PERFORMANCE else ()
         near = did_you_mean(row.name, known) or (f", expected one of {', '.join(known)}" if known else "")
         yield "metric", f'"{row.name}" is no metric of a {judged.task} model{near}'
-    elif Need.PROBABILITY in row.needs and judged is not None and score_column(roles) is None:
+    elif Need.PROBABILITY in row.needs and judged is not None and score_column(roles) is None and not roles.per_class:
         yield "metric", f'"{row.name}" needs a probability, and no column is it: name it in columns.probability'
     if Need.TEXT in row.needs and "text" not in roles.features.values():
         yield "metric", f'"{row.name}" is about text columns, and no feature is one'

@@ -62,6 +62,7 @@ class Roles:
     scored: bool | None = None           # the prediction column holds scores and not classes
     scale: Scale | None = None           # … as its reference shows it; None: not looked at
     why: tuple[str, ...] = ()            # usual names that what the columns hold speaks against
+    per_class: tuple[tuple[str, str], ...] = ()      # of more than two classes, each with the column of its probability
 
 
 class Evidence(Protocol):
@@ -69,6 +70,9 @@ class Evidence(Protocol):
 
     def against(self, role: str, name: str, timestamp: str | None, prediction: str | None) -> str | None:
         """Return why a column is not of this role; None where nothing says so."""
+
+    def per_class(self, prediction: str, label: str | None) -> dict[str, str]:
+        """Return the column of each class's probability; empty unless every class has one."""
 
 
 def find_roles(
@@ -103,15 +107,33 @@ def find_roles(
     finder.check_there("segments", columns.segments, facts)
     finder.check_there("fairness", protected, {*facts, *(attributes or ())})
     finder.check_there("private", columns.private, {*facts, *(attributes or ()), *(label_columns or ())})
+    per_class = _per_class(columns, found, evidence)
     features = finder.features({name for name in found.values() if name is not None}, set(protected))
+    features = {name: kind for name, kind in features.items() if name not in per_class.values()}
+    if per_class:
+        finder.why.append(f"{_listed(per_class.values())}: the probability of each class, no features")
     timestamp, prediction = found["timestamp"], found["prediction"]
     if finder.problems or timestamp is None or prediction is None:
         raise ConfigError(finder.problems)
     return Roles(
         timestamp=timestamp, id=found["id"], prediction=prediction, probability=found["probability"],
         label=found["label"], label_timestamp=found["label_timestamp"], model_version=found["model_version"],
-        features=features, why=tuple(finder.why),
+        features=features, why=tuple(finder.why), per_class=tuple(per_class.items()) if len(per_class) > 2 else (),
     )
+
+
+def _per_class(columns: Columns, found: dict[str, str | None], evidence: Evidence | None) -> dict[str, str]:
+    """Return the column of each class's probability; of two classes one of them becomes the probability."""
+    prediction = found["prediction"]
+    if evidence is None or prediction is None or found["probability"] is not None:
+        return {}
+    per_class = evidence.per_class(prediction, found["label"])
+    if set(per_class.values()) & {*(columns.features or ()), *(name for name in found.values() if name)}:
+        return {}
+    if len(per_class) == 2:
+        wished = None if columns.positive is None else per_class.get(str(columns.positive))
+        found["probability"] = wished or per_class[max(per_class)]
+    return per_class
 
 
 def is_row_number(name: str) -> bool:

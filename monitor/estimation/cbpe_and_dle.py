@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000           # a regressor is fitted on at most so many, spread over the reference
 FOLDS = 5
+FEWEST = 10                  # rows of a class, without which its probability is not calibrated
 Values = Callable[[str], float]                         # a metric's estimate by its name; raises CannotJudge
 Read = Callable[[pa.Table], tuple[int, Values]]         # the rows that can be judged, and their estimates
 
@@ -54,6 +55,54 @@ def cbpe(known: Answers, roles: Roles) -> tuple[Read, Values]:
         return len(predictions), partial(_on_fractions, predictions, calibrate(predictions.probability))
 
     return read, partial(_on_fractions, known, across)
+
+
+def cbpe_of_classes(known: Answers, roles: Roles) -> tuple[Read, Values]:
+    """Fit CBPE of more than two classes on labelled rows in time order.
+
+    Each class's probability is calibrated against the rest, where that helps, and the rows add up to 1 again, as in
+    NannyML. Returns the function that reads a window, and the cross-fitted estimates on the labelled rows.
+    """
+    assert known.chances is not None
+    pairs = [(known.chances[:, place], (known.truth == place).astype(np.int64)) for place in range(len(known.classes))]
+    wanted = [min(truth.sum(), len(truth) - truth.sum()) >= FEWEST and _needs_calibration(truth, chance)
+              for chance, truth in pairs]
+
+    def fitted(rows: Ints) -> Callable[[Floats], Floats]:
+        each = [_calibration(truth[rows], chance[rows]) if calibrated else _unchanged
+                for (chance, truth), calibrated in zip(pairs, wanted, strict=True)]
+        return lambda chances: _adding_up(np.column_stack([one(chances[:, at]) for at, one in enumerate(each)]))
+
+    across = np.empty_like(known.chances)
+    for fold in folds(len(known)):
+        across[fold] = fitted(np.delete(np.arange(len(known)), fold))(known.chances[fold])
+    calibrate = fitted(np.arange(len(known)))
+
+    def read(window: pa.Table) -> tuple[int, Values]:
+        predictions = unlabelled(window, roles, known.task, known.classes)
+        if predictions.chances is None:
+            raise CannotJudge("an estimate needs the probability of each class")
+        predictions = predictions.take(np.asarray(~np.isnan(predictions.chances).any(axis=1)))
+        if predictions.chances is None or not len(predictions):
+            raise CannotJudge("no row has both a prediction and the probability of each class")
+        return len(predictions), partial(_on_shares, predictions, calibrate(predictions.chances))
+
+    return read, partial(_on_shares, known, across)
+
+
+def _adding_up(chances: Floats) -> Floats:
+    total = chances.sum(axis=1, keepdims=True)
+    shares: Floats = np.where(total > 0, chances / np.where(total > 0, total, 1), 1 / chances.shape[1])
+    return shares
+
+
+def _on_shares(predictions: Answers, shares: Floats, name: str) -> float:
+    """Return the metric where each row is of each class with its calibrated probability as weight."""
+    size = shares.shape[1]
+    rows = np.tile(np.arange(len(predictions)), size)
+    truth, weight = np.repeat(np.arange(size), len(predictions)), shares.T.ravel()
+    there = weight > 0
+    return value_of(name, replace(predictions.take(rows[there]), truth=truth[there], weight=weight[there]))
 
 
 def _on_fractions(predictions: Answers, probability: Floats, name: str) -> float:

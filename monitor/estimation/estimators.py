@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
-from monitor.estimation.cbpe_and_dle import Read, Values, cbpe, dle, row_losses
+from monitor.estimation.cbpe_and_dle import Read, Values, cbpe, cbpe_of_classes, dle, row_losses
 from monitor.metric_catalogue import ESTIMATED, METRICS, Task, Unit, estimable
 from monitor.performance.confidence_intervals import Z, placements
 from monitor.performance.formulas import usable, value_of
@@ -75,12 +75,15 @@ def fit_estimator(
         known = usable("roc_auc", known)
     if len(known) < FEWEST_ROWS:
         raise CannotJudge(f"the reference has {len(known)} labelled rows, an estimate needs {FEWEST_ROWS}")
-    if task != "regression" and min(known.truth.sum(), len(known) - known.truth.sum()) < FEWEST_OF_A_CLASS:
+    if task == "binary" and min(known.truth.sum(), len(known) - known.truth.sum()) < FEWEST_OF_A_CLASS:
         raise CannotJudge(f"an estimate needs {FEWEST_OF_A_CLASS} labelled rows of each class in the reference")
-    read, across = cbpe(known, roles) if task == "binary" else dle(rows, known, roles, wanted)
+    if task == "multiclass":
+        read, across = cbpe_of_classes(known, roles)
+    else:
+        read, across = cbpe(known, roles) if task == "binary" else dle(rows, known, roles, wanted)
     cut = [block for table in blocks if len(block := answers(table, roles, task, classes))]
     norms = {name: _norm(name, known, across, cut) for name in wanted}
-    return Estimator("cbpe" if task == "binary" else "dle", read, norms)
+    return Estimator("dle" if task == "regression" else "cbpe", read, norms)
 
 
 def estimate_scores(estimator: Estimator, window: pa.Table) -> list[Score]:
@@ -186,6 +189,8 @@ def _of_f1(known: Answers) -> float:
 
 def _of_roc_auc(known: Answers) -> float:
     """Return the error from the rarer class alone, which contributes the larger part of the variance."""
+    if known.chances is not None:
+        return float(np.mean([_of_roc_auc(known.against_rest(int(place))) for place in np.unique(known.truth)]))
     assert known.probability is not None
     above, below = placements(known.truth, known.probability)
     return _per_row(above if len(above) <= len(below) else below, len(known))

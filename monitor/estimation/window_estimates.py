@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from monitor.config import ModelSection, TriggerSection
+from monitor.config import ModelSection, Roles, TriggerSection
 from monitor.errors import CannotJudge
 from monitor.estimation.estimators import Estimator, cannot_estimate, estimate_scores, fit_estimator
 from monitor.metric_catalogue import ESTIMATED, ESTIMATES, estimable, place
+from monitor.performance.class_evidence import score_column
 from monitor.records import Score
 from monitor.reference.reference_data import Performance, ReferenceData, blocks
 
@@ -20,13 +21,17 @@ def estimated_scores(
     model: ModelSection, reference: ReferenceData, judged: Performance, rows: pa.Table
 ) -> list[Score]:
     """Estimate the window's metrics from the predictions, without its labels."""
-    metrics = _asked(model.triggers, judged, probable=reference.roles.probability is not None)
+    metrics = _asked(model.triggers, judged, probable=_probable(reference.roles))
     if not metrics:
         return []
     try:
         return estimate_scores(_estimator(model, reference, judged, metrics), rows)
     except CannotJudge as error:
         return cannot_estimate(metrics, str(error))
+
+
+def _probable(roles: Roles) -> bool:
+    return score_column(roles) is not None or bool(roles.per_class)
 
 
 def _asked(triggers: Sequence[TriggerSection], judged: Performance, *, probable: bool) -> list[str]:

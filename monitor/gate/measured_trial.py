@@ -86,6 +86,7 @@ def trial_of(
     reference: tuple[Side, pa.Schema] | None = None, *, by_id: bool = False,
 ) -> Trial:
     """Set the candidate's predictions beside the champion's, which stand in the rows; `by_id`: only so."""
+    roles = replace(roles, per_class=())     # a candidate's file has classes, and one probability at most
     found = read_predictions(candidate, model.columns, roles.id)
     if by_id and found.ids is None:
         raise UsageError(f"{candidate}: has no column {roles.id}, which names the rows of the log; "

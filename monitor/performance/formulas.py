@@ -33,6 +33,8 @@ def interval(metric: str, given: Answers) -> Interval | None:
     """Return the 95 % confidence interval of the metric on usable answers; None if it has none."""
     if given.task == "regression":
         return _of_errors(metric, given)
+    if given.task == "multiclass" and given.chances is not None and METRICS[metric].needs_probability:
+        return _of_chances(metric, given)
     if METRICS[metric].needs_probability and given.probability is not None:
         return _of_probabilities(metric, given, given.probability)
     matrix = _matrix(given)
@@ -50,7 +52,12 @@ def interval(metric: str, given: Answers) -> Interval | None:
 
 def usable(metric: str, given: Answers) -> Answers:
     """Return the rows on which the metric is defined. Raises CannotJudge if none are left, or only one class."""
-    if METRICS[metric].needs_probability:
+    if METRICS[metric].needs_probability and given.task == "multiclass":
+        if given.chances is None:
+            raise CannotJudge(f"{metric} needs a column with the probability of each class, such as p_cat")
+        there = np.asarray(~np.isnan(given.chances).any(axis=1))
+        given = given if there.all() else given.take(there)
+    elif METRICS[metric].needs_probability:
         if given.probability is None:
             raise CannotJudge(f"{metric} needs a probability column")
         known = ~np.isnan(given.probability)
@@ -79,8 +86,11 @@ def losses(metric: str, given: Answers) -> Floats:
 
 
 def _log_loss(given: Answers) -> Floats:
-    assert given.probability is not None
     tiny = np.finfo(np.float64).eps        # as scikit-learn clips
+    if given.chances is not None:
+        of_label: Floats = -np.log(np.clip(given.chances[np.arange(len(given)), given.truth], tiny, 1 - tiny))
+        return of_label
+    assert given.probability is not None
     right = np.where(given.truth == 1, given.probability, 1 - given.probability)
     per_row: Floats = -np.log(np.clip(right, tiny, 1 - tiny))
     return per_row
@@ -191,7 +201,14 @@ def _cumulative_counts(given: Answers) -> tuple[Floats, Floats]:
     return np.cumsum(weight * truth)[last], np.cumsum(weight * (1 - truth))[last]
 
 
+def _against_rest(given: Answers) -> list[Answers]:
+    """Each class against the rest, of those that some labels have."""
+    return [given.against_rest(int(place)) for place in np.unique(given.truth)]
+
+
 def _roc_auc(given: Answers) -> float:
+    if given.chances is not None:
+        return float(np.mean([_roc_auc(one) for one in _against_rest(given)]))
     hits, others = _cumulative_counts(given)
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = np.diff(others, prepend=0.0) * (hits + np.append(0.0, hits[:-1])) / 2
@@ -249,6 +266,18 @@ def _of_probabilities(metric: str, given: Answers, probability: Floats) -> Inter
     if metric == "average_precision":
         return confidence_intervals.average_precision(_average_precision(given), int(np.sum(given.truth)))
     return confidence_intervals.mean(losses(metric, given))
+
+
+def _of_chances(metric: str, given: Answers) -> Interval | None:
+    """Interval of the log loss; of the ROC AUC the mean of the classes' intervals, which is wide enough."""
+    if metric == "log_loss":
+        return confidence_intervals.mean(losses(metric, given))
+    each = [confidence_intervals.roc_auc(one.truth, one.probability) for one in _against_rest(given)
+            if one.probability is not None]
+    ends = [one for one in each if one is not None]
+    if not ends or len(ends) < len(each):
+        return None
+    return float(np.mean([low for low, _ in ends])), float(np.mean([high for _, high in ends]))
 
 
 def _matrix(given: Answers) -> Numbers:

@@ -45,6 +45,7 @@ class Answers:
     weight: Floats | None = None
     clipped: int = 0                             # probabilities a hair outside 0 to 1
     ranks_only: bool = False                     # `probability` holds scores that are no probabilities
+    chances: Floats | None = None                # rows × classes: of a multiclass model the probability of each class
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -60,7 +61,16 @@ class Answers:
         probability = None if self.probability is None else self.probability[rows]
         weight = None if self.weight is None else self.weight[rows]
         truth, predicted, at = self.truth[rows], self.predicted[rows], self.at[rows]
-        return replace(self, truth=truth, predicted=predicted, at=at, probability=probability, weight=weight)
+        chances = None if self.chances is None else self.chances[rows]
+        return replace(self, truth=truth, predicted=predicted, at=at, probability=probability, weight=weight,
+                       chances=chances)
+
+    def against_rest(self, place: int) -> "Answers":
+        """Return the answers of a multiclass model as those of a binary one: is it this class, or another?"""
+        assert self.chances is not None
+        return replace(self, task="binary", classes=("0", "1"), truth=(self.truth == place).astype(np.int64),
+                       predicted=(self.predicted == place).astype(np.int64), probability=self.chances[:, place],
+                       chances=None)
 
 
 def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
@@ -79,8 +89,9 @@ def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] 
     predicted, scores = _predictions(table, prediction, roles, task, places)
     known = np.flatnonzero((labels >= 0) & (predicted >= 0))
     probability, clipped = _in_unit(None if scores is None else scores[known], roles)
-    ranks_only = roles.scale == "score"
-    return Answers(task, classes, labels[known], predicted[known], known, probability, None, clipped, ranks_only)
+    chances = _chances(table, roles, classes, known) if task == "multiclass" else None
+    return Answers(task, classes, labels[known], predicted[known], known, probability, None, clipped,
+                   roles.scale == "score", chances)
 
 
 def unlabelled(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:
@@ -97,8 +108,21 @@ def unlabelled(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ..
         predicted, scores = _predictions(table, prediction, roles, task, places)
         known = np.flatnonzero(predicted >= 0)
     probability, clipped = _in_unit(None if scores is None else scores[known], roles)
-    nothing, ranks_only = np.zeros_like(predicted[known]), roles.scale == "score"
-    return Answers(task, classes, nothing, predicted[known], known, probability, None, clipped, ranks_only)
+    chances, nothing = _chances(table, roles, classes, known), np.zeros_like(predicted[known])
+    return Answers(task, classes, nothing, predicted[known], known, probability, None, clipped,
+                   roles.scale == "score", chances if task == "multiclass" else None)
+
+
+def _chances(table: pa.Table, roles: Roles, classes: tuple[str, ...], known: Ints) -> Floats | None:
+    """Return the probability of each class, rows × classes; None unless the model gives them."""
+    columns_of = {name: column for name, column in roles.per_class if column in table.column_names}
+    if not columns_of or len(columns_of) < len(roles.per_class):
+        return None
+    chances = np.zeros((len(known), len(classes)))
+    for place, name in enumerate(classes):
+        if name in columns_of:
+            chances[:, place] = np.clip(_numbers(table[columns_of[name]], "probability")[known], 0, 1)
+    return chances
 
 
 def classes_of(

@@ -96,7 +96,7 @@ def names_for(task: Task) -> list[str]:
 def metrics_for(task: Task, roles: Roles, primary: str) -> list[str]:
     """Return the metrics a window is scored by, the primary one first."""
     names = sorted(names_for(task), key=lambda name: name != primary)
-    if roles.probability is None and task != "binary":
+    if task == "multiclass" and not roles.per_class:
         names = [name for name in names if not METRICS[name].needs_probability]
     return names
 
@@ -198,6 +198,7 @@ def _defined(metric: str, many: Iterable[Answers]) -> list[float]:
 
 
 def _pool(blocks: list[Answers]) -> Answers:
+    chances = [block.chances for block in blocks if block.chances is not None]
     probabilities = [block.probability for block in blocks if block.probability is not None]
     return replace(
         blocks[0],
@@ -205,6 +206,7 @@ def _pool(blocks: list[Answers]) -> Answers:
         predicted=np.concatenate([block.predicted for block in blocks]),
         at=np.concatenate([block.at for block in blocks]),
         probability=np.concatenate(probabilities) if len(probabilities) == len(blocks) else None,
+        chances=np.concatenate(chances) if len(chances) == len(blocks) else None,
     )
 
 

@@ -1,5 +1,6 @@
 """What the data say against a usual name: a `time` in minutes is no timestamp, a car's `model` no version."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from monitor.config.column_roles import Facts
 from monitor.errors import DriftdError
 from monitor.performance.class_evidence import follows
-from monitor.performance.labelled_rows import is_score, word
+from monitor.performance.labelled_rows import HAIR, MOST_CLASSES, is_score, word
 from monitor.sources import Source
 from monitor.sources.column_types import to_utc
 from monitor.tables import columns
@@ -17,6 +18,8 @@ from monitor.tables import columns
 LOOKED_AT = 200              # rows whose texts are read as moments
 OLDEST = 1990                # the log of a model in service has no older rows than of this year
 CHANGES = 0.05               # of rows in order of time, at most, another version than the row before
+ROUNDED, MOST = 0.01, 0.99   # probabilities of all classes add up to 1, so nearly, in so many rows
+_AFFIX = r"(?:p|pr|prob|proba|probability|prediction_proba|pred_proba|y_pred_proba|y_proba|score|chance)"
 UNIQUE = 0.5                 # distinct values of an id, at least, as a share of the rows
 
 
@@ -36,6 +39,29 @@ class Evidence:
         except (DriftdError, pa.ArrowException, KeyError):
             return None                  # what cannot be read says nothing; it is told where it is used
 
+    def per_class(self, prediction: str, label: str | None) -> dict[str, str]:
+        """Return the column of each class's probability, by class: columns that name the classes and add up to 1."""
+        try:
+            classes = self._classes(prediction, label)
+        except (DriftdError, pa.ArrowException, KeyError):
+            return {}
+        floats = [name for name, one in self._facts.items() if one.kind in ("float", "integer")]
+        named = {one: [name for name in floats if _names(name, one)] for one in classes}
+        if not 2 <= len(named) <= MOST_CLASSES or any(len(of) != 1 for of in named.values()):
+            return {}
+        found = {one: of[0] for one, of in named.items()}
+        table = self._log.read(sorted(found.values()))
+        shares = np.column_stack([columns.numeric(table[name]) for name in found.values()])
+        shares = shares[~np.isnan(shares).any(axis=1)]
+        whole = len(shares) and shares.min() >= -HAIR and np.mean(abs(shares.sum(axis=1) - 1) < ROUNDED) > MOST
+        return found if whole else {}
+
+    def _classes(self, prediction: str, label: str | None) -> set[str]:
+        of_log = [name for name in (prediction, label) if name in self._facts]
+        if any(self._facts[name].distinct > MOST_CLASSES for name in of_log):
+            return set()
+        return {word(key) for name in of_log for key in columns.counts(self.column(name))}
+
     def column(self, name: str, *, of_labels: bool = False) -> pa.ChunkedArray:
         source = self._labels if of_labels and self._labels is not None else self._log
         return source.read([name])[name]
@@ -54,6 +80,12 @@ class Evidence:
     def by_time(self, name: str, timestamp: str) -> pa.ChunkedArray:
         table = self._log.read([name], timestamp=timestamp)
         return table.sort_by(timestamp)[name]
+
+
+def _names(column: str, name: str) -> bool:
+    """Tell whether a column is named as the probability of a class: `p_cat`, `proba_0`, `P(cat)`, `cat_score`."""
+    named = re.escape(name.lower())
+    return bool(re.fullmatch(rf"(?:{_AFFIX}[\W_]*)?{named}(?:[\W_]*{_AFFIX})?[\W_]*", column.lower()))
 
 
 def _no_moment(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:

@@ -159,7 +159,8 @@ def _gather(
 
 def _answers(model: ModelSection, roles: Roles) -> set[str]:
     """Return the columns with the row's id, its groups, its prediction and its label."""
-    outcome = (roles.prediction, roles.probability, roles.label, roles.label_timestamp)
+    chances = [column for _, column in roles.per_class]
+    outcome = (roles.prediction, roles.probability, roles.label, roles.label_timestamp, *chances)
     groups = (*model.columns.segments, *(model.fairness.columns if model.fairness else ()))
     return {name for name in (roles.id, *outcome, *groups) if name}
 

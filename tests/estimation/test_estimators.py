@@ -178,10 +178,10 @@ def test_dle_learns_where_the_model_errs() -> None:
 
 
 def test_what_a_task_cannot_estimate_is_said() -> None:
-    """R² and bias of a regressor, anything of a model with many classes."""
+    """R² and bias of a regressor, and a model of many classes without the probability of each."""
     table = regression(300, 3)
     roles = Roles("timestamp", None, "prediction", None, "label", None, None, {"spread": "numerical"})
     with pytest.raises(CannotJudge, match="mae, rmse, mape can be estimated"):
         fit_estimator(table, roles, "regression", ["r2"], [table])
-    with pytest.raises(CannotJudge, match="nothing can be estimated"):
+    with pytest.raises(CannotJudge, match="probability of each class"):
         fit_estimator(table, roles, "multiclass", ["accuracy"], [table])

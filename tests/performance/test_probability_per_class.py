@@ -1,0 +1,99 @@
+"""One probability column per class: it is recognised, no feature, and the figures are scikit-learn's."""
+
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn import metrics as sk
+
+from monitor.config import Columns, Roles, SourceSection, find_roles
+from monitor.estimation.estimators import estimate_scores, fit_estimator
+from monitor.performance.performance_scores import ReferenceMetrics, performance_scores
+from monitor.reference.role_evidence import Evidence
+from monitor.sources import open_source
+from monitor.sources.log import facts
+
+ROWS = 3000
+
+
+def log(classes: list[Any], names: list[str], seed: int = 0) -> pa.Table:
+    """A calibrated model of as many classes."""
+    generator = np.random.default_rng(seed)
+    weights = np.exp(1.5 * generator.normal(size=(ROWS, len(classes))))
+    chances = weights / weights.sum(axis=1, keepdims=True)
+    label = [classes[int(generator.choice(len(classes), p=row))] for row in chances]
+    table = pa.table({
+        "timestamp": pa.array(np.arange(ROWS) * 10**9 * 60 + 1_700_000_000 * 10**9, pa.timestamp("ns", "UTC")),
+        "x": generator.normal(size=ROWS), "prediction": [classes[int(one)] for one in chances.argmax(axis=1)],
+        "label": label,
+    })
+    for at, name in enumerate(names):
+        table = table.append_column(name, pa.array(chances[:, at]))
+    return table
+
+
+def roles_of(folder: Path, table: pa.Table, **given: Any) -> Roles:
+    pq.write_table(table, folder / "log.parquet")
+    source = open_source(SourceSection(path=str(folder / "log.parquet")), ZoneInfo("UTC"))
+    found = facts(table)
+    return find_roles(Columns(**given), found, None, "log", evidence=Evidence(source, found))
+
+
+@pytest.mark.parametrize(("classes", "names"), [
+    (["cat", "dog", "owl"], ["p_cat", "p_dog", "p_owl"]), ([0, 1, 2], ["proba_0", "proba_1", "proba_2"]),
+    (["cat", "dog", "owl"], ["cat", "dog", "owl"]), (["a", "b", "c", "d"], ["P(a)", "P(b)", "P(c)", "P(d)"]),
+    (["high risk", "low", "mid"], ["high risk_probability", "low_probability", "mid_probability"]),
+])
+def test_each_class_has_its_column(tmp_path: Path, classes: list[Any], names: list[str]) -> None:
+    """Log loss and the ROC AUC of each class against the rest are scikit-learn's; the columns are no features."""
+    table = log(classes, names)
+    roles = roles_of(tmp_path, table)
+    assert dict(roles.per_class) == {str(one): name for one, name in zip(classes, names, strict=True)}
+    assert list(roles.features) == ["x"]
+    found = performance_scores(ReferenceMetrics(table, roles, "multiclass"), table, "accuracy", provisional=False)
+    by_name = {score.metric: score for score in found}
+    chances = np.column_stack([table[name].to_numpy() for name in names])
+    truth = [classes.index(one) for one in table["label"].to_pylist()]
+    assert by_name["log_loss"].value == pytest.approx(sk.log_loss(truth, chances), rel=1e-5)
+    area = np.mean([sk.roc_auc_score(np.array(truth) == at, chances[:, at]) for at in range(len(classes))])
+    assert by_name["roc_auc"].value == pytest.approx(area)
+    assert by_name["roc_auc"].low is not None
+    assert by_name["log_loss"].high is not None
+
+
+def test_their_performance_is_estimated(tmp_path: Path) -> None:
+    """CBPE of a calibrated model comes near what its labels say, for accuracy, log loss and ROC AUC."""
+    classes, names = ["cat", "dog", "owl"], ["p_cat", "p_dog", "p_owl"]
+    before, now = log(classes, names), log(classes, names, seed=1)
+    roles = roles_of(tmp_path, before)
+    wanted = ["accuracy", "log_loss", "roc_auc"]
+    blocks = [before.slice(at, 500) for at in range(0, ROWS, 500)]
+    estimator = fit_estimator(before, roles, "multiclass", wanted, blocks)
+    estimates = {score.metric: score.value for score in estimate_scores(estimator, now)}
+    real = {score.metric: score.value
+            for score in performance_scores(ReferenceMetrics(before, roles, "multiclass"), now, "accuracy", False)}
+    for name in wanted:
+        assert estimates[f"estimated_{name}"] == pytest.approx(real[name], abs=0.03), name
+
+
+@pytest.mark.parametrize("fault", ["not all", "no sum"])
+def test_what_is_no_probability_stays_a_feature(tmp_path: Path, fault: str) -> None:
+    """Columns that name only some of the classes, or do not add up to 1, are features."""
+    table = log(["cat", "dog", "owl"], ["p_cat", "p_dog", "p_owl"])
+    if fault == "not all":
+        table = table.drop_columns("p_owl")
+    else:
+        table = table.set_column(4, "p_cat", pa.array(np.random.default_rng(3).random(ROWS)))
+    roles = roles_of(tmp_path, table)
+    assert roles.per_class == ()
+    assert "p_dog" in roles.features
+
+
+def test_of_two_classes_one_column_is_the_probability(tmp_path: Path) -> None:
+    """With a column for each of two classes neither is a feature, and one is the probability."""
+    roles = roles_of(tmp_path, log(["legit", "fraud"], ["p_legit", "p_fraud"]), positive="fraud")
+    assert (roles.probability, roles.per_class, list(roles.features)) == ("p_fraud", (), ["x"])
