@@ -1,4 +1,4 @@
-"""What the tests against harm share: a real daemon in a folder, commands on its configuration, a log of predictions."""
+"""What the tests against harm share: a real daemon, commands on its configuration, a log of predictions, fuzzing."""
 
 import csv
 import http.client
@@ -10,10 +10,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as hypothesis_seed
+from hypothesis import strategies as st
+
+EXAMPLES = 20_000       # of one run of Hypothesis
 
 
 class Service:
@@ -106,3 +114,21 @@ def write_log(path: Path, start: datetime, rows: int, step: timedelta, *, right:
             prediction = label if chance.random() < right else 1 - label
             moment = (start + number * step).isoformat()
             writer.writerow([moment, f"{seed}-{number}", round(chance.gauss(20, 4), 3), prediction, label])
+
+
+def fuzz(examples: int, seed: int, strategy: st.SearchStrategy[Any], act: Callable[[Any], str]) -> Counter[str]:
+    """Act on so many examples; count what it answers. What it raises is raised, with the smallest example of it.
+
+    Hypothesis remembers each example of a run, so that many are several runs.
+    """
+    count: Counter[str] = Counter()
+
+    @given(strategy)
+    def tried(example: Any) -> None:
+        count[act(example)] += 1
+
+    for done in range(0, examples, EXAMPLES):
+        run = settings(max_examples=min(EXAMPLES, examples - done), deadline=None, database=None,
+                       phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
+        hypothesis_seed(seed + done)(run(tried))()
+    return count

@@ -9,13 +9,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 
 from monitor.config import SourceSection, load
 from monitor.errors import ConfigError, SourceError
 from monitor.sources import open_source
+from tests.torture.harness import fuzz
 
 WORDS = st.sampled_from([
     "timestamp", "prediction", "id", "1", "1.5", "-0", "1e999", "nan", "NaN", "inf", "null", "None", "", " ", '"', '""',
@@ -64,27 +63,6 @@ TOML = st.lists(
 ).map("\n".join) | st.text(max_size=100)
 
 
-def _try(examples: int, seed: int, strategy: st.SearchStrategy[object], act: Callable[[object], object],
-         refusals: type[Exception]) -> tuple[int, int]:
-    """Act on so many examples; return how many were taken and how many refused. Any other exception is raised."""
-    count = [0, 0]
-
-    @settings(max_examples=examples, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
-              suppress_health_check=list(HealthCheck))
-    @hypothesis_seed(seed)
-    @given(strategy)
-    def tried(example: object) -> None:
-        try:
-            act(example)
-        except refusals:
-            count[1] += 1
-        else:
-            count[0] += 1
-
-    tried()
-    return count[0], count[1]
-
-
 @pytest.mark.torture(20)
 @pytest.mark.parametrize(("format", "strategy"), [("csv", CSV), ("jsonl", LINES)])
 def test_data(format: str, strategy: st.SearchStrategy[object], tmp_path: Path, effort: Callable[[int, int], int],
@@ -92,16 +70,19 @@ def test_data(format: str, strategy: st.SearchStrategy[object], tmp_path: Path, 
     """Any bytes in a log are rows, or refused in a sentence."""
     place = tmp_path / f"log.{format}"
 
-    def read(content: object) -> None:
-        assert isinstance(content, bytes)
+    def read(content: bytes) -> str:
         place.write_bytes(content)
         source = open_source(SourceSection(path=str(place), format=format), ZoneInfo("UTC"))
-        source.read(None)
-        source.schema()
+        try:
+            source.read(None)
+            source.schema()
+        except SourceError:
+            return "refused"
+        return "read"
 
-    taken, refused = _try(effort(60, 200_000), seed, strategy, read, SourceError)
-    figure(f"{taken + refused} files of {format}: {taken} read, {refused} refused, no traceback")
-    assert taken + refused >= effort(50, 100_000)
+    count = fuzz(effort(60, 200_000), seed, strategy, read)
+    figure(f"{count.total()} files of {format}: {count['read']} read, {count['refused']} refused, no traceback")
+    assert count.total() >= effort(50, 100_000)
 
 
 @pytest.mark.torture(20)
@@ -111,10 +92,14 @@ def test_configurations(
     """Any text as a configuration is accepted, or refused in sentences."""
     place = tmp_path / "driftd.toml"
 
-    def read(text: object) -> None:
-        place.write_text(str(text), encoding="utf-8", errors="surrogatepass", newline="")
-        load(place)
+    def read(text: str) -> str:
+        place.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
+        try:
+            load(place)
+        except ConfigError:
+            return "refused"
+        return "accepted"
 
-    taken, refused = _try(effort(60, 300_000), seed, TOML, read, ConfigError)
-    figure(f"{taken + refused} configurations: {taken} accepted, {refused} refused, no traceback")
-    assert refused
+    count = fuzz(effort(60, 300_000), seed, TOML, read)
+    figure(f"{count.total()} configurations: {count['accepted']} accepted, {count['refused']} refused, no traceback")
+    assert count["refused"]
