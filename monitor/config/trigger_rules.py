@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from monitor.config import cron
 from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.config.keys import Key, did_you_mean
-from monitor.config.sections import ModelSection, TriggerSection
+from monitor.config.sections import DEFAULT_TRIGGERS, ModelSection, TriggerSection
 from monitor.config.values import Change
 from monitor.metric_catalogue import CATALOGUE, Better, Metric, Need, Unit, Use
 
@@ -30,7 +30,7 @@ def never(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
     if trigger.cron is not None and cron.wrong(trigger.cron) is None and not cron.ever(trigger.cron):
         yield (*key, "cron"), f'"{trigger.cron}" is no date of any year, expected such as "0 6 1 * *"'
     row = CATALOGUE.get(trigger.metric)
-    if row is None:
+    if row is None or trigger in DEFAULT_TRIGGERS:      # nobody wrote these: one that cannot work is quiet
         return
     yield from _parts(key, trigger, row)
     yield from _needs(key, trigger, row, model)

@@ -115,3 +115,11 @@ def test_a_trigger_on_what_is_not_measured_is_refused(tmp_path: Path, trigger: s
 def test_a_trigger_that_may_fire_is_fine(tmp_path: Path, trigger: str) -> None:
     """Rare is not never: thresholds within what a metric can be are taken."""
     assert problems(tmp_path, trigger) == []
+
+
+@pytest.mark.parametrize("setting", ["rehearsal.enabled = false", "estimation.enabled = false", 'task = "regression"'])
+def test_the_default_triggers_are_never_refused(tmp_path: Path, setting: str) -> None:
+    """What nobody wrote is no mistake of the file, whatever else it turns off."""
+    path = tmp_path / "driftd.toml"
+    path.write_text(f'[models.m]\npredictions = "log.csv"\nreference = "first 30d"\n{setting}\n', encoding="utf-8")
+    assert [one.name for one in load(path).config.models["m"].triggers][:2] == ["drift", "retraining-pays"]
