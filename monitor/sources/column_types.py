@@ -25,7 +25,7 @@ from monitor.private import quoted
 UTC_US = pa.timestamp("us", "UTC")
 _DAY_MONTH = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})"
 _DAY_MONTH_HEAD = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
-_ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 _EPOCH_UNITS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))   # largest magnitude, microseconds per unit
 
 
@@ -309,7 +309,7 @@ def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) 
     text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
     text = pc.replace_substring_regex(text, r"(:\d\d(\.\d+)?) ?(UTC|GMT)$", r"\1Z")
     text = pc.replace_substring_regex(text, r" ([+-]\d\d:?\d\d)$", r"\1")
-    zoned = pc.match_substring_regex(text, _ZONED)
+    zoned = pc.match_substring_regex(text, ZONED)
     nothing = pa.scalar(None, pa.string())
     try:
         aware = pc.if_else(zoned, text, nothing).cast(UTC_US)

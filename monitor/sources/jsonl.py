@@ -1,20 +1,23 @@
 """JSON lines: one object per line; each key is a column."""
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from monitor.errors import SourceError
 from monitor.records import Json
-from monitor.sources.column_types import tidy, unread
+from monitor.sources.column_types import UTC_US, ZONED, tidy, unread
 from monitor.sources.text_files import TextFormat, marked
 from monitor.untrusted import parse_json
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
+_MOMENT = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 _HEAD = 256 * 1024               # bytes read to find the time columns
 
 
@@ -37,17 +40,42 @@ class JsonLines(TextFormat):
             table, mixed = _line_by_line(data, path, exact)
         left_out, table = unread(table.schema), tidy(table, self._types.texts)
         open_ones = [name for name in mixed if name in table.column_names and name not in self._types.texts]
-        table = marked(table, open_ones)
+        table = marked(_with_moments(table, [*mixed, *self._types.texts]), open_ones)
         return table if columns is None else table.select(columns), left_out
 
 
 def _by_arrow(data: bytes) -> pa.Table:
     """Parse with Arrow, which is fast. It loses the UTC offset of times, so columns of times are read as text."""
     head = data[: data.rfind(b"\n", 0, _HEAD) + 1] or data
-    texts = _moments(_read(head, []))
-    table = _read(data, texts)
+    moments = _moments(_read(head, []))
+    table = _read(data, moments)
     later = _moments(table)
-    return _read(data, texts + later) if later else table
+    return _read(data, moments + later) if later else table
+
+
+def _with_moments(table: pa.Table, texts: Collection[str]) -> pa.Table:
+    """Return the table with times for text columns that hold nothing else, as in CSV, but for those in `texts`.
+
+    Columns in which only some times have an offset stay text.
+    """
+    for at, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) and field.name not in texts:
+            table = table.set_column(at, field.name, _as_moments(table[at])) if _is_moment(table[at]) else table
+    return table
+
+
+def _is_moment(text: pa.ChunkedArray) -> bool:
+    first = next((value for value in text.slice(0, 100).to_pylist() if value is not None), "")
+    return bool(_MOMENT.match(first)) and pc.all(pc.match_substring_regex(text, _MOMENT.pattern)).as_py() is True
+
+
+def _as_moments(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    zoned = pc.match_substring_regex(text, ZONED)
+    kind = UTC_US if pc.all(zoned).as_py() else None if pc.any(zoned).as_py() else pa.timestamp("us")
+    try:
+        return text if kind is None else text.cast(kind)
+    except pa.ArrowInvalid:
+        return text
 
 
 def _read(data: bytes, texts: list[str]) -> pa.Table:
