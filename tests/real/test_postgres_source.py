@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pyarrow as pa
 import pytest
+from psycopg import sql
 
 from monitor import store
 from monitor.config.sections import SourceSection
@@ -24,6 +26,7 @@ from monitor.errors import SourceError
 from monitor.sources import Source, open_source
 from monitor.store.audit import GUARDS
 from monitor.store.database import statements
+from tests.sources.awkward_table import DECIMALS, Opener, as_parquet, awkward, worked_out
 
 pytestmark = pytest.mark.real
 
@@ -240,3 +243,41 @@ def test_the_audits_table_is_only_added_to(postgres_cluster: Cluster) -> None:
         for change in ("UPDATE audit SET actor = 'eve'", "DELETE FROM audit", "TRUNCATE audit"):
             with pytest.raises(psycopg.errors.RaiseException, match="only ever added to"):
                 connection.execute(change)
+
+
+def test_a_table_of_awkward_columns_is_the_same_as_in_parquet(
+    postgres_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Forty awkward columns give the roles and the scores that the same rows give as a Parquet file."""
+    monkeypatch.setenv("LOG_DATABASE", postgres_address)
+    with psycopg.connect(postgres_address) as connection:
+        for name, rows in (("before", awkward(1)), ("now", awkward(2, later=True))):
+            as_parquet(tmp_path / f"{name}.parquet", rows)
+            kinds = [(column, sql_type(column, values)) for column, values in rows.items()]
+            columns = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(k)) for c, k in kinds)
+            connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(name), columns))
+            marks = sql.SQL(", ").join([sql.Placeholder()] * len(rows))
+            insert = sql.SQL("INSERT INTO {} VALUES ({})").format(sql.Identifier(name), marks)
+            connection.cursor().executemany(insert, list(zip(*rows.values(), strict=True)))
+
+    def table(name: str) -> Opener:
+        section = SourceSection(database=Secret("env", "LOG_DATABASE"), table=name)
+        return lambda known: open_source(section, ZoneInfo("UTC"), known)
+
+    def file(name: str) -> Opener:
+        return lambda known: open_source(SourceSection(path=str(tmp_path / f"{name}.parquet")), ZoneInfo("UTC"), known)
+
+    (roles, scores), (parquet_roles, parquet_scores) = (worked_out(of("before"), of("now")) for of in (table, file))
+    assert roles == parquet_roles
+    assert {(s.metric, s.column): s.value for s in scores} == pytest.approx(
+        {(s.metric, s.column): s.value for s in parquet_scores}, rel=1e-12)
+    assert [(s.metric, s.column, s.status, s.n) for s in scores] == [
+        (s.metric, s.column, s.status, s.n) for s in parquet_scores]
+
+
+def sql_type(column: str, values: list[Any]) -> str:
+    """The type that PostgreSQL would have for such values."""
+    if column in DECIMALS:
+        return "numeric({}, {})".format(*DECIMALS[column])
+    kinds = {bool: "boolean", int: "bigint", float: "double precision", datetime: "timestamptz", date: "date"}
+    return kinds.get(type(next(value for value in values if value is not None)), "text")
