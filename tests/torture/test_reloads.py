@@ -110,7 +110,7 @@ class Scrapes:
             thread.join()
 
     def _scrape(self) -> None:
-        while not self._over.wait(0.02):
+        while not self._over.wait(0.05):
             status, text = self._running.get("/metrics")
             self.count += 1
             self.failed += status != 200 or 'model="stays"' not in text
@@ -133,8 +133,9 @@ def test_reloads_under_load(
             refused = sum(reload(running, chance, number) for number in range(reloads))
         last = datetime.now(UTC)
         until(lambda: datetime.fromisoformat(windows(tmp_path)[-1][1]) > last - timedelta(seconds=12), running.log)
-        until(lambda: handles(running) <= before[0] + 3, lambda: str(os.listdir(f"/proc/{running.process.pid}/fd")))
-        assert threads(running) <= before[1] + 3
+        # a client's connection and a check come and go; the HTTP side keeps four threads from its first answers on
+        until(lambda: handles(running) <= before[0] + 3, lambda: f"{handles(running)} handles, {before} before")
+        until(lambda: threads(running) <= before[1] + 4, lambda: f"{threads(running)} threads, {before} before")
         judged = windows(tmp_path)
         assert all(one[1] == other[0] for one, other in pairwise(judged)), judged
         assert {status for _, _, status in judged} == {"ok"}
