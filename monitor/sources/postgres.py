@@ -234,7 +234,7 @@ def _select(table: str, kinds: dict[str, str], bounds: Bounds) -> tuple["sql.Com
     from psycopg import sql
 
     columns = [_cast(name, kind) for name, kind in kinds.items()]
-    query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(columns), _identifier(table))
+    query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(columns), _identifier(_with_values(table)))
     kind = kinds.get(bounds.timestamp or "", "")
     slack = {"timestamptz": timedelta(0), "timestamp": _SLACK, "date": _SLACK}.get(kind)
     limits = {"start": (">=", bounds.start, -1), "end": ("<=", bounds.end, 1)}
@@ -244,7 +244,7 @@ def _select(table: str, kinds: dict[str, str], bounds: Bounds) -> tuple["sql.Com
             limit = moment + direction * slack
             values[name] = limit if kind == "timestamptz" else limit.replace(tzinfo=None)
             condition = sql.SQL("{} " + sign + " {}")
-            conditions.append(condition.format(sql.Identifier(bounds.timestamp or ""), sql.Placeholder(name)))
+            conditions.append(condition.format(_column(bounds.timestamp or ""), sql.Placeholder(name)))
     if conditions:
         query += sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
     return query, values
@@ -254,8 +254,18 @@ def _cast(name: str, kind: str) -> "sql.Composable":
     from psycopg import sql
 
     cast = _TYPES.get(kind, (pa.string(), "text"))[1]
-    column = sql.Identifier(name)
-    return sql.SQL("{}::{}").format(column, sql.SQL(cast)) if cast else column
+    return sql.SQL("{}::{}").format(_column(name), sql.SQL(cast)) if cast else _column(name)
+
+
+def _column(name: str) -> "sql.Identifier":
+    from psycopg import sql
+
+    return sql.Identifier(_with_values(name))
+
+
+def _with_values(name: str) -> str:
+    """A name as it is written in a query that has values beside it, in which % begins the place of one."""
+    return name.replace("%", "%%")
 
 
 def _identifier(table: str) -> "sql.Identifier":

@@ -166,6 +166,18 @@ def test_every_kind_of_timestamp_finds_its_rows(address: str, column: str, first
     assert table["id"].to_pylist() == list(range(first, 100))
 
 
+@pytest.mark.parametrize("name", ["humidity %", "%s", "%(start)s", 'a"b', "x'; DROP TABLE t;--", "{}", "a\\b"])
+def test_any_name_of_table_and_columns_is_read(address: str, name: str) -> None:
+    """Per cent signs, quotation marks and SQL in names are nothing but names."""
+    table, value, moment = (sql.Identifier(f"{name}{part}") for part in ("", "v", "t"))
+    with psycopg.connect(address) as writer:
+        writer.execute(sql.SQL("CREATE TABLE {} ({} numeric, {} timestamptz)").format(table, value, moment))
+        writer.execute(sql.SQL("INSERT INTO {} VALUES (1.5, now())").format(table))
+    found = log_source(name).read(None, timestamp=f"{name}t", start=START)
+    assert found[f"{name}v"].to_pylist() == [1.5]
+    assert len(log_source(name).fingerprint()) == len(log_source(name).content_id())
+
+
 def test_the_fingerprint_and_the_content_follow_every_change(address: str) -> None:
     """Rows added and labels changed are noticed; reading changes nothing."""
     source = log_source()

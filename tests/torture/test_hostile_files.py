@@ -66,7 +66,7 @@ def test_hostile_files(
     """A file that would exhaust its reader ends `compare` in a sentence within limits; nothing in a file runs."""
     (tmp_path / "reference.csv").write_text("x\n" + "1\n" * 50)
     names = [*FILES, *SLOW][: effort(len(FILES), len(FILES) + len(SLOW))]
-    names = names if effort(0, 1) else [names[(seed + step * 3) % len(names)] for step in range(4)]
+    names = names if effort(0, 1) else [names[(seed + step * 3) % len(names)] for step in range(2)]
     slowest = 0.0
     for name in names:
         ending, make = (FILES | SLOW)[name]
