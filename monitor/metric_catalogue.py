@@ -137,6 +137,13 @@ _QUALITY = (
     Metric("schema_changes", Group.QUALITY, Unit.COUNT, _LOWER,
            "Columns that are missing, or changed between number, text and time.",
            remembered=True, untold="a reference has the columns it has"),
+    Metric("lost_rows_share", Group.QUALITY, Unit.SHARE, _LOWER,
+           "Share of the rows that cannot be used: without a timestamp, with one far from all others, or contradicted "
+           "by a later row of the same id and time.", uses=SHOWN, remembered=True,
+           untold="a reference holds only rows that could be used"),
+    Metric("unmatched_labels_share", Group.QUALITY, Unit.SHARE, _LOWER,
+           "Share of the ids with a label, kept apart, that no row of the log has.",
+           needs=_LABELS, uses=SHOWN, untold=_ARRIVAL),
     Metric("label_coverage", Group.QUALITY, Unit.SHARE, _HIGHER, "Share of the rows that have a label.",
            needs=_LABELS, uses=SHOWN, replayed=True),
     Metric("never_labelled_share", Group.QUALITY, Unit.SHARE, _NONE,

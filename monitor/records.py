@@ -5,7 +5,7 @@
 
 import hashlib
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -105,6 +105,48 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What became of every row and column of one look at a log: of a window's rows, or of all.
+
+    Rows in are rows out: `read` = `used` + `repeated` + `contradicting` + `astray`. Everything counts rows, but for
+    what begins with `labels`, which counts the rows of labels kept apart; these are None where labels are in the log.
+    """
+
+    files: int | None                    # of all times, in the files or the table; None: not counted
+    untimed: int                         # of these, without a timestamp
+    apart: int                           # … with a timestamp far from all others
+    low: datetime | None                 # where the others begin …
+    high: datetime | None                # … and end
+    unplaced: int                        # of `untimed` and `apart`, those of which it is not known where they belong
+    read: int                            # of the window
+    used: int
+    astray: int                          # of `untimed` and `apart`, those that stand among the window's rows
+    repeated: int                        # left out: a later row has the same id and timestamp, and says the same
+    contradicting: int                   # left out: … and predicts something else
+    without_id: int                      # used, but no label can be joined to them
+    labelled: int                        # with a known label
+    undated_labels: int                  # with a label, and not when it became known: `label_delay` says so
+    labels: int | None = None            # that are known
+    labels_without_id: int | None = None
+    labels_repeated: int | None = None   # replaced by a newer one of the same id …
+    labels_contradicting: int | None = None      # … that says something else
+    labels_without_row: int | None = None        # of ids, of all times; None also where the log is too large to look
+    columns: dict[str, str] = field(default_factory=dict)      # what each is used as
+    left_out: dict[str, str] = field(default_factory=dict)     # why each is not
+
+    @property
+    def lost(self) -> int:
+        """Rows of the window that went in and did not come out; a repetition of another row is no loss."""
+        return self.astray + self.contradicting
+
+    @property
+    def lost_share(self) -> float:
+        """The share of the window's rows that is lost, or of all rows that no window is missing, if that is larger."""
+        nowhere = self.unplaced / self.files if self.files else 0.0
+        return max(self.lost / self.read if self.read else 0.0, nowhere)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything measured on one revision of one window."""
 
@@ -124,6 +166,7 @@ class Snapshot:
     reason: str | None
     scores: tuple[Score, ...]
     labels: str | None = None            # a digest of the labels, to see whether one is corrected later
+    ledger: Ledger | None = None         # None: measured by a version that kept none, or not measured
 
     @property
     def label_coverage(self) -> float | None:
@@ -237,6 +280,7 @@ class Reference:
     model_version: str | None
     origin: str                          # the path, or "first 90d"
     since: datetime                      # windows that start before it are not judged against it
+    rows: int | None = None              # that it had when it was taken; None: not known
 
     @staticmethod
     def new_id(content: str, model_version: str | None) -> str:

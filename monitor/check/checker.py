@@ -143,19 +143,23 @@ class Checker:
         self, model: ModelSection, current: Reference | None, survey: Survey, now: datetime
     ) -> Reference:
         if current is not None and current.id == survey.reference_id:
-            return current
+            require_whole(model, current, survey.reference_rows)
+            return current if current.rows is not None else self._store.references.pin(current, survey.reference_rows)
         if survey.stretch is not None and model.reference.first is not None:
             since = survey.stretch + model.reference.first
         else:
             since = BEGINNING if current is None else now
-        return self._install(model, current, survey.reference_id, since, now)
+        return self._install(model, current, survey.reference_id, since, now, survey.reference_rows)
 
     def _install(
-        self, model: ModelSection, current: Reference | None, id: str, since: datetime, now: datetime
+        self, model: ModelSection, current: Reference | None, id: str, since: datetime, now: datetime,
+        rows: int | None = None,
     ) -> Reference:
         source, span = model.reference.source, model.reference.first
         origin = f"first {format_duration(span)}" if span else str(source.path or source.table if source else "")
-        reference = Reference(model=model.name, id=id, model_version=model.version, origin=origin, since=since)
+        reference = Reference(
+            model=model.name, id=id, model_version=model.version, origin=origin, since=since, rows=rows
+        )
         self._store.references.install(
             reference, current.id if current else None, now, needs=measurable(model),
             configured=self._loaded.config.models[model.name].version,
@@ -294,6 +298,19 @@ class Rest:
     def over(self, now: datetime) -> bool:
         """Whether it has ended; a clock set back does not prolong it."""
         return not self.until - self.span <= now < self.until
+
+
+def require_whole(model: ModelSection, reference: Reference, rows: int) -> None:
+    """Raise SourceError if rows of the reference have vanished since it was taken: windows would be compared with
+    what is left of it.
+    """
+    taken = reference.rows
+    if taken is not None and taken - rows > model.quality.lost * taken:
+        raise SourceError(
+            f"{model.name}: the reference ({reference.origin}) had {taken} rows when it was taken, {rows} of them are "
+            "left; nothing is judged. Put the rows back, keep them in a file and name it as reference, or set another "
+            "version to begin a new reference"
+        )
 
 
 def stretch_of(model: ModelSection, reference: Reference | None) -> datetime | None:

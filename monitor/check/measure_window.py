@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 
 from monitor import __version__
-from monitor.check.opened_data import open_log, open_reference
+from monitor.check.opened_data import open_log, open_reference, with_columns
 from monitor.check.requests import ObserveRequest
 from monitor.check.window_parts import PARTS, WindowData, reads_whole_rows
 from monitor.errors import DriftdError
@@ -49,6 +49,7 @@ def observe(request: ObserveRequest) -> Snapshot:
         reason=reason or (CORRECTED if request.corrected else None),
         scores=tuple(scores),
         labels=labels_digest(rows.table, reference.roles),
+        ledger=with_columns(rows.ledger, request, reference, log),
     )
 
 

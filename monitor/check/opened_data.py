@@ -1,9 +1,14 @@
 """The data a request is about, opened as they were known at its moment."""
 
+from dataclasses import replace
+
+import pyarrow as pa
+
 from monitor.check.requests import Look
-from monitor.config import USUAL_NAMES, Roles
+from monitor.config import USUAL_NAMES, ModelSection, Roles
 from monitor.config.column_roles import is_row_number
 from monitor.private import HIDDEN, is_quiet
+from monitor.records import Ledger
 from monitor.reference.reference_data import ReferenceData, load_reference
 from monitor.sources.log import Log
 
@@ -15,6 +20,30 @@ def open_reference(look: Look) -> ReferenceData:
 
 def open_log(look: Look, roles: Roles) -> Log:
     return Log(look.model, roles, look.as_of, hold=look.hold)
+
+
+def with_columns(ledger: Ledger | None, look: Look, reference: ReferenceData, log: Log) -> Ledger | None:
+    """Return the ledger with the columns of the log: what each is used as, or why it is not."""
+    if ledger is None:
+        return None
+    roles, model = reference.roles, look.model
+    named = {name: role for role in USUAL_NAMES if (name := getattr(roles, role)) is not None}
+    apart = dict.fromkeys(model.fairness.columns if model.fairness else (), "protected")
+    used = dict.fromkeys(model.columns.segments, "segment") | roles.features | apart | named
+    extra = dict.fromkeys(unwatched_columns(look, reference, log), "the reference has no such column")
+    schema = log.schema()
+    rest = {field.name: _why_not(field.type, model) for field in schema if field.name not in used
+            and HIDDEN not in extra and (field.name not in extra or pa.types.is_temporal(field.type))}
+    present = {name: use for name, use in used.items() if name in schema.names}
+    return replace(ledger, columns=present, left_out=extra | rest | log.left_out())
+
+
+def _why_not(kind: pa.DataType, model: ModelSection) -> str:
+    if model.columns.features is not None:
+        return "it is not among columns.features"
+    if pa.types.is_temporal(kind):
+        return "it holds times"
+    return f"it holds {kind}, which is neither numbers, text nor booleans"
 
 
 def unwatched_columns(look: Look, reference: ReferenceData, log: Log) -> list[str]:

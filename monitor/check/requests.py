@@ -10,7 +10,7 @@ from pathlib import Path
 from monitor.calibration.outlook import Outlook
 from monitor.config import ModelSection, Roles
 from monitor.config.trigger_rules import TriggerProblem
-from monitor.records import Content, Counted, Score, Snapshot, Survey, Window
+from monitor.records import Content, Counted, Ledger, Score, Snapshot, Survey, Window
 from monitor.workers.task import Asker, Task
 
 
@@ -35,13 +35,13 @@ class Resolved:
 
     roles: Roles
     extra: tuple[str, ...]               # columns of the log that the reference lacks
-    types: tuple[str, ...]               # what each feature is, and on which values of the reference that rests
     left_out: dict[str, str]             # columns that are not watched because of what they are, with the reason
     task: str | None                     # None where there are no labels
     metric: str | None
     reference_rows: int
     maturity: timedelta                  # age at which nearly all reference labels were known
     outlook: Outlook
+    ledger: Ledger | None = None         # of all rows of the log
     said: tuple[str, ...] = ()           # on what the roles and classes rest
     problems: tuple[TriggerProblem, ...] = ()
 

@@ -25,7 +25,7 @@ from monitor.performance.group_rates import rate_scores
 from monitor.performance.lost_performance import lost_performance
 from monitor.performance.performance_scores import performance_scores, segment_scores
 from monitor.quality.collapsed_predictions import collapse_scores
-from monitor.quality.column_checks import quality_scores, schema_changes
+from monitor.quality.column_checks import ledger_scores, quality_scores, schema_changes
 from monitor.records import Score
 from monitor.reference.reference_data import Performance, ReferenceData
 from monitor.sources.log import Log, with_attributes
@@ -108,6 +108,10 @@ def _schema(data: WindowData) -> list[Score]:
         return []
     extra = unwatched_columns(data.request, data.reference, data.log)
     return [schema_changes(data.reference.schema, data.window.schema, data.roles, extra)]
+
+
+def _ledger(data: WindowData) -> list[Score]:
+    return [] if data.window.ledger is None else ledger_scores(data.window.ledger, data.model.quality)
 
 
 def _quality(data: WindowData) -> list[Score]:
@@ -194,6 +198,7 @@ def _estimated(data: WindowData) -> bool:
 
 PARTS = (
     Part("schema_changes", _schema),
+    Part("lost_rows_share", _ledger),
     Part("quality", _quality),
     Part("prediction_collapse", _collapse),
     Part("drift", _drift),

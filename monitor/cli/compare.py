@@ -124,7 +124,8 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
         drift=tuple(sorted(drift, key=past, reverse=True)),
         quality=tuple(score for score in quality if score.status != ScoreStatus.BREACHED),
         share=next(score for score in scores if score.metric == "drifted_share"),
-        left_out={name: _why(name) for name in columns if name not in roles.features} | unread | unread_now,
+        left_out={name: _why(name, of) for name, of in columns.items() if name not in roles.features} | unread
+        | unread_now,
         new=tuple(name for name in now.column_names if name not in columns and name not in unread),
     )
 
@@ -144,8 +145,12 @@ def _read(path: str, words: Collection[str] = ()) -> tuple[Any, dict[str, str]]:
     return table, source.left_out()
 
 
-def _why(name: str) -> str:
-    return "a data frame's row numbers" if is_row_number(name) else ""
+def _why(name: str, facts: Facts) -> str:
+    if is_row_number(name):
+        return "a data frame's row numbers"
+    if _identifies(name, facts):
+        return "by its name it says which row it is, and when"
+    return {"timestamp": "it holds times"}.get(facts.kind, "it holds neither numbers, text nor booleans")
 
 
 def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
@@ -187,7 +192,7 @@ def document(result: Comparison) -> Json:
         "current_rows": result.current_rows,
         "new_columns": result.new,
         "left_out": list(result.left_out),
-        "left_out_because": {name: why for name, why in result.left_out.items() if why},
+        "left_out_because": result.left_out,
         "scores": result.scores,
     }
 
@@ -216,8 +221,5 @@ def _print(result: Comparison) -> None:
     say("", summary(result), f"{result.current_rows} rows against {result.reference_rows}")
     if result.new:
         say(f"only in the second file, not compared: {names(result.new)}")
-    if plain := [name for name, why in result.left_out.items() if not why]:
-        say(f"left out: {names(plain)}")
-    for name, why in result.left_out.items():
-        if why:
-            say(f"left out: {names([name])}: {why}")
+    for reason in dict.fromkeys(result.left_out.values()):
+        say(f"left out: {names([name for name, why in result.left_out.items() if why == reason])}: {reason}")

@@ -15,11 +15,12 @@ import click
 
 from monitor.cli.options import Option, quiet_logs
 from monitor.cli.terminal import moment, say
-from monitor.config import USUAL_NAMES, Columns, Facts, Roles, SourceSection, find_roles, load, schema
+from monitor.config import USUAL_NAMES, Columns, Facts, ModelSection, Roles, SourceSection, find_roles, load, schema
 from monitor.config.watched import watched
 from monitor.errors import CannotJudge, ConfigError, UsageError
 from monitor.escape import name as shown
 from monitor.escape import names, toml_comment, toml_key, toml_string
+from monitor.ledger import unusual_rows
 from monitor.metric_catalogue import Task, default_metric
 from monitor.records import Json
 from monitor.times import format_duration, utcnow
@@ -45,6 +46,7 @@ class Found:
     guesses: dict[str, str]              # how a CSV file was read
     said: tuple[str, ...] = ()           # which column is what, and why
     columns: Columns = field(default_factory=Columns)    # as given
+    unusual: tuple[str, ...] = ()        # of its rows and labels
 
     @property
     def span(self) -> timedelta:
@@ -146,8 +148,8 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     columns = _joined_on(columns, known, of_labels)
     try:
         roles = find_roles(columns, known, of_labels, data, evidence=Evidence(source, known, apart))
-        times = source.read([roles.timestamp], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
-        if not times:
+        strays = source.strays(roles.timestamp)
+        if strays.low is None or strays.high is None or strays.rows is None:
             raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
         labelled = table if answers is None or roles.label is None else answers
         task = task or guess_task(labelled[roles.label or roles.prediction], table[roles.prediction])
@@ -159,7 +161,8 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         raise CannotJudge(_with_flags(str(error))) from None
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
-        rows=len(times), first=min(times), newest=max(times), guesses=dict(source.guesses()),
+        rows=strays.rows - strays.untimed - strays.apart, first=strays.low, newest=strays.high,
+        guesses=dict(source.guesses()), unusual=_unusual(data, labels, roles),
         said=(*_chosen(columns, roles), *roles.why, *said),
     )
 
@@ -191,6 +194,16 @@ def _with_flags(text: str) -> str:
         text = re.sub(rf"columns\.{role}\b", f"--{flag}", text)
     text = re.sub(r"columns\.positive( = )?", "--positive ", text)
     return text.replace("under columns", "by its flag")
+
+
+def _unusual(data: str, labels: str | None, roles: Roles) -> tuple[str, ...]:
+    """Return sentences on the rows and labels that are left out, or used with a doubt."""
+    from monitor.sources.log import Log
+
+    log, apart = (SourceSection(path=os.path.abspath(place)) if place else None for place in (data, labels))
+    model = ModelSection.model_validate({"name": "init", "predictions": log, "labels": apart,
+                                         "reference": {"source": log}})
+    return unusual_rows(Log(model, roles, utcnow()).account())
 
 
 def name_of(data: str) -> str:
@@ -298,6 +311,8 @@ def _tell(name: str, found: Found, output: Path) -> None:
     for line in found.said:
         say(f"  {line}")
     say(f"{len(roles.features)} features: {names(roles.features)}")
+    for text in found.unusual:
+        say(text)
     if found.guesses:
         say("read as " + ", ".join(f"{key} {value!r}" for key, value in found.guesses.items()))
     file = shlex.quote(str(output))

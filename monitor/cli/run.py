@@ -25,6 +25,7 @@ from monitor.cli.terminal import print_json, print_table, progress, say, span
 from monitor.config import Loaded
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
+from monitor.ledger import unusual_rows
 from monitor.records import Action, DispatchState, Json, SnapshotStatus, Verdict
 from monitor.store import Store
 from monitor.times import utcnow
@@ -68,6 +69,7 @@ class Checked:
     firing: frozenset[str] = frozenset()     # triggers that fire now, not only those that began in this check
     judged: bool = True                      # the newest window could be judged
     error: DriftdError | None = None
+    unusual: tuple[str, ...] = ()            # of the newest window's rows and labels
 
     @property
     def exit_code(self) -> int:
@@ -99,6 +101,7 @@ def check(config_file: Path | None, model: str | None, at: datetime | None, as_j
             say(*f"{checked.model}: {checked.error}".split("\n"), err=True)
     if as_json:
         print_json(windows=[_json(v) for checked in done for v in checked.verdicts],
+                   unusual=[{"model": checked.model, "says": text} for checked in done for text in checked.unusual],
                    errors=[{"model": checked.model, "error": str(checked.error)} for checked in done if checked.error],
                    dispatches=sent)
     else:
@@ -145,7 +148,15 @@ def _check_one(checker: Any, store: Store, name: str) -> Checked:
         model=name, verdicts=verdicts, error=error,
         firing=frozenset(firing.trigger for firing in store.firings.all(name) if firing.firing),
         judged=newest is None or newest.status in JUDGED,
+        unusual=_unusual(store, verdicts),
     )
+
+
+def _unusual(store: Store, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """Return sentences on the rows and labels of the windows of these verdicts, each sentence once."""
+    snapshots = (snapshot for verdict in verdicts for snapshot in store.snapshots.newest_revisions(
+        verdict.window.model, metrics=(), window_start=verdict.window.start, spec=verdict.window.spec))
+    return tuple(dict.fromkeys(text for snapshot in snapshots for text in unusual_rows(snapshot.ledger)))
 
 
 def _check_dry(
@@ -167,6 +178,7 @@ def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
         model=name, verdicts=[verdict for _, verdict in judged],
         firing=frozenset(trigger for _, verdict in newest for trigger in verdict.fired),
         judged=all(snapshot.status in JUDGED for snapshot, _ in newest),
+        unusual=tuple(text for snapshot, _ in newest for text in unusual_rows(snapshot.ledger)),
     )
 
 
@@ -196,6 +208,8 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> 
         if not checked.verdicts and checked.error is None:
             still = f"; firing: {', '.join(sorted(checked.firing))}" if checked.firing else ""
             say(f"{checked.model}: nothing due{still}")
+        for text in checked.unusual:
+            say(f"{checked.model}: {text}")
     for dispatch in sent:
         why = f": {dispatch.reason}" if dispatch.state in UNTAKEN and dispatch.reason else ""
         say(f"request {dispatch.id}: {dispatch.state} at {dispatch.pipeline}{why}")

@@ -14,6 +14,7 @@ from monitor.config import Loaded
 from monitor.decide.guards import silence_words
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
+from monitor.ledger import unusual
 from monitor.records import (
     Episode,
     EpisodeState,
@@ -230,7 +231,9 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
     if as_json:
         revisions = [snapshot.revision for snapshot in store.snapshots.revisions(snapshot.window)]
         needs = _needs(store, snapshot)
-        document = _window_json(snapshot, verdict) | {"revisions": revisions, "scores": snapshot.scores, "needs": needs}
+        document = _window_json(snapshot, verdict) | {
+            "revisions": revisions, "ledger": snapshot.ledger, "scores": snapshot.scores, "needs": needs,
+        }
         print_json(model=snapshot.window.model, **document)
         return
     _print_head(snapshot, verdict, zone)
@@ -254,6 +257,8 @@ def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> No
     labels = "labels mature" if snapshot.mature else "labels still maturing: performance is provisional (~)"
     say(f"{snapshot.window.model}, window {span(snapshot.window, zone)}, revision {snapshot.revision}")
     say(f"{snapshot.rows} rows ({snapshot.late} late), {snapshot.labelled} labelled, {labels}")
+    for text in unusual(snapshot.ledger):
+        say(f"  {text}")
     if snapshot.reason:
         say(f"{snapshot.status}: {snapshot.reason}")
     if verdict is None:

@@ -17,8 +17,9 @@ from monitor.config.trigger_rules import TriggerProblem
 from monitor.config.watched import watched
 from monitor.errors import CannotJudge, ConfigError, DriftdError
 from monitor.escape import names
+from monitor.ledger import unusual_rows
 from monitor.private import keeping_quiet
-from monitor.records import Json
+from monitor.records import Json, Ledger
 from monitor.times import format_duration, utcnow
 
 
@@ -35,10 +36,10 @@ class Looked:
     first: datetime | None
     newest: datetime | None
     extra: Sequence[str]                 # columns of the log that the reference lacks
-    types: Sequence[str]                 # what each feature is, and on what that rests
     left_out: dict[str, str]             # columns that are not watched because of what they are, with the reason
     guesses: dict[str, str]
     outlook: Outlook                     # expected false alarms
+    ledger: Ledger                       # of all rows of the log
     said: Sequence[str]                  # on what the roles and classes rest
     problems: Sequence[TriggerProblem]   # triggers that can never fire
 
@@ -119,12 +120,14 @@ def look(model: ModelSection) -> Looked:
     found = resolve(Look(model=model, as_of=utcnow()))
     roles = found.roles
     source = open_source(model.predictions, model.timezone)
-    times = source.read([], timestamp=roles.timestamp)[roles.timestamp].drop_null().to_pylist()
+    ledger = found.ledger
+    assert ledger is not None
+    rows = ledger.used if ledger.files is None else ledger.files - ledger.untimed
     return Looked(
         roles=roles, task=found.task, metric=found.metric, reference_rows=found.reference_rows,
-        maturity=found.maturity, rows=len(times), first=min(times, default=None), newest=max(times, default=None),
-        extra=found.extra, types=found.types, left_out=found.left_out, guesses=source.guesses(), outlook=found.outlook,
-        said=found.said, problems=found.problems,
+        maturity=found.maturity, rows=rows, first=ledger.low if rows else None, newest=ledger.high if rows else None,
+        extra=found.extra, left_out=found.left_out, guesses=source.guesses(), outlook=found.outlook,
+        said=found.said, problems=found.problems, ledger=ledger,
     )
 
 
@@ -198,9 +201,10 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     lines += [f"  {'found' if not at else '':9}  {text}" for at, text in enumerate(one.said)]
     built_in = watched(labelled=roles.label is not None and one.task is not None)
     lines += [f"  {'built in' if not at else '':9}  {name}: {text}" for at, (name, text) in enumerate(built_in)]
+    counts = unusual_rows(one.ledger)
+    lines += [f"  {'rows' if not at else '':9}  {text}" for at, text in enumerate(counts)]
     if one.extra:
         lines.append(f"  unwatched  {names(one.extra)}: the reference has no such column")
-    lines += [f"  {'types' if not at else '':9}  {text}" for at, text in enumerate(one.types)]
     lines += [f"  left out   {names([name])}: {why}" for name, why in one.left_out.items()]
     if one.guesses:
         lines.append("  read as    " + ", ".join(f"{key} {value!r}" for key, value in one.guesses.items()))

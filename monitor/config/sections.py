@@ -272,6 +272,9 @@ class QualitySection(Section):
 
     missing: float = Field(default=0.2, gt=0, le=1)
     """Data are broken if a column's missing share is this far above its missing share in the reference."""
+    lost: float = Field(default=0.01, gt=0, le=1)
+    """Data are broken if a larger share of the rows cannot be used: without a timestamp, with one far from all others,
+    or contradicted by another row of the same id and time. Rows of a reference that vanish are held to it too."""
     stale: PositiveDuration | None = None
     """A source is stale if its newest row is older than this. Default: one window."""
 

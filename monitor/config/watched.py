@@ -7,7 +7,7 @@ _ALWAYS = (
     ("performance-lost", True, "the model's metric is worse than on the reference, or no better than a guess"),
     ("labels-lost", True, "labels that are overdue do not come"),
     ("predictions-collapsed", False, "nearly all predictions or probabilities are the same"),
-    ("broken-data", False, "columns are missing or of another type, or many values are missing"),
+    ("broken-data", False, "columns are missing or of another type, many values are missing, or rows are lost"),
     ("source", False, "the log cannot be read, is empty, or stands still"),
 )
 

@@ -26,7 +26,7 @@ from monitor.decide.episodes import STANDING
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.escape import label
 from monitor.expose.view import BUILT_IN, ModelView, View
-from monitor.records import DispatchState, Recovery, Score, ScoreStatus, Snapshot
+from monitor.records import DispatchState, Ledger, Recovery, Score, ScoreStatus, Snapshot
 
 MAX_COLUMNS = 200       # of a model, as series of their own
 ALL_BAD = 700           # scores of columns that drifted or broke, of all models together …
@@ -49,6 +49,12 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "driftd_window_end_timestamp_seconds": ("End of the newest window.", _MODEL),
     "driftd_window_rows": ("Rows in the newest window.", _MODEL),
     "driftd_window_late_rows": ("Rows of the newest window that came after its first check.", _MODEL),
+    "driftd_window_lost_rows": ("Rows of the newest window that could not be used, by reason.", ("model", "reason")),
+    "driftd_window_rows_left_out": ("Rows of the newest window that later rows repeat.", _MODEL),
+    "driftd_window_rows_without_id": ("Rows of the newest window without an id.", _MODEL),
+    "driftd_log_lost_rows": (
+        "Rows of the log, of all times, that no window holds, by reason.", ("model", "reason")),
+    "driftd_labels_without_row": ("Ids with a label, kept apart, that no row of the log has.", _MODEL),
     "driftd_window_mature": ("1 when nearly all labels of the newest window are known.", _MODEL),
     "driftd_mature_window_end_timestamp_seconds": ("End of the newest mature window.", _MODEL),
     "driftd_label_coverage_ratio": ("Share of labelled rows in the newest window.", _MODEL),
@@ -303,9 +309,22 @@ def _window(snapshot: Snapshot) -> Iterator[Sample]:
     yield "driftd_window_mature", model, snapshot.mature
     if snapshot.label_coverage is not None:
         yield "driftd_label_coverage_ratio", model, snapshot.label_coverage
+    if snapshot.ledger is not None:
+        yield from _ledger(model[0], snapshot.ledger)
     for status in ScoreStatus:
         count = sum(score.status == status for score in snapshot.scores)
         yield "driftd_scores", (*model, status), count
+
+
+def _ledger(model: str, ledger: Ledger) -> Iterator[Sample]:
+    yield "driftd_window_lost_rows", (model, "timestamp"), ledger.astray
+    yield "driftd_window_lost_rows", (model, "contradicting"), ledger.contradicting
+    yield "driftd_window_rows_left_out", (model,), ledger.repeated
+    yield "driftd_window_rows_without_id", (model,), ledger.without_id
+    yield "driftd_log_lost_rows", (model, "without timestamp"), ledger.untimed
+    yield "driftd_log_lost_rows", (model, "far from all others"), ledger.apart
+    if ledger.labels_without_row is not None:
+        yield "driftd_labels_without_row", (model,), ledger.labels_without_row
 
 
 def _scores(snapshot: Snapshot, shown: Sequence[Score]) -> Iterator[Sample]:

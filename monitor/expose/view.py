@@ -9,6 +9,7 @@ from monitor.config import Config, ModelSection
 from monitor.decide.messages import standing
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
+from monitor.ledger import unusual
 from monitor.records import (
     SCHEMA_VERSION,
     Dispatch,
@@ -149,7 +150,8 @@ def _model_json(model: ModelView) -> Json:
 
 def _window_json(snapshot: Snapshot) -> Json:
     facts = ("revision", "taken_at", "rows", "labelled", "late", "mature", "status", "reason")
-    return _chosen(snapshot.window, "start", "end") | _chosen(snapshot, *facts)
+    said = {"unusual": list(unusual(snapshot.ledger))}
+    return _chosen(snapshot.window, "start", "end") | _chosen(snapshot, *facts) | said
 
 
 def _chosen(record: Any, *fields: str) -> Json:

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import ledger
 from monitor.config.column_roles import FeatureKind, Roles
 from monitor.config.sections import QualitySection
 from monitor.errors import CannotJudge
 from monitor.performance import confidence_intervals
-from monitor.records import Score, ScoreStatus
+from monitor.records import Ledger, Score, ScoreStatus
 from monitor.tables import columns
 from monitor.tables.digest import CategoryDigest, Digest, NumberDigest
 from monitor.times import format_moment
@@ -43,6 +44,19 @@ def quality_scores(
         never = _never_labelled(reference, window, roles.label, roles.timestamp, old)
         scores += [never, _labels_lost(never)]
     return scores
+
+
+def ledger_scores(found: Ledger, section: QualitySection) -> list[Score]:
+    """Score the share of lost rows, and of labels without a row where labels are kept apart."""
+    share, words = found.lost_share, "; ".join(ledger.lost(found)) or None
+    status = ScoreStatus.BREACHED if share > section.lost else ScoreStatus.OK
+    scores = [Score(metric="lost_rows_share", value=share, threshold=section.lost, status=status, n=found.read,
+                    reason=words)]
+    if found.labels_without_row is None or not found.labels:
+        return scores
+    ids = found.labels - (found.labels_without_id or 0) - (found.labels_repeated or 0)
+    unmatched = found.labels_without_row / ids if ids else 0.0
+    return [*scores, Score(metric="unmatched_labels_share", value=min(1.0, unmatched), n=ids)]
 
 
 def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles, extra: Sequence[str] = ()) -> Score:

@@ -25,6 +25,7 @@ from monitor.reference.role_evidence import Evidence
 from monitor.sources import Source, open_source
 from monitor.sources.column_types import is_number
 from monitor.sources.log import Log, column_facts, facts, known_types, open_part, reference_rows
+from monitor.sources.row_counts import label_counts
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows, first_stretch
 from monitor.tables.columns import counts
@@ -208,8 +209,16 @@ def _data(
         roles=roles,
         performance=_performance(model, rows.table, roles, task),
         maturity=_maturity(model, rows.table, roles, known_until),
-        said=(*roles.why, *said),
+        said=(*roles.why, *said, *_undated(model, rows.table, roles)),
     )
+
+
+def _undated(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[str]:
+    """Say how many labels of the reference have no time at which they became known, and what is done about it."""
+    undated, labelled = label_counts(table, roles)
+    if undated:
+        yield (f"{undated} of {labelled} labels of the reference have no {roles.label_timestamp}: each counts from "
+               f"label_delay ({format_duration(model.label_delay)}) after its row on")
 
 
 def _settled(

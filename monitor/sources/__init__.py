@@ -16,6 +16,8 @@ from monitor.sources.known_types import NOTHING, KnownTypes
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from monitor.sources.strays import Strays
+
 _KINDS = {
     "files": ("monitor.sources.files", "FileSource"),
     "postgres": ("monitor.sources.postgres", "PostgresSource"),
@@ -63,6 +65,9 @@ class Source(Protocol):
         `timestamp` and the other time columns, `moments`, are returned as timestamp[us, UTC]; `timestamp` is always
         in the result.
         """
+
+    def strays(self, timestamp: str) -> "Strays":
+        """Return the rows that no window holds, of all times."""
 
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "Scan | None":
         """Return a reader of single columns of the same rows; None where rows can only be read whole."""

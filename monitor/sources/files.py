@@ -21,10 +21,15 @@ from monitor.sources.listing import files_at, kind_of, partition_values
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.parquet import Stamp
 from monitor.sources.partitions import Partitions, partitions_of
+from monitor.sources.strays import Strays, Times, strays_of
 from monitor.sources.written_numbers import Style, as_declared
 from monitor.untrusted import open_file
 
 T = TypeVar("T")
+
+_KEPT = 8       # sources whose strays are kept in this process
+_strays: dict[tuple[str, ...], Strays] = {}
+
 
 class Format(Protocol):
     """How one file format is read. `read` may yield rows outside the bounds, and leaves out none inside."""
@@ -38,6 +43,7 @@ class Format(Protocol):
     def as_words(self, names: Collection[str]) -> "Format": ...
     def settle(self, table: pa.Table) -> pa.Table: ...
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
+    def times(self, path: Path, timestamp: str) -> Iterator[Times]: ...
 
 
 @runtime_checkable
@@ -145,6 +151,21 @@ class FileSource:
         schema = _with_times(schema, times)
         return pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                 or [schema.empty_table()])
+
+    def strays(self, timestamp: str) -> Strays:
+        key = (self.origin, repr(self._section), self._zone.key, timestamp, self.fingerprint())
+        if key not in _strays:
+            while len(_strays) >= _KEPT:
+                _strays.pop(next(iter(_strays)))
+            _strays[key] = strays_of(self._times(timestamp))
+        return _strays[key]
+
+    def _times(self, timestamp: str) -> Iterator[Times]:
+        if timestamp in self._partitions().kinds:
+            yield Times.of(self.read([], timestamp=timestamp)[timestamp])
+            return
+        for path in self._files():
+            yield from self._steadily(path, lambda path: list(self._format.times(path, timestamp)))
 
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "FileScan | None":
         if not isinstance(self._format, Columnar):

@@ -3,6 +3,7 @@
 The hash is the same on every machine, run after run.
 """
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -33,10 +34,19 @@ def row_ids(table: pa.Table, column: str | None) -> pa.Array:
     if column not in table.schema.names:
         columns = quoted(escape.names(table.schema.names[:20]))
         raise SourceError(f"the id column {column} is missing, expected it among {columns}")
-    ids = _plain_ids(_one_chunk(as_text(table[column])))
+    ids = _plain_ids(_one_chunk(given(as_text(table[column]))))
     if not ids.null_count:
         return ids
     return pc.coalesce(ids, _hex(_hash_rows(table)))
+
+
+def given(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ids as text, without those that are empty or blank: such an id is none."""
+    if not pa.types.is_string(ids.type):
+        return ids
+    if not pc.any(pc.or_(pc.equal(pc.binary_length(ids), 0), pc.starts_with(ids, " "))).as_py():
+        return ids
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(ids), ""), pa.scalar(None, pa.string()), ids)
 
 
 def hash_texts(texts: pa.Array) -> Hashes:
@@ -119,7 +129,7 @@ def join_labels(
     _require(log, [id], "the log")
     _require(labels, [id, *wanted], "the labels")
     newest = _newest(labels.select([id, *wanted]), id, label, label_timestamp)
-    matches = places_of(as_text(log[id]), newest[id])
+    matches = places_of(given(as_text(log[id])), newest[id])
     kept = log.select([name for name in log.schema.names if name not in wanted])
     for name in wanted:
         kept = kept.append_column(name, newest[name].take(matches))
@@ -156,8 +166,32 @@ def _plain_ids(ids: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(pc.utf8_trim_whitespace(ids), r"^(-?\d+)\.0+$", r"\1")
 
 
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What became of the rows of labels that are kept apart: `rows` less the next two is the number of ids."""
+
+    rows: int
+    without_id: int
+    repeated: int                        # another one of the same id is newer …
+    contradicting: int                   # … and says something else
+
+
+def count_labels(labels: pa.Table, id: str, label: str) -> LabelCounts:
+    """Count the labels that are not null, and which of them are not joined to rows: without an id, or not the newest.
+
+    Of two labels that contradict each other one is the newer, so of each id one fewer than it has different labels.
+    """
+    ids = given(as_text(labels[id]))
+    known = pa.table({"id": ids, "label": labels[label]}).filter(pc.is_valid(labels[label]))
+    named = known.filter(pc.is_valid(known["id"]))
+    each = pc.count_distinct(named["id"]).as_py()
+    repeated = len(named) - each
+    different = named.group_by(["id", "label"]).aggregate([]).num_rows - each if repeated else 0
+    return LabelCounts(len(known), len(known) - len(named), repeated, different)
+
+
 def _newest(labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
-    labels = labels.set_column(labels.schema.get_field_index(id), id, as_text(labels[id]))
+    labels = labels.set_column(labels.schema.get_field_index(id), id, given(as_text(labels[id])))
     labels = labels.filter(pc.and_(pc.is_valid(labels[label]), pc.is_valid(labels[id])))
     if label_timestamp:
         places = pa.array(np.arange(labels.num_rows))

@@ -1,7 +1,9 @@
 """A model's prediction log with its labels, as it was known at a point in time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -10,12 +12,18 @@ import pyarrow.compute as pc
 
 from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, is_row_number
 from monitor.config.sections import ModelSection, SourceSection
-from monitor.records import Window
+from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source, open_source
-from monitor.sources.column_types import is_number
-from monitor.sources.ids import join_labels, row_ids, sample
+from monitor.sources.column_types import as_text, is_number
+from monitor.sources.ids import LabelCounts, count_labels, given, join_labels, places_of, row_ids, sample
 from monitor.sources.known_types import KnownTypes
+from monitor.sources.row_counts import Repeats, ledger_of, repeats
 from monitor.sources.rows import Mask, RowKeys, Rows, contains, once_each, picked
+from monitor.sources.strays import Strays
+from monitor.times import BEGINNING
+
+MOST_IDS = 2_000_000     # a log with more rows is not searched for the ids of labels
+_without_row: dict[tuple[str, ...], int] = {}
 
 
 class Log:
@@ -44,23 +52,28 @@ class Log:
         found = self._source.left_out() | numbers | told
         return {name: why for name, why in found.items() if name not in taken}
 
+    @cached_property
+    def strays(self) -> Strays:
+        """The rows that no window holds: without a timestamp, or with one far from all others."""
+        return self._source.strays(self.roles.timestamp)
+
     def first(self) -> datetime | None:
-        """Return the timestamp of the oldest row."""
+        """Return the timestamp of the oldest row that is not astray."""
         oldest: datetime | None = pc.min(self.rows(None, None, set())[self.roles.timestamp]).as_py()
         return oldest
 
     def newest(self) -> datetime | None:
-        """Return the timestamp of the newest row."""
+        """Return the timestamp of the newest row that is not astray."""
         newest: datetime | None = pc.max(self.rows(None, None, set())[self.roles.timestamp]).as_py()
         return newest
 
     def rows(self, start: datetime | None, end: datetime | None, columns: set[str] | None = None) -> pa.Table:
         """Return `columns` (None: all) of the rows of [start, end], both included.
 
-        Labels not yet known at `as_of` are null. A repeated row is returned once.
+        Labels not yet known at `as_of` are null. A repeated row is returned once, one astray is not.
         """
-        last = self._as_of if end is None else min(end, self._as_of)
-        table = read_rows(self._model, self._source, self.roles, start, last, columns, as_of=self._as_of)
+        first, last = self.strays.bounded(start, self._as_of if end is None else min(end, self._as_of))
+        table = read_rows(self._model, self._source, self.roles, first, last, columns, as_of=self._as_of)
         return mask_labels(table, self.roles, self._as_of, self._model.label_delay)
 
     def window(self, window: Window, most: int | None = None, *, whole: bool = False) -> Rows:
@@ -72,19 +85,50 @@ class Log:
         if not whole and not by_id and self.roles.id is None and self.roles.label is None:
             last = min(window.end - timedelta(microseconds=1), self._as_of)
             if scan := self._source.scan(self.roles.timestamp, window.start, last):
-                return Rows.unread(scan, self.roles.timestamp, self._model.window.memory_mb)
+                unread = Rows.unread(scan, self.roles.timestamp, self._model.window.memory_mb)
+                unread.ledger = ledger_of(unread.table, self.roles, window, self.strays, Repeats())
+                return unread
         last = min(window.end, self._as_of)
         by_hash = self.roles.id is None and by_id
-        table, keep, scan = _gather(
+        read = _gather(
             self._model, self._source, self.roles, window.start, last, self._as_of, whole=whole or by_hash
         )
+        ids = self.ids(read.raw) if window.start_id or window.end_id else None
+        inside = contains(read.raw, self.roles.timestamp, ids, window).to_numpy(zero_copy_only=False)
+        table = picked(read.table, inside[read.keep])
         table = mask_labels(table, self.roles, self._as_of, self._model.label_delay)
-        ids = self.ids(table) if window.start_id or window.end_id else None
-        inside = contains(table, self.roles.timestamp, ids, window).to_numpy(zero_copy_only=False)
-        keep[keep] = inside
-        table = picked(table, inside)
-        chosen = None if most is None else sample(self.ids(table), most)
-        return Rows(table, keep, chosen, scan, self._model.window.memory_mb)
+        chosen = None if most is None else sample(self._whole_ids(table), most)
+        rows = Rows(table, read.keep & inside, chosen, read.scan, self._model.window.memory_mb)
+        counted = repeats(read.raw, read.keep, inside, self.roles)
+        rows.ledger = ledger_of(table, self.roles, window, self.strays, counted, read.labels, self._without_row())
+        return rows
+
+    def account(self) -> Ledger:
+        """Return the ledger of all rows known at `as_of`."""
+        low, high = self.strays.low or BEGINNING, self.strays.high or self._as_of
+        window = Window(
+            model=self._model.name, start=low, end=min(high, self._as_of) + timedelta(microseconds=1), spec=""
+        )
+        ledger = self.window(window).ledger
+        assert ledger is not None
+        return ledger
+
+    def _without_row(self) -> int | None:
+        """Count the ids that have a label and no row; None where labels are in the log, or it is too large to look."""
+        model, roles, id = self._model, self.roles, self.roles.id
+        if model.labels is None or roles.label is None or id is None or roles.label in self._schema.names:
+            return None
+        if self.strays.rows is None or self.strays.rows > MOST_IDS:
+            return None
+        labels = open_part(model.labels, model, roles)
+        key = (self._source.origin, id, roles.label, self._source.fingerprint(), labels.fingerprint())
+        if key not in _without_row:
+            _without_row.clear()
+            told = labels.read([id, roles.label])
+            known = pc.unique(given(as_text(told[id].filter(pc.is_valid(told[roles.label]))))).drop_null()
+            there = pc.unique(given(as_text(self._source.read([id])[id]))).drop_null()
+            _without_row[key] = places_of(pa.chunked_array([known]), pa.chunked_array([there])).null_count
+        return _without_row[key]
 
     def keys(self, start: datetime | None) -> pa.Table:
         """Return time, label and id columns of every row from `start` on: enough to cut windows and to count rows."""
@@ -94,7 +138,14 @@ class Log:
         return self.rows(start, None, None if by_hash else wanted)
 
     def ids(self, table: pa.Table) -> pa.Array:
-        """Return the id of each row: from the id column, or a hash of all columns but the label, which comes later."""
+        """Return the id by which each row is ordered: from the id column, whichever other columns were read, or a hash
+        of all columns but the label, which comes later. Rows without an id and of one moment have the same.
+        """
+        if self.roles.id is None:
+            return self._whole_ids(table)
+        return row_ids(table.select([self.roles.id, self.roles.timestamp]), self.roles.id)
+
+    def _whole_ids(self, table: pa.Table) -> pa.Array:
         answers = [c for c in (self.roles.label, self.roles.label_timestamp) if c in table.column_names]
         return row_ids(table.drop_columns(answers), self.roles.id)
 
@@ -140,21 +191,33 @@ def known_types(model: ModelSection, roles: Roles | None = None) -> KnownTypes:
 
 def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:
     """Return the rows of a reference that has its own source."""
-    table, keep, scan = _gather(model, source, roles, None, None, None, whole=False)
-    return Rows(table, keep, None, scan, model.window.memory_mb)
+    read = _gather(model, source, roles, None, None, None, whole=False)
+    return Rows(read.table, read.keep, None, read.scan, model.window.memory_mb)
 
 
 def _gather(
     model: ModelSection, source: Source, roles: Roles, start: datetime | None, end: datetime | None,
     as_of: datetime | None, *, whole: bool,
-) -> tuple[pa.Table, Mask, Scan | None]:
-    """Read rows without repetitions and with their labels.
-
-    Returns the rows, which of the scan's rows they are, and a scan for the columns that were not read, if any."""
+) -> "_Gathered":
+    """Read rows without repetitions and with their labels."""
     scan = None if whole else source.scan(roles.timestamp, start, end)
     raw = _read(source, roles, start, end, _answers(model, roles) if scan else None)
     keep = _once_each(source, raw, roles)
-    return _with_labels(model, picked(raw, keep), roles, None, as_of), keep, scan
+    labels = _labels(model, picked(raw, keep), roles, None, as_of)
+    table = _joined(picked(raw, keep), labels, roles)
+    counted = None if labels is None else count_labels(labels, str(roles.id), str(roles.label))
+    return _Gathered(raw, keep, table, scan, counted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """`raw`: the rows as they were read; `table`: those to `keep`, with their labels."""
+
+    raw: pa.Table
+    keep: Mask
+    table: pa.Table
+    scan: Scan | None                    # reads the columns that were not read, of all `raw` rows
+    labels: LabelCounts | None           # where labels are kept apart
 
 
 def _answers(model: ModelSection, roles: Roles) -> set[str]:
@@ -179,7 +242,8 @@ def read_rows(
     The newest label known at `as_of` is joined, because a later correction must not hide it.
     """
     table = _read(source, roles, start, end, columns)
-    return _with_labels(model, picked(table, _once_each(source, table, roles)), roles, columns, as_of)
+    table = picked(table, _once_each(source, table, roles))
+    return _joined(table, _labels(model, table, roles, columns, as_of), roles)
 
 
 def _read(
@@ -196,13 +260,14 @@ def _once_each(source: Source, table: pa.Table, roles: Roles) -> Mask:
     return np.ones(len(table), np.bool_) if source.each_once else once_each(table, roles.id, roles.timestamp)
 
 
-def _with_labels(
+def _labels(
     model: ModelSection, table: pa.Table, roles: Roles, columns: set[str] | None, as_of: datetime | None
-) -> pa.Table:
+) -> pa.Table | None:
+    """Return the labels known at `as_of`, if they are kept apart and asked for; undated ones are told by the delay."""
     if model.labels is None or roles.label is None or roles.id is None:
-        return table
+        return None
     if roles.label in table.column_names or (columns is not None and roles.label not in columns):
-        return table
+        return None
     when = roles.label_timestamp
     source = open_part(model.labels, model, roles)
     names = [roles.id, roles.label, *([when] if when else [])]
@@ -210,7 +275,13 @@ def _with_labels(
     if when and as_of is not None:
         known = pc.less_equal(labels[when], pa.scalar(as_of, pa.timestamp("us", "UTC")))
         labels = labels.filter(pc.fill_null(known, True))    # one without a time of its own counts by its row's
-    return join_labels(table, labels, roles.id, roles.label, when)
+    return labels
+
+
+def _joined(table: pa.Table, labels: pa.Table | None, roles: Roles) -> pa.Table:
+    if labels is None:
+        return table
+    return join_labels(table, labels, str(roles.id), str(roles.label), roles.label_timestamp)
 
 
 def with_attributes(model: ModelSection, table: pa.Table, roles: Roles, names: Sequence[str]) -> pa.Table:

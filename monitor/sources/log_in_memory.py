@@ -15,7 +15,8 @@ from monitor.records import Content
 from monitor.sources import Source, open_source
 from monitor.sources.files import FileSource
 from monitor.sources.known_types import NOTHING, KnownTypes
-from monitor.sources.rows import once_each, picked
+from monitor.sources.rows import once_each
+from monitor.sources.strays import Strays
 
 MOST_MB = 256       # total size of the files; a larger log is read from disk each time
 KEPT = 2            # logs kept in this worker's memory
@@ -23,15 +24,13 @@ _open: OrderedDict[tuple[str, str, str, tuple[str, ...], str | None, str], "Sour
 
 
 class SourceInMemory:
-    """A source whose rows are in memory, without repetitions. If they are sorted by time, a time range is a view."""
-
-    each_once = True
+    """A source whose rows are in memory. If they are sorted by time, a time range is a view."""
 
     def __init__(self, source: Source, timestamp: str, moments: Sequence[str], id: str | None) -> None:
         self.origin, self._source = source.origin, source
         self._schema = source.schema()
-        table = source.read(None, timestamp=timestamp, moments=moments)
-        self._table = picked(table, once_each(table, id, timestamp))
+        self._table = source.read(None, timestamp=timestamp, moments=moments)
+        self.each_once = bool(once_each(self._table, id, timestamp).all())
         self._times = self._table[timestamp].to_numpy().astype("datetime64[us]").view(np.int64)
         self._ordered = bool((np.diff(self._times) >= 0).all()) and not self._table[timestamp].null_count
 
@@ -73,6 +72,9 @@ class SourceInMemory:
             last = len(table) if end is None else int(np.searchsorted(self._times, _micros(end), "right"))
             return table.slice(first, max(0, last - first))
         return table.filter(_between(table[timestamp], start, end))
+
+    def strays(self, timestamp: str) -> Strays:
+        return self._source.strays(timestamp)
 
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> None:
         return None

@@ -16,6 +16,7 @@ from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, flat, in_utc, mask_of, require_distinct, tidy, to_utc, unread
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.out_of_memory import is_out_of_memory
+from monitor.sources.strays import CLOSE, Times
 
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
 
@@ -88,6 +89,20 @@ class Parquet:
                 file.metadata.row_group(group).num_rows if inside is None else pc.sum(inside).as_py()
                 for group, inside in self._groups(file, path, bounds)
             )
+
+    def times(self, path: Path, timestamp: str) -> Iterator[Times]:
+        """Yield the timestamps of each row group; statistics are enough where they show that nothing is amiss."""
+        with self._opened(path) as file:
+            for group in range(file.num_row_groups):
+                rows, ends = file.metadata.row_group(group).num_rows, _ends(file, group, timestamp)
+                if rows and ends is not None and _nulls(file, group, timestamp) == 0:
+                    low, high = to_utc(ends, self._zone, where=timestamp).cast(pa.int64()).to_pylist()
+                    if high - low <= CLOSE:
+                        yield Times(rows, low, high, None)
+                        continue
+                table = _select(file.read_row_group(group, columns=_there(file, [timestamp], self._exact)), None)
+                if timestamp in table.schema.names:
+                    yield Times.of(in_utc(table, [timestamp], self._zone, path)[timestamp])
 
     def _groups(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "list[Part]":
         """Return each row group with rows in [start, end], and which rows these are; found once per file."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from monitor.records import Content
 from monitor.sources.column_types import UTC_US, Bounds, in_utc, within
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.out_of_memory import is_out_of_memory
+from monitor.sources.strays import CLOSE, Strays, Times, strays_of
 from monitor.sources.written_numbers import Style, as_declared
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 _BATCH = 20_000
 _CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
+_ORDERED = ("timestamptz", "timestamp", "date")
+_MICROS = "(extract(epoch FROM {at}) * 1000000)::bigint"
+_END = "SELECT {micros} FROM {table} WHERE isfinite({at}) ORDER BY {at}"
+_AMISS = f"SELECT (SELECT count(*) FROM {{table}} WHERE {{at}} IS NULL), ({_END} ASC LIMIT 1), ({_END} DESC LIMIT 1)"
 _SLACK = timedelta(days=1)       # of naive times and dates in SQL; the rows are filtered exactly afterwards
 
 # PostgreSQL's name of a type: the Arrow type, and the SQL cast it needs.
@@ -118,6 +124,33 @@ class PostgresSource:
             batches = self._batches(connection, {name: kinds[name] for name in wanted}, bounds)
             tables = [within(in_utc(batch, times, self._zone, self.origin), bounds) for batch in batches]
         return as_declared(pa.concat_tables(tables), self._numbers, Style())
+
+    def strays(self, timestamp: str) -> Strays:
+        """Look at rows without a timestamp and at both ends of the table, which an index on the timestamp makes cheap.
+
+        Rows are counted only where something is amiss. They have no order, so none is placed.
+        """
+        with self._connected() as connection:
+            if self._kinds(connection).get(timestamp) not in _ORDERED:
+                return Strays(None)
+            untimed, low, high = self._looked_up(connection, timestamp, _AMISS)[0]
+            if low is None or high - low <= CLOSE:
+                nothing = strays_of([Times(1, low, high, None)] if low is not None else [])
+                return replace(nothing, rows=None, untimed=untimed, unplaced=untimed)
+            (rows,) = self._looked_up(connection, timestamp, "SELECT count(*) FROM {table}")[0]
+            ends = (self._looked_up(connection, timestamp, f"{_END} {order} LIMIT 1000") for order in ("ASC", "DESC"))
+            first, last = (Times.of(pa.chunked_array([[at for at, in end]], UTC_US)) for end in ends)
+        middle = Times(max(0, rows - untimed - first.rows - last.rows), first.high, last.low, None)
+        found = strays_of([first] if rows - untimed <= first.rows else [first, middle, last])
+        nowhere = untimed + found.apart
+        return replace(found, rows=rows, untimed=untimed, unplaced=nowhere, placed=found.placed[:0]).widened(_SLACK)
+
+    def _looked_up(self, connection: "Connection[Any]", timestamp: str, query: str) -> list[tuple[Any, ...]]:
+        from psycopg import sql
+
+        parts = {"table": _identifier(self._table), "at": sql.Identifier(timestamp), "micros": sql.SQL(_MICROS).format(
+            at=sql.Identifier(timestamp))}
+        return connection.execute(sql.SQL(query).format(**parts)).fetchall()
 
     def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> None:
         """Return None: rows are read whole, with one query."""

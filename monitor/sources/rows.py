@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.errors import SourceError
-from monitor.records import Window
+from monitor.records import Ledger, Window
 from monitor.sources import Scan
 from monitor.sources.column_types import UTC_US
+from monitor.sources.ids import given
 from monitor.sources.windows import Key
 
 Mask = npt.NDArray[np.bool_]
@@ -44,6 +45,7 @@ class Rows:
         apart = [name for name in scan.schema.names if name not in self._in_memory] if scan else []
         self._apart = {name: place for place, name in enumerate(apart)}
         self._batch: dict[str, list[pa.Array]] = {}
+        self.ledger: Ledger | None = None
         self.unreadable: SourceError | None = None       # what the scan raised, whoever caught it
 
     @classmethod
@@ -152,14 +154,15 @@ def _plain(part: pa.Table) -> pa.Table:
 def once_each(table: pa.Table, id: str | None, timestamp: str) -> Mask:
     """Return which rows to keep: the last of those with the same id and time, which at-least-once logging repeats.
 
-    Rows without an id are all kept: they cannot be told to be repetitions.
+    Rows without an id, or with a blank one, are all kept: they cannot be told to be repetitions.
     """
     keep = np.ones(len(table), np.bool_)
     if id not in table.column_names or pc.count_distinct(table[id], mode="all").as_py() == len(table):
         return keep
-    keep &= pc.is_null(table[id]).to_numpy()
+    ids = given(table[id])
+    keep &= pc.is_null(ids).to_numpy()
     places = pa.array(np.arange(len(table)))
-    numbered = pa.table({"id": table[id], "at": table[timestamp], "place": places})
+    numbered = pa.table({"id": ids, "at": table[timestamp], "place": places})
     numbered = numbered.filter(pc.is_valid(numbered["id"]))
     last = numbered.group_by(["id", "at"], use_threads=False).aggregate([("place", "max")])["place_max"]
     keep[last.to_numpy()] = True

@@ -4,27 +4,24 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds, in_utc
 from monitor.sources.compressed import unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
-from monitor.sources.written_numbers import Style, as_declared, number_share, numbers
+from monitor.sources.strays import Times
+from monitor.sources.written_numbers import MOSTLY, Style, as_declared, number_share, numbers
 from monitor.untrusted import open_file
 
 _EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
-_MARK = {b"numbers": b"some"}
-_GLANCE = 200                    # rows looked at before all are
+_MARK = {b"numbers": b"mostly"}
 
 Key = tuple[object, ...]
-Range = tuple[datetime, datetime] | None
 
 
 @dataclass(slots=True)
@@ -34,7 +31,7 @@ class _Facts:
     schema: pa.Schema
     left_out: dict[str, str]
     texts: frozenset[str]            # the columns that were read as text, whatever they hold
-    ranges: dict[str, Range] = field(default_factory=dict)
+    times: dict[str, Times] = field(default_factory=dict)      # by column
 
 
 _known: dict[Key, _Facts] = {}
@@ -95,8 +92,19 @@ class TextFormat:
         facts, table = self._load(path, columns)
         if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
             table = in_utc(table, [bounds.timestamp], self._zone, path, self.day_first)
-            facts.ranges[bounds.timestamp] = _range(table[bounds.timestamp])
+            facts.times[bounds.timestamp] = Times.of(table[bounds.timestamp])
         yield table
+
+    def times(self, path: Path, timestamp: str) -> Iterator[Times]:
+        """Yield the timestamps of a file, which are known once it has been read."""
+        facts = self._facts(path.stat())
+        if facts is None or timestamp not in facts.times:
+            facts, table = self._load(path, [timestamp])
+            if timestamp not in table.schema.names:
+                return
+            table = in_utc(table, [timestamp], self._zone, path, self.day_first)
+            facts.times[timestamp] = Times.of(table[timestamp])
+        yield facts.times[timestamp]
 
     def _load(self, path: Path, columns: Sequence[str] | None) -> tuple[_Facts, pa.Table]:
         """Read the file and cache what is learnt of it; a new file is parsed with all columns, for its schema."""
@@ -110,11 +118,10 @@ class TextFormat:
         return new, _choose(table, columns)
 
     def settle(self, table: pa.Table) -> pa.Table:
-        """Convert text to numbers if these rows hold nothing else, though others of the file do."""
+        """Convert number columns with errors to numbers if these rows have no error."""
         for place, kept in enumerate(table.schema):
-            few = kept.metadata == _MARK and numbers(table[place].slice(0, _GLANCE), self._style) is not None
-            if few and (found := numbers(table[place], self._style)) is not None:
-                table = table.set_column(place, kept.name, found if len(found) else found.cast(pa.float64()))
+            if kept.metadata == _MARK and (found := numbers(table[place], self._style)) is not None:
+                table = table.set_column(place, kept.name, found.cast(pa.float64()))
         return as_declared(table, self._types.numbers, self._style) if self._types.numbers else table
 
     def _key(self, stat: os.stat_result) -> Key:
@@ -146,13 +153,13 @@ def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
 def with_numbers(table: pa.Table, names: Sequence[str], style: Style) -> pa.Table:
     """Return the table with numbers for the text columns among `names` that hold only numbers.
 
-    Those that hold numbers and words are marked, for `settle`.
+    Those that hold numbers except for a few errors are marked, for `settle`.
     """
     for name in names:
         share = number_share(table[name], style)
         if share == 1 and (found := numbers(table[name], style)) is not None:
             table = table.set_column(table.schema.get_field_index(name), name, found)
-        elif share:
+        elif share >= MOSTLY:
             table = marked(table, [name])
     return table
 
@@ -170,13 +177,8 @@ def _is_text(column: pa.Field) -> bool:
 
 
 def _may_overlap(facts: _Facts, bounds: Bounds) -> bool:
-    known = facts.ranges.get(bounds.timestamp or "")
-    return known is None or bounds.overlaps(*known)
-
-
-def _range(times: pa.ChunkedArray) -> Range:
-    limits = pc.min_max(times).as_py()
-    return None if limits["min"] is None else (limits["min"], limits["max"])
+    known = facts.times.get(bounds.timestamp or "")
+    return known is None or known.ends is None or bounds.overlaps(*known.ends)
 
 
 def _present(schema: pa.Schema, columns: Sequence[str]) -> list[str]:

@@ -66,6 +66,12 @@ class References:
                 self._requests.end_need(supersede(standing), at)
             return True
 
+    def pin(self, ref: Reference, rows: int) -> Reference:
+        """Note with how many rows a reference was taken, where that was not known when it was installed."""
+        where = "model = ? AND id = ? AND row_count IS NULL"
+        self._db.run(f"UPDATE model_references SET row_count = ? WHERE {where}", rows, ref.model, ref.id)
+        return replace(ref, rows=rows)
+
     def _add(self, ref: Reference, before: str | None, at: datetime) -> None:
         self._db.insert("model_references", row_of(ref) | {
             "seq": len(self.all(ref.model)) + 1, "installed_at": stamp(at),

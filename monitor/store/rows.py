@@ -14,6 +14,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from monitor.records import Ledger, from_json, to_json
 from monitor.store.database import Row, stamp
 
 T = TypeVar("T")
@@ -23,8 +24,14 @@ COLUMN = {
     "column": "column_name", "trigger": "trigger_name", "rows": "row_count", "start": "start_at", "end": "end_at",
     "by": "by_whom",
 }
-_ENCODERS: dict[Any, Change] = {datetime: stamp, bool: int}
-_DECODERS: dict[Any, Change] = {datetime: datetime.fromisoformat, bool: bool}
+# A ledger is written and read as one: JSON text in one column.
+_ENCODERS: dict[Any, Change] = {
+    datetime: stamp, bool: int,
+    Ledger: lambda ledger: None if ledger is None else json.dumps(to_json(ledger), ensure_ascii=False),
+}
+_DECODERS: dict[Any, Change] = {
+    datetime: datetime.fromisoformat, bool: bool, Ledger: lambda text: from_json(Ledger, json.loads(text)),
+}
 
 
 def row_of(record: object) -> dict[str, Any]:
@@ -100,7 +107,7 @@ def _types(kind: Any) -> list[tuple[str, Any]]:
 
 
 def _holds_record(hint: Any) -> bool:
-    return is_dataclass(hint) or any(map(is_dataclass, get_args(hint)))
+    return hint not in _ENCODERS and (is_dataclass(hint) or any(map(is_dataclass, get_args(hint))))
 
 
 def _encoder(hint: Any) -> Change:

@@ -13,6 +13,7 @@ from monitor.decide.guards import silence_words
 from monitor.decide.messages import standing
 from monitor.escape import sentence
 from monitor.expose.view import ModelView, View
+from monitor.ledger import unusual
 from monitor.times import format_moment
 
 _STYLE: Final = Markup("""
@@ -49,7 +50,7 @@ def _row(model: ModelView) -> tuple[list[str], ...]:
     """The lines of each cell."""
     return (
         _model(model),
-        [_window(model)],
+        [_window(model), *unusual(model.newest.ledger if model.newest else None)],
         [str(model.newest.rows)] if model.newest else [],
         _firing(model),
         _verdict(model),

@@ -43,13 +43,13 @@ def test_a_log_that_grew_is_read_again(tmp_path):
     assert len(open_in_memory(section, UTC_ZONE, "at", [], None).read(None, timestamp="at")) == 5
 
 
-def test_a_row_that_is_there_twice_is_kept_once(tmp_path):
-    """Of rows with the same id and time only the last is kept, as when the log is read from its file."""
+def test_rows_that_are_there_twice_stay_until_they_are_counted(tmp_path):
+    """Repetitions are left out, and counted, by who reads the rows, as when the log is read from its file."""
     at = pa.array([START, START, START + timedelta(hours=1), START], pa.timestamp("us", "UTC"))
     pq.write_table(pa.table({"at": at, "id": ["a", "b", "a", "a"], "x": [1, 2, 3, 4]}), tmp_path / "log.parquet")
     kept = open_in_memory(SourceSection(path=str(tmp_path / "log.parquet")), UTC_ZONE, "at", [], "id")
-    assert kept.each_once
-    assert kept.read(["x"], timestamp="at")["x"].to_pylist() == [2, 3, 4]
+    assert not kept.each_once
+    assert kept.read(["x"], timestamp="at")["x"].to_pylist() == [1, 2, 3, 4]
 
 
 def test_text_is_never_kept(tmp_path):
