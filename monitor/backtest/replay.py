@@ -1,15 +1,18 @@
 """Replay of a log by the daemon's code with another clock: what would have fired, when, and why.
 
 Time advances from one due moment to the next: a window closes, or its labels mature. A label is known from the time in
-the log. An accepted request changes only cooldown and budget: the model in service stays the same, so the rows after it
-are its real predictions.
+the log. An accepted request is taken to bring a new model with the next window (`assumed_models.py`). Nothing is judged
+that lies behind the log's newest row.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from statistics import median
+from typing import cast
 
+from monitor.backtest.assumed_models import AssumedModels
 from monitor.backtest.simulation import World, disjoint_windows, rehearse
 from monitor.calibration.outlook import Expected, Outlook
 from monitor.check.checker import Checker
@@ -17,12 +20,25 @@ from monitor.check.requests import EXTENT, RESOLVE, SURVEY, Look, SurveyRequest
 from monitor.config import Loaded, ModelSection
 from monitor.config.sections import ApprovalSection, RetrainSection, TriggerSection
 from monitor.errors import CannotJudge, SourceError, UsageError
-from monitor.records import SCHEMA_VERSION, Action, DispatchState, Json, Score, Snapshot, Verdict, Window, to_json
+from monitor.records import (
+    SCHEMA_VERSION,
+    Action,
+    DispatchState,
+    Json,
+    Score,
+    Snapshot,
+    Survey,
+    Tally,
+    Verdict,
+    Window,
+    to_json,
+)
 from monitor.store import Store
 from monitor.times import BEGINNING, utcnow
 from monitor.workers.task import Req, Res, Runner, Task
 
 Progress = Callable[[int, int], None]
+_NEARLY = 0.9       # of its time, or of the rows of the others: so much of a window the log must hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +74,14 @@ class Backtest:
     snapshots: tuple[Snapshot, ...]          # every revision of every window, as measured
     world: World | None = None               # what other models would have had, where retrains were rehearsed
     played: ModelSection                     # the model as it was played
+    assumes: str                             # what accepted requests are taken to bring, in a sentence
 
     def to_json(self) -> Json:
         """The document of `driftd backtest --json`."""
         return {
             "schema_version": SCHEMA_VERSION,
             "model": self.model,
+            "assumes": self.assumes,
             "triggers": [to_json(trigger) for trigger in self.triggers],
             "windows": [_row(verdict) for verdict in self.verdicts],
             "retrains": [
@@ -90,29 +108,34 @@ def backtest(
     if rehearsed and not model.rehearsal.enabled:
         raise UsageError(f"models.{name}.rehearsal.enabled is false, so nothing may be fitted, and nothing rehearsed")
     watched = _Watched(workers)
-    span = _span(model, watched)
+    watched.span = span = _span(model, watched)
+    world = None
     if rehearsed:
         windows = disjoint_windows(span.windows)
         world = rehearse(model, watched, windows, span.moments[-1], span.stretch, progress)
         watched.world = world if windows == span.windows else None
+    watched.assumed = AssumedModels(model, watched, span.windows, span.moments[-1], span.stretch, watched.world)
     verdicts = _replay(loaded, model, watched, span.moments, progress)
     expected = {trigger.trigger: trigger for trigger in _outlook(model, watched, span).triggers}
     return Backtest(
         model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model.triggers, verdicts)),
         triggers=tuple(_summaries(model.triggers, verdicts, expected)), snapshots=tuple(watched.snapshots),
-        world=world if rehearsed else None, played=model,
+        world=world, played=model, assumes=watched.assumed.sentence,
     )
 
 
 class _Watched:
-    """Workers that keep the log in memory and record every snapshot.
+    """Workers that keep the log in memory and record every snapshot of the model in the log.
 
-    If retrains were rehearsed, a check uses those challengers instead of fitting again.
+    If retrains were rehearsed, a check uses those challengers instead of fitting again. A check sees each window as
+    the model served it that is `assumed` to be in service, and nothing behind the end of the log.
     """
 
     def __init__(self, workers: Runner) -> None:
         self._workers = workers
         self.world: World | None = None
+        self.assumed: AssumedModels | None = None
+        self.span: _Span | None = None
         self.snapshots: list[Snapshot] = []
 
     def run(self, task: Task[Req, Res], request: Req) -> Res:
@@ -122,6 +145,9 @@ class _Watched:
         if isinstance(answer, Snapshot):
             answer = replace(answer, scores=(*answer.scores, *self._rehearsed(answer)))
             self.snapshots.append(answer)
+            return cast(Res, self.assumed.as_served(answer)) if self.assumed else answer
+        if isinstance(answer, Survey) and isinstance(request, Look) and self.span:
+            return cast(Res, _within(answer, self.span, request.as_of))
         return answer
 
     def _asked_of(self, model: ModelSection) -> ModelSection:
@@ -135,8 +161,15 @@ class _Watched:
         return self.world.rehearsal(self.world.windows.index(snapshot.window))
 
 
+def _within(survey: Survey, span: "_Span", as_of: datetime) -> Survey:
+    """Leave out what lies behind the end of the log: windows it does not fill, and its silence since."""
+    tallies = tuple(tally for tally in survey.tallies if tally.window.start <= span.last)
+    newest = as_of if survey.newest == span.newest else survey.newest
+    return replace(survey, tallies=tallies, newest=newest)
+
+
 def _replay(
-    loaded: Loaded, model: ModelSection, workers: Runner, moments: Sequence[datetime], progress: Progress | None
+    loaded: Loaded, model: ModelSection, workers: _Watched, moments: Sequence[datetime], progress: Progress | None
 ) -> list[Verdict]:
     played = replace(loaded, config=loaded.config.model_copy(update={"models": {model.name: model}}))
     now = BEGINNING
@@ -145,7 +178,8 @@ def _replay(
         checker = Checker(played, store, workers, lambda: now)
         for done, now in enumerate(moments, 1):
             verdicts += _round(checker, model.name)
-            _deliver(store, now)
+            if _deliver(store, now) and workers.assumed:
+                workers.assumed.accepted(store.requests.accepted(model.name)[-1][1])
             if progress:
                 progress(done, len(moments))
     if not verdicts:
@@ -165,11 +199,16 @@ def _as_if_acting(model: ModelSection) -> ModelSection:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """When something is due, the windows there will be, and where a reference of the form "first 90d" begins."""
+    """When something is due, the windows there will be, and where a reference of the form "first 90d" begins.
+
+    `newest`: the timestamp of the log's newest row; `last`: the start of the last window that the log fills.
+    """
 
     moments: Sequence[datetime]
     windows: Sequence[Window]
     stretch: datetime | None
+    newest: datetime
+    last: datetime
 
 
 def _span(model: ModelSection, workers: Runner) -> _Span:
@@ -181,11 +220,24 @@ def _span(model: ModelSection, workers: Runner) -> _Span:
     size = timedelta(0) if isinstance(section.size, int) else section.size
     end, since = newest + size + section.lateness, model.since or extent.first
     survey = workers.run(SURVEY, SurveyRequest(model=model, as_of=end, since=since))
-    windows = [tally.window for tally in survey.tallies if tally.window.start <= newest]
+    windows = _filled([tally for tally in survey.tallies if tally.window.start <= newest], newest)
     ages = {section.lateness, max(survey.maturity, section.lateness)}
     first = survey.stretch + model.reference.first if survey.stretch and model.reference.first else BEGINNING
     judged = sorted((w for w in windows if w.start >= first), key=lambda w: (w.start, w.start_id))
-    return _Span(sorted({w.end + age for w in windows for age in ages}), judged, survey.stretch)
+    last = max((window.start for window in windows), default=newest)
+    return _Span(sorted({w.end + age for w in windows for age in ages}), judged, survey.stretch, newest, last)
+
+
+def _filled(tallies: Sequence[Tally], newest: datetime) -> list[Window]:
+    """Return the windows without those at the log's end that are cut off there: neither nearly over nor nearly full."""
+    over = [tally for tally in tallies if _share_reached(tally.window, newest) >= _NEARLY]
+    usual = median(tally.rows for tally in over) if over else 0
+    return [tally.window for tally in tallies if tally in over or tally.rows >= max(1, _NEARLY * usual)]
+
+
+def _share_reached(window: Window, newest: datetime) -> float:
+    whole = window.end - window.start
+    return (newest - window.start) / whole if whole else 1.0
 
 
 def _round(checker: Checker, name: str) -> list[Verdict]:
@@ -197,11 +249,13 @@ def _round(checker: Checker, name: str) -> list[Verdict]:
         return []
 
 
-def _deliver(store: Store, now: datetime) -> None:
-    """Stand in for the pipeline: every request is accepted at once and changes nothing."""
+def _deliver(store: Store, now: datetime) -> bool:
+    """Stand in for the pipeline: every request is accepted, and its run ends well, at once. Returns whether one was."""
+    delivered = False
     while (dispatch := store.requests.claim(now)) is not None:
         ended = replace(dispatch, state=DispatchState.SUCCEEDED, accepted_at=now, ended_at=now)
-        store.requests.record(ended, was=dispatch.state)
+        delivered = store.requests.record(ended, was=dispatch.state) or delivered
+    return delivered
 
 
 def _retrains(triggers: Sequence[TriggerSection], verdicts: list[Verdict]) -> Iterator[Retrain]:

@@ -26,6 +26,7 @@ from monitor.workers.task import Runner
 MOST_FITTED = 104       # moments whose challengers are scored on every later window
 FEWEST = 4              # windows there must be to say anything
 AT_ONCE = 2             # tasks; the workers are the limit
+_TOO_FEW = "there are too few labelled rows to fit or score a challenger"
 _OF_THE_MODEL = tuple(name for name, row in CATALOGUE.items() if row.of_version)
 
 Values = dict[str, float]                   # metrics by name
@@ -70,8 +71,7 @@ class World:
     def _gain(self, name: str, j: int, other: float | None) -> Score:
         mine, score = self.own(j), Score(metric=name, method=self.metric)
         if mine is None or other is None:
-            why = "there are too few labelled rows to fit or score a challenger"
-            return replace(score, status=ScoreStatus.INSUFFICIENT, reason=why)
+            return replace(score, status=ScoreStatus.INSUFFICIENT, reason=_TOO_FEW)
         return replace(score, value=better_by(self.metric, mine, other))
 
     def scores(self, sd: float) -> Scores:
@@ -96,15 +96,30 @@ class World:
         return replace(snapshot, scores=tuple(score for score in found if score is not None))
 
     def _of_another(self, score: Score, values: Values, j: int) -> Score | None:
+        if score.metric == "challenger_gain":
+            return self._gain_over(score, values.get(self.metric), self.served[j].get(self.metric))
+        if score.metric == "performance_lost":
+            return None if self.metric not in values else _lost(score, values[self.metric])
         if score.metric in _OF_THE_MODEL:
             return None
-        if score.metric == "challenger_gain":
-            return self._gain("challenger_gain", j, values.get(self.metric))
         if score.metric not in PERFORMANCE:
             return score
         if score.segment is not None or score.metric not in values:
             return None
         return replace(score, value=values[score.metric], low=None, high=None)
+
+    def _gain_over(self, gain: Score, other: float | None, served: float | None) -> Score:
+        """Return the gain of a window's own challenger over another model, from that over the original one."""
+        if gain.value is None or other is None or served is None:
+            return replace(gain, value=None, status=ScoreStatus.INSUFFICIENT, reason=gain.reason or _TOO_FEW)
+        return replace(gain, value=gain.value - better_by(self.metric, other, served))
+
+
+def _lost(score: Score, value: float) -> Score:
+    """Judge whether another model's performance is beyond the limit; without its interval nothing more is known."""
+    beyond = score.threshold is not None and better_by(score.method or "", value, score.threshold) < 0
+    status = ScoreStatus.DRIFTED if beyond else ScoreStatus.OK
+    return replace(score, value=value, low=None, high=None, status=status, reason=None)
 
 
 def disjoint_windows(windows: Sequence[Window]) -> list[Window]:
@@ -125,7 +140,7 @@ def rehearse(
         raise CannotJudge(f"{model.name}: {len(windows)} windows, expected at least {FEWEST} to rehearse retrains on")
     everywhere = AheadRequest(
         model=model, as_of=until, stretch=stretch, hold=True, moment=None, windows=tuple(windows),
-        metrics=tuple(sorted({t.metric for t in model.triggers if t.metric in PERFORMANCE})),
+        metrics=watched_metrics(model),
     )
     apart = -(-len(windows) // MOST_FITTED)
     behind = [range(at, len(windows) if at % apart == 0 else min(at + 2, len(windows))) for at in range(len(windows))]
@@ -144,6 +159,11 @@ def rehearse(
     assert served.gap is not None            # it is measured where no challenger is asked for
     fitted = (dict(zip(js, window.values, strict=True)) for js, window in zip(behind, challengers, strict=True))
     return World(tuple(windows), served.metric, served.values, tuple(fitted), served.gap)
+
+
+def watched_metrics(model: ModelSection) -> tuple[str, ...]:
+    """Return the performance metrics that triggers watch."""
+    return tuple(sorted({trigger.metric for trigger in model.triggers if trigger.metric in PERFORMANCE}))
 
 
 def rounds_of(snapshots: Sequence[Snapshot], lateness: timedelta) -> list[Round]:
@@ -197,7 +217,7 @@ class Rehearsal:
     def to_json(self) -> Json:
         """What `backtest --json` says of it."""
         policies = [self._row(policy) for policy in self.policies]
-        return {"metric": self.metric, "sd": self.sd, "price": self.price, "assumes": ASSUMES, "policies": policies}
+        return {"metric": self.metric, "sd": self.sd, "price": self.price, "policies": policies}
 
     def _row(self, policy: Policy) -> Json:
         after = None if policy.schedule is None else [to_json(self.rounds[at].now) for at in policy.schedule]

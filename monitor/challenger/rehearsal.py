@@ -160,7 +160,7 @@ def _newest_labelled(past: pa.Table, label: str, timestamp: str, max_rows: int) 
 
 def _labels(label: pa.ChunkedArray, task: Task) -> tuple[tuple[str, ...], Floats | Ints]:
     if task == "regression":
-        return (), columns.numeric(label)
+        return (), columns.numeric(columns.counted(label))
     totals = columns.counts(label)
     classes = tuple(sorted({word(key) for key in totals}))
     if not 2 <= len(classes) <= MOST_CLASSES:

@@ -35,6 +35,7 @@ class Resolved:
 
     roles: Roles
     extra: tuple[str, ...]               # columns of the log that the reference lacks
+    types: tuple[str, ...]               # what each feature is, and on which values of the reference that rests
     left_out: dict[str, str]             # columns that are not watched because of what they are, with the reason
     task: str | None                     # None where there are no labels
     metric: str | None

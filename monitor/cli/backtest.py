@@ -50,8 +50,8 @@ def backtest(
 ) -> int:
     """Replay the log with this configuration: what would have fired, when and why.
 
-    Nothing is recorded or sent. A label counts from the time it became known. A retrain changes only cooldown and
-    budget, unless --rehearse is given. Ends with 3 if a retrain would have been asked for.
+    Nothing is recorded or sent. A label counts from the time it became known. An accepted request is taken to bring
+    the challenger of that moment with the next window. Ends with 3 if a retrain would have been asked for.
     """
     from monitor.backtest.replay import backtest as play
 
@@ -123,7 +123,7 @@ def _print(
     fired = sum(bool(verdict.fired) for verdict in verdicts.values())
     times = "once" if len(asked) == 1 else f"{len(asked)} times" if asked else "never"
     say("", f"{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
-               f"suppressed {len(result.retrains) - len(asked)} times")
+               f"suppressed {len(result.retrains) - len(asked)} times", result.assumes)
     if told:
         _print_policies(told, zone)
     if proposed:
@@ -157,13 +157,6 @@ def _print_policies(told: "Rehearsal", zone: tzinfo) -> None:
     say("", "net: gain less the price of the retrains, as a share of the best schedule's in hindsight; a retrain",
         f"costs {number(told.price)} sd × windows. lead: the share of the best possible gain with as many",
         "retrains, less the share of a calendar with as many. 95 % intervals from blocks of windows.")
-    say(_assumes())
-
-
-def _assumes() -> str:
-    from monitor.backtest.simulation import ASSUMES
-
-    return ASSUMES
 
 
 def _print_suggestion(proposed: "Suggestion", metric: str) -> None:

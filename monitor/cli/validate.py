@@ -36,6 +36,7 @@ class Looked:
     first: datetime | None
     newest: datetime | None
     extra: Sequence[str]                 # columns of the log that the reference lacks
+    types: Sequence[str]                 # what each feature is, and on what that rests
     left_out: dict[str, str]             # columns that are not watched because of what they are, with the reason
     guesses: dict[str, str]
     outlook: Outlook                     # expected false alarms
@@ -126,7 +127,7 @@ def look(model: ModelSection) -> Looked:
     return Looked(
         roles=roles, task=found.task, metric=found.metric, reference_rows=found.reference_rows,
         maturity=found.maturity, rows=rows, first=ledger.low if rows else None, newest=ledger.high if rows else None,
-        extra=found.extra, left_out=found.left_out, guesses=source.guesses(), outlook=found.outlook,
+        extra=found.extra, types=found.types, left_out=found.left_out, guesses=source.guesses(), outlook=found.outlook,
         said=found.said, problems=found.problems, ledger=ledger,
     )
 
@@ -205,6 +206,7 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     lines += [f"  {'rows' if not at else '':9}  {text}" for at, text in enumerate(counts)]
     if one.extra:
         lines.append(f"  unwatched  {names(one.extra)}: the reference has no such column")
+    lines += [f"  {'types' if not at else '':9}  {text}" for at, text in enumerate(one.types)]
     lines += [f"  left out   {names([name])}: {why}" for name, why in one.left_out.items()]
     if one.guesses:
         lines.append("  read as    " + ", ".join(f"{key} {value!r}" for key, value in one.guesses.items()))

@@ -23,6 +23,7 @@ from monitor.tables.columns import Category, Floats, Ints, Numbers
 _WORDS = {"1": "1", "true": "1", "yes": "1", "0": "0", "false": "0", "no": "0"}
 _YES = {"positive", "pos", "y", "t", "fraud", "spam", "churn", "churned", "default", "defaulted", "malignant", "late"}
 _NO = {"negative", "neg", "n", "f", "legit", "legitimate", "genuine", "ham", "normal", "benign", "healthy", "ok"}
+_WHOLE = re.compile(r"-?(0|[1-9]\d*)\.0+")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 MOST_CLASSES = 20   # a label column of integers with more distinct values holds quantities
 HAIR = 1e-6         # so far outside 0 to 1 a probability may be by rounding
@@ -168,8 +169,9 @@ def _rank(name: str) -> tuple[bool, float, str]:
 
 
 def word(key: Category) -> str:
-    """Return the class of a category, with equivalent spellings unified."""
+    """Return the class of a category, with equivalent spellings unified: "1.0" is 1."""
     text = str(key)
+    text = text.rstrip("0")[:-1] if _WHOLE.fullmatch(text) else text
     return _WORDS.get(text.lower(), text)
 
 
@@ -228,6 +230,7 @@ def places_of(column: pa.ChunkedArray, classes: dict[str, int]) -> dict[Category
 
 
 def _numbers(column: pa.ChunkedArray, part: str) -> Floats:
+    column = columns.counted(column)
     if columns.type_name(column.type) not in ("number", "nothing"):
         raise CannotJudge(f"the {part} column holds {columns.type_name(column.type)}, expected numbers")
     return columns.numeric(column)
@@ -244,10 +247,12 @@ def _column(table: pa.Table, name: str | None, part: str) -> pa.ChunkedArray:
 def guess_task(labels: pa.ChunkedArray, predictions: pa.ChunkedArray) -> Task:
     """Return the task: regression if labels are quantities, else binary or multiclass.
 
-    Text and booleans are classes. Numbers are quantities if they are not integers, if there are more than 20 distinct
+    Text and booleans are classes, but for text that holds numbers where the predictions are numbers.
+    Numbers are quantities if they are not integers, if there are more than 20 distinct
     ones, or if the predictions are fractions (except for two classes 0 and 1, or fractions between 0 and 1, which are
     probabilities). Raises CannotJudge if there is neither a label nor a prediction.
     """
+    labels = columns.counted(labels) if columns.type_name(predictions.type) == "number" else labels
     known = labels if columns.missing(labels) < len(labels) else predictions
     if columns.missing(known) == len(known):
         raise CannotJudge("the task is not known, because there are no labels and no predictions; set task = …")

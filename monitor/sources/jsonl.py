@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
@@ -19,6 +21,9 @@ from monitor.untrusted import parse_json
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 _HEAD = 256 * 1024               # bytes read to find the time columns
+_NESTED = 1000                   # objects and lists within each other; some 10,000 end a process in Arrow's reader
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class JsonLines(TextFormat):
@@ -31,6 +36,7 @@ class JsonLines(TextFormat):
         data, exact = _whole_lines(data), self._types.exact
         if not data.strip():
             return pa.table({}), {}
+        _require_shallow(data, path)
         mixed: list[str] = []
         try:
             table = _by_arrow(data)
@@ -115,6 +121,30 @@ def _object(line: bytes, number: int, path: Path) -> Json:
     if isinstance(value, dict):
         return value
     raise SourceError(f"{path}: line {number} is not a JSON object, expected one per line; correct or remove it")
+
+
+def _require_shallow(data: bytes, path: Path) -> None:
+    """Raises SourceError for a line that is nested too deep."""
+    for begin, end in _long_lines(data):
+        line = data[begin:end]
+        if line.count(b"{") + line.count(b"[") > _NESTED and _depth(line) > _NESTED:
+            number = data.count(b"\n", 0, begin) + 1
+            raise SourceError(f"{path}: line {number} is nested deeper than {_NESTED} objects and lists, expected one "
+                              "object per line; correct or remove it")
+
+
+def _long_lines(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where lines of more than _NESTED bytes begin and end."""
+    ends = np.append(np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")), len(data))
+    begins = np.append(0, ends[:-1] + 1)
+    for line in np.flatnonzero(ends - begins > _NESTED):
+        yield int(begins[line]), int(ends[line])
+
+
+def _depth(line: bytes) -> int:
+    """How deep objects and lists lie within each other."""
+    steps = (1 if sign in b"[{" else -1 for sign in _BRACKET.findall(_STRING.sub(b"", line)))
+    return max(accumulate(steps), default=0)
 
 
 def _is_mixed(kinds: set[type]) -> bool:

@@ -15,11 +15,12 @@ from monitor.sources.column_types import Bounds, in_utc
 from monitor.sources.compressed import unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.strays import Times
-from monitor.sources.written_numbers import MOSTLY, Style, as_declared, number_share, numbers
+from monitor.sources.written_numbers import Style, as_declared, number_share, numbers
 from monitor.untrusted import open_file
 
 _EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
-_MARK = {b"numbers": b"mostly"}
+_MARK = {b"numbers": b"some"}
+_GLANCE = 200                    # rows looked at before all are
 
 Key = tuple[object, ...]
 
@@ -118,10 +119,11 @@ class TextFormat:
         return new, _choose(table, columns)
 
     def settle(self, table: pa.Table) -> pa.Table:
-        """Convert number columns with errors to numbers if these rows have no error."""
+        """Convert text to numbers if these rows hold nothing else, though others of the file do."""
         for place, kept in enumerate(table.schema):
-            if kept.metadata == _MARK and (found := numbers(table[place], self._style)) is not None:
-                table = table.set_column(place, kept.name, found.cast(pa.float64()))
+            few = kept.metadata == _MARK and numbers(table[place].slice(0, _GLANCE), self._style) is not None
+            if few and (found := numbers(table[place], self._style)) is not None:
+                table = table.set_column(place, kept.name, found if len(found) else found.cast(pa.float64()))
         return as_declared(table, self._types.numbers, self._style) if self._types.numbers else table
 
     def _key(self, stat: os.stat_result) -> Key:
@@ -153,13 +155,13 @@ def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
 def with_numbers(table: pa.Table, names: Sequence[str], style: Style) -> pa.Table:
     """Return the table with numbers for the text columns among `names` that hold only numbers.
 
-    Those that hold numbers except for a few errors are marked, for `settle`.
+    Those that hold numbers and words are marked, for `settle`.
     """
     for name in names:
         share = number_share(table[name], style)
         if share == 1 and (found := numbers(table[name], style)) is not None:
             table = table.set_column(table.schema.get_field_index(name), name, found)
-        elif share >= MOSTLY:
+        elif share:
             table = marked(table, [name])
     return table
 

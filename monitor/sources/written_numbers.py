@@ -12,7 +12,6 @@ from monitor.sources.known_types import MISSING_WORDS
 
 GROUPS = (",", ".", " ", "\u00a0", "\u202f", "'", "\u2019")     # signs between groups of thousands
 SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD|BRL|kr|zł"
-MOSTLY = 0.9                     # a text column with at least this share of numbers is a number column with errors
 _GLANCE = 500                    # values looked at before all of them are
 
 
@@ -73,11 +72,11 @@ def _values(body: pa.ChunkedArray, minus: pa.ChunkedArray, style: Style, *, perc
 
 
 def number_share(text: pa.ChunkedArray, style: Style) -> float:
-    """Return the share of numbers among the values that are not missing, of a few of them if these are words."""
+    """Return the share of numbers among the values that are not missing, of a few of them if none is one."""
     there = text.drop_null()
     if len(there) > _GLANCE:
         few = there.take(pa.array(np.linspace(0, len(there) - 1, _GLANCE).astype(np.int64)))
-        if number_share(few, style) < MOSTLY - 0.2:
+        if not number_share(few, style):
             return 0.0
     there = pc.utf8_trim_whitespace(there)
     there = there.filter(pc.invert(pc.is_in(there, value_set=pa.array(MISSING_WORDS))))

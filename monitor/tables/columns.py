@@ -64,6 +64,16 @@ def present(column: Arrow) -> Numbers:
     return values if finite.all() else values[finite]
 
 
+def counted(column: Arrow) -> Arrow:
+    """Return a column of text as numbers if each of its values is one, such as "1.0"; any other column as it is."""
+    if type_name(column.type) != "text":
+        return column
+    try:
+        return _decoded(column).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return column
+
+
 def numeric(column: pa.ChunkedArray) -> Floats:
     """Return every row as float64, NaN if missing. Raises CannotJudge if the column does not hold numbers."""
     _number_type(column)

@@ -216,7 +216,7 @@ def test_backtest_rehearses_suggests_and_draws(driftd: Any, config: str, tmp_pat
     done = driftd("backtest", "-c", config, "--model", "rides", *words)
     assert done.code == 3, done.err
     assert "best schedule  " in done.out
-    assert "This assumes that a retrain yields the challenger" in done.out
+    assert "Assumed: each accepted request puts the challenger of that moment" in done.out
     assert 'about  = "4 per 365d"' in done.out
     assert (tmp_path / "told.png").read_bytes().startswith(b"\x89PNG")
 

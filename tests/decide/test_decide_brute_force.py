@@ -317,6 +317,11 @@ streams = st.lists(looks, min_size=1, max_size=30)
 @given(stream=streams)
 def test_decide_agrees_with_the_naive_rules(made, stream):
     """Firing states, requests, the need's state and the guards are those of the second writing, at every step."""
+    agree(made, stream)
+
+
+def agree(made, stream):
+    """Hold `decide` against the naive rules at every look of a history."""
     world = World(made)
     for look in stream:
         decision, (asked, against) = world.look(look)

@@ -90,11 +90,6 @@ def _deadly(what: str, number: int, before: bool) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    run, exchange = Database.run, monitor.http._exchange
-
-    def run_or_die(self: Database, sql: str, *values: Any) -> int:
-        done = lambda: run(self, sql, *values)  # noqa: E731 - one line, used at once
-        return around("commit", done) if sql == "COMMIT" else done()
-
-    Database.run = run_or_die                                  # type: ignore[method-assign]  # in this process only
+    commit, exchange = Database._commit, monitor.http._exchange
+    Database._commit = lambda self: around("commit", lambda: commit(self))     # type: ignore[method-assign]  # here only
     monitor.http._exchange = lambda *a, **k: around("exchange", lambda: exchange(*a, **k))

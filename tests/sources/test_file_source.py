@@ -234,6 +234,25 @@ def test_json_lines_of_mixed_types_are_text(tmp_path: Path) -> None:
     assert table["f.x"].to_pylist() == [1.0, None, 2.5]
 
 
+@pytest.mark.parametrize("deep", [
+    '{"a": ' + "[" * 30_000 + "]" * 30_000 + "}", '{"a":' * 30_000 + "1" + "}" * 30_000,
+    '{"a": ' + '[{"b": ' * 15_000 + "1" + "}]" * 15_000 + "}", '{"a": ' + "[" * 30_000 + "\n{}",
+    '{"a": ' + "[[]," * 2_000 + "1" + "]" * 2_000 + "}",
+])
+def test_json_that_is_nested_deep_is_refused(tmp_path: Path, deep: str) -> None:
+    """It would end the process that reads it; the line is named, blank lines counted."""
+    path = lines(tmp_path / "a.jsonl", {"a": "x"}, "", "\n" * 2_000, deep)
+    with pytest.raises(SourceError, match="line 2004 is nested deeper than 1000"):
+        source_of(path).read(None)
+
+
+def test_brackets_in_texts_nest_nothing(tmp_path: Path) -> None:
+    """Texts with thousands of brackets, also behind quotation marks, and long flat lists are read as they are."""
+    text, wide = '\\"[{' * 3_000, [[] for _ in range(3_000)]
+    path = lines(tmp_path / "a.jsonl", {"a": text, "w": wide}, {"a": "x"})
+    assert source_of(path).read(["a"])["a"].to_pylist() == [text, "x"]
+
+
 def test_half_a_json_line_is_left_for_the_next_look(tmp_path: Path) -> None:
     """The last line is read once it is complete; an invalid line in the middle is an error with its number."""
     path = lines(tmp_path / "a.jsonl", {"a": 1}, '{"a": 2, "b', end="")

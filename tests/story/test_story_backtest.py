@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from monitor.backtest.replay import backtest
@@ -67,11 +69,73 @@ def test_a_suppressed_need_names_what_held_it_back(world, made, limits, guard):
 
 
 def test_a_need_that_outlives_its_run_asks_again_after_the_cooldown(world, made):
-    """An accepted request changes nothing in a backtest but cooldown and budget; the need comes back."""
+    """A need that no new model ends, such as one of many rows, comes back."""
     world.write("log.parquet", made.rows(0, 9))
     world.model(ASKS, retrain={"pipeline": "p", "min_labels": 0, "cooldown": "3d", "budget": "99 per 1d"})
     asked = [one for one in _play(world, made).retrains if not one.suppressed_by]
     assert [(one.window.start - made.START).days for one in asked] == [0, 3, 6]
+
+
+def _elsewhere(made):
+    """Rows of an x the model never saw, of which it says 8 too little."""
+    table = made.rows(8, 32, label_after=made.HOUR, per_day=48, shift=20.0)
+    label = pc.add(table["label"], 8.0)
+    return table.set_column(table.column_names.index("label"), "label", label)
+
+
+PAYS = {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"}
+FREELY = {"pipeline": "p", "min_labels": 0, "cooldown": "0s", "budget": "2 per 365d"}
+
+
+def _left_behind(world, made, *triggers, **given):
+    world.write("reference.parquet", made.rows(-60, 60, label_after=made.HOUR, per_day=48))
+    world.write("log.parquet", made.rows(0, 8, label_after=made.HOUR, per_day=48), _elsewhere(made))
+    section = {"task": "regression", "metric": "mae", "estimation": {"enabled": False}, "retrain": FREELY}
+    world.model(*triggers, **section | given)
+
+
+def test_an_accepted_request_is_taken_to_bring_the_challenger_of_its_moment(world, made):
+    """One lasting change does not ask for ever: later windows have the new model's error, and nothing is suppressed."""
+    _left_behind(world, made, PAYS, {"name": "bad", "metric": "mae", "above": 4.0}, rehearsal={"enabled": True})
+    result = _play(world, made)
+    assert 1 <= len(result.retrains) <= 2
+    assert {retrain.suppressed_by for retrain in result.retrains} == {()}
+    newest = {one.window.start: one for one in result.verdicts}
+    assert [(start - made.START).days for start, one in newest.items() if "bad" in one.fired] == list(
+        range(8, (result.retrains[0].window.end - made.START).days)
+    )
+    assert "puts the challenger of that moment into service" in result.to_json()["assumes"]
+
+
+def test_where_nothing_may_be_fitted_it_says_that_the_scores_stay(world, made):
+    """`rehearsal.enabled = false`: nothing is known of the model that a request brings, and it says so."""
+    _left_behind(world, made, {"name": "bad", "metric": "mae", "above": 4.0, "action": "retrain"},
+                 rehearsal={"enabled": False})
+    result = _play(world, made)
+    assert {one.window.start for one in result.verdicts if "bad" in one.fired} == {
+        made.START + day * made.DAY for day in range(8, 40)
+    }
+    assert "because rehearsal.enabled is false" in result.assumes
+
+
+@pytest.mark.parametrize(("hours", "days"), [(6 * 24, 6), (6 * 24 - 1, 6), (5 * 24 + 14, 5), (5 * 24 + 1, 5)])
+def test_windows_end_with_the_log(world, made, hours, days):
+    """A last window that the log does not fill is not judged, and the silence behind the log is nobody's fault."""
+    world.write("log.parquet", made.rows(0, 6).slice(0, hours))
+    world.model()
+    result = _play(world, made)
+    assert [(one.window.start - made.START).days for one in result.verdicts] == list(range(days))
+    assert {one.fired for one in result.verdicts} == {()}
+
+
+def test_rows_stamped_once_a_window_fill_it(world, made):
+    """A log whose rows of a week all carry its Monday has as many windows as weeks."""
+    table = made.rows(0, 28)
+    week = [made.START + (moment - made.START) // (7 * made.DAY) * 7 * made.DAY
+            for moment in table["timestamp"].to_pylist()]
+    world.write("log.parquet", table.set_column(0, "timestamp", pa.array(week, pa.timestamp("us", "UTC"))))
+    world.model(window=WEEKS)
+    assert len({one.window for one in _play(world, made).verdicts}) == 4
 
 
 def test_the_document_has_the_agreed_form(world, made):
@@ -111,7 +175,8 @@ def test_the_numbers_are_the_daemons(world, made):
     assert any("drift" in one.fired for one in result.verdicts)
     world.section = section
     told = [one for at in sorted({v.at for v in result.verdicts}) for one in world.check((at - made.START) / made.DAY)]
-    live = {(one.window, one.revision): (one.at, one.fired) for one in told}
+    end = made.START + 9 * made.DAY         # of the log; the daemon also sees that nothing comes behind it
+    live = {(one.window, one.revision): (one.at, one.fired) for one in told if one.window.end <= end}
     assert live == {(one.window, one.revision): (one.at, one.fired) for one in result.verdicts}
 
 

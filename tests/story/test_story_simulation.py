@@ -70,12 +70,12 @@ def test_every_trigger_that_retrains_is_played_alone(bikes):
 
 def test_the_proposed_price_gives_the_wished_number_once_in_the_file(bikes, made):
     """`--suggest` for so many a year; the price it writes, put into the file, asks exactly as often."""
-    proposed = suggest(bikes.result, bikes.told, Budget.parse("2 per year"))
-    assert proposed.wanted == 3
-    assert proposed.policy.retrains == 3
+    proposed = suggest(bikes.result, bikes.told, Budget.parse("1 per year"))
+    assert proposed.wanted == 2
+    assert proposed.policy.retrains == 2
     (line,) = [line for line in proposed.lines if line.startswith("above")]
     price = Level.parse(line.partition('"')[2].rstrip('"'))
-    section = _section(bikes.folder, made, triggers=[PAYS | {"above": str(price), "about": "2 per year"}])
+    section = _section(bikes.folder, made, triggers=[PAYS | {"above": str(price), "about": "1 per year"}])
     result = backtest(made.loaded(section), "m", made.Here(), rehearsed=True)
     told = rehearsal(result.played, result.world, result.snapshots)
     assert told.played["pays"].schedule == proposed.policy.schedule

@@ -37,7 +37,8 @@ LINES = st.builds(
     lambda rows, noise, at: b"\n".join([*rows[:at], noise, *rows[at:]]),
     st.lists(st.dictionaries(CELLS, VALUES, max_size=4).map(lambda row: json.dumps(row).encode()), max_size=8),
     BYTES | st.just(b"") | st.sampled_from([
-        b"[" * 9000, b"{" * 9000, b'{"a": ' + b"9" * 5000 + b"}", b'{"a": "\\ud800"}', b'{"a": "\xed\xa0\x80"}',
+        b"[" * 9000, b"{" * 9000, b'{"a": ' + b"[" * 40_000, b'{"a":' * 40_000 + b"1",
+        b'{"a": ' + b"9" * 5000 + b"}", b'{"a": "\\ud800"}', b'{"a": "\xed\xa0\x80"}',
     ]),
     st.integers(0, 8),
 ) | BYTES
