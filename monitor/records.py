@@ -427,6 +427,8 @@ class Survey:
     newest: datetime | None
     maturity: timedelta                  # age at which nearly all reference labels were known
     tallies: tuple[Tally, ...]           # of the known windows asked for, and of all newly closed ones
+    files: str | None = None             # changes when the files of the log or its labels do; None of databases
+    schema: str = ""                     # the log's columns with their types
 
 
 @cache

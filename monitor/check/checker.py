@@ -50,6 +50,7 @@ class Checker:
         self._workers = workers
         self._clock = clock
         self._resting: dict[Window, Rest] = {}       # windows that could not be measured
+        self._schemas: dict[str, str] = {}           # of each model's log at the last look
 
     def reload(self, loaded: Loaded) -> None:
         """Go on with another configuration; a round under way ends with the one it began with."""
@@ -74,14 +75,16 @@ class Checker:
         self._note_source(model, now, stale(model, survey, now))
         known = self._known(model, reference, now)
         first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
-        resting = [window for window, rest in list(self._resting.items()) if not rest.over(now)]
-        due = due_windows(model, reference, survey, known, now, first=first, resting=resting,
-                          seen=self._store.as_of_now)
+        due = due_windows(
+            model, reference, survey, known, now, first=first, resting=self._at_rest(name, known, survey, now),
+            other_columns=self._schemas.get(name) != survey.schema, seen=self._store.as_of_now,
+        )
         try:
-            verdicts = [self._check_window(model, reference, one, now, newest=one is due[-1]) for one in due]
+            verdicts = [self._check_window(model, reference, one, survey, now, newest=one is due[-1]) for one in due]
         except SourceSilent as error:    # the windows that are left are due at the next look
             self._note_source(model, now, str(error))
             raise
+        self._schemas[name] = survey.schema
         if due:
             self._note_data(model, reference, now)
         return [verdict for verdict in verdicts if verdict is not None]
@@ -148,8 +151,17 @@ class Checker:
         if survey.stretch is not None and model.reference.first is not None:
             since = survey.stretch + model.reference.first
         else:
-            since = BEGINNING if current is None else now
+            since = BEGINNING if current is None else self._came_back(current, survey.reference_id) or now
         return self._install(model, current, survey.reference_id, since, now, survey.reference_rows)
+
+    def _came_back(self, current: Reference, id: str) -> datetime | None:
+        """Since when the data `id` were the reference before files of the same version were harmed; None if never."""
+        for earlier in reversed(self._store.references.all(current.model)):
+            if earlier.model_version != current.model_version:
+                return None              # another version has served since
+            if earlier.id == id:
+                return earlier.since
+        return None
 
     def _install(
         self, model: ModelSection, current: Reference | None, id: str, since: datetime, now: datetime,
@@ -186,11 +198,11 @@ class Checker:
         return self._store.folder / "profiles" if self._store.folder else None
 
     def _check_window(
-        self, model: ModelSection, reference: Reference, due: Due, now: datetime, *, newest: bool
+        self, model: ModelSection, reference: Reference, due: Due, survey: Survey, now: datetime, *, newest: bool
     ) -> Verdict | None:
         """Measure, decide, commit. None when the reference was replaced meanwhile: the verdict is void then."""
-        snapshot = self._observe(model, reference, due, now)
-        if due.failure is not None and is_unmeasured(snapshot) and snapshot.reason == due.failure:
+        snapshot = self._observe(model, reference, due, survey, now)
+        if due.again and (snapshot.status, snapshot.reason) == (due.again.status, due.again.reason):
             return None                  # no news
         history = self._history(model, reference, due.window, now)
         decision = decide(model, history, snapshot, now, newest=newest)
@@ -212,7 +224,16 @@ class Checker:
         )
         return decision.verdict if taken else None
 
-    def _observe(self, model: ModelSection, reference: Reference, due: Due, now: datetime) -> Snapshot:
+    def _at_rest(self, name: str, known: list[Known], survey: Survey, now: datetime) -> list[Window]:
+        """Windows that could not be measured and are left alone for now; those that are too old are forgotten."""
+        asked = {one.window for one in known}
+        for window in [one for one in list(self._resting) if one.model == name and one not in asked]:
+            del self._resting[window]
+        return [window for window in asked & self._resting.keys() if self._resting[window].lasts(now, survey.files)]
+
+    def _observe(
+        self, model: ModelSection, reference: Reference, due: Due, survey: Survey, now: datetime
+    ) -> Snapshot:
         request = ObserveRequest(
             model=model, as_of=now, stretch=stretch_of(model, reference), profiles=self._profiles,
             window=due.window, revision=due.revision, mature=due.mature, first_rows=due.first_rows,
@@ -223,7 +244,8 @@ class Checker:
         except (Stopping, SourceSilent):
             raise
         except DriftdError as error:
-            rest = self._resting[due.window] = Rest.after(self._resting.get(due.window), now)
+            files = survey.files if isinstance(error, SourceError) else None
+            rest = self._resting[due.window] = Rest.after(self._resting.get(due.window), now, files)
             _log.error("%s: window %s could not be measured, and is measured again after %s: %s", model.name,
                        format_moment(due.window.start), format_moment(rest.until), error)
             return self._unmeasured(reference, due, now, str(error))
@@ -289,15 +311,19 @@ class Rest:
 
     until: datetime
     span: timedelta
+    files: str | None = None             # as they were when they could not be read; None: it was no matter of files
 
     @classmethod
-    def after(cls, before: "Rest | None", now: datetime) -> "Rest":
+    def after(cls, before: "Rest | None", now: datetime, files: str | None = None) -> "Rest":
         span = min(2 * before.span, LONGEST_REST) if before else FIRST_REST
-        return cls(now + span, span)
+        return cls(now + span, span, files)
 
-    def over(self, now: datetime) -> bool:
-        """Whether it has ended; a clock set back does not prolong it."""
-        return not self.until - self.span <= now < self.until
+    def lasts(self, now: datetime, files: str | None) -> bool:
+        """Whether the window is still left alone: not once its time is over, or its damaged files are others.
+
+        A clock set back does not prolong it.
+        """
+        return self.until - self.span <= now < self.until and self.files in (None, files)
 
 
 def require_whole(model: ModelSection, reference: Reference, rows: int) -> None:

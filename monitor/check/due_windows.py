@@ -27,19 +27,20 @@ class Due:
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     last_row: datetime | None            # timestamp of the log's newest row
     corrected: bool = False              # labels that were known before have changed
-    failure: str | None = None           # why the revision before could not be measured, where that is so
+    again: Known | None = None           # the revision before, where only another outcome is news
 
 
 def due_windows(
     model: ModelSection, reference: Reference, survey: Survey, known: Iterable[Known], now: datetime, *, first: bool,
-    resting: Collection[Window] = (),
+    resting: Collection[Window] = (), other_columns: bool = False,
     seen: Callable[[datetime], datetime] = lambda moment: moment,
 ) -> list[Due]:
     """Which windows are to be measured, oldest first: each closed one once, and revisions of those that grew.
 
-    One whose source failed is measured again until it is judged, except while it is among those `resting`. At the
-    `first` start only the newest closed one is due, unless the configuration says since when. `seen` says how old a
-    moment is in spite of a clock that jumped: by that labels mature.
+    One whose source failed is measured again until it is judged, except while it is among those `resting`; one whose
+    schema had changed when the log has `other_columns` than at the last look. At the `first` start only the newest
+    closed one is due, unless the configuration says since when. `seen` says how old a moment is in spite of a clock
+    that jumped: by that labels mature.
     """
     answers = stale(model, survey, now) is None
     before = {known_window.window: known_window for known_window in known}
@@ -53,16 +54,16 @@ def due_windows(
         failed = before.get(tally.window)
         if failed is not None and failed.unmeasured and (tally.window in resting or not tally.rows):
             continue
-        one = _due(tally, failed, mature, earlier, survey.newest, answers)
+        mended = other_columns and failed is not None and failed.status is SnapshotStatus.SCHEMA_CHANGED
+        one = _due(tally, failed, mature, earlier, survey.newest, mended or _failed(tally, failed, answers))
         due += [one] if one else []
     return due[-1:] if first and model.since is None else due
 
 
 def _due(
-    tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None,
-    answers: bool,
+    tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None, again: bool,
 ) -> Due | None:
-    if known is not None and not _failed(tally, known, answers) and not _grew(tally, known, mature):
+    if known is not None and not again and not _grew(tally, known, mature):
         return None
     return Due(
         window=tally.window,
@@ -73,12 +74,14 @@ def _due(
         earlier=earlier,
         last_row=last_row,
         corrected=known is not None and _corrected(tally, known),
-        failure=(known.reason or "") if known is not None and known.unmeasured else None,
+        again=known if known and again and (known.unmeasured or not _grew(tally, known, mature)) else None,
     )
 
 
-def _failed(tally: Tally, known: Known, answers: bool) -> bool:
+def _failed(tally: Tally, known: Known | None, answers: bool) -> bool:
     """Its rows could not be measured, or the log was silent then and is not now."""
+    if known is None:
+        return False
     silent = known.status is SnapshotStatus.SOURCE_FAILED and answers and tally.rows > 0
     return known.unmeasured or silent
 
@@ -87,7 +90,7 @@ def _grew(tally: Tally, known: Known, mature: bool) -> bool:
     """Rows that vanish (old files are tidied away) are no news; rows and labels that come or are corrected are."""
     if tally.rows > known.rows or (mature and not known.mature) or _corrected(tally, known):
         return True
-    return not known.mature and tally.labelled >= known.labelled + COVERAGE_STEP * tally.rows > known.labelled
+    return tally.labelled >= known.labelled + COVERAGE_STEP * tally.rows > known.labelled
 
 
 def _corrected(tally: Tally, known: Known) -> bool:

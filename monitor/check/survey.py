@@ -1,5 +1,6 @@
 """The worker's side of a check's first half: which windows closed, and how many rows and labels each holds."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -42,6 +43,8 @@ def survey(request: SurveyRequest) -> Survey:
         newest=newest,
         maturity=reference.maturity,
         tallies=tuple(_tallies(log, keys, [*known, *fresh], before, request.model.label_delay)),
+        files=log.files(),
+        schema=hashlib.sha256(str(log.schema().remove_metadata()).encode()).hexdigest(),
     )
 
 

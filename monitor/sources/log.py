@@ -44,6 +44,13 @@ class Log:
         wanted = [n for n in (self.roles.label, self.roles.label_timestamp) if n in labels.names]
         return pa.schema([*self._schema, *(labels.field(n) for n in wanted if n not in self._schema.names)])
 
+    def files(self) -> str | None:
+        """Return what changes whenever a file of the log or of its labels does; None where a database is read."""
+        sections = [self._model.predictions, *([self._model.labels] if self._model.labels else [])]
+        if any(section.path is None for section in sections):
+            return None
+        return " ".join(open_part(section, self._model, self.roles).fingerprint() for section in sections)
+
     def left_out(self) -> dict[str, str]:
         """Return the columns of the log that are not watched because of what they are, each with the reason."""
         numbers = {name: "a data frame's row numbers" for name in self._schema.names if is_row_number(name)}

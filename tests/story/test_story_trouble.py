@@ -230,3 +230,41 @@ def test_too_few_rows_are_no_evidence(world, made):
     (verdict,) = world.check(1)
     assert world.snapshots()[0].status == "insufficient_data"
     assert verdict.action != "retrain"
+
+
+def test_a_window_whose_file_was_damaged_is_due_once_the_file_is_another(world, made):
+    """A window that could not be read rests; it is measured at once when the file has been put right."""
+    world.model()
+    world.runner = failing = Failing(made, SourceError("log.parquet: is damaged"), {1.0})
+    world.write("log.parquet", made.rows(0, 2))
+    checker = world.checker(2)
+    checker.check("m")
+    assert (checker.check("m"), failing.failed) == ([], 1)
+    failing.days = set()
+    world.write("log.parquet", made.rows(0, 2).slice(0, 47))
+    assert world.days(checker.check("m")) == [1]
+
+
+def test_a_schema_that_is_put_right_is_measured_again(world, made):
+    """A file that lost a column breaks the contract of its window until the column is back; then it is measured."""
+    world.model()
+    world.write("log.parquet", made.rows(0, 1).drop_columns(["x"]))
+    checker = world.checker(1)
+    checker.check("m")
+    assert [one.status for one in world.snapshots()] == ["schema_changed"]
+    assert checker.check("m") == []
+    world.write("log.parquet", made.rows(0, 1))
+    checker.check("m")
+    assert [(one.status, one.revision) for one in world.snapshots()] == [("ok", 1)]
+
+
+def test_a_reference_that_is_put_back_is_the_one_it_was(world, made):
+    """While its file holds other rows there is another reference; the windows that closed meanwhile are measured."""
+    world.model()
+    world.write("log.parquet", made.rows(0, 3))
+    world.check(1)
+    world.write("reference.parquet", made.rows(-20, 20, seed=5))
+    world.check(3)
+    world.write("reference.parquet", made.rows(-20, 20))
+    assert world.days(world.check(3.1)) == [1, 2]
+    assert len({one.id for one in world.store.references.all("m")}) == 2
