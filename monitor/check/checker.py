@@ -72,13 +72,15 @@ class Checker:
             if not isinstance(error, CannotJudge) or isinstance(error, SourceError):
                 self._note_source(model, now, str(error))
             raise
-        self._note_source(model, now, stale(model, survey, now))
         known = self._known(model, reference, now)
         first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
         due = due_windows(
             model, reference, survey, known, now, first=first, resting=self._at_rest(name, known, survey, now),
             other_columns=self._schemas.get(name) != survey.schema, seen=self._store.as_of_now,
         )
+        silent = stale(model, survey, now)
+        if silent or not due:            # else the source answers once a window has been measured
+            self._note_source(model, now, silent)
         try:
             verdicts = [self._check_window(model, reference, one, survey, now, newest=one is due[-1]) for one in due]
         except SourceSilent as error:    # the windows that are left are due at the next look
@@ -202,6 +204,8 @@ class Checker:
     ) -> Verdict | None:
         """Measure, decide, commit. None when the reference was replaced meanwhile: the verdict is void then."""
         snapshot = self._observe(model, reference, due, survey, now)
+        if not is_unmeasured(snapshot):
+            self._note_source(model, now, stale(model, survey, now))
         if due.again and (snapshot.status, snapshot.reason) == (due.again.status, due.again.reason):
             return None                  # no news
         history = self._history(model, reference, due.window, now)

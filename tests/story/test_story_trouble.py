@@ -245,6 +245,22 @@ def test_a_window_whose_file_was_damaged_is_due_once_the_file_is_another(world, 
     assert world.days(checker.check("m")) == [1]
 
 
+def test_a_source_that_hangs_while_it_is_measured_is_down_until_a_window_is_measured(world, made):
+    """The look answers, measuring hangs: people are told once, not at every check, and once when it is over."""
+    world.model()
+    world.runner = failing = Failing(made, SourceSilent("no sign of life"), {0.0})
+    world.write("log.parquet", made.rows(0, 1))
+    for minute in range(3):
+        with pytest.raises(SourceSilent):
+            world.check(1 + minute / 1440)
+        assert _unreadable(world)
+    assert world.said().count("source") == 1
+    failing.days = set()
+    assert world.days(world.check(1.01)) == [0]
+    assert _unreadable(world) is False
+    assert world.said().count("source") == 2
+
+
 def test_a_schema_that_is_put_right_is_measured_again(world, made):
     """A file that lost a column breaks the contract of its window until the column is back; then it is measured."""
     world.model()
