@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from monitor.cli.model_status import Request
 from monitor.cli.options import (
     MOMENT,
     chosen,
@@ -25,6 +24,7 @@ from monitor.cli.terminal import print_json, print_table, progress, say, span
 from monitor.config import Loaded
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
+from monitor.expose.status_document import Request
 from monitor.ledger import unusual_rows
 from monitor.records import Action, DispatchState, Json, SnapshotStatus, Verdict
 from monitor.store import Store

@@ -1,21 +1,25 @@
 """`driftd status` and `driftd history`: the current state, and past decisions with reasons. Both only read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 
-from monitor.cli.model_status import ModelStatus, model_status
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
 from monitor.cli.terminal import Cell, moment, print_json, print_table, say, span
 from monitor.config import Loaded
 from monitor.decide.guards import silence_words
+from monitor.decide.messages import need_words, standing
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
+from monitor.expose.status_document import status_document, under_way
+from monitor.expose.view import ModelView, read_view
 from monitor.ledger import unusual
 from monitor.records import (
+    Dispatch,
     Episode,
     EpisodeState,
     Json,
@@ -27,7 +31,7 @@ from monitor.records import (
     Verdict,
 )
 from monitor.store import Store
-from monitor.times import parse_moment
+from monitor.times import parse_moment, utcnow
 from monitor.wording import shown
 
 _BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED, ScoreStatus.FAILED)
@@ -42,34 +46,42 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
     """Show the current state of each model: the newest window, the triggers that fire, the last request."""
     loaded = load_config(config_file)
     with open_state(loaded) as store:
-        models = [model_status(loaded, store, name) for name in chosen(loaded, model)]
+        names = chosen(loaded, model)
+        view = read_view(store, loaded.config, utcnow())
+    view = replace(view, models=tuple(one for one in view.models if one.name in names))
     if as_json:
-        print_json(models=models)
+        print_json(**status_document(view))
         return
-    rows = [_status_row(one, loaded.config.models[one.model].timezone) for one in models]
+    rows = [_status_row(one, loaded.config.models[one.name].timezone) for one in view.models]
     print_table(("model", "mode", "window", "verdict", "firing", "request"), rows)
-    for one in models:
-        _print_notes(one, loaded.config.models[one.model].timezone)
+    for one in view.models:
+        _print_notes(one, loaded.config.models[one.name].timezone)
 
 
-def _status_row(one: ModelStatus, zone: tzinfo) -> list[Cell]:
-    request = one.dispatch or one.last_dispatch
+def _status_row(one: ModelView, zone: tzinfo) -> list[Cell]:
+    request = _request(one)
     return [
-        one.model,
+        one.name,
         one.mode,
-        span(one.window, zone) if one.window else "none yet",
-        one.verdict or "",
-        [f"{f.trigger} since {moment(f.since, zone)}" for f in one.firing],
+        span(one.newest.window, zone) if one.newest else "none yet",
+        standing(one.verdict, one.firing) or "",
+        [f"{f.trigger} since {moment(f.since, zone)}" for f in one.firing if f.firing],
         request.state if request else "",
     ]
 
 
-def _print_notes(one: ModelStatus, zone: ZoneInfo) -> None:
-    """Print what does not fit a row: a failing source, pauses, silences, the open need, the request."""
+def _request(one: ModelView) -> Dispatch | None:
+    """The newest request that has not ended, else the last one."""
+    return under_way(one.dispatches) or next(reversed(one.dispatches), None)
+
+
+def _print_notes(one: ModelView, zone: ZoneInfo) -> None:
+    """Print what does not fit a row: what fires and why, a failing source, pauses, silences, the need, the request."""
     notes = []
-    if one.source not in (None, "ok"):
-        notes.append(f"{str(one.source).replace('_', ' ')}: {one.source_reason or 'no reason given'}")
-    notes += [str(firing.reason) for firing in one.firing if firing.trigger == SOURCE_DOWN]
+    if one.newest and one.newest.status != "ok":
+        notes.append(f"{one.newest.status.replace('_', ' ')}: {one.newest.reason or 'no reason given'}")
+    notes += [firing.reason if firing.trigger == SOURCE_DOWN else f"{firing.trigger}: {firing.reason}"
+              for firing in one.firing if firing.firing]
     if realised := one.gain_realised:
         notes.append(str(realised.reason))
     if pause := one.paused:
@@ -77,16 +89,16 @@ def _print_notes(one: ModelStatus, zone: ZoneInfo) -> None:
     notes += [silence_words(silence, zone) for silence in one.silences]
     notes += _version_notes(one, zone)
     if episode := one.episode:
-        notes.append(f"need {episode.state}: {episode.reason}")
+        notes.append(f"need {episode.state}: {need_words(episode, one.firing)}")
         notes += ["`driftd approve` or `driftd reject` answers it"] if episode.state == "awaiting_approval" else []
-    if request := one.dispatch or one.last_dispatch:
-        without_reason = "no answer yet" if one.dispatch else "no more is known"
+    if request := _request(one):
+        without_reason = "no answer yet" if request is under_way(one.dispatches) else "no more is known"
         notes.append(f"request {request.id} {request.state}: {request.reason or without_reason}")
     for note in notes:
-        say(f"{one.model}: {note}")
+        say(f"{one.name}: {note}")
 
 
-def _version_notes(one: ModelStatus, zone: ZoneInfo) -> list[str]:
+def _version_notes(one: ModelView, zone: ZoneInfo) -> list[str]:
     """Return sentences about the version in service, its recovery, and the version that waits for approval."""
     notes = []
     if promotion := one.promotion:

@@ -72,7 +72,7 @@ def decide(
     return Decision(
         verdict=_verdict(snapshot, now, outcome),
         scores=(*gaps, *(score for score in told if score), *estimates.scores(skills, snapshot)),
-        firing=(*_changed(model, history, judged), *_gone(history, judged)),
+        firing=(*_changed(case, judged), *_gone(history, judged)),
         episode=changed,
         ended=ended,
         request=asked,
@@ -147,13 +147,16 @@ def _withdraw(before: Episode | None, changed: Episode | None) -> bool:
     return (before.state, changed.state) == (EpisodeState.REQUESTED, EpisodeState.CLEARED)
 
 
-def _changed(model: ModelSection, history: History, judged: Sequence[Judgement]) -> list[Firing]:
+def _changed(case: Case, judged: Sequence[Judgement]) -> list[Firing]:
+    """What each trigger does now, where that is new: its reason is always what the newest window showed."""
+    found = [(judgement, case.was.get(judgement.name)) for judgement in judged]
     return [
         Firing(
-            model=model.name, trigger=judgement.name, firing=judgement.firing, since=judgement.since,
-            reason=judgement.words,
+            model=case.model.name, trigger=one.name, firing=one.firing, since=one.since,
+            reason=one.words if case.at_newest else one.newest,
         )
-        for judgement in judged if judgement.changed or judgement.name not in history.firing
+        for one, was in found
+        if was is None or one.changed or (case.at_newest and was.reason != one.words)
     ]
 
 

@@ -139,11 +139,22 @@ def note_source(
 
 
 def standing(verdict: Verdict | None, firing: Iterable[Firing]) -> Action | None:
-    """What the newest verdict comes to now: a source that went down since makes an alert of a hold."""
-    if verdict is None:
-        return None
-    down = verdict.action == Action.HOLD and any(firing.firing for firing in firing)
-    return Action.ALERT if down else verdict.action
+    """What the newest window's verdict comes to now: what has begun to fire since, or cleared, changes it."""
+    if verdict is None or verdict.action not in (Action.HOLD, Action.ALERT):
+        return None if verdict is None else verdict.action
+    return Action.ALERT if any(one.firing for one in firing) else Action.HOLD
+
+
+def need_words(episode: Episode, firing: Iterable[Firing]) -> str:
+    """Why a need stands: what its trigger shows now, and what a person answered; else what opened it."""
+    now = next((one.reason for one in firing if one.firing and one.trigger == episode.trigger), None)
+    if now is None:
+        return episode.reason
+    approval = episode.approval
+    if episode.state not in (EpisodeState.REJECTED, EpisodeState.LAPSED) or approval is None:
+        return now
+    by = f"rejected by {approval.decided_by}: " if approval.decided_by else ""
+    return f"{now}; {by}{approval.reason}"
 
 
 def _headline(judgement: Judgement) -> str:

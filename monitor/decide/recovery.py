@@ -61,7 +61,7 @@ def _looked(case: Case, promotion: Promotion, trigger: TriggerSection, fired: bo
 
 
 def _told(case: Case, promotion: Promotion, state: Recovery, shown: Snapshot, words: str) -> Recovered:
-    known = promotion.recovery is state
+    known = promotion.recovery is state and promotion.recovery_reason == words
     after = replace(promotion, recovery=state, recovery_at=shown.window.end, recovery_reason=words)
     return Recovered(_judged(case, state is Recovery.MISSING, words), None if known else after)
 

@@ -38,6 +38,7 @@ class Judgement:
     since: datetime             # end of the window in which it last changed
     words: str                  # what the window at hand, or the newest with a vote, showed
     tally: str                  # how the windows voted, and since when it fires
+    newest: str = ""            # what the newest window with a vote showed
     sound: bool = True          # its votes may carry a retrain: neither estimated, provisional nor uncalibrated
     lacks: str = ""             # when it would fire, in words
 
@@ -59,7 +60,9 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     tallied = ", ".join("yes" if cast.yes else "no" for cast in judged)
     tally = f"Votes, newest first: {tallied or 'none yet'} ({trigger.windows} needed). "
     found = judgement(case, trigger.name, trigger.action, firing, words, tally, firing and stands)
-    return replace(found, sound=firing and _sound(case, trigger, fired), lacks=_lacks(case, trigger, votes))
+    newest = judged[0].words if judged else words
+    return replace(found, newest=newest, sound=firing and _sound(case, trigger, fired),
+                   lacks=_lacks(case, trigger, votes))
 
 
 def _sound(case: Case, trigger: TriggerSection, fired: bool) -> bool:
@@ -182,7 +185,7 @@ def judgement(
     changed = firing != (was is not None and was.firing)
     since = was.since if was and not changed else case.snapshot.window.end
     state = f"It fires since {day(since, case.model.timezone)}" if firing else "It does not fire"
-    return Judgement(name, action, firing, changed, stands, since, words, f"{tally}{state}")
+    return Judgement(name, action, firing, changed, stands, since, words, f"{tally}{state}", words)
 
 
 def judge_all(case: Case) -> tuple[Judgement, ...]:

@@ -3,25 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from monitor.config import Config, ModelSection
-from monitor.decide.messages import standing
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
-from monitor.ledger import unusual
 from monitor.records import (
-    SCHEMA_VERSION,
+    AliasMove,
     Dispatch,
     Episode,
     Firing,
-    Json,
+    MoveState,
     Promotion,
     Reference,
+    Score,
     Silence,
     Snapshot,
     Verdict,
-    to_json,
 )
 from monitor.store import Pause, Store
 
@@ -49,6 +46,13 @@ class ModelView:
     named: frozenset[str] = frozenset()  # columns that triggers or drift settings name
     promotion: Promotion | None = None   # that came last
     waiting: Promotion | None = None     # for a person's approval
+    alias_move: AliasMove | None = None  # under way
+
+    @property
+    def gain_realised(self) -> Score | None:
+        """What earlier promotions brought of the gains that were predicted, as the newest window has it."""
+        scores = self.newest.scores if self.newest else ()
+        return next((score for score in scores if score.metric == "gain_realised"), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +74,6 @@ def read_view(store: Store, config: Config, now: datetime) -> View:
     )
 
 
-def view_json(view: View) -> Json:
-    """Return the view as `/api/status` shows it, without scores and request bodies."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "models": [_model_json(model) for model in view.models],
-        "messages_pending": view.messages_pending,
-    }
-
-
 def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now: datetime) -> ModelView:
     newest = store.snapshots.newest(model.name, until=now)
     return ModelView(
@@ -87,7 +82,7 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now
         triggers=tuple(trigger.name for trigger in model.triggers),
         newest=newest,
         mature=_mature(store, newest),
-        verdict=store.verdicts.newest(model.name),
+        verdict=store.verdicts.newest_on(newest.window) if newest else None,
         firing=tuple(_firing(store, model)),
         episode=store.episodes.standing(model.name),
         dispatches=tuple(store.requests.all(model.name)),
@@ -97,6 +92,7 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now
         named=_named(model),
         promotion=store.promotions.newest_taken(model.name),
         waiting=store.promotions.waiting(model.name),
+        alias_move=next(iter(store.aliases.moves(model.name, (MoveState.PENDING, MoveState.SENDING))), None),
     )
 
 
@@ -120,40 +116,3 @@ def _firing(store: Store, model: ModelSection) -> Iterable[Firing]:
     """Return the firing states of configured and built-in triggers; removed triggers are left out."""
     names = {trigger.name for trigger in model.triggers} | set(BUILT_IN)
     return (firing for firing in store.firings.all(model.name) if firing.trigger in names)
-
-
-def _model_json(model: ModelView) -> Json:
-    return {
-        "model": model.name,
-        "mode": model.mode,
-        "window": model.newest and _window_json(model.newest),
-        "action": standing(model.verdict, model.firing),
-        "verdict": model.verdict and _chosen(model.verdict, "action", "at", "fired", "guards", "reasons"),
-        "firing": [_chosen(firing, "trigger", "since", "reason") for firing in model.firing if firing.firing],
-        "episode": model.episode and _chosen(model.episode, "id", "trigger", "state", "reason", "approval"),
-        "dispatches": [
-            _chosen(
-                request, "id", "pipeline", "state", "created_at", "accepted_at", "running_at", "ended_at", "url",
-                "reason",
-            )
-            for request in model.dispatches
-        ],
-        "reference": model.reference and _chosen(model.reference, "id", "model_version", "origin", "since"),
-        "promotion": model.promotion and _chosen(
-            model.promotion, "version", "replaces", "origin", "at", "need", "recovery", "recovery_at", "recovery_reason"
-        ),
-        "waiting": model.waiting and _chosen(model.waiting, "version", "replaces", "origin", "at"),
-        "paused": model.paused and _chosen(model.paused, "by", "reason", "at"),
-        "silences": [_chosen(silence, "trigger", "until", "maintenance", "reason", "by") for silence in model.silences],
-    }
-
-
-def _window_json(snapshot: Snapshot) -> Json:
-    facts = ("revision", "taken_at", "rows", "labelled", "late", "mature", "status", "reason")
-    said = {"unusual": list(unusual(snapshot.ledger))}
-    return _chosen(snapshot.window, "start", "end") | _chosen(snapshot, *facts) | said
-
-
-def _chosen(record: Any, *fields: str) -> Json:
-    data = to_json(record)
-    return {field: data[field] for field in fields}

@@ -206,11 +206,6 @@ class Verdicts:
         """Verdicts on all revisions, in the order they were reached."""
         return records_of(Verdict, self._db.all(f"{_VERDICTS} WHERE w.model = ? ORDER BY v.snapshot_id", model))
 
-    def newest(self, model: str) -> Verdict | None:
-        """The verdict that was reached last."""
-        row = self._db.one(f"{_VERDICTS} WHERE w.model = ? ORDER BY v.snapshot_id DESC LIMIT 1", model)
-        return None if row is None else record_of(Verdict, row)
-
     def newest_on(self, window: Window) -> Verdict | None:
         """The verdict on the newest revision of this window that has one."""
         row_id = self._windows.row_id(window)

@@ -15,7 +15,8 @@ from starlette.types import Scope as AsgiScope
 from monitor.config.sections import Scope
 from monitor.escape import SENTENCE, bounded, json_text
 from monitor.expose.prometheus import Metrics
-from monitor.expose.view import View, view_json
+from monitor.expose.status_document import status_document
+from monitor.expose.view import View
 from monitor.web.access import AccessControl, WithHeaders
 from monitor.web.page import STYLE_HASH, page
 from monitor.web.policy import METRICS, READ, Policy
@@ -146,7 +147,7 @@ class Shared(Response):
 
 
 def _status_text(view: View) -> str:
-    return json_text(bounded(view_json(view), SENTENCE), indent=1)
+    return json_text(bounded(status_document(view), SENTENCE), indent=1)
 
 
 def _application(routes: list[Route]) -> Starlette:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor.decide.guards import silence_words
-from monitor.decide.messages import standing
+from monitor.decide.messages import need_words, standing
 from monitor.escape import sentence
 from monitor.expose.view import ModelView, View
 from monitor.ledger import unusual
@@ -54,7 +54,7 @@ def _row(model: ModelView) -> tuple[list[str], ...]:
         [str(model.newest.rows)] if model.newest else [],
         _firing(model),
         _verdict(model),
-        [f"{model.episode.state}: {model.episode.reason}"] if model.episode else [],
+        [f"{model.episode.state}: {need_words(model.episode, model.firing)}"] if model.episode else [],
     )
 
 

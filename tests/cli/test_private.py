@@ -16,7 +16,8 @@ import pytest
 
 from monitor.config import load
 from monitor.expose.prometheus import Metrics
-from monitor.expose.view import read_view, view_json
+from monitor.expose.status_document import status_document
+from monitor.expose.view import read_view
 from monitor.store import Store
 from monitor.times import utcnow
 from monitor.web.page import page
@@ -139,7 +140,7 @@ def outputs(driftd: Any, config: Path, folder: Path) -> Iterator[tuple[str, byte
         metrics.show(view)
         yield "metrics", metrics.render("")[0]
         yield "page", page(view).encode()
-        yield "api", json.dumps(view_json(view)).encode()
+        yield "api", json.dumps(status_document(view)).encode()
         yield "evidence", "".join(one.body for one in store.requests.all()).encode()
     for path in sorted((folder / "state").rglob("*")):
         if path.is_file():

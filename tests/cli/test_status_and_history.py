@@ -109,7 +109,7 @@ def test_status_says_what_goes_on(driftd: Any, config: Path) -> None:
     """One line a model with its newest window in local time, what fires since when, and the request."""
     done = driftd("status", "-c", config)
     assert done.code == 0
-    for text in ("rides", "act", "2024-02-12", "retrain", "retraining-pays", "pending", "regret 2.5 passed"):
+    for text in ("rides", "act", "2024-02-12", "retrain", "retraining-pays", "pending", "need requested: 2.5 above 2"):
         assert text in done.out
     table = done.out.split("\nrides: ")[0]
     assert max(map(len, table.splitlines())) <= 80
@@ -117,9 +117,12 @@ def test_status_says_what_goes_on(driftd: Any, config: Path) -> None:
 
 def test_status_as_json(driftd: Any, config: Path) -> None:
     """--json prints one document with the same, times in UTC."""
-    [model] = driftd("status", "-c", config, "--json").json["models"]
-    assert model["window"] == {"start": "2024-02-11T23:00:00Z", "end": "2024-02-18T23:00:00Z"}
-    assert (model["mode"], model["verdict"], model["paused"]) == ("act", "retrain", None)
+    document = driftd("status", "-c", config, "--json").json
+    [model] = document["models"]
+    assert (document["schema_version"], document["messages_pending"]) == (2, 0)
+    assert (model["window"]["start"], model["window"]["end"]) == ("2024-02-11T23:00:00Z", "2024-02-18T23:00:00Z")
+    assert (model["mode"], model["action"], model["verdict"]["action"]) == ("act", "retrain", "retrain")
+    assert model["paused"] is None
     assert [one["trigger"] for one in model["firing"]] == ["retraining-pays"]
     assert model["dispatch"]["state"] == "pending"
     assert model["episode"]["state"] == "requested"

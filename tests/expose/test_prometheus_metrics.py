@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from monitor.config.sections import Config
 from monitor.expose.prometheus import MAX_COLUMNS, Metrics
-from monitor.expose.view import View, read_view, view_json
+from monitor.expose.status_document import status_document
+from monitor.expose.view import View, read_view
 from monitor.records import (
     Action,
     Dispatch,
@@ -251,7 +252,7 @@ def test_an_unchanged_view_is_not_rendered_again(store, metrics):
 
 def test_the_status_as_json_says_what_stands(store, metrics):
     """`/api/status` names window, verdict, firing triggers, need and requests, without bodies."""
-    flights, other = view_json(read_view(store, CONFIG, NOW))["models"]
+    flights, other = status_document(read_view(store, CONFIG, NOW))["models"]
     assert flights["window"]["end"] == "2025-03-17T00:00:00Z"
     assert flights["verdict"]["action"] == "retrain"
     assert [one["trigger"] for one in flights["firing"]] == ["drift"]
@@ -280,6 +281,6 @@ def test_silences_are_seen_while_they_last(store):
     assert seen['driftd_silenced{model="flights"}'] == seen['driftd_silenced{model="flights",trigger="drift"}'] == 1
     assert "drift silenced until" in page(now)
     assert "&lt;noisy&gt;, says ann" in page(now)
-    assert [one["trigger"] for one in view_json(now)["models"][0]["silences"]] == [None, "drift"]
+    assert [one["trigger"] for one in status_document(now)["models"][0]["silences"]] == [None, "drift"]
     made.show(read_view(store, CONFIG, until))
     assert values(made)['driftd_maintenance{model="flights"}'] == 0

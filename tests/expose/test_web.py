@@ -7,7 +7,8 @@ import pytest
 
 from monitor.errors import ConfigError
 from monitor.expose.prometheus import Metrics
-from monitor.expose.view import ModelView, View, view_json
+from monitor.expose.status_document import status_document
+from monitor.expose.view import ModelView, View
 from monitor.records import Action, Firing, Verdict, Window
 from monitor.web.app import App
 from monitor.web.page import page
@@ -86,7 +87,7 @@ def test_the_page_escapes_what_comes_from_outside(server):
 def test_the_status_is_one_json_document(server):
     """/api/status is JSON with a schema version."""
     document = json.loads(ask(server, "/api/status")[2])
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["models"][0]["model"] == EVIL
 
 
@@ -121,5 +122,5 @@ def test_a_source_that_went_down_since_makes_an_alert_of_a_hold():
     down = Firing(model="m", trigger="source-down", firing=True, since=end, reason="log.csv is gone")
     calm = replace(view().models[0], name="m", verdict=verdict, firing=(replace(down, firing=False),))
     for model, said in ((calm, "hold"), (replace(calm, firing=(down,)), "alert")):
-        assert view_json(View(models=(model,)))["models"][0]["action"] == said
+        assert status_document(View(models=(model,)))["models"][0]["action"] == said
         assert f"<td>{said}<br>nothing fires</td>" in page(View(models=(model,)))

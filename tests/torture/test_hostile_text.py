@@ -24,7 +24,8 @@ from monitor.cli import main
 from monitor.config import load
 from monitor.escape import toml_key, toml_string
 from monitor.expose.prometheus import Metrics
-from monitor.expose.view import read_view, view_json
+from monitor.expose.status_document import status_document
+from monitor.expose.view import read_view
 from monitor.store import Store
 from monitor.times import utcnow
 from monitor.web.page import page
@@ -201,7 +202,7 @@ def _served(folder: Path) -> None:
     assert not [family.name for family in families if not family.name.startswith(("driftd_", "process_"))]
     assert all(len(value) <= escape.NAME for f in families for s in f.samples for value in s.labels.values())
     assert len(text.splitlines()) == text.count("\n")
-    json.loads(escape.json_text(view_json(view)))
+    json.loads(escape.json_text(status_document(view)))
     for request in requests:
         assert len(request.body.splitlines()) == 1
         assert json.loads(request.body)["specversion"] == "1.0"
