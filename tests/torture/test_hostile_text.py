@@ -154,8 +154,8 @@ def test_nothing_hostile_acts_in_any_output(
         assert _is_dead(text), name
         assert "Traceback" not in text, f"{name}: {text[-2000:]}"
         assert not re.search(r"^(\[models\.evil\]|# HELP evil)", text, re.MULTILINE), name
-    for words in ("status --json", "history --explain newest --json"):
-        assert json.loads(said[words])["schema_version"] == 1
+    for words, version in (("status --json", 2), ("history --explain newest --json", 1)):
+        assert json.loads(said[words])["schema_version"] == version
     _no_live_tags((tmp_path / "r.html").read_text(encoding="utf-8"))
     for text in (said["report"], (tmp_path / "c.md").read_text(encoding="utf-8")):
         assert _is_dead(text)
