@@ -34,9 +34,12 @@ def run_in_child(arguments: Sequence[str]) -> int | None:
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         leave_with_parent(lifeline)
         _begin(timed=command not in UNTIMED)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupted)
         return None
     os.close(lifeline)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)     # Ctrl-C is the child's: it leaves, and so do we
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:      # not where it is ignored, as under nohup
+        signal.signal(signal.SIGINT, lambda *_: os.kill(child, signal.SIGINT))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code >= 0:
         return code
@@ -64,6 +67,12 @@ def _begin(*, timed: bool) -> None:
     _timed = timed
     signal.signal(signal.SIGALRM, signal.SIG_DFL)    # it ends the process, also one that waits in a library
     set_limits(MEMORY_MB, TIME)
+
+
+def _interrupted(*_: object) -> None:
+    """Leave once: Ctrl-C comes from the terminal and from the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _how_it_ended(number: int) -> str:

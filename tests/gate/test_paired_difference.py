@@ -13,7 +13,9 @@ from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import Answers
 from monitor.records import Score, ScoreStatus
 
-CASES = [(metric, task) for metric, kind in METRICS.items() for task in kind.tasks]
+# A candidate's file has one probability at most, so the gate judges no metric of one probability per class.
+CASES = [(metric, task) for metric, kind in METRICS.items() for task in kind.tasks
+         if not (task == "multiclass" and kind.needs_probability)]
 
 
 def given_answers(task: str, rows: int = 400, seed: int = 0, right: float = 0.8) -> Answers:
@@ -131,6 +133,8 @@ def test_only_rows_that_both_answer_are_compared() -> None:
 
 def test_a_metric_that_needs_probabilities_says_whose_are_missing() -> None:
     """Without the candidate's probabilities its ROC AUC cannot be had."""
-    whole = given_answers("binary")
+    whole, classes = given_answers("binary"), given_answers("multiclass")
     with pytest.raises(CannotJudge, match="the candidate's predictions have none"):
         improvements("roc_auc", Pair(whole, replace(whole, probability=None)), [], 100)
+    with pytest.raises(CannotJudge, match="the champion's predictions have none"):
+        improvements("log_loss", Pair(classes, classes), [], 100)

@@ -14,7 +14,7 @@ import pytest
 
 from monitor.config import Config
 from monitor.errors import StateError, StateLocked
-from monitor.store import Store
+from monitor.store import Store, state_folder
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -87,10 +87,14 @@ def test_a_damaged_state_is_refused_and_left_as_it_is(tmp_path: Path, harm: str,
     assert (path.read_bytes() if path.exists() else None) == before
 
 
+def test_versions_of_the_schema_follow_one_another() -> None:
+    """Two migrations of one number, or a gap, would leave a state half migrated."""
+    numbers = [number for number, _ in state_folder._migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_migrating_keeps_a_copy_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any) -> None:
     """An older state is brought up to date in place; the copy beside it is the old one, private."""
-    from monitor.store import state_folder
-
     with Store.open(tmp_path) as store:
         made.requested(store)
     later = tmp_path / "more.sql"
