@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import pty
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,9 +14,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from monitor.cli import main
 from monitor.demo.output import Policy, Show, spark
 from monitor.demo.receiver import Receiver
 from monitor.demo.story import Story, Told
+from monitor.store import Store
+from tests.torture.harness import free_port
 
 UNTIL = datetime(2011, 9, 19, tzinfo=UTC)
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -66,6 +72,41 @@ def test_the_output_fits_a_terminal(played: tuple[Told, str, Path]) -> None:
     assert max(map(len, text.splitlines())) <= 80
     for said in ("a retrain is asked for", "signature verified", "recovery", "never retrain", "calendar, as often"):
         assert said in text
+
+
+def test_a_second_demo_beside_a_running_one_says_where_the_first_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence with the first one's folder and address; its files stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".demo").mkdir()
+    (tmp_path / ".demo/driftd.toml").write_text('listen = "127.0.0.1:9745"\n')
+    with Store.open(tmp_path / ".demo/state"):
+        assert main(["demo"]) == 2
+    said = capfd.readouterr().err
+    assert f"a demo runs in {tmp_path / '.demo'} already" in said.replace("\n", " ")
+    assert "http://127.0.0.1:9745" in said
+    assert "Traceback" not in said
+    assert (tmp_path / ".demo/driftd.toml").exists()
+
+
+def test_it_ends_with_its_terminal(tmp_path: Path) -> None:
+    """The daemon that stays after the story, in a real terminal that is closed: it ends, and well."""
+    (tmp_path / "driftd.toml").write_text(
+        f'[daemon]\nlisten = "127.0.0.1:{free_port()}"\n[models.m]\npredictions = "a.csv"\nreference = "a.csv"\n')
+    code = ("import pathlib\nfrom monitor.daemon.service import run\n"
+            "ended = run(pathlib.Path('driftd.toml'), ends_with_terminal=True)\n"
+            "pathlib.Path('ended').write_text(str(ended))")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    said = b""
+    while b"Listening" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    assert (tmp_path / "ended").read_text() == "0"
 
 
 @pytest.fixture
