@@ -255,9 +255,15 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
             say(f"  {_approval(need, zone)}")
     whole = [score for score in snapshot.scores if score.column is None]
     bad = [score for score in snapshot.scores if score.column is not None and score.status in _BAD]
-    _print_scores(("metric",), [((score.metric,), score) for score in whole])
+    _print_scores(("metric",), [((_subject(score),), score) for score in whole])
     _print_scores(("metric", "column", "method"),
                   [((score.metric, score.column, score.method), score) for score in bad[:_WORST]])
+
+
+def _subject(score: Score) -> str:
+    """Return the metric with its method and the segment it is of, where it has them."""
+    method = f" ({score.method})" if score.method else ""
+    return f"{score.metric}{method}{f' of {score.segment}' if score.segment else ''}"
 
 
 def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:

@@ -170,6 +170,20 @@ def test_history_explains_a_window(driftd: Any, config: Path, window: str) -> No
     assert "hum" not in done.out
 
 
+def test_an_explanation_names_method_and_segment(driftd: Any, config: Path) -> None:
+    """Two scores of one metric are told apart: by the segment they are of, and by their method."""
+    scores = (
+        Score(metric="mae", value=1.5, n=100), Score(metric="mae", segment="city=Paris", value=2.5, n=60),
+        Score(metric="challenger_gain", method="mae", value=0.5, n=100),
+    )
+    later = _snapshot(2, scores=scores)
+    with Store.open(config.parent / "state") as store:
+        store.checks.commit(later, expected_reference="ref", verdict=_verdict(later, Action.HOLD))
+    out = driftd("history", "-c", config, "--explain", "newest").out
+    rows = {tuple(line.split()[:3]) for line in out.splitlines()}
+    assert {("mae", "of", "city=Paris"), ("challenger_gain", "(mae)", "0.5")} <= rows
+
+
 def test_history_explains_as_json(driftd: Any, config: Path) -> None:
     """--explain --json has the verdict, its reasons and every score; what is not a number is null."""
     document = driftd("history", "-c", config, "--explain", "newest", "--json").json
