@@ -16,6 +16,7 @@ if next((word for word in sys.argv[1:] if not word.startswith("-")), "") == "run
         signal.signal(number, lambda *_: sys.exit(0))
 
 import difflib
+import errno
 import importlib
 import os
 import traceback
@@ -26,7 +27,7 @@ from typing import Any
 
 import click
 
-from monitor.errors import DriftdError
+from monitor.errors import DriftdError, UsageError
 from monitor.outgoing import guard
 
 COMMANDS = {   # name: where it is, what it does
@@ -122,12 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _invoke(given)
         sys.stdout.flush()
     except click.ClickException as error:
-        shown = StringIO()
-        error.show(shown)
-        _complain(shown.getvalue().rstrip())
+        _complain(*_usage(error), f"Error: {error.format_message()}")
         return error.exit_code
     except DriftdError as error:
-        _complain(str(error))
+        _complain(*str(error).split("\n"))
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())   # for the interpreter's last flush
@@ -139,6 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         _complain(out_of_memory(given[0]))
         return UNJUDGED
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _complain(f"{error.filename}: no file can have so long a name, expected the path of a file")
+        return UsageError.exit_code
     return code if isinstance(code, int) else 0
 
 
@@ -160,12 +164,19 @@ def _invoke(arguments: list[str]) -> Any:
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an exception that nobody caught; the interpreter calls this and then exits with 1."""
     if os.environ.get("DRIFTD_DEBUG") == "1":
-        _complain("".join(traceback.format_exception(kind, error, trace)).rstrip())
+        _complain(*"".join(traceback.format_exception(kind, error, trace)).rstrip().split("\n"))
     text = f"a fault of ours: {kind.__name__}: {error}; --debug (or DRIFTD_DEBUG=1) prints the traceback"
     _complain(text)
 
 
-def _complain(text: str) -> None:
+def _usage(error: click.ClickException) -> list[str]:
+    """How the command is used: what click prints before the error, which holds nothing from outside."""
+    shown = StringIO()
+    error.show(shown)
+    return shown.getvalue().partition("Error: ")[0].splitlines()
+
+
+def _complain(*lines: str) -> None:
     from monitor.cli.terminal import say
 
-    say(*text.split("\n"), err=True)
+    say(*lines, err=True)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from monitor.config.sections import Scope
-from monitor.escape import SENTENCE, bounded, json_text
+from monitor.escape import SENTENCE, bounded, json_text, sentence
 from monitor.expose.prometheus import Metrics
 from monitor.expose.status_document import status_document
 from monitor.expose.view import View
@@ -178,4 +178,4 @@ async def _body(request: Request) -> bytes:
 
 
 def _text(status: int, text: str) -> Response:
-    return PlainTextResponse(f"{text}\n", status_code=status)
+    return PlainTextResponse(f"{sentence(text)}\n", status_code=status)
