@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,9 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
-    """SIGINT ends a command with 130 and without a word."""
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["one process", "as a terminal does"])
+def test_ctrl_c_is_quiet(tmp_path: Path, send: Callable[[int, int], None]) -> None:
+    """SIGINT ends a command with 130 and without a word, also where its parent gets it alone."""
     (tmp_path / "sitecustomize.py").write_text(
         "import signal, time, monitor.cli.compare as c\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"    # ignored where tests run in the background
@@ -92,10 +94,12 @@ def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command, pipe = [DRIFTD, "compare", "a", "b"], subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        send(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "")
 
