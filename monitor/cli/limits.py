@@ -43,7 +43,9 @@ def run_in_child(arguments: Sequence[str]) -> int | None:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code >= 0:
         return code
-    print(f"driftd {command} {_how_it_ended(-code)}", file=sys.stderr)
+    from monitor.cli.terminal import say
+
+    say(f"driftd {command} {_how_it_ended(-code)}", err=True)
     return UNJUDGED
 
 
