@@ -7,7 +7,6 @@ is there to say why in a sentence.
 import os
 import resource
 import signal
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
