@@ -36,6 +36,7 @@ class JsonLines(TextFormat):
         data, exact = _whole_lines(data), self._types.exact
         if not data.strip():
             return pa.table({}), {}
+        _require_text(data, path)
         _require_shallow(data, path)
         mixed: list[str] = []
         try:
@@ -121,6 +122,15 @@ def _object(line: bytes, number: int, path: Path) -> Json:
     if isinstance(value, dict):
         return value
     raise SourceError(f"{path}: line {number} is not a JSON object, expected one per line; correct or remove it")
+
+
+def _require_text(data: bytes, path: Path) -> None:
+    """Raises SourceError where the bytes are not UTF-8; Arrow would take them as they are."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SourceError(f"{path}: line {line} is not UTF-8, as JSON must be; write the file again in UTF-8") from None
 
 
 def _require_shallow(data: bytes, path: Path) -> None:
