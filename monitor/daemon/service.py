@@ -6,13 +6,12 @@ It decides nothing and remembers nothing; what counts is in the store before it 
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import structlog
 
@@ -20,6 +19,7 @@ from monitor import __version__
 from monitor.config import Loaded, ModelSection, cron, load, missing_secrets, state_dir
 from monitor.daemon import systemd
 from monitor.daemon.http_side import HttpSide
+from monitor.daemon.parts import Build, Parts, build
 from monitor.daemon.schedule import Schedule
 from monitor.daemon.signals import Signals, Watch
 from monitor.daemon.state_care import StateCare
@@ -51,54 +51,6 @@ _NEED_RESTART = (
     "state_dir", "listen", "health_listen", "workers", "worker_memory_mb", "worker_timeout", "log_format",
     "allow_inner",
 )
-
-
-class Checks(Protocol):
-    def check(self, name: str) -> list[Verdict]: ...
-
-
-class Requests(Protocol):
-    def recover(self) -> Any: ...
-    def send_due(self) -> Any: ...
-    def follow(self) -> Any: ...
-
-
-class Registered(Protocol):
-    def move(self) -> list[str]: ...
-    def look(self) -> list[str]: ...
-    def track(self) -> Any: ...
-
-
-class People(Protocol):
-    def send_due(self) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What is built anew from each configuration; all its memory is in the store."""
-
-    checker: Checks
-    outbox: Requests
-    registries: Registered
-    notifier: People
-
-
-Build = Callable[[Loaded, Store, Workers, Clock], Parts]
-
-
-def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts:
-    """Put together what a configuration asks for. Raises DriftdError before anything has an effect."""
-    from monitor.check.checker import Checker
-    from monitor.notify.notifier import Notifier
-    from monitor.promotion.registry import Registries
-    from monitor.retrain.outbox import Outbox
-
-    return Parts(
-        checker=Checker(loaded, store, workers, clock),
-        outbox=Outbox.of(loaded.config, store, clock),
-        registries=Registries(loaded.config, store, clock),
-        notifier=Notifier(store.messages, loaded.config.notify, clock, partial(store.silences.in_force, loaded.config)),
-    )
 
 
 def run(config_path: Path, clock: Clock = utcnow, *, ends_with_terminal: bool = False) -> int:

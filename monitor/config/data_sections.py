@@ -1,0 +1,122 @@
+"""Where a model's rows are, what their columns are, and how they are cut into windows."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from monitor.config.section import Section, exactly_one
+from monitor.config.values import Duration, PositiveDuration, SecretRef, WindowSize
+
+
+class WindowSection(Section):
+    """How the log is cut into windows; a duration or a number alone is the `size`."""
+
+    size: WindowSize = timedelta(days=7)
+    """Length in time, cut from local midnight (weeks from Monday), or a number of rows."""
+    step: PositiveDuration | None = None
+    """Time from the start of one window to the start of the next. Default: `size`, so that they do not overlap."""
+    lateness: Duration = timedelta(0)
+    """How long after its end a window still waits for rows before it is checked."""
+    min_rows: int = Field(default=100, ge=1)
+    """A window with fewer rows is not judged: too little data."""
+    sample: int | None = Field(default=None, ge=1)
+    """Largest number of rows that are measured, chosen by a hash of the id. Default: all rows."""
+    memory_mb: int = Field(default=32, ge=1)
+    """A column that takes more memory is read twice, a row group at a time; `ks` and `wasserstein` are then computed
+    from 1,024 bins."""
+
+
+class Columns(Section):
+    """Names of the columns that driftd uses. A column that is not named here is found by its usual name."""
+
+    timestamp: str | None = None
+    """When the prediction was made."""
+    id: str | None = None
+    """Identifier of the prediction. Default: a hash of the row, unless labels are joined."""
+    prediction: str | None = None
+    """What the model predicted."""
+    probability: str | None = None
+    """Predicted probability of the positive class."""
+    positive: str | int | float | bool | None = None
+    """The positive class, whose probability it is: `"fraud"`. Default: [worked out](metrics.md#the-positive-class)
+    from the reference."""
+    label: str | None = None
+    """The true outcome."""
+    label_timestamp: str | None = None
+    """When the label became known."""
+    model_version: str | None = None
+    """Version of the model that made the prediction."""
+    features: tuple[str, ...] | None = None
+    """Inputs of the model. Default: every column that has no other role."""
+    categorical: tuple[str, ...] | None = None
+    """Features to be treated as categories. Default: by type."""
+    types: dict[str, Literal["number", "category", "text"]] = {}
+    """What columns hold, `"number"`, `"category"` or `"text"`: `types.store = "category"`. What is no number in a
+    `"number"` is missing. Default: by all rows of the reference."""
+    ignore: tuple[str, ...] = ()
+    """Columns that are left out, as if they were not there. Default: none."""
+    segments: tuple[str, ...] = ()
+    """Performance is also measured [for each value](fairness.md#segments) of these columns; they stay features."""
+    private: tuple[str, ...] = ()
+    """Columns whose values are never shown, only statistics about them: [privacy](governance.md#privacy)."""
+
+
+class CsvSection(Section):
+    """How a CSV file is read. A key that is not given is guessed; `validate --show` prints the guess."""
+
+    delimiter: str | None = None
+    """Character between the cells of a row, such as `";"`."""
+    decimal: Literal[".", ","] | None = None
+    """Decimal separator: `"."` or `","`."""
+    thousands: str | None = None
+    """Sign between groups of thousands, such as `"."` in 1.549,34."""
+    comment: str | None = None
+    """Sign at the beginning of lines that are no rows, such as `"#"`."""
+    missing: tuple[str, ...] | None = None
+    """More texts that mean "missing", in every column. The usual ones (NA, null, …) do among numbers; among words they
+    are words."""
+    encoding: str | None = None
+    """Character encoding of the file, such as `"cp1252"`."""
+    day_first: bool | None = None
+    """True if 03/04 is the third of April."""
+
+
+class SourceSection(Section):
+    """Rows: a file, a glob or a folder (`path`), or a PostgreSQL table (`database` with `table`). A text is the
+    `path`."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("path", "database") | {
+        "dependentRequired": {"database": ["table"], "table": ["database"]},
+    })
+
+    path: str | None = None
+    """A file, a glob, or a folder."""
+    format: Literal["parquet", "csv", "jsonl"] | None = None
+    """`"parquet"`, `"csv"` or `"jsonl"`. Default: by the file's ending."""
+    csv: CsvSection = CsvSection()
+    """How a CSV file is read."""
+    database: SecretRef | None = None
+    """Address of a PostgreSQL database, which is only read."""
+    table: str | None = None
+    """Name of the table or view in that database."""
+    timeout: PositiveDuration = timedelta(minutes=2)
+    """How long it may give no sign of life while it is read; then the check fails, and is made again at its time."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "SourceSection":
+        if (self.path is None) == (self.database is None):
+            raise ValueError("expected either path, or database with table")
+        if (self.database is None) != (self.table is None):
+            raise ValueError("expected both, database and table")
+        return self
+
+
+class ReferenceSection(Section):
+    """What windows are compared with: a place, or the first stretch of the log (`"first 90d"`)."""
+
+    source: SkipJsonSchema[SourceSection | None] = None      # users write its keys directly into the table
+    template: SkipJsonSchema[str | None] = None              # the path before {version} was filled in, set by `load`
+    first: PositiveDuration | None = None
+    """Length of the beginning of the log that serves as the reference, instead of a place."""
