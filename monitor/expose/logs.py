@@ -6,7 +6,7 @@ A record is one line, whatever it holds: an exception's traceback too, and what 
 import logging
 import sys
 import threading
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -33,7 +33,7 @@ def configure(format: Literal["text", "json"], level: int = logging.INFO) -> Non
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -45,6 +45,14 @@ def configure(format: Literal["text", "json"], level: int = logging.INFO) -> Non
     threading.excepthook = _log_thread
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at that moment: it may have been put elsewhere since, and closed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _redact(logger: Any, method: str, event: EventDict) -> EventDict:

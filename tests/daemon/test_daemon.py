@@ -75,7 +75,11 @@ class Running:
             connection.close()
 
     def metric(self, line):
-        found = re.search(rf"^{re.escape(line)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        try:
+            text = self.get("/metrics")[1]
+        except ConnectionError:         # a reload closes connections, also one that was about to ask
+            return None
+        found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else None
 
     def stop(self, number=signal.SIGTERM):

@@ -47,8 +47,7 @@ def test_flights_are_watched_as_their_labels_come(world, made):
     result = _play(world, made, "flights_nyc13", {"name": "drift", "metric": "drifted_share", "drifted": True},
                    window={"size": "28d"}, metric="roc_auc")
     seen = _last_verdicts(result)
-    assert len(seen) == 11
-    assert [one.revision for one in seen] == [1] * 11
+    assert [one.revision for one in seen] == [1] * 10        # the log ends within the eleventh
     assert not any("broken-data" in one.fired for one in seen[:-1])
     assert result.retrains == ()
 

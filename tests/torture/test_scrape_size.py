@@ -70,7 +70,7 @@ def test_a_scrape_of_many_models_is_small(drifted: int, figure: Callable[[str], 
     with Store.memory() as store:
         _fill(store, config, drifted)
         metrics = Metrics("0")
-        metrics.show(read_view(store, config, NOW))
+        metrics.show(read_view(store, config, NOW + timedelta(days=1)))
     for name in config.models:
         metrics.checked(name, "judged", 1.0, NOW, ["alert"])
     began = time.process_time()
@@ -97,7 +97,7 @@ def test_all_columns_by_choice() -> None:
     with Store.memory() as store:
         _fill(store, config, 0)
         metrics = Metrics("0")
-        metrics.show(read_view(store, config, NOW))
+        metrics.show(read_view(store, config, NOW + timedelta(days=1)))
     text = metrics.render()[0].decode()
     families = {family.name: family.samples for family in text_string_to_metric_families(text)}
     assert len({s.labels["column"] for s in families["driftd_score"]} - {""}) == COLUMNS

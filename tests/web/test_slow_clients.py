@@ -18,7 +18,7 @@ from tests.web.conftest import TOKENS, Serve, Site
 SLOW = 200
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-a: "
 HALF_BODY = b"POST /v1/runs/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16000\r\n\r\nx"
-LONG = tuple(letter * 1_000_000 for letter in "abcdefghijklmnopqrst")    # names, so that an answer has 20 MB
+LONG = tuple(f"{number:05}".ljust(1_900, "a") for number in range(9_000))     # names: an answer of some 20 MB
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
