@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# One more than there are processors, at most four: some tests wait for a daemon.
+TESTERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 
 .PHONY: help setup demo test test-real test-pythons torture audit mutants coverage lint docs lock bench clean
 .DEFAULT_GOAL := help
@@ -32,7 +34,7 @@ demo: $(READY)
 	$(BIN)/driftd demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not real" -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest -m "not real" -n $(TESTERS) --dist worksteal
 
 test-pythons:
 	tests/pythons
@@ -54,7 +56,7 @@ mutants: $(READY)
 
 # A target of its own: counting branches makes the tests about half as long again.
 coverage: $(READY)
-	$(BIN)/pytest -m "not real" -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -m "not real" -n $(TESTERS) --dist worksteal --cov --cov-report=term:skip-covered
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ def test_the_configuration_and_its_rules_are_valid(tmp_path: Path) -> None:
     text = (tmp_path / "prometheus.yml").read_text()
     (tmp_path / "prometheus.yml").write_text(text.replace("/run/secrets/", ""))
     (tmp_path / "metrics_token").write_text("x" * 32)
-    assert "10 rules found" in run("promtool", "check", "config", "prometheus.yml", where=tmp_path)
+    assert "12 rules found" in run("promtool", "check", "config", "prometheus.yml", where=tmp_path)
     assert "SUCCESS" in run("amtool", "check-config", "alertmanager.yml")
 
 

@@ -13,7 +13,7 @@ from tests.retrain.conftest import Seen, serving
 from tests.torture.harness import Service, service, until
 
 MARK = "CANARY"
-PIPELINES = {                                   # the short form has the first three
+PIPELINES = {                                   # the short form has the first two
     "hook": 'kind = "webhook"\nurl = { env = "HOOK_URL" }\nsecret = { env = "HOOK" }\n'
             'previous_secret = { env = "PREV" }',
     "local": 'kind = "command"\ncommand = ["sh", "-c", "env; echo $GIVEN; exit 3"]\n'
@@ -52,7 +52,7 @@ action = "retrain"
 pipeline   = "NAME"
 min_labels = 0
 """
-COMMANDS = (                                    # the short form has the first four
+COMMANDS = (                                    # the short form has the first three
     "history --explain newest --model hook", "report --html r.html --model hook", "audit export -o audit.zip",
     "validate --show", "status", "status --json", "history", "history --json", "validate --json", "notify test",
     "report --json --model local", "audit verify", "retrain --model local --by ada --reason why",
@@ -154,11 +154,11 @@ def test_no_canary_comes_out(
     write_rows(tmp_path / "log.csv", today - timedelta(days=3), 3, worse=True)
     with serving() as server:
         server.reply = echo
-        given, pipelines = secrets(server.url), dict([*PIPELINES.items()][:effort(3, len(PIPELINES))])
+        given, pipelines = secrets(server.url), dict([*PIPELINES.items()][:effort(2, len(PIPELINES))])
         with service(tmp_path, configuration(server.url, today - timedelta(days=3), pipelines), **given) as daemon:
             daemon.start()
             until(lambda: asked(daemon) == set(pipelines), daemon.log)
-            places = dict(outputs(daemon, COMMANDS[:effort(4, len(COMMANDS))]))
+            places = dict(outputs(daemon, COMMANDS[:effort(3, len(COMMANDS))]))
     keys = [value for value in given.values() if value.startswith("whsec_")]
     marks = {MARK.encode(), *(key.removeprefix("whsec_")[:20].encode() for key in keys)}
     assert [(where, mark) for where, said in places.items() for mark in marks if mark in said] == []

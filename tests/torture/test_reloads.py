@@ -121,7 +121,7 @@ def test_reloads_under_load(
     tmp_path: Path, effort: Callable[[int, int], int], seed: int, figure: Callable[[str], None]
 ) -> None:
     """The last good configuration stays, metrics say so, every window is measured once, no handle is left open."""
-    chance, reloads, now = random.Random(seed), effort(8, 200), datetime.now(UTC)
+    chance, reloads, now = random.Random(seed), effort(3, 200), datetime.now(UTC)
     write_log(tmp_path / "log.csv", now - timedelta(minutes=1), effort(900, 9000), timedelta(seconds=1))
     write_log(tmp_path / "reference.csv", now - timedelta(hours=2), 2000, timedelta(seconds=1), seed=2)
     with service(tmp_path, HEAD + STAYS) as running:

@@ -39,7 +39,7 @@ def caught(pid: int, number: signal.Signals) -> bool:
 @pytest.mark.torture(13)
 def test_signals_at_random_moments_end_or_change_what_they_should(tmp_path, effort, seed, figure, silent_database):
     """HUP and USR1 never end the service, TERM and INT end it with 0 within ten seconds, at whatever moment."""
-    chance, rounds, slowest, sent = random.Random(seed), effort(3, 250), 0.0, 0
+    chance, rounds, slowest, sent = random.Random(seed), effort(2, 250), 0.0, 0
     write_log(tmp_path / "log.csv", datetime.now(UTC) - timedelta(days=9), 400, timedelta(minutes=30))
     for number in range(rounds):
         with service(tmp_path, CONFIG, NOWHERE=silent_database) as running:

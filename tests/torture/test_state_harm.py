@@ -180,7 +180,7 @@ def test_a_harmed_state_is_refused_or_exact(
     places: dict[str, Path], tmp_path: Path, effort: Any, seed: int, figure: Any, capsys: Any
 ) -> None:
     """Whatever happens to its files, no command takes it for something it is not, and none ends with a traceback."""
-    pick, times = random.Random(seed), effort(40, 200)
+    pick, times = random.Random(seed), effort(25, 200)
     state = tmp_path / "state"
     shutil.copytree(places["state"], state)
     expected, expected_dump = said(tmp_path, capsys), dump(state)
