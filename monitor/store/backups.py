@@ -331,11 +331,15 @@ def said_of(put: Put) -> Iterator[str]:
     if put.lost_commits:
         yield f"lost: {put.lost_commits} commits since the backup"
     if put.lost_requests:
-        yield f"requests this state knows less of, look at their pipelines: {', '.join(put.lost_requests)}"
+        yield (
+            "the replaced state knew more of these requests; look at their pipelines for what became of them: "
+            + ", ".join(put.lost_requests)
+        )
     if put.unsure:
         yield (
-            f"requests that may have been sent since: {', '.join(put.unsure)}; the service sends them again only where "
-            "their pipeline tells a repeat, or finds no run of them, else they wait for driftd resolve"
+            f"requests that may have been sent since: {', '.join(put.unsure)}; one is sent again only if its pipeline "
+            "recognises a repeat or finds no run of it, else it waits for driftd resolve"
         )
-    yield "so it is with needs of windows before now that are found again; messages may come twice, with the same id"
+    yield "a need that is found again in a window from before now gets a request with its former id, sent as carefully"
+    yield "messages may come twice, with the same id"
 
