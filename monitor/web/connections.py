@@ -52,7 +52,7 @@ class Connection(H11Protocol):
         self.opening: asyncio.Task[Any] | None = None    # until TLS is agreed on
         self.stage, self.since = Stage.RECEIVING, self.loop.time()
         self._deadline = self.loop.call_later(Stage.RECEIVING.value, self._expire)
-        self._discarded = 0
+        self._discarded, self._leaving = 0, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -64,6 +64,8 @@ class Connection(H11Protocol):
             if self._discarded > MOST_DISCARDED:
                 return self.abort()
         super().data_received(data)
+        if self._leaving and self.cycle is not None:
+            self.cycle.keep_alive = False
         self._follow()
         return None
 
@@ -92,6 +94,16 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def give_way(self) -> None:
+        """Close after the next answer; at once where the client has had one and asks nothing now.
+
+        A client that just came is not cut off: its first request may be on its way.
+        """
+        if self.cycle is None:
+            self._leaving = True
+        else:
+            self.end()
+
+    def end(self) -> None:
         """Close as soon as what is being answered is answered."""
         if self.opening is not None:
             return self.abort()

@@ -125,7 +125,8 @@ class WebServer:
 
     async def _end(self) -> None:
         """Let what is being answered end, then close everything."""
-        self._renew()
+        for connection in self._connections.all():
+            connection.end()
         deadline = self._loop.time() + PATIENCE
         while len(self._connections) and self._loop.time() < deadline:
             await asyncio.sleep(0.02)

@@ -75,11 +75,7 @@ class Running:
             connection.close()
 
     def metric(self, line):
-        try:
-            text = self.get("/metrics")[1]
-        except ConnectionError:         # a reload closes connections, also one that was about to ask
-            return None
-        found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
+        found = re.search(rf"^{re.escape(line)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
         return float(found[1]) if found else None
 
     def stop(self, number=signal.SIGTERM):

@@ -221,6 +221,18 @@ def test_a_listener_leaves_nothing_open(serve: Serve, together: ExitStack) -> No
     assert not again.alive()
 
 
+def test_a_reload_cuts_nobody_off(serve: Serve) -> None:
+    """Who came just before it has the first answer and is then closed; who was answered already is closed at once."""
+    site = serve()
+    with site.connect() as fresh, site.connect(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as answered:
+        assert b" 200 OK" in answered.recv(1000)
+        site.server.speak(None)
+        assert closed(answered)
+        fresh.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 OK" in fresh.recv(1000)
+        assert closed(fresh)
+
+
 class Stub:
     """A connection as the table sees it."""
 
