@@ -78,7 +78,7 @@ class Checker:
             model, reference, survey, known, now, first=first, resting=self._at_rest(name, known, survey, now),
             other_columns=self._schemas.get(name) != survey.schema, seen=self._store.as_of_now,
         )
-        silent = stale(model, survey, now)
+        silent = stale(model, survey.newest, now)
         if silent or not due:            # else the source answers once a window has been measured
             self._note_source(model, now, silent)
         try:
@@ -191,9 +191,15 @@ class Checker:
         return [window for window in known if window.reference_id == reference.id]
 
     def _last(self, model: ModelSection) -> Window | None:
-        """Where to go on: behind the newest window with rows; of those without, not every one is checked."""
+        """Where to go on: behind the newest window with rows; of those without, not every one is checked.
+
+        Where only such were checked, and `since` was then set to a time before them, the check begins there.
+        """
         cut = spec(model.window, model.timezone)
-        return self._store.windows.newest(model.name, cut, filled=True) or self._store.windows.newest(model.name, cut)
+        if filled := self._store.windows.newest(model.name, cut, filled=True):
+            return filled
+        empty = self._store.windows.newest(model.name, cut)
+        return None if empty and model.since and model.since < empty.start else empty
 
     @property
     def _profiles(self) -> Path | None:
@@ -205,7 +211,7 @@ class Checker:
         """Measure, decide, commit. None when the reference was replaced meanwhile: the verdict is void then."""
         snapshot = self._observe(model, reference, due, survey, now)
         if not is_unmeasured(snapshot):
-            self._note_source(model, now, stale(model, survey, now))
+            self._note_source(model, now, stale(model, survey.newest, now))
         if due.again and (snapshot.status, snapshot.reason) == (due.again.status, due.again.reason):
             return None                  # no news
         history = self._history(model, reference, due.window, now)

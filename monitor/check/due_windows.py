@@ -42,7 +42,7 @@ def due_windows(
     closed one is due, unless the configuration says since when. `seen` says how old a moment is in spite of a clock
     that jumped: by that labels mature.
     """
-    answers = stale(model, survey, now) is None
+    answers = stale(model, survey.newest, now) is None
     before = {known_window.window: known_window for known_window in known}
     starts = sorted(tally.window.start for tally in survey.tallies)
     due = []
@@ -108,15 +108,16 @@ def counted(known: Known) -> Counted:
     return Counted(window=known.window, at=known.taken_at, labelled=known.labelled, labels=known.labels)
 
 
-def stale(model: ModelSection, survey: Survey, now: datetime) -> str | None:
+def stale(model: ModelSection, newest: datetime | None, now: datetime) -> str | None:
     """Say that the newest row is too old, by `quality.stale`, else by the length of a window; None where it is not."""
     size = model.window.size
     limit = model.quality.stale or (None if isinstance(size, int) else size + model.window.lateness)
-    if limit is None or survey.newest is None or now - survey.newest <= limit:
+    if limit is None or newest is None or now - newest <= limit:
         return None
     return (
-        f"{model.name}: the newest row is from {format_moment(survey.newest)}, expected one within "
-        f"{format_duration(limit)}; is the service still writing its log? (replay an old log with driftd backtest)"
+        f"the newest row is from {format_moment(newest)}, expected one within {format_duration(limit)}; is the service "
+        "still writing its log? One that has ended is judged by `driftd backtest`, by "
+        f"`driftd check --at {newest.astimezone(model.timezone):%Y-%m-%d}`, or from `since` on"
     )
 
 

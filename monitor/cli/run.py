@@ -26,7 +26,7 @@ from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
 from monitor.expose.status_document import Request
 from monitor.ledger import unusual_rows
-from monitor.records import Action, DispatchState, Json, SnapshotStatus, Verdict
+from monitor.records import Action, DispatchState, Json, Snapshot, SnapshotStatus, Verdict
 from monitor.store import Store
 from monitor.times import utcnow
 
@@ -69,7 +69,7 @@ class Checked:
     firing: frozenset[str] = frozenset()     # triggers that fire now, not only those that began in this check
     judged: bool = True                      # the newest window could be judged
     error: DriftdError | None = None
-    unusual: tuple[str, ...] = ()            # of the newest window's rows and labels
+    unusual: tuple[str, ...] = ()            # why it could not be judged, and what is unusual in rows and labels
 
     @property
     def exit_code(self) -> int:
@@ -144,12 +144,20 @@ def _check_one(checker: Any, store: Store, name: str) -> Checked:
     except DriftdError as failure:
         verdicts, error = [], failure
     newest = store.snapshots.newest(name, metrics=())
+    firing = {firing.trigger: firing.reason for firing in store.firings.all(name) if firing.firing}
+    unjudged = (firing.get(SOURCE_DOWN), _unjudged(newest)) if error is None else ()
     return Checked(
-        model=name, verdicts=verdicts, error=error,
-        firing=frozenset(firing.trigger for firing in store.firings.all(name) if firing.firing),
+        model=name, verdicts=verdicts, error=error, firing=frozenset(firing),
         judged=newest is None or newest.status in JUDGED,
-        unusual=_unusual(store, verdicts),
+        unusual=(*(text for text in unjudged if text), *_unusual(store, verdicts)),
     )
+
+
+def _unjudged(newest: Snapshot | None) -> str | None:
+    """Say why the newest window could not be judged; None where it was."""
+    if newest is None or newest.status in JUDGED:
+        return None
+    return f"the newest window could not be judged: {newest.reason or newest.status.replace('_', ' ')}"
 
 
 def _unusual(store: Store, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
@@ -174,11 +182,13 @@ def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
     except DriftdError as failure:
         return Checked(model=name, error=failure)
     newest = judged[-1:]
+    unjudged = (_unjudged(snapshot) for snapshot, _ in newest)
     return Checked(
         model=name, verdicts=[verdict for _, verdict in judged],
         firing=frozenset(trigger for _, verdict in newest for trigger in verdict.fired),
         judged=all(snapshot.status in JUDGED for snapshot, _ in newest),
-        unusual=tuple(text for snapshot, _ in newest for text in unusual_rows(snapshot.ledger)),
+        unusual=(*(text for text in unjudged if text),
+                 *(text for snapshot, _ in newest for text in unusual_rows(snapshot.ledger))),
     )
 
 

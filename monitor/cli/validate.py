@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from monitor.calibration.outlook import Outlook
+from monitor.check.due_windows import stale
 from monitor.check.requests import Look
 from monitor.cli.options import config_option, json_option, load_config, quiet_logs
 from monitor.cli.terminal import moment, print_json, print_table, progress, say
@@ -41,6 +42,7 @@ class Looked:
     guesses: dict[str, str]
     outlook: Outlook                     # expected false alarms
     ledger: Ledger                       # of all rows of the log
+    ended: str | None                    # that the newest row is too old, and what to do
     said: Sequence[str]                  # on what the roles and classes rest
     problems: Sequence[TriggerProblem]   # triggers that can never fire
 
@@ -118,15 +120,18 @@ def look(model: ModelSection) -> Looked:
     from monitor.check.resolve import resolve
     from monitor.sources import open_source
 
-    found = resolve(Look(model=model, as_of=utcnow()))
+    now = utcnow()
+    found = resolve(Look(model=model, as_of=now))
     roles = found.roles
     source = open_source(model.predictions, model.timezone)
     ledger = found.ledger
     assert ledger is not None
     rows = ledger.used if ledger.files is None else ledger.files - ledger.untimed
+    newest = ledger.high if rows else None
     return Looked(
         roles=roles, task=found.task, metric=found.metric, reference_rows=found.reference_rows,
-        maturity=found.maturity, rows=rows, first=ledger.low if rows else None, newest=ledger.high if rows else None,
+        maturity=found.maturity, rows=rows, first=ledger.low if rows else None, newest=newest,
+        ended=stale(model, newest, now),
         extra=found.extra, types=found.types, left_out=found.left_out, guesses=source.guesses(), outlook=found.outlook,
         said=found.said, problems=found.problems, ledger=ledger,
     )
@@ -202,7 +207,7 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     lines += [f"  {'found' if not at else '':9}  {text}" for at, text in enumerate(one.said)]
     built_in = watched(labelled=roles.label is not None and one.task is not None)
     lines += [f"  {'built in' if not at else '':9}  {name}: {text}" for at, (name, text) in enumerate(built_in)]
-    counts = unusual_rows(one.ledger)
+    counts = [*([one.ended] if one.ended else []), *unusual_rows(one.ledger)]
     lines += [f"  {'rows' if not at else '':9}  {text}" for at, text in enumerate(counts)]
     if one.extra:
         lines.append(f"  unwatched  {names(one.extra)}: the reference has no such column")

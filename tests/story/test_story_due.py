@@ -22,6 +22,16 @@ def test_since_replays_every_window_in_order(world, made):
     assert world.days(world.check(6.5)) == [2, 3, 4, 5]
 
 
+def test_since_set_after_a_look_at_a_log_that_had_ended_replays_it(world, made):
+    """The first look found an empty window only; `since` then judges the windows that have rows, each once."""
+    world.write("log.parquet", made.rows(0, 4))
+    world.model(since=None)
+    assert world.days(world.check(90)) == [89]
+    world.model(since=made.START)
+    assert world.days(world.check(90.1)) == [0, 1, 2, 3]
+    assert world.check(90.2) == []
+
+
 def test_each_closed_window_is_checked_exactly_once(world, made):
     """However often we look, a window of which nothing changed keeps its one revision."""
     world.model()
