@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor.metric_catalogue import CATALOGUE, Unit
-from monitor.records import Window
+from monitor.records import Score, Window
 from monitor.times import format_duration
 
 MINUTE = 60
+_TITLES = {"auc": "AUC", "f1": "F1", "mae": "MAE", "mape": "MAPE", "r2": "R²", "rmse": "RMSE", "roc": "ROC"}
 
 
 def day(moment: datetime, zone: ZoneInfo) -> str:
@@ -36,6 +37,29 @@ def shown(metric: str, value: float | None) -> str:
     if row is not None and row.unit is Unit.SECONDS and abs(value) >= MINUTE:
         return format_duration(timedelta(minutes=round(value / MINUTE)))
     return number(value)
+
+
+def titled(metric: str) -> str:
+    """A metric's name among words: ROC AUC, log loss."""
+    return " ".join(_TITLES.get(word, word) for word in metric.split("_"))
+
+
+def compared(score: Score) -> str | None:
+    """How a performance score is beside the reference's: surely worse, surely better, or as good as that.
+
+    Sure is what its 95 % interval leaves out. None where one of the numbers is not known.
+    """
+    row = CATALOGUE.get(score.metric)
+    if row is None or score.value is None or score.reference is None or score.low is None or score.high is None:
+        return None
+    value, before, margin = score.value, score.reference, (score.high - score.low) / 2
+    if row.signed:
+        low, high, before = abs(value) - margin, abs(value) + margin, abs(before)
+    else:
+        low, high = score.low, score.high
+    if low <= before <= high:
+        return "as good as"
+    return "better than" if (low > before) is row.higher_is_better else "worse than"
 
 
 def listed(names: Sequence[str]) -> str:

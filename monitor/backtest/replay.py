@@ -48,6 +48,7 @@ class Retrain:
     window: Window
     at: datetime
     trigger: str
+    why: str                                 # what the trigger showed then
     suppressed_by: tuple[str, ...]
 
 
@@ -88,6 +89,7 @@ class Backtest:
                 _interval(retrain.window) | {
                     "at": to_json(retrain.at),
                     "trigger": retrain.trigger,
+                    "why": retrain.why,
                     "suppressed_by": list(retrain.suppressed_by) or None,
                 }
                 for retrain in self.retrains
@@ -115,11 +117,12 @@ def backtest(
         world = rehearse(model, watched, windows, span.moments[-1], span.stretch, progress)
         watched.world = world if windows == span.windows else None
     watched.assumed = AssumedModels(model, watched, span.windows, span.moments[-1], span.stretch, watched.world)
-    verdicts = _replay(loaded, model, watched, span.moments, progress)
+    verdicts, said = _replay(loaded, model, watched, span.moments, progress)
+    retrains = tuple(_retrains(model.triggers, verdicts, said))
     expected = {trigger.trigger: trigger for trigger in _outlook(model, watched, span).triggers}
     return Backtest(
-        model=name, verdicts=tuple(verdicts), retrains=tuple(_retrains(model.triggers, verdicts)),
-        triggers=tuple(_summaries(model.triggers, verdicts, expected)), snapshots=tuple(watched.snapshots),
+        model=name, verdicts=tuple(verdicts), retrains=retrains,
+        triggers=tuple(_summaries(model.triggers, verdicts, retrains, expected)), snapshots=tuple(watched.snapshots),
         world=world, played=model, assumes=watched.assumed.sentence,
     )
 
@@ -170,21 +173,24 @@ def _within(survey: Survey, span: "_Span", as_of: datetime) -> Survey:
 
 def _replay(
     loaded: Loaded, model: ModelSection, workers: _Watched, moments: Sequence[datetime], progress: Progress | None
-) -> list[Verdict]:
+) -> tuple[list[Verdict], dict[datetime, dict[str, str]]]:
+    """Return the verdicts, and by moment what the triggers that fired then showed."""
     played = replace(loaded, config=loaded.config.model_copy(update={"models": {model.name: model}}))
     now = BEGINNING
     verdicts: list[Verdict] = []
+    said: dict[datetime, dict[str, str]] = {}
     with Store.memory() as store:
         checker = Checker(played, store, workers, lambda: now)
         for done, now in enumerate(moments, 1):
             verdicts += _round(checker, model.name)
+            said[now] = {one.trigger: one.reason for one in store.firings.all(model.name) if one.firing}
             if _deliver(store, now) and workers.assumed:
                 workers.assumed.accepted(store.requests.accepted(model.name)[-1][1])
             if progress:
                 progress(done, len(moments))
     if not verdicts:
         raise CannotJudge(f"{model.name}: no window of the log could be judged; is the log longer than the reference?")
-    return verdicts
+    return verdicts, said
 
 
 def _as_if_acting(model: ModelSection) -> ModelSection:
@@ -258,7 +264,9 @@ def _deliver(store: Store, now: datetime) -> bool:
     return delivered
 
 
-def _retrains(triggers: Sequence[TriggerSection], verdicts: list[Verdict]) -> Iterator[Retrain]:
+def _retrains(
+    triggers: Sequence[TriggerSection], verdicts: list[Verdict], said: Mapping[datetime, Mapping[str, str]]
+) -> Iterator[Retrain]:
     """Yield every request; for a suppressed need its first window, and each window in which its guards change."""
     asking = {trigger.name for trigger in triggers if trigger.action == "retrain"}
     before: Retrain | None = None
@@ -268,7 +276,8 @@ def _retrains(triggers: Sequence[TriggerSection], verdicts: list[Verdict]) -> It
             before = None
             continue
         guards = verdict.guards if verdict.action is Action.SUPPRESS else ()
-        one = Retrain(window=verdict.window, at=verdict.at, trigger=fired[0], suppressed_by=guards)
+        why = said.get(verdict.at, {}).get(fired[0], "")
+        one = Retrain(window=verdict.window, at=verdict.at, trigger=fired[0], why=why, suppressed_by=guards)
         if before is None or not guards or (before.trigger, before.suppressed_by) != (one.trigger, guards):
             yield one
         before = one
@@ -281,14 +290,14 @@ def _outlook(model: ModelSection, workers: Runner, span: "_Span") -> Outlook:
 
 
 def _summaries(
-    triggers: Sequence[TriggerSection], verdicts: list[Verdict], expected: Mapping[str, Expected]
+    triggers: Sequence[TriggerSection], verdicts: list[Verdict], retrains: Sequence[Retrain],
+    expected: Mapping[str, Expected],
 ) -> Iterator[Summary]:
     """Yield a summary of every trigger that fired or is configured; a window counts once for all its revisions."""
     actions = {trigger.name: str(trigger.action) for trigger in triggers}
     names = [*actions, *dict.fromkeys(name for verdict in verdicts for name in verdict.fired if name not in actions)]
-    told = list(_retrains(triggers, verdicts))
     for name in names:
-        mine = [score for score in told if score.trigger == name]
+        mine = [one for one in retrains if one.trigger == name]
         guards = Counter(guard for window in mine for guard in window.suppressed_by)
         yield Summary(
             trigger=name, action=actions.get(name, "alert"),

@@ -124,6 +124,8 @@ def _print(
     times = "once" if len(asked) == 1 else f"{len(asked)} times" if asked else "never"
     say("", f"{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
                f"suppressed {len(result.retrains) - len(asked)} times", result.assumes)
+    if asked:
+        say("", *(f"asked {moment(one.at, zone)}: {one.trigger}: {one.why}" for one in asked))
     if told:
         _print_policies(told, zone)
     if proposed:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from monitor.config.sections import ModelSection
 from monitor.decide import regret as waiting
+from monitor.decide import regret_words
 from monitor.decide.episodes import PERSON, Event, advance, awaiting, begin, is_open, needed
 from monitor.decide.fairness import fairness_scores, whole_windows
 from monitor.decide.guards import Moment, speak
@@ -67,7 +68,7 @@ def decide(
     asked = changed is not None and changed.state is EpisodeState.REQUESTED
     outcome = Outcome(model, judged, said, episode, asked)
     rows = rows_score(model, known, since, history.declined)
-    told = (waiting.score(model, regret), waiting.realised_score(regret.realised), rows)
+    told = (regret_words.score(model, regret), waiting.realised_score(regret.realised), rows)
     recovery = recovered.changed if recovered else None
     return Decision(
         verdict=_verdict(snapshot, now, outcome),

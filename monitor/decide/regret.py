@@ -23,13 +23,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby, islice, pairwise
 from statistics import fmean
-from zoneinfo import ZoneInfo
 
-from monitor.config.sections import ModelSection, TriggerSection
+from monitor.config.sections import ModelSection
 from monitor.config.values import Level
 from monitor.history import History, disjoint, is_broken, usable
-from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
-from monitor.wording import day, each, number, several
+from monitor.records import Score, Snapshot, SnapshotStatus
+from monitor.wording import day, several
 
 _ALLOWANCE = 0.75   # of σ, taken off every gain: chosen in the closed loop, see docs/decisions.md
 _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
@@ -67,6 +66,7 @@ class Step:
     windows: int                # that made it since it was last zero, without those ahead
     bound: float = 0.0          # the total at which it is sure: noise alone seldom reaches it
     ahead: int = 0              # of the total, windows whose labels are still to come
+    measured: Score | None = None   # the model's metric in the newest window counted
 
     @property
     def sure(self) -> bool:
@@ -86,8 +86,8 @@ class Regret:
     lack: str | None = None
 
     @property
-    def metric(self) -> str:
-        return (self.scale.method if self.scale else None) or "of the metric"
+    def metric(self) -> str | None:
+        return self.scale.method if self.scale else None
 
     def price(self, level: Level) -> float | None:
         """What a retrain costs, in sd × windows; None while it cannot be told."""
@@ -125,48 +125,6 @@ def adds(regret: Regret, known: Sequence[Snapshot], snapshot: Snapshot) -> float
     return regret.realised.share * (found - kind_of(known)) / regret.sd - _ALLOWANCE * regret.noise
 
 
-def score(model: ModelSection, regret: Regret) -> Score | None:
-    """The Score `regret`: value and threshold in sd × windows; None where nothing asks or is known."""
-    trigger = next((t for t in model.triggers if t.metric == "regret" and t.above is not None), None)
-    if trigger is None and not regret.steps:
-        return None
-    price = None if trigger is None else _price(trigger, regret)
-    if not regret.steps:
-        return Score(metric="regret", threshold=price, status=ScoreStatus.INSUFFICIENT, reason=regret.lack)
-    last = regret.steps[-1]
-    mature = regret.steps[:len(regret.steps) - last.ahead]
-    labelled = sum(s.snapshot.labelled for s in mature[-last.windows:]) if last.windows else 0
-    words = cost(regret, last, price, model.timezone)
-    return Score(metric="regret", value=last.total, threshold=price, n=labelled, reason=words)
-
-
-def _price(trigger: TriggerSection, regret: Regret) -> float | None:
-    return None if trigger.above is None else regret.price(trigger.above)
-
-
-def cost(regret: Regret, step: Step, price: float | None, zone: ZoneInfo) -> str:
-    """What waiting has cost up to a window, beside what a retrain costs, in words."""
-    priced = "the price of a retrain is not known" if price is None else f"a retrain costs {number(price)}"
-    if not step.total:
-        return f"up to {day(step.snapshot.window.end, zone)} waiting has cost nothing; {priced}"
-    rate = step.total / (step.windows + step.ahead)
-    lost = f"waiting since {day(step.since, zone)} has cost about {number(rate * regret.sd)} {regret.metric}"
-    summed = f"{number(step.total)} sd × windows in {several(step.windows + step.ahead, 'window')}"
-    hoped = f"; {number(rate * step.ahead)} of that assumed for {step.ahead} without labels yet" if step.ahead else ""
-    doubt = "" if step.sure else f"; noise alone may reach {number(step.bound)}"
-    less = f"; {regret.realised.words}" if regret.realised.share < 1 else ""
-    return f"{lost} {each(regret.pace)} ({summed}{hoped}); {priced}{_price_range(regret, price)}{doubt}{less}"
-
-
-def _price_range(regret: Regret, price: float | None) -> str:
-    """A price of sd × windows in the metric: as uncertain as the sd is."""
-    scale = regret.scale
-    if price is None or scale is None or scale.low is None or scale.high is None:
-        return ""
-    low, high = number(price * scale.low), number(price * scale.high)
-    return f" ({number(price * regret.sd)} {regret.metric} × windows, {low} to {high} as the sd is uncertain)"
-
-
 def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float) -> tuple[Step, ...]:
     steps: list[Step] = []
     total, windows, weights, since, share = 0.0, 0, 0.0, None, told.realised.share
@@ -177,7 +135,9 @@ def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float)
         since = since or snapshot.window.start
         total = max(0.0, total + weight * (share * (found - kind) / told.sd - _ALLOWANCE * told.noise))
         windows, weights = windows + 1, weights + weight
-        steps.append(Step(snapshot, total, since, windows, _EVIDENCE * told.noise * math.sqrt(weights)))
+        bound = _EVIDENCE * told.noise * math.sqrt(weights)
+        measured = None if told.metric is None else _said(snapshot, told.metric)
+        steps.append(Step(snapshot, total, since, windows, bound, measured=measured))
         if not total:
             windows, weights, since = 0, 0.0, None
     return tuple(steps)
@@ -231,7 +191,8 @@ def newest(known: Sequence[Snapshot], metric: str) -> Score | None:
 
 
 def _said(snapshot: Snapshot, metric: str) -> Score | None:
-    found = (s for s in snapshot.scores if s.metric == metric and usable(s) and not s.provisional)
+    whole = (s for s in snapshot.scores if s.metric == metric and s.segment is None)
+    found = (s for s in whole if usable(s) and not s.provisional)
     return next((s for s in found if s.value is not None and math.isfinite(s.value)), None)
 
 

@@ -13,11 +13,12 @@ from typing import Literal
 from monitor.config.sections import MEASURED, TriggerSection
 from monitor.config.spanning_rules import in_order
 from monitor.config.values import Persistence
+from monitor.decide.regret_words import lacks, price_of
 from monitor.decide.votes import WORST, Case, Vote, awaited_date, heard_when_broken, vote, vote_on_scores
 from monitor.history import breaches, disjoint, is_broken
 from monitor.metric_catalogue import ESTIMATES
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
-from monitor.wording import day, listed, number, several
+from monitor.wording import day, listed, several
 
 Action = Literal["alert", "retrain"]
 
@@ -41,10 +42,11 @@ class Judgement:
     newest: str = ""            # what the newest window with a vote showed
     sound: bool = True          # its votes may carry a retrain: neither estimated, provisional nor uncalibrated
     lacks: str = ""             # when it would fire, in words
+    figures: str = ""           # how the words were worked out, for who knows the method
 
     @property
     def sentence(self) -> str:
-        return f"{self.name}: {self.words}. {self.tally}"
+        return f"{self.name}: {self.words}. {f'In figures: {self.figures}. ' * bool(self.figures)}{self.tally}"
 
 
 def judge(case: Case, trigger: TriggerSection) -> Judgement:
@@ -56,12 +58,14 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     votes = [bool(cast.yes) for cast in judged]
     stands = enough(trigger.windows, votes)
     firing = fired if own.yes is None else stands
-    words = own.words if own.yes is not None or not judged else f"{own.words}; before that {judged[0].words}"
+    alone = own.yes is not None or own.figures or not judged      # a sum goes on: the one before is part of it
+    words = own.words if alone else f"{own.words}; before that {judged[0].words}"
     tallied = ", ".join("yes" if cast.yes else "no" for cast in judged)
     tally = f"Votes, newest first: {tallied or 'none yet'} ({trigger.windows} needed). "
     found = judgement(case, trigger.name, trigger.action, firing, words, tally, firing and stands)
     newest = judged[0].words if judged else words
-    return replace(found, newest=newest, sound=firing and _sound(case, trigger, fired),
+    figures = own.figures or next((cast.figures for cast in judged), "")
+    return replace(found, newest=newest, figures=figures, sound=firing and _sound(case, trigger, fired),
                    lacks=_lacks(case, trigger, votes))
 
 
@@ -97,21 +101,10 @@ def _lacks(case: Case, trigger: TriggerSection, votes: Sequence[bool]) -> str:
     if trigger.every is not None or trigger.cron is not None:
         return awaited_date(trigger, case.begun(trigger), case.model.timezone)
     if trigger.metric == "regret":
-        return _regret_lacks(case, trigger)
+        return lacks(case.regret, price_of(trigger, case.regret))
     n = trigger.windows.n
     more = next(k for k in range(1, n + 1) if enough(trigger.windows, [True] * k + list(votes[: n - k])))
     return f"after {several(more, 'more window')} {_condition(trigger)}"
-
-
-def _regret_lacks(case: Case, trigger: TriggerSection) -> str:
-    limit = None if trigger.above is None else case.regret.price(trigger.above)
-    if not case.regret.steps or limit is None:
-        return "once its regret can be computed and passes the price of a retrain"
-    last = case.regret.steps[-1]
-    short = limit - last.total
-    price = f"{number(short)} sd × windows more of regret (a retrain costs {number(limit)})" if short >= 0 else ""
-    doubt = "" if last.sure else f"{number(last.bound - last.total)} more, so that noise cannot explain it"
-    return f"after {listed([text for text in (price, doubt) if text])}"
 
 
 def _condition(trigger: TriggerSection) -> str:

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from monitor.config import cron
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Change
-from monitor.decide.regret import Regret, Step, cost
+from monitor.decide.regret import Regret, Step
+from monitor.decide.regret_words import cost, figures, price_of
 from monitor.estimation.skill import Skill
 from monitor.history import History, disjoint, is_broken, usable
 from monitor.metric_catalogue import CATALOGUE, OF_GROUPS, Group, names
@@ -26,10 +27,14 @@ WORST = 3      # so many columns are named
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One window's vote on one trigger: yes, no, or none (None); `words` say what it saw."""
+    """One window's vote on one trigger: yes, no, or none (None).
+
+    `words` say what it saw; `figures` how that was worked out, for who knows the method.
+    """
 
     yes: bool | None
     words: str
+    figures: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,16 @@ def _by_threshold(trigger: TriggerSection) -> bool:
 def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:
     step = _step(case.regret, snapshot)
     if step is None:
-        nothing = "the window adds nothing to regret: it is not mature, or lies before the last request"
+        nothing = "the window says nothing yet: its labels are still to come, or it lies before the last request"
         return Vote(None, case.regret.lack or nothing)
     score = Score(metric="regret", value=step.total)
     limit = _limit(trigger, score, fired, case.regret)
     if limit is None:
         return Vote(None, "the price of a retrain cannot be computed yet")
-    enough, words = step.sure and _passes(trigger, score, limit), cost(case.regret, step, limit, case.model.timezone)
-    return Vote(None if step.ahead and not enough else enough, words)    # labels to come may fire it, never clear it
+    price, zone = price_of(trigger, case.regret), case.model.timezone
+    enough = step.sure and _passes(trigger, score, limit)
+    yes = None if step.ahead and not enough else enough      # labels to come may fire it, never clear it
+    return Vote(yes, cost(case.regret, step, price, zone), figures(case.regret, step, price, zone))
 
 
 def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:

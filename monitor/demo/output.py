@@ -71,7 +71,7 @@ class Show:
         self._lines(
             ("webhook", f"{event['id'][:15]}…, [green]signature verified[/]"),
             ("trigger", ", ".join(data["triggers"])),
-            ("regret", data["regret"] or ""),
+            ("why", data["regret"] or ""),
             ("drifted", _columns(data["drifted_columns"])),
             (data["accuracy"]["metric"], f"{now:.0f} rentals an hour now, {before:.0f} on the reference"),
             ("error", f"{', '.join(f'{error:.0f}' for error in errors[-SHOWN:])} in the fortnights before"),

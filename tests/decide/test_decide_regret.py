@@ -53,7 +53,8 @@ def test_a_sum_that_noise_alone_may_reach_asks_for_nothing(made):
     decisions, _ = made.play(made.model(PAYS), snapshots, made.history(before=before))
     assert [d.request for d in decisions] == [False, True, False]     # 2.25 < 3, 4.5 > 3 √2
     assert decisions[0].scores[0].value > 2
-    assert decisions[0].scores[0].reason.endswith("a retrain costs 2; noise alone may reach 3")
+    assert decisions[0].scores[0].reason.endswith("has cost more than a retrain does, but that may still be chance")
+    assert "a retrain costs 2; noise alone may reach 3. Votes" in decisions[0].verdict.reasons[2]
 
 
 def test_the_gap_in_kind_is_no_gain(made):
@@ -189,18 +190,56 @@ def test_without_trigger_and_rehearsal_there_is_no_score(made):
     assert decide(made.model(), made.history(), made.snapshot(0), made.START, newest=True).scores == ()
 
 
-def test_the_reason_is_for_people(made):
-    """It says since when, how much a week, in the metric too, beside what price, and how surely the price is known."""
+def _measured(metric, value, reference, margin=0.005):
+    return Score(metric=metric, value=value, reference=reference, low=value - margin, high=value + margin, n=1000)
+
+
+SINCE = "waiting since 3 May 2013 has cost"
+AUC, ERROR, BIAS = ("roc_auc", 0.8, 0.8), ("rmse", 9.0, 9.0), ("bias", 0.4, -0.4)
+
+
+@pytest.mark.parametrize(
+    ("measured", "gain", "above", "sentence"),
+    [
+        (AUC, 0.02, 0.3, f"as good as; a retrain would gain about 0.02 ROC AUC; {SINCE} more than a retrain does"),
+        (("roc_auc", 0.7, 0.8), 0.02, 1.0, f"worse than; a retrain would gain about 0.02 ROC AUC; {SINCE} 40% of"),
+        (("roc_auc", 0.9, 0.8), 0.02, 0.4, f"better than; a retrain would gain about 0.02 ROC AUC; {SINCE} about as"),
+        (ERROR, 1.0, 19.0, f"as good as; a retrain would lower its RMSE by about 1; {SINCE} more"),
+        (("rmse", 9.5, 9.0), 1.0, 40.0, f"worse than; a retrain would lower its RMSE by about 1; {SINCE} 50% of"),
+        (BIAS, 0.05, 2.0, f"as good as; a retrain would bring its bias nearer to zero by about 0.05; {SINCE} 50%"),
+        (AUC, -0.02, 1.0, "as good as; a retrain would gain nothing that can be told from chance"),
+        (AUC, 0.02, "0.02 for 1d", f"as good as; a retrain would gain about 0.02 ROC AUC; {SINCE} more than"),
+    ],
+)
+def test_one_sentence_says_to_anybody_whether_a_retrain_pays(made, measured, gain, above, sentence):
+    """How the model does, what a retrain would gain in the metric, what waiting has cost beside it; no other word."""
+    sd = Score(metric="metric_sd", method=measured[0], value=0.05)
+    one = made.snapshot(0, made.gain(gain)[0], sd, _measured(*measured))
+    decision = decide(made.model({**PAYS, "above": above}), made.history(), one, made.START, newest=True)
+    said = decision.scores[0].reason
+    standing, rest = sentence.split(";", 1)
+    assert said.startswith(f"the model is {standing} before;{rest}")
+    assert not [word for word in ("regret", "sd", "σ", "×", "_") if word in said]
+    assert decision.verdict.reasons[2].startswith(f"pays: {said}. In figures: ")
+    assert [one.reason for one in decision.firing if one.trigger == "pays"] == [said]
+
+
+def test_the_figures_follow_in_the_explanation(made):
+    """The sum, the mean of a week in the metric, what is assumed, the price with its range."""
     snapshots = [made.snapshot(i, *made.gain(g, sd=0.05)) for i, g in enumerate((-0.1, 0.02, 0.03))]
     decisions, past = made.play(made.model(PAYS), snapshots)
-    said = "waiting since 10 May 2013 has cost about 0.025 roc_auc a week"
-    assert decisions[2].scores[0].reason == f"{said} (1 sd × windows in 2 windows); a retrain costs 2"
+    since = "0.025 roc_auc a week since 10 May 2013"
+    summed = f"In figures: regret is 1 sd × windows in 2 windows ({since}); a retrain costs 2. Votes"
+    assert summed in decisions[2].verdict.reasons[2]
+    assert decisions[2].verdict.reasons[-1].endswith(
+        "pays would fire once waiting has cost more than a retrain does (50% of it so far).")
     scale = Score(metric="metric_sd", method="roc_auc", value=0.05, low=0.04, high=0.07)
     one = made.snapshot(3, *made.gain(None)[:1], scale, mature=False)
-    assert _regret(made, made.model(PAYS), past, one).reason == (
-        f"{said} (1.5 sd × windows in 3 windows; 0.5 of that assumed for 1 without labels yet); "
+    later = decide(made.model(PAYS), past, one, made.START, newest=True)
+    assert (
+        f"regret is 1.5 sd × windows in 3 windows ({since}, 0.5 of that assumed for 1 without labels yet); "
         "a retrain costs 2 (0.1 roc_auc × windows, 0.08 to 0.14 as the sd is uncertain)"
-    )
+    ) in later.verdict.reasons[2]
 
 
 def test_values_that_are_no_numbers_are_left_out(made):

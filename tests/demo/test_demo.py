@@ -43,7 +43,7 @@ def test_a_request_arrives_with_its_reasons(played: tuple[Told, str, Path]) -> N
     data = event["data"]
     assert event["id"].startswith("driftd-")
     assert "retraining-pays" in data["triggers"]
-    assert data["regret"].startswith("waiting since ")
+    assert data["regret"].startswith("the model is worse than before; a retrain would lower its RMSE by about ")
     assert {"column", "method", "value", "threshold"} == set(data["drifted_columns"][0])
     assert data["accuracy"]["metric"] == "rmse"
     assert data["accuracy"]["now"] > data["accuracy"]["before"]

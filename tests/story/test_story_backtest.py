@@ -100,6 +100,9 @@ def test_an_accepted_request_is_taken_to_bring_the_challenger_of_its_moment(worl
     result = _play(world, made)
     assert 1 <= len(result.retrains) <= 2
     assert {retrain.suppressed_by for retrain in result.retrains} == {()}
+    why = result.retrains[0].why
+    assert why.startswith("the model is worse than before; a retrain would lower its MAE by about ")
+    assert why.endswith(" has cost more than a retrain does")
     newest = {one.window.start: one for one in result.verdicts}
     assert [(start - made.START).days for start, one in newest.items() if "bad" in one.fired] == list(
         range(8, (result.retrains[0].window.end - made.START).days)
@@ -139,7 +142,7 @@ def test_rows_stamped_once_a_window_fill_it(world, made):
 
 
 def test_the_document_has_the_agreed_form(world, made):
-    """`windows` has every verdict, `retrains` exactly window, at, trigger, suppressed_by; times are UTC."""
+    """`windows` has every verdict, `retrains` exactly window, at, trigger, why, suppressed_by; times are UTC."""
     world.write("log.parquet", made.rows(0, 3))
     world.model(ASKS, retrain={"pipeline": "p", "min_labels": 0})
     document = _play(world, made).to_json()
@@ -149,6 +152,7 @@ def test_the_document_has_the_agreed_form(world, made):
     assert row == {
         "window": {"start": "2024-01-01T00:00:00Z", "end": "2024-01-02T00:00:00Z"},
         "at": "2024-01-02T00:00:00Z", "trigger": "many", "suppressed_by": None,
+        "why": "rows is 24 (limit 20)",
     }
 
 
