@@ -16,9 +16,8 @@ EXAMPLES = dict(re.findall(r"^### (.+)\n((?:(?!^###? ).*\n)*)", TEXT.partition("
 BLOCK = re.compile(r"^```(python|diff) (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 HELD = (
     "tests/test_layers.py", "tests/config/test_documented_keys.py", "tests/config/test_load.py",
-    "tests/config/test_bad_files.py",
+    "tests/config/test_bad_files.py", "tests/gate/test_paired_difference.py", "tests/estimation/test_estimators.py",
 )
-ALSO = {"A metric": ("tests/gate/test_paired_difference.py", "tests/estimation/test_estimators.py")}
 
 
 def copied(parent: Path) -> Path:
@@ -46,28 +45,33 @@ def ran(folder: Path, *words: str) -> None:
     """Run Python there, on that copy of the code."""
     environment = os.environ | {"PYTHONPATH": str(folder)}
     environment.pop("PYTEST_XDIST_WORKER", None)
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    ended = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("title", EXAMPLES)
-def test_an_example_works(title: str, tmp_path: Path) -> None:
-    """Its changes fit the code as it is; then its own tests, lint, and what holds documentation and layers pass."""
+def test_the_examples_work(tmp_path: Path) -> None:
+    """Their changes fit the code as it is; then their own tests, lint, and what holds documentation and layers pass."""
     folder = copied(tmp_path)
     tests = []
-    for kind, name, text in BLOCK.findall(EXAMPLES[title]):
-        path = folder / name
-        if kind == "diff":
-            text = changed(path.read_text(encoding="utf-8"), text, name)
-        else:
-            assert not path.exists(), f"{name} is there already"
-        if re.fullmatch(r"tests/.*\.py", name):
-            tests.append(name)
-        path.write_text(text, encoding="utf-8")
-    assert tests, "an example has a test of its own"
+    for title, example in EXAMPLES.items():
+        names = [written(folder, *block) for block in BLOCK.findall(example)]
+        own = [name for name in names if re.fullmatch(r"tests/.*\.py", name)]
+        assert own, f"{title} has no test of its own"
+        tests += own
     ran(folder, "docs/write.py")
     ran(folder, "-m", "ruff", "check", "monitor", "docs", *tests)
-    ran(folder, "-m", "pytest", "-p", "no:cacheprovider", *tests, *HELD, *ALSO.get(title, ()))
+    ran(folder, "-m", "pytest", "-p", "no:cacheprovider", *tests, *HELD)
+
+
+def written(folder: Path, kind: str, name: str, text: str) -> str:
+    """Write one file of an example, or make its change in a file; returns its name."""
+    path = folder / name
+    if kind == "diff":
+        text = changed(path.read_text(encoding="utf-8"), text, name)
+    else:
+        assert not path.exists(), f"{name} is there already"
+    path.write_text(text, encoding="utf-8")
+    return name
 
 
 def test_there_are_examples() -> None:

@@ -78,7 +78,7 @@ def test_a_need_that_outlives_its_run_asks_again_after_the_cooldown(world, made)
 
 def _elsewhere(made):
     """Rows of an x the model never saw, of which it says 8 too little."""
-    table = made.rows(8, 32, label_after=made.HOUR, per_day=48, shift=20.0)
+    table = made.rows(8, 12, label_after=made.HOUR, per_day=48, shift=20.0)
     label = pc.add(table["label"], 8.0)
     return table.set_column(table.column_names.index("label"), "label", label)
 
@@ -116,7 +116,7 @@ def test_where_nothing_may_be_fitted_it_says_that_the_scores_stay(world, made):
                  rehearsal={"enabled": False})
     result = _play(world, made)
     assert {one.window.start for one in result.verdicts if "bad" in one.fired} == {
-        made.START + day * made.DAY for day in range(8, 40)
+        made.START + day * made.DAY for day in range(8, 20)
     }
     assert "because rehearsal.enabled is false" in result.assumes
 

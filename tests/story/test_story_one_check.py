@@ -27,19 +27,18 @@ def _import_all() -> None:
 @contextmanager
 def _noting(files: set[str]) -> Iterator[None]:
     """Note each file below monitor/ in which a function runs."""
-    root = Path(monitor.__file__).parent
+    root, ran = f"{Path(monitor.__file__).parent}/", set[str]()
 
     def call(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_flags & inspect.CO_OPTIMIZED:      # not the body of a class
-            path = Path(frame.f_code.co_filename)
-            if path.is_relative_to(root) and path.name != "__init__.py":
-                files.add(str(path.relative_to(root)))
+            ran.add(frame.f_code.co_filename)
 
     sys.setprofile(call)
     try:
         yield
     finally:
         sys.setprofile(None)
+    files |= {name.removeprefix(root) for name in ran if name.startswith(root) and not name.endswith("/__init__.py")}
 
 
 def _with_plan(table: pa.Table) -> pa.Table:
