@@ -64,6 +64,11 @@ class Schedule:
         with suppress(JobLookupError):  # nothing to forget
             self._scheduler.remove_job(name)
 
+    def next_time(self, name: str) -> datetime | None:
+        """When a task runs next; None where it never will, or is unknown."""
+        job = self._scheduler.get_job(name)
+        return getattr(job, "next_run_time", None)       # a job has none before the scheduler has started
+
     def soon(self, name: str) -> None:
         """Run a task as soon as possible, besides its own times; nothing when it is unknown."""
         self._wanted.add(name)

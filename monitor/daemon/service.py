@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -35,6 +35,7 @@ from monitor.store import Store
 from monitor.times import Clock, WatchedClock, format_moment, utcnow
 from monitor.web.app import App
 from monitor.web.posts import Posts
+from monitor.web.running import Looks, Running
 from monitor.web.settings import read_settings
 from monitor.workers.pool import Workers
 
@@ -96,6 +97,8 @@ class Daemon:
         self._publishing, self._counting = threading.Lock(), threading.Lock()
         self._published: Any = None          # what the view was read from
         self._under_way: set[str] = set()    # models that are being checked
+        self._looked: dict[str, tuple[datetime, str]] = {}      # when each was checked last, and what came of it
+        self._refused: tuple[tuple[str, ...], datetime] | None = None    # a configuration: why, and when
         self._lived = threading.Event()      # a check has ended well since the last sign of life
         self._signed = time.monotonic()
         self._turned = time.monotonic()
@@ -131,7 +134,8 @@ class Daemon:
         self._accept(self._loaded)
         self._publish()
         posts = Posts(self._store, lambda: self._loaded.config, self._clock, self._told)
-        app = App(self._metrics, lambda: self._view, self._sick, lambda: self._unready, posts, web.policy)
+        probes = (self._sick, lambda: self._unready)
+        app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running)
         self._web = HttpSide(settings, app, web, lambda good: self._metrics.web_reloaded(good, self._clock()))
         self._opened.callback(self._web.close)
         self._opened.callback(self._wind_down)
@@ -212,12 +216,14 @@ class Daemon:
         self._store.configurations.accept(loaded.hash, loaded.text, self._clock())
         _log.info("Configuration accepted.", hash=loaded.hash, models=len(loaded.config.models))
         self._metrics.reloaded(True, self._clock())
+        self._refused = None
         for sentence in (*loaded.warnings, *missing_secrets(loaded)):
             _log.warning(sentence)
 
     def _refuse(self, problems: list[str]) -> None:
         _log.error("The configuration is refused; the last good one stays in force.", problems=problems)
         self._metrics.reloaded(False, self._clock())
+        self._refused = (tuple(problems), self._clock())
 
     def _swap(self, loaded: Loaded, parts: Parts) -> None:
         before = self._loaded
@@ -294,6 +300,7 @@ class Daemon:
                 return
             planned = self._loaded.config.models[name].cron is not None
             actions = [verdict.action for verdict in verdicts]
+            self._looked[name] = (self._clock(), outcome)
             self._metrics.checked(name, outcome, time.monotonic() - began, self._clock(), actions)
         if planned and outcome != "failed":
             self._store.moments.note_check(name, at)
@@ -329,6 +336,20 @@ class Daemon:
         for verdict in verdicts:
             _log.info("Checked.", **_words(verdict))
         return ("judged" if verdicts else "nothing_due"), verdicts
+
+    def _running(self) -> Running:
+        """What pages tell of the daemon itself."""
+        looks = {name: self._looks(name) for name in self._loaded.config.models}
+        problems, at = self._refused or ((), None)
+        return Running(looks=looks, refused=problems, refused_at=at)
+
+    def _looks(self, name: str) -> Looks:
+        """When a model was checked and will be; by the clock of the checks, which may not be the machine's."""
+        last, outcome = self._looked.get(name, (None, None))
+        due = self._schedule.next_time(_task(name))
+        if due is not None:      # to the minute, so that a page is the same until something has happened
+            due = (due + (self._clock() - utcnow()) + timedelta(seconds=30)).replace(second=0, microsecond=0)
+        return Looks(last=last, outcome=outcome, next=due)
 
     def _publish_if(self, changed: Any) -> None:
         if changed:

@@ -1,12 +1,14 @@
-"""The current state of every model, read from the store once after each check, for metrics and status page."""
+"""The current state of every model, read from the store once after each check, for metrics and the overview."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from monitor.config import Config, ModelSection
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
+from monitor.metric_catalogue import ESTIMATED, PERFORMANCE
 from monitor.records import (
     AliasMove,
     Dispatch,
@@ -24,7 +26,17 @@ from monitor.store import Pause, Store
 
 REGISTRY = "registry"                 # fires while the registry cannot be read
 BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN, NO_RECOVERY, REGISTRY)  # triggers that need no configuration
+TREND = 40                            # windows of the metric's line beside a model
 _EVER = timedelta(days=36_500)
+_UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendPoint:
+    """The metric a model is judged by, in one window."""
+
+    end: datetime
+    score: Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +59,21 @@ class ModelView:
     promotion: Promotion | None = None   # that came last
     waiting: Promotion | None = None     # for a person's approval
     alias_move: AliasMove | None = None  # under way
+    metric: str | None = None            # the model is judged by; an estimate of it where labels never came
+    trend: tuple[TrendPoint, ...] = ()   # of that metric, oldest first
+    zone: ZoneInfo = _UTC
 
     @property
     def gain_realised(self) -> Score | None:
         """What earlier promotions brought of the gains that were predicted, as the newest window has it."""
         scores = self.newest.scores if self.newest else ()
         return next((score for score in scores if score.metric == "gain_realised"), None)
+
+    def whole(self, metric: str) -> Score | None:
+        """A score of the newest window as a whole."""
+        scores = self.newest.scores if self.newest else ()
+        named = (one for one in scores if one.metric == metric and one.column is None)
+        return next((one for one in named if one.segment is None), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +97,10 @@ def read_view(store: Store, config: Config, now: datetime) -> View:
 
 def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now: datetime) -> ModelView:
     newest = store.snapshots.newest(model.name, until=now)
+    metric = judged_metric(model, newest)
+    trend = _trend(store, model.name, metric, now) if metric else ()
+    if metric and not trend:             # its labels have never come: the estimate, where there is one
+        trend = _trend(store, model.name, ESTIMATED + metric, now)
     return ModelView(
         name=model.name,
         mode=model.mode,
@@ -93,6 +118,25 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now
         promotion=store.promotions.newest_taken(model.name),
         waiting=store.promotions.waiting(model.name),
         alias_move=next(iter(store.aliases.moves(model.name, (MoveState.PENDING, MoveState.SENDING))), None),
+        metric=trend[-1].score.metric if trend else metric,
+        trend=trend,
+        zone=model.timezone,
+    )
+
+
+def judged_metric(model: ModelSection, newest: Snapshot | None) -> str | None:
+    """The metric a model is judged by: as configured, or as it was measured."""
+    scores = newest.scores if newest else ()
+    named = next((score.method for score in scores if score.metric in ("metric_sd", "performance_lost")), None)
+    return model.metric or named or next((score.metric for score in scores if score.metric in PERFORMANCE), None)
+
+
+def _trend(store: Store, model: str, metric: str, now: datetime) -> tuple[TrendPoint, ...]:
+    windows = store.trends.windows(model, limit=TREND, until=now)
+    scores = store.trends.scores([one.id for one in windows], (metric,))
+    return tuple(
+        TrendPoint(end=one.window.end, score=score) for one in windows for score in scores[one.id]
+        if score.value is not None
     )
 
 

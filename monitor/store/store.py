@@ -24,6 +24,7 @@ from monitor.store.snapshots import Snapshots, Verdicts, Windows
 from monitor.store.state_folder import Lock, migrate, open_database, prepare
 from monitor.store.sums import Seal
 from monitor.store.tidy import Tidy
+from monitor.store.trends import Trends
 from monitor.times import WatchedClock
 
 
@@ -38,6 +39,7 @@ class Store:
         self.configurations = Configurations(database, self.audit)
         self.windows = Windows(database)
         self.snapshots = Snapshots(database, self.windows)
+        self.trends = Trends(database)
         self.verdicts = Verdicts(database, self.audit, self.windows)
         self.firings = Firings(database)
         self.episodes = Episodes(database, self.windows)

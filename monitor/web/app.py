@@ -1,7 +1,10 @@
 """What the daemon answers over HTTP: nothing secret, nothing cached by others; what is told it is signed."""
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
+from importlib.resources import files
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -14,14 +17,16 @@ from starlette.types import Scope as AsgiScope
 
 from monitor.config.sections import Scope
 from monitor.escape import SENTENCE, bounded, json_text, sentence
+from monitor.expose.model_state import State
 from monitor.expose.prometheus import Metrics
 from monitor.expose.status_document import status_document
 from monitor.expose.view import View
 from monitor.web.access import AccessControl, WithHeaders
-from monitor.web.page import STYLE_HASH, page
+from monitor.web.page import page
 from monitor.web.policy import METRICS, READ, Policy
 from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts
 from monitor.web.refusals import Refusals
+from monitor.web.running import Running
 
 Probe = Callable[[], str | None]  # why not, None when all is well
 
@@ -29,7 +34,8 @@ HEALTH = ("/healthz", "/readyz")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -37,6 +43,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _CHUNK = 65_536         # bytes handed to a connection at once
+_STATIC = {"driftd.css": "text/css; charset=utf-8", "driftd.js": "text/javascript", "driftd.svg": "image/svg+xml"}
 
 
 class App:
@@ -48,18 +55,20 @@ class App:
 
     def __init__(
         self, metrics: Metrics, view: Callable[[], View], healthy: Probe, ready: Probe, posts: Posts | None = None,
-        policy: Policy | None = None,
+        policy: Policy | None = None, running: Callable[[], Running] = Running,
     ) -> None:
         self.policy = policy or Policy()
+        self._running = running
         self._metrics, self._view, self._posts = metrics, view, posts
         self._healthy, self._ready = healthy, ready
         self.refusals = Refusals(metrics.refused)
-        self._kept: dict[Callable[[View], str], tuple[View, bytes]] = {}
+        self._kept: dict[str, tuple[object, bytes]] = {}
         self.routes = [
             *self._health_routes(),
             self._route("/metrics", METRICS, self._scrape),
             self._route("/api/status", READ, self._status),
             self._route("/", READ, self._page),
+            self._route("/static/{file}", READ, _static),
             Route(RUNS + "{id:path}", self._posted, methods=["POST"]),
             Route(MLFLOW, self._posted, methods=["POST"]),
         ]
@@ -105,17 +114,20 @@ class App:
         return Shared(parts, kind)
 
     def _status(self, request: Request) -> Response:
-        return Shared((self._rendered(_status_text),), "application/json")
+        view = self._view()
+        return Shared((self._rendered("status", view, lambda: _status_text(view)),), "application/json")
 
     def _page(self, request: Request) -> Response:
-        return Shared((self._rendered(page),), "text/html; charset=utf-8")
+        view, running, only = self._view(), self._running(), request.query_params.get("state", "")
+        only = only if only in set(State) else ""
+        text = self._rendered(f"page {only}", (view, running), lambda: page(view, running, only))
+        return tagged(request, text, "text/html; charset=utf-8")
 
-    def _rendered(self, render: Callable[[View], str]) -> bytes:
-        """The view as text, made once: however many clients read slowly, it lies in memory once."""
-        view = self._view()
-        kept = self._kept.get(render)
-        if kept is None or kept[0] is not view:
-            kept = self._kept[render] = (view, render(view).encode())
+    def _rendered(self, what: str, source: object, render: Callable[[], str]) -> bytes:
+        """A text made once for what it is made from: however many clients read slowly, it lies in memory once."""
+        kept = self._kept.get(what)
+        if kept is None or kept[0] != source:
+            kept = self._kept[what] = (source, render().encode())
         return kept[1]
 
     async def _posted(self, request: Request) -> Response:
@@ -133,9 +145,9 @@ class App:
 class Shared(Response):
     """A body in parts that other answers hold too, handed over only as fast as the client reads it."""
 
-    def __init__(self, parts: tuple[bytes, ...], media_type: str) -> None:
+    def __init__(self, parts: tuple[bytes, ...], media_type: str, **headers: str) -> None:
         length = sum(map(len, parts))
-        super().__init__(headers={"content-length": str(length)}, media_type=media_type)
+        super().__init__(headers={"content-length": str(length)} | headers, media_type=media_type)
         self._parts = parts
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -144,6 +156,27 @@ class Shared(Response):
             for begin in range(0, len(part), _CHUNK):
                 await send({"type": "http.response.body", "body": part[begin:begin + _CHUNK], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+def tagged(request: Request, body: bytes, media_type: str) -> Response:
+    """The body, or that it is the same as the client has it: `If-None-Match` says which it has."""
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"etag": tag})
+    return Shared((body,), media_type, etag=tag)
+
+
+def _static(request: Request) -> Response:
+    """The style sheet, the script and the icon of the pages."""
+    name = request.path_params["file"]
+    if name not in _STATIC:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return tagged(request, _file(name), _STATIC[name])
+
+
+@cache
+def _file(name: str) -> bytes:
+    return (files("monitor.web") / "static" / name).read_bytes()
 
 
 def _status_text(view: View) -> str:

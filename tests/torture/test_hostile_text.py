@@ -171,9 +171,12 @@ def test_nothing_hostile_acts_in_any_output(
     figure(f"{len(names)} hostile names and values in {len(said) + 7} outputs: 0 live, every format whole")
 
 
+SCRIPT = re.compile(r'<script src="[./]*static/driftd\.js" defer></script>')     # our own, on every page
+
+
 def _no_live_tags(text: str) -> None:
     parser = Tags()
-    parser.feed(text)
+    parser.feed(SCRIPT.sub("", text))
     assert not parser.found & {"script", "img", "iframe", "onload", "onerror"}
     assert _is_dead(text)
 

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import re
 
 import bcrypt
 import pytest
@@ -12,7 +13,7 @@ from tests.web.conftest import ACT_TOKEN, CANARY, METRICS_TOKEN, READ_TOKEN, TOK
 PASSWORD = "correct horse"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users:\n  ann: {HASH}\n  bob: {HASH.replace('$2b$', '$2y$')}\n"
-GUARDED = ("/", "/metrics", "/api/status", "/v1/runs/x", "/v1/mlflow", "/elsewhere")
+GUARDED = ("/", "/metrics", "/api/status", "/static/x", "/v1/runs/x", "/v1/mlflow", "/elsewhere")
 
 
 def bearer(token: str) -> str:
@@ -39,7 +40,7 @@ def site(serve: Serve) -> Site:
 
 def test_every_route_is_guarded(site: Site) -> None:
     """The list of routes that these tests walk is the application's own."""
-    paths = {route.path.replace("{id:path}", "x") for route in site.app.routes}
+    paths = {re.sub(r"\{.*?\}", "x", route.path) for route in site.app.routes}
     assert paths == {*GUARDED, "/healthz", "/readyz"} - {"/elsewhere"}
 
 

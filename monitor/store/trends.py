@@ -1,0 +1,129 @@
+"""Windows and scores over time, as pages and the API show them: many windows with few scores each, quickly read."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.records import Action, Ledger, Score, ScoreStatus, SnapshotStatus, Window, from_json
+from monitor.store.database import Database, marks, stamp
+from monitor.store.rows import columns, record_of, records_of
+from monitor.store.snapshots import BACKWARDS, NEWEST, WINDOW
+
+_SCORE = columns(Score, "s")
+_AT_ONCE = 500          # windows whose scores one query reads
+_NOTABLE = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED, ScoreStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """The newest revision of one window without its scores, and the verdict on it."""
+
+    id: int                              # of the revision in the store, for `scores`
+    window: Window
+    revision: int
+    taken_at: datetime
+    reference_id: str
+    model_version: str | None
+    rows: int
+    labelled: int
+    late: int
+    mature: bool
+    status: SnapshotStatus
+    reason: str | None
+    action: Action | None                # None: there is no verdict on this revision
+    fired: tuple[str, ...] | None
+    guards: tuple[str, ...] | None
+    reasons: tuple[str, ...] | None
+
+    @property
+    def label_coverage(self) -> float | None:
+        return self.labelled / self.rows if self.rows else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellScore:
+    """What one column's score comes to in one window."""
+
+    snapshot_id: int
+    column: str
+    metric: str
+    method: str | None
+    status: ScoreStatus
+    value: float | None
+    threshold: float | None
+
+
+class Trends:
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def windows(
+        self, model: str, *, limit: int, until: datetime | None = None, before: datetime | None = None
+    ) -> list[Looked]:
+        """The newest windows, oldest first; `until`: that ended by then, `before`: that began before."""
+        found = self._db.all(
+            f"""SELECT s.*, v.action, v.fired, v.guards, v.reasons, {WINDOW} {NEWEST}
+                LEFT JOIN verdicts v ON v.snapshot_id = s.id
+                WHERE w.model = ? AND w.end_at <= ? AND w.start_at < ? {BACKWARDS} LIMIT ?""",
+            model, stamp(until) or "9", stamp(before) or "9", limit,
+        )
+        return records_of(Looked, found[::-1])
+
+    def count(self, model: str, until: datetime | None = None) -> int:
+        """How many windows there are."""
+        row = self._db.one(
+            """SELECT COUNT(*) AS known FROM windows w WHERE w.model = ? AND w.end_at <= ?
+               AND EXISTS (SELECT 1 FROM snapshots s WHERE s.window_id = w.id)""",
+            model, stamp(until) or "9",
+        )
+        return int(row["known"]) if row else 0
+
+    def starting(self, model: str, start: datetime, until: datetime | None = None) -> list[Looked]:
+        """The windows that start at a moment, the one that ends last at the end."""
+        found = self._db.all(
+            f"""SELECT s.*, v.action, v.fired, v.guards, v.reasons, {WINDOW} {NEWEST}
+                LEFT JOIN verdicts v ON v.snapshot_id = s.id
+                WHERE w.model = ? AND w.start_at = ? AND w.end_at <= ? {BACKWARDS}""",
+            model, stamp(start), stamp(until) or "9",
+        )
+        return records_of(Looked, found[::-1])
+
+    def scores(
+        self, ids: Sequence[int], metrics: Collection[str] | None = None, column: str | None = None
+    ) -> dict[int, list[Score]]:
+        """The scores of these revisions: of the whole model with `metrics`, of one `column`, or all."""
+        found: dict[int, list[Score]] = {one: [] for one in ids}
+        only, values = ("", ()) if metrics is None else (f"AND s.metric IN ({marks(metrics)})", tuple(metrics))
+        if column is not None:
+            only, values = only + " AND s.column_name = ?", (*values, column)
+        elif metrics is not None:
+            only += " AND s.column_name IS NULL AND s.segment IS NULL"
+        for begin in range(0, len(ids), _AT_ONCE):
+            some = ids[begin:begin + _AT_ONCE]
+            for row in self._db.all(
+                f"""SELECT {_SCORE}, s.snapshot_id FROM scores s WHERE s.snapshot_id IN ({marks(some)}) {only}
+                    ORDER BY s.snapshot_id, s.position""",
+                *some, *values,
+            ):
+                found[row["snapshot_id"]].append(record_of(Score, row))
+        return found
+
+    def cells(self, ids: Sequence[int], metrics: Collection[str]) -> list[CellScore]:
+        """What each column's score of these metrics is, and every other score of a column that is notable."""
+        found: list[CellScore] = []
+        for begin in range(0, len(ids), _AT_ONCE):
+            some = ids[begin:begin + _AT_ONCE]
+            found += records_of(CellScore, self._db.all(
+                f"""SELECT snapshot_id, column_name, metric, method, status, value, threshold FROM scores
+                    WHERE snapshot_id IN ({marks(some)}) AND column_name IS NOT NULL
+                    AND (metric IN ({marks(metrics)}) OR status IN ({marks(_NOTABLE)}))""",
+                *some, *metrics, *_NOTABLE,
+            ))
+        return found
+
+    def ledger(self, id: int) -> Ledger | None:
+        """What became of the rows of this revision."""
+        row = self._db.one("SELECT ledger FROM snapshots WHERE id = ?", id)
+        kept = row["ledger"] if row else None
+        return from_json(Ledger, json.loads(kept)) if kept else None

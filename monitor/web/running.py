@@ -1,0 +1,23 @@
+"""What pages tell of the daemon itself: when models were checked and will be, and a configuration that was refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """The last check of a model and the next one; None where that is not known."""
+
+    last: datetime | None = None
+    outcome: str | None = None           # of the last one
+    next: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """`refused`: what is wrong with the newest configuration, whose predecessor stays in force."""
+
+    looks: Mapping[str, Looks] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    refused_at: datetime | None = None
