@@ -25,9 +25,9 @@ from monitor.performance.performance_scores import metrics_for, score_of, values
 from monitor.private import quoted
 from monitor.quality.column_checks import missing_score, schema_changes
 from monitor.records import Score, ScoreStatus
-from monitor.sources.column_types import in_utc
 from monitor.sources.ids import row_ids
 from monitor.sources.log import facts
+from monitor.sources.moments import in_utc
 from monitor.tables.columns import Numbers, counts, missing, type_name
 from monitor.tables.groups import divide
 from monitor.times import format_moment

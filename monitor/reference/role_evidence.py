@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,11 +13,12 @@ from monitor.errors import DriftdError
 from monitor.performance.class_evidence import follows
 from monitor.performance.labelled_rows import HAIR, MOST_CLASSES, is_score, word
 from monitor.sources import Source
-from monitor.sources.column_types import to_utc
+from monitor.sources.moments import DECIDE, to_utc
 from monitor.tables import columns
 
 LOOKED_AT = 200              # rows whose texts are read as moments
-OLDEST = 1990                # the log of a model in service has no older rows than of this year
+SMALL = 1e7                  # numbers that count seconds are mostly larger
+OLDEST, ORDERED = 1990, 0.9  # logs with rows from before this year are in order of time: their ranks, correlated
 CHANGES = 0.05               # of rows in order of time, at most, another version than the row before
 ROUNDED, MOST = 0.01, 0.99   # probabilities of all classes add up to 1, so nearly, in so many rows
 _AFFIX = r"(?:p|pr|prob|proba|probability|prediction_proba|pred_proba|y_pred_proba|y_proba|score|chance)"
@@ -93,9 +95,9 @@ def _no_moment(data: Evidence, name: str, timestamp: str | None, prediction: str
     known = column.filter(columns.is_present(column))
     if not len(known):
         return None
-    low, high = pc.min(known).as_py(), pc.max(known).as_py()
     kind = columns.type_name(column.type)
-    if kind == "number" and not 1e8 <= float(low) <= float(high):
+    if kind == "number" and np.quantile(np.abs(columns.numeric(known)), DECIDE) < SMALL:
+        low, high = float(pc.min(known).as_py()), float(pc.max(known).as_py())
         return f"holds numbers from {low:g} to {high:g}, which are no moments"
     try:
         from zoneinfo import ZoneInfo
@@ -103,8 +105,16 @@ def _no_moment(data: Evidence, name: str, timestamp: str | None, prediction: str
         times = to_utc(known.slice(0, LOOKED_AT) if kind == "text" else known, ZoneInfo("UTC"), where=name)
     except DriftdError:
         return "holds text that is no moment"
-    oldest = pc.min(times).as_py()
-    return f"begins in {oldest.year}, before any log of a model" if oldest and oldest.year < OLDEST else None
+    oldest, at = pc.min(times).as_py(), times.drop_null().cast(pa.int64()).to_numpy()
+    if oldest is None or oldest.year >= OLDEST or _in_order(at):
+        return None
+    return f"begins in {oldest.year}, and its rows are not in order of time"
+
+
+def _in_order(at: npt.NDArray[np.int64]) -> bool:
+    """Tell whether the rows are in order of time, or nearly so, the newest last or first."""
+    ranks = np.argsort(np.argsort(at, kind="stable"))
+    return len(at) < 2 or bool(abs(np.corrcoef(ranks, np.arange(len(at)))[0, 1]) >= ORDERED)
 
 
 def _no_id(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:

@@ -4,16 +4,13 @@ Text is `string`, decimals are float64, structs become dotted columns; lists, ma
 timestamp[us, UTC], whether a log stores them as timestamps, dates, numbers or text.
 """
 
-import re
-import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,10 +20,6 @@ from monitor.errors import SourceError
 from monitor.private import quoted
 
 UTC_US = pa.timestamp("us", "UTC")
-_DAY_MONTH = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})"
-_DAY_MONTH_HEAD = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
-ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
-_EPOCH_UNITS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))   # largest magnitude, microseconds per unit
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -205,58 +198,6 @@ class Bounds(NamedTuple):
         return (self.start is None or low >= self.start) and (self.end is None or high <= self.end)
 
 
-def to_utc(
-    column: pa.ChunkedArray, zone: ZoneInfo, *, where: str, day_first: bool | None = None
-) -> pa.ChunkedArray:
-    """Return the column as timestamp[us, UTC].
-
-    Naive times and dates are read in `zone`. Numbers are days (20260331), or s, ms, µs or ns since 1970.
-    Text is ISO 8601, else a date with the day or the month first (`day_first`; None: guessed). Raises
-    SourceError, whose message begins with `where`.
-    """
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind = column.type
-    try:
-        if pa.types.is_null(kind):
-            return column.cast(UTC_US)
-        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-            return _from_timestamps(column, zone)
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            return _from_numbers(column, zone)
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return _from_text(column.cast(pa.string()), zone, day_first)
-    except (pa.ArrowInvalid, OverflowError, ValueError) as error:
-        raise SourceError(f"{where}: holds a value that is not a time ({quoted(_brief(error))}), expected ISO 8601 "
-                          "such as 2026-03-31T12:00:00Z, or seconds since 1970") from None
-    raise SourceError(f"{where}: is of type {kind}, expected times; name another column")
-
-
-def in_utc(
-    table: pa.Table, names: Sequence[str], zone: ZoneInfo, place: object, day_first: bool | None = None
-) -> pa.Table:
-    """Return the table with the columns `names` converted to timestamp[us, UTC]; names it lacks are ignored."""
-    for name in names:
-        index = table.schema.get_field_index(name)
-        if index >= 0:
-            times = to_utc(table[name], zone, where=f"{place}: column {name}", day_first=day_first)
-            table = table.set_column(index, name, times)
-    return table
-
-
-def guess_day_first(values: Iterable[str]) -> bool | None:
-    """Tell whether dates such as 3.4.2026 begin with the day; None if no value decides it."""
-    dotted = False
-    for value in values:
-        match = _DAY_MONTH_HEAD.match(value)
-        if match and int(match[1]) > 12:
-            return True
-        if match and int(match[2]) > 12:
-            return False
-        dotted = dotted or bool(match and value[match.end(1)] == ".")
-    return True if dotted else None            # dots are used in countries that write the day first
-
-
 def within(table: pa.Table, bounds: Bounds) -> pa.Table:
     """Return the rows inside the bounds; a row without a timestamp is outside as soon as there is a bound."""
     if bounds.timestamp not in table.schema.names or (bounds.start is None and bounds.end is None):
@@ -269,78 +210,3 @@ def mask_of(table: pa.Table, bounds: Bounds) -> pa.ChunkedArray:
     at = table[bounds.timestamp]
     limits = ((pc.greater_equal, bounds.start), (pc.less_equal, bounds.end))
     return reduce(pc.and_, (compare(at, pa.scalar(limit, UTC_US)) for compare, limit in limits if limit is not None))
-
-
-def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("s"))
-    if column.type.tz is None:
-        column = pc.assume_timezone(column, zone.key, ambiguous="earliest", nonexistent="latest")
-    return column.cast(UTC_US, safe=False)
-
-
-def _from_numbers(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
-    if pa.types.is_integer(column.type) and _are_days(column):
-        return _from_timestamps(pc.strptime(column.cast(pa.string()), "%Y%m%d", "s"), zone)
-    largest = pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0.0
-    scale = next((scale for limit, scale in _EPOCH_UNITS if largest < limit), None)
-    if pa.types.is_integer(column.type):
-        whole = column.cast(pa.int64())
-        whole = pc.divide(whole, 1000) if scale is None else pc.multiply(whole, scale)
-    else:
-        factor = 1e-3 if scale is None else float(scale)
-        whole = pc.round(pc.multiply(column.cast(pa.float64()), factor)).cast(pa.int64())
-    return whole.cast(pa.timestamp("us")).cast(UTC_US)
-
-
-def _are_days(column: pa.ChunkedArray) -> bool:
-    """Tell whether whole numbers are days such as 20260331; read as seconds they would all lie in August 1970."""
-    limits = pc.min_max(column).as_py()
-    return limits["min"] is not None and limits["min"] >= 19000101 and limits["max"] <= 21991231
-
-
-def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) -> pa.ChunkedArray:
-    text = pc.utf8_trim_whitespace(column)
-    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-    if pc.any(pc.match_substring_regex(text, _DAY_MONTH)).as_py():
-        if day_first is None:
-            day_first = guess_day_first(v for v in text.unique().to_pylist() if v)
-        text = _to_iso(text, bool(day_first))
-    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
-    text = pc.replace_substring_regex(text, r"(:\d\d(\.\d+)?) ?(UTC|GMT)$", r"\1Z")
-    text = pc.replace_substring_regex(text, r" ([+-]\d\d:?\d\d)$", r"\1")
-    zoned = pc.match_substring_regex(text, ZONED)
-    nothing = pa.scalar(None, pa.string())
-    try:
-        aware = pc.if_else(zoned, text, nothing).cast(UTC_US)
-        naive = pc.if_else(zoned, nothing, text).cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        return _by_pandas(text, zone, bool(day_first))
-    return pc.coalesce(aware, _from_timestamps(naive, zone))
-
-
-def _to_iso(text: pa.ChunkedArray, day_first: bool) -> pa.ChunkedArray:
-    text = pc.replace_substring_regex(text, _DAY_MONTH, r"\3-\2-\1" if day_first else r"\3-\1-\2")
-    text = pc.replace_substring_regex(text, r"^(\d{4})-(\d)-", r"\1-0\2-")
-    text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d)-(\d)(\D|$)", r"\1-0\2\3")
-    return pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d)[ T,]+(\d):", r"\1 0\2:")
-
-
-def _by_pandas(text: pa.ChunkedArray, zone: ZoneInfo, day_first: bool) -> pa.ChunkedArray:
-    """Parse the formats Arrow does not know (3 Mar 2026, 2:05 PM); slow, so each distinct text is parsed once."""
-    import pandas as pd
-
-    coded = text.combine_chunks().dictionary_encode()
-    values = []
-    for value in coded.dictionary.to_pylist():
-        with warnings.catch_warnings(action="ignore"):       # pandas warns when ISO dates are mixed with others
-            moment = pd.to_datetime(value, dayfirst=day_first)
-        if moment.tz is None:
-            moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
-        values.append(moment.tz_convert("UTC").to_pydatetime(warn=False))
-    times = pa.array(values, UTC_US)
-    return pa.chunked_array([times.take(coded.indices)])
-
-
-def _brief(error: BaseException) -> str:
-    return str(error).split("\n")[0].split(". ")[0][:120]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from monitor.config.sections import CsvSection
 from monitor.errors import SourceError
 from monitor.private import quoted
-from monitor.sources.column_types import guess_day_first
 from monitor.sources.compressed import compression, unpacked
+from monitor.sources.moments import guess_day_first
 from monitor.sources.written_numbers import GROUPS, SIGNS, Style
 from monitor.untrusted import open_file
 

@@ -15,9 +15,10 @@ from monitor.config.sections import SourceSection
 from monitor.errors import NotInThisVersion, SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import Bounds, common_type, conform, in_utc, is_number, tidy, union, within
+from monitor.sources.column_types import Bounds, common_type, conform, is_number, tidy, union, within
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.listing import files_at, kind_of, partition_values
+from monitor.sources.moments import Unit, in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.parquet import Stamp
 from monitor.sources.partitions import Partitions, partitions_of
@@ -42,6 +43,7 @@ class Format(Protocol):
     def left_out(self, path: Path) -> dict[str, str]: ...
     def as_words(self, names: Collection[str]) -> "Format": ...
     def settle(self, table: pa.Table) -> pa.Table: ...
+    def units(self, path: Path, names: Sequence[str]) -> dict[str, Unit]: ...
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
     def times(self, path: Path, timestamp: str) -> Iterator[Times]: ...
 
@@ -179,8 +181,9 @@ class FileSource:
         return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known.exact, partitions)
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
+        units = self._format.units(path, times)
         for name in times:                       # the timestamp is first: only rows inside the bounds go on
-            part = in_utc(part, [name], self._zone, path, self._format.day_first)
+            part = in_utc(part, [name], self._zone, path, self._format.day_first, units)
             part = within(part, bounds) if name == bounds.timestamp else part
         return as_declared(tidy(self._format.settle(part), self._known.exact), self._known.numbers, Style())
 

@@ -14,7 +14,8 @@ import pyarrow.json
 
 from monitor.errors import SourceError
 from monitor.records import Json
-from monitor.sources.column_types import UTC_US, ZONED, tidy, unread
+from monitor.sources.column_types import UTC_US, tidy, unread
+from monitor.sources.moments import ZONED
 from monitor.sources.text_files import TextFormat, marked
 from monitor.untrusted import parse_json
 

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.column_types import Bounds, flat, in_utc, mask_of, require_distinct, tidy, to_utc, unread
+from monitor.sources.column_types import Bounds, flat, is_number, mask_of, require_distinct, tidy, unread
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.moments import Unit, in_utc, to_utc, unit_of
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.strays import CLOSE, Times
 
@@ -57,6 +58,7 @@ class Parquet:
         self._exact = known.exact
         self._footers: dict[Path, tuple[Stamp, pq.FileMetaData]] = {}
         self._parts: dict[tuple[Stamp, Bounds], list[Part]] = {}
+        self._units: dict[tuple[Stamp, str], Unit | None] = {}
 
     def guesses(self) -> dict[str, str]:
         return {}
@@ -106,13 +108,30 @@ class Parquet:
             for group in range(file.num_row_groups):
                 rows, ends = file.metadata.row_group(group).num_rows, _ends(file, group, timestamp)
                 if rows and ends is not None and _nulls(file, group, timestamp) == 0:
-                    low, high = to_utc(ends, self._zone, where=timestamp).cast(pa.int64()).to_pylist()
-                    if high - low <= CLOSE:
+                    low, high = self._moments(ends, path, timestamp).cast(pa.int64()).to_pylist()
+                    if low is not None and high is not None and high - low <= CLOSE:
                         yield Times(rows, low, high, None)
                         continue
                 table = _select(file.read_row_group(group, columns=_there(file, [timestamp], self._exact)), None)
                 if timestamp in table.schema.names:
-                    yield Times.of(in_utc(table, [timestamp], self._zone, path)[timestamp])
+                    yield Times.of(self._timed(table, timestamp, path)[timestamp])
+
+    def units(self, path: Path, names: Sequence[str]) -> dict[str, Unit]:
+        """Return what columns of numbers count, which all rows of the file decide together."""
+        with self._opened(path) as file:
+            stamp, schema = self._footers[path][0], file.schema_arrow
+            for name in names:
+                if name in schema.names and (stamp, name) not in self._units:
+                    numbers = is_number(schema.field(name).type) or pa.types.is_decimal(schema.field(name).type)
+                    self._units[stamp, name] = unit_of(file.read([name])[name]) if numbers else None
+            known = {name: self._units.get((stamp, name)) for name in names}
+        return {name: unit for name, unit in known.items() if unit}
+
+    def _moments(self, times: pa.ChunkedArray, path: Path, timestamp: str) -> pa.ChunkedArray:
+        return to_utc(times, self._zone, where=timestamp, unit=self.units(path, [timestamp]).get(timestamp))
+
+    def _timed(self, table: pa.Table, timestamp: str, path: Path) -> pa.Table:
+        return in_utc(table, [timestamp], self._zone, path, units=self.units(path, [timestamp]))
 
     def _groups(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "list[Part]":
         """Return each row group with rows in [start, end], and which rows these are; found once per file."""
@@ -125,23 +144,23 @@ class Parquet:
         for group in range(file.num_row_groups):
             if not self._may_overlap(file, path, group, bounds) or not file.metadata.row_group(group).num_rows:
                 continue
-            if bounds.timestamp is None or self._lies_within(file, group, bounds):
+            if bounds.timestamp is None or self._lies_within(file, path, group, bounds):
                 yield group, None
                 continue
             times = _row_group(file, path, group, [bounds.timestamp])
-            inside = pc.fill_null(mask_of(in_utc(times, [bounds.timestamp], self._zone, path), bounds), False)
+            inside = pc.fill_null(mask_of(self._timed(times, bounds.timestamp, path), bounds), False)
             if pc.any(inside).as_py():
                 yield group, None if pc.all(inside).as_py() else inside
 
-    def _lies_within(self, file: pq.ParquetFile, group: int, bounds: Bounds) -> bool:
+    def _lies_within(self, file: pq.ParquetFile, path: Path, group: int, bounds: Bounds) -> bool:
         """Tell whether the statistics show that every row is in [start, end]."""
         if bounds.start is None and bounds.end is None:
             return True
-        limits = self._limits(file, group, bounds.timestamp)
+        limits = self._limits(file, path, group, bounds.timestamp)
         return limits is not None and _nulls(file, group, bounds.timestamp) == 0 and bounds.covers(*limits)
 
     def _may_overlap(self, file: pq.ParquetFile, path: Path, group: int, bounds: Bounds) -> bool:
-        limits = self._limits(file, group, bounds.timestamp)
+        limits = self._limits(file, path, group, bounds.timestamp)
         if limits is None or bounds.overlaps(*limits):
             return True
         self._prove(file, path, group, str(bounds.timestamp))
@@ -159,12 +178,16 @@ class Parquet:
             _proven.clear()
         _proven.add(key)
 
-    def _limits(self, file: pq.ParquetFile, group: int, timestamp: str | None) -> tuple[datetime, datetime] | None:
+    def _limits(
+        self, file: pq.ParquetFile, path: Path, group: int, timestamp: str | None
+    ) -> tuple[datetime, datetime] | None:
         """Return times between which a row group's rows lie; None if the statistics do not tell."""
         ends = _ends(file, group, timestamp)
         if ends is None:
             return None
-        low, high = to_utc(ends, self._zone, where=str(timestamp)).to_pylist()
+        low, high = self._moments(ends, path, str(timestamp)).to_pylist()
+        if low is None or high is None:
+            return None
         slack = timedelta(0) if getattr(ends.type, "tz", None) else _SLACK
         return low - slack, high + slack
 

@@ -15,8 +15,9 @@ from monitor.errors import SourceError
 from monitor.outgoing.guard import AddressRefused, look_up
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import UTC_US, Bounds, in_utc, within
+from monitor.sources.column_types import UTC_US, Bounds, within
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.moments import in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.strays import CLOSE, Strays, Times, strays_of
 from monitor.sources.written_numbers import Style, as_declared

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from monitor.errors import SourceError
-from monitor.sources.column_types import Bounds, in_utc
+from monitor.sources.column_types import Bounds
 from monitor.sources.compressed import unpacked
 from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.moments import Unit, in_utc
 from monitor.sources.strays import Times
 from monitor.sources.written_numbers import Style, as_declared, number_share, numbers
 from monitor.untrusted import open_file
@@ -117,6 +118,9 @@ class TextFormat:
         table, left_out = self._parse(unpacked(data, path), path, wanted, texts)
         new = facts or _remember(key, _Facts(table.schema, left_out, self._types.texts))
         return new, _choose(table, columns)
+
+    def units(self, path: Path, names: Sequence[str]) -> dict[str, Unit]:
+        return {}                # each table has all rows of the file, which decide the units of its times
 
     def settle(self, table: pa.Table) -> pa.Table:
         """Convert text to numbers if these rows hold nothing else, though others of the file do."""

@@ -41,7 +41,7 @@ FEATURES = [
     ("model", CHANCE.choice(["Golf", "Polo", "Fiat", "Mini"], ROWS), {}, "model is no model_version: it changes"),
     ("time", CHANCE.integers(0, 1440, ROWS), {}, ""),
     ("time", CHANCE.random(ROWS).round(3), {}, ""),
-    ("date", [f"19{50 + row % 40}-0{1 + row % 9}-11" for row in range(ROWS)], {}, "before any log of a model"),
+    ("date", [f"19{50 + row % 40}-0{1 + row % 9}-11" for row in range(ROWS)], {}, "begins in 1950"),
     ("id", CHANCE.integers(1, 9, ROWS), {}, "id is no id: it has 8 values in 1400 rows"),
     ("target", CHANCE.choice(["young", "old"], ROWS), {"label": None, "actual": "label"}, "target is no label"),
     ("day", CHANCE.choice(["mon", "tue", "sun"], ROWS), {}, ""),
