@@ -6,8 +6,9 @@
 
 Predictions go to <folder>/predictions, labels to <folder>/labels, as JSON lines; in the configuration these
 are `predictions` and `labels`. A call never blocks and never raises: rows wait in a bounded queue for one
-background thread, and what does not fit is counted in `dropped`. A killed process loses the queue and at most
-half a line.
+background thread, and what does not fit is counted in `dropped`. What waits is written when the interpreter ends, a
+process of `multiprocessing` included. A process that is killed or ends by `os._exit` loses the queue and at most half a
+line.
 Standard library only.
 """
 
@@ -17,6 +18,7 @@ import json
 import logging
 import math
 import os
+import sys
 import threading
 import time
 import uuid
@@ -146,6 +148,7 @@ class PredictionLog:
                     thread = threading.Thread(target=self._run, name="driftd-client", daemon=True)
                     thread.start()
                     self._thread = thread
+                    _close_with_multiprocessing()
 
     def _run(self) -> None:
         open_ended = True
@@ -272,6 +275,16 @@ _instances: "weakref.WeakSet[PredictionLog]" = weakref.WeakSet()
 def _close_all() -> None:
     for log in list(_instances):
         log.close()
+
+
+def _close_with_multiprocessing() -> None:
+    """Close at the end of a process of multiprocessing too: it ends by `os._exit`, without what atexit knows.
+
+    Called by the process that logs, since a forked child forgets what its parent registered.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.Finalize(None, _close_all, exitpriority=100)
 
 
 def _after_fork() -> None:

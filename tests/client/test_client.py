@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,6 +194,49 @@ def test_a_forked_worker_has_files_of_its_own(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, tmp_path], check=True, timeout=30)
     assert sorted(row["who"] for row in rows(tmp_path)) == ["before", "child", "parent"]
     assert len(list((tmp_path / "predictions").iterdir())) == 2
+
+
+FLEET = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from monitor.client import PredictionLog
+
+folder, method, log = sys.argv[1], sys.argv[2], None
+
+def serve(who):
+    global log
+    log = log or PredictionLog(folder)
+    for n in range(500):
+        log.log({"who": who, "n": n}, 1)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(method)
+    if "before" in sys.argv:
+        serve("parent")
+    processes = [context.Process(target=serve, args=(f"process {n}",)) for n in range(2)]
+    for process in processes:
+        process.start()
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        pool.submit(serve, "pool").result()
+    for process in processes:
+        process.join()
+    if "after" in sys.argv:
+        serve("parent")
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "parent"), [("fork", "before"), ("fork", "after"), ("spawn", "before"), ("forkserver", "after")]
+)
+def test_processes_of_multiprocessing_write_what_waits(tmp_path: Path, method: str, parent: str) -> None:
+    """They end without what atexit knows: each row of each of them is there once, and of the parent too."""
+    program = tmp_path / "fleet.py"
+    program.write_text(FLEET)
+    environment = os.environ | {"PYTHONPATH": str(Path(client.__file__).parents[1])}
+    command = [sys.executable, str(program), str(tmp_path / "log"), method, parent]
+    subprocess.run(command, check=True, timeout=120, env=environment)
+    logged = Counter((row["who"], row["n"]) for row in rows(tmp_path / "log"))
+    assert logged == Counter((who, n) for who in ("process 0", "process 1", "pool", "parent") for n in range(500))
 
 
 def test_an_interpreter_that_ends_writes_what_waits(tmp_path: Path) -> None:
