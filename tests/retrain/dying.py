@@ -1,14 +1,17 @@
 """Stories that die: each runs in a fork of its own, over a copy of a state, and is killed at a boundary.
 
-A boundary is the moment before or after the n-th commit, or before or after the n-th exchange over HTTP.
+A boundary is the moment before or after the n-th commit, or before or after the n-th exchange over HTTP. Other stories
+are killed at random moments, wherever these fall.
 """
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from itertools import count
@@ -34,25 +37,54 @@ def killed(module: str, case: Case, times: int) -> list[Case]:
         case | {"what": what, "before": before, "times": times}
         for what in ("commit", "exchange")[: 2 if case["url"] else 1] for before in (True, False)
     ]
-    done = subprocess.run([sys.executable, "-m", module], input=json.dumps(wanted), capture_output=True, cwd=ROOT,
-                          text=True, timeout=600, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    died: list[Case] = json.loads(done.stdout.splitlines()[-1])      # behind what was logged
+    died = _tell(module, wanted)
     assert len(died) >= 4 * times
     return died
 
 
+def killed_at_moments(module: str, case: Case, times: int, seed: int) -> list[Case]:
+    """Tell a module's story until it has been killed so often, at moments drawn from the seed; else as `killed`."""
+    return _tell(module, [case | {"what": "moment", "times": times, "seed": seed}])
+
+
+def _tell(module: str, wanted: list[Case]) -> list[Case]:
+    done = subprocess.run([sys.executable, "-m", module], input=json.dumps(wanted), capture_output=True, cwd=ROOT,
+                          text=True, timeout=600, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    died: list[Case] = json.loads(done.stdout.splitlines()[-1])      # behind what was logged
+    return died
+
+
 def main(story: Story) -> None:
-    print(json.dumps([one for case in json.load(sys.stdin) for one in _sweep(story, case)]))
+    print(json.dumps([
+        one for case in json.load(sys.stdin)
+        for one in (_at_moments if case["what"] == "moment" else _sweep)(story, case)
+    ]))
+
+
+def _at_moments(story: Story, case: Case) -> list[Case]:
+    """Die at random moments of the time that the story takes where nobody kills it."""
+    chance, died = random.Random(case["seed"]), []
+    begun = time.monotonic()
+    assert _play(story, _named(case, "whole")) == 0
+    whole = time.monotonic() - begun
+    for number in count(1):
+        here = _named(case, f"moment-{number}")
+        if (code := _play(story, here, chance.uniform(0, whole))) == -signal.SIGKILL:
+            died.append(here)
+        assert code in (0, -signal.SIGKILL), here
+        if len(died) == case["times"]:
+            break
+    return died
 
 
 def _sweep(story: Story, case: Case) -> list[Case]:
     """Die at the first boundary of a kind, at the second, …, so often each, until the story comes through."""
     died = []
     for number in count(1):
-        for time in range(case["times"]):
-            place = f"{case['what']}-{case['before']}-{number}-{time}"
-            here = case | {"number": number, "name": place, "state": f"{case['folder']}/{place}"}
+        for turn in range(case["times"]):
+            place = f"{case['what']}-{case['before']}-{number}-{turn}"
+            here = _named(case, place) | {"number": number}
             if (code := _play(story, here)) != -signal.SIGKILL:
                 assert code == 0, here
                 return died
@@ -60,19 +92,36 @@ def _sweep(story: Story, case: Case) -> list[Case]:
     return died
 
 
-def _play(story: Story, case: Case) -> int:
-    """Fork, run the story until the boundary; how the child ended: 9 where it was killed, 0 where it came through."""
+def _named(case: Case, name: str) -> Case:
+    return case | {"name": name, "state": f"{case['folder']}/{name}"}
+
+
+def _play(story: Story, case: Case, after: float | None = None) -> int:
+    """Tell the story in a fork until the boundary, or for so many seconds; how that ended."""
     shutil.copytree(case["from"], case["state"])
+
+    def life() -> None:
+        with Store.open(Path(case["state"])) as store:
+            if "number" in case:
+                _deadly(case["what"], case["number"], case["before"])
+            story(case, store)
+
+    return forked(life, after)
+
+
+def forked(life: Callable[[], object], after: float | None = None) -> int:
+    """Live in a fork, killed after so many seconds where they are given; −9 if it was killed, 0 if it came through."""
     child = os.fork()
     if child == 0:
         try:
-            with Store.open(Path(case["state"])) as store:
-                _deadly(case["what"], case["number"], case["before"])
-                story(case, store)
-                os._exit(0)
+            life()
+            os._exit(0)
         except BaseException:  # noqa: BLE001 - a fork must not go on where its parent does
             traceback.print_exc()
             os._exit(1)
+    if after is not None:
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

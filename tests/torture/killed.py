@@ -4,18 +4,17 @@ Arguments: a folder, how many kills, the seed. Each daemon is a fork; what it ac
 to files, as others would have seen it.
 """
 
-import os
 import random
 import signal
 import sys
-import time
-from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from monitor.records import Dispatch, Silence
 from monitor.retrain.pipelines import Answer
 from monitor.store import Store
+from tests.retrain.dying import forked
 from tests.torture.standing_need import DAY, MINUTE, STEP, Place, World
 
 LIVES = 10 * MINUTE      # of each daemon, on the clock that is set by hand
@@ -59,16 +58,7 @@ def main(folder: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     live(folder, 0, 3)
     for number in range(1, kills + 1):
-        child = os.fork()
-        if child == 0:
-            with suppress(BaseException):
-                live(folder, number, 100)
-                os._exit(0)
-            os._exit(1)
-        time.sleep(chance.uniform(0, 0.6))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, number
+        assert forked(partial(live, folder, number, 100), chance.uniform(0, 0.6)) == -signal.SIGKILL, number
     live(folder, kills + 1, 10)
 
 
