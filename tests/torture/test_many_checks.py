@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ import pytest
 
 from monitor.store import Store
 from monitor.workers.pool import Workers
-from tests.torture.test_data_harm import DAY, Model
+from tests.torture.test_data_harm import DAY, Model, rows, write
+
+LOOKS = 10       # a day
 
 
 @pytest.fixture
@@ -23,28 +26,35 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
-def held() -> tuple[int, int, int]:
-    """Bytes of Python's objects, open handles and threads of this process."""
+def held() -> tuple[int, int, int, int]:
+    """Bytes of Python's objects, bytes of the whole process, open handles and threads."""
     gc.collect()
-    return tracemalloc.get_traced_memory()[0], len(os.listdir("/proc/self/fd")), threading.active_count()
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return tracemalloc.get_traced_memory()[0], resident, len(os.listdir("/proc/self/fd")), threading.active_count()
 
 
 @pytest.mark.torture(10)
 @pytest.mark.usefixtures("traced")
 def test_checks_leave_nothing_behind(tmp_path: Path, effort: Any, figure: Any) -> None:
-    """Looks at a log whose windows are measured, minute by minute; children are recycled meanwhile in the long form."""
-    times, warm = effort(40, 10_000), effort(15, 1000)
+    """Ten looks a day at a log that grows, one of which measures a window; workers are replaced meanwhile."""
+    times, warm = effort(40, 10_000), effort(20, 2000)
     model = Model(tmp_path, "parquet", workers := Workers(1, 2048, timedelta(minutes=2)))
     model.write()
+    served = rows(0, (warm + times) // LOOKS, 1)
+    write(served.drop_columns(["label"]), model.paths["log"])
+    write(served.select(["prediction_id", "label"]), model.paths["labels"])
     with workers, Store.open(tmp_path / "state") as store:
-        checker = model.checker(store, 3)
+        checker = model.checker(store, 0)
         for turn in range(warm + times):
             if turn == warm:
-                memory, handles, threads = held()
-            model.now += DAY / 1440 / 10
+                before = held()
+            model.now += DAY / LOOKS
             checker.check("m")
-        after = held()
-    grown = (after[0] - memory) / times
-    figure(f"{times} checks after {warm}: {grown:.0f} bytes a check, {after[1]} handles, {after[2]} threads as before")
-    assert grown < effort(1000, 100)
-    assert after[1:] == (handles, threads)
+        after, measured = held(), len(store.snapshots.newest_revisions("m"))
+    objects, resident = ((after[at] - before[at]) / times for at in (0, 1))
+    figure(f"{times} checks after {warm}, {measured} windows measured in all: {objects:.0f} bytes a check of Python's "
+           f"objects, {resident:.0f} of the process; {after[2]} handles, {after[3]} threads as before")
+    assert measured == (warm + times) // LOOKS
+    assert objects < effort(1500, 100)
+    assert resident < effort(100_000, 100)
+    assert after[2:] == before[2:]
