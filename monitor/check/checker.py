@@ -1,5 +1,6 @@
 """The story of a check, top to bottom: survey, due windows, observe, decide, commit."""
 
+import hashlib
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -73,10 +74,12 @@ class Checker:
                 self._note_source(model, now, str(error))
             raise
         known = self._known(model, reference, now)
+        rules, judged_by = self._rules(name), self._store.moments.judged_by(name)
         first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
         due = due_windows(
             model, reference, survey, known, now, first=first, resting=self._at_rest(name, known, survey, now),
-            other_columns=self._schemas.get(name) != survey.schema, seen=self._store.as_of_now,
+            other_columns=self._schemas.get(name) != survey.schema, other_rules=judged_by not in (None, rules),
+            seen=self._store.as_of_now,
         )
         silent = stale(model, survey.newest, now)
         if silent or not due:            # else the source answers once a window has been measured
@@ -87,6 +90,8 @@ class Checker:
             self._note_source(model, now, str(error))
             raise
         self._schemas[name] = survey.schema
+        if judged_by != rules:
+            self._store.moments.note_judged(name, rules, now)
         if due:
             self._note_data(model, reference, now)
         return [verdict for verdict in verdicts if verdict is not None]
@@ -115,6 +120,10 @@ class Checker:
     def in_service(self, name: str) -> ModelSection:
         """The model's configuration with the version and reference that are in service. Raises UsageError."""
         return self._model(name)
+
+    def _rules(self, name: str) -> str:
+        """The hash of the model's section of the configuration."""
+        return hashlib.sha256(self._loaded.config.models[name].model_dump_json().encode()).hexdigest()
 
     def _model(self, name: str) -> ModelSection:
         if name not in self._loaded.config.models:

@@ -32,19 +32,21 @@ class Due:
 
 def due_windows(
     model: ModelSection, reference: Reference, survey: Survey, known: Iterable[Known], now: datetime, *, first: bool,
-    resting: Collection[Window] = (), other_columns: bool = False,
+    resting: Collection[Window] = (), other_columns: bool = False, other_rules: bool = False,
     seen: Callable[[datetime], datetime] = lambda moment: moment,
 ) -> list[Due]:
     """Which windows are to be measured, oldest first: each closed one once, and revisions of those that grew.
 
     One whose source failed is measured again until it is judged, except while it is among those `resting`; one whose
-    schema had changed when the log has `other_columns` than at the last look. At the `first` start only the newest
+    schema had changed when the log has `other_columns` than at the last look; the newest with rows when the model has
+    `other_rules` than those it was judged by. At the `first` start only the newest
     closed one is due, unless the configuration says since when. `seen` says how old a moment is in spite of a clock
     that jumped: by that labels mature.
     """
     answers = stale(model, survey.newest, now) is None
     before = {known_window.window: known_window for known_window in known}
     starts = sorted(tally.window.start for tally in survey.tallies)
+    newest = max((tally.window.start for tally in survey.tallies if tally.rows), default=None)
     due = []
     for tally in sorted(survey.tallies, key=lambda one: (one.window.start, one.window.start_id)):
         if tally.window.start < reference.since:
@@ -55,15 +57,19 @@ def due_windows(
         if failed is not None and failed.unmeasured and (tally.window in resting or not tally.rows):
             continue
         mended = other_columns and failed is not None and failed.status is SnapshotStatus.SCHEMA_CHANGED
-        one = _due(tally, failed, mature, earlier, survey.newest, mended or _failed(tally, failed, answers))
+        again = mended or _failed(tally, failed, answers)
+        anew = other_rules and tally.window.start == newest
+        one = _due(tally, failed, mature, earlier, survey.newest, again, anew)
         due += [one] if one else []
     return due[-1:] if first and model.since is None else due
 
 
 def _due(
     tally: Tally, known: Known | None, mature: bool, earlier: datetime | None, last_row: datetime | None, again: bool,
+    anew: bool,
 ) -> Due | None:
-    if known is not None and not again and not _grew(tally, known, mature):
+    news = anew or known is None or _grew(tally, known, mature)
+    if not again and not news:
         return None
     return Due(
         window=tally.window,
@@ -74,7 +80,7 @@ def _due(
         earlier=earlier,
         last_row=last_row,
         corrected=known is not None and _corrected(tally, known),
-        again=known if known and again and (known.unmeasured or not _grew(tally, known, mature)) else None,
+        again=known if known and again and (known.unmeasured or not news) else None,
     )
 
 

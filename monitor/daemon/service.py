@@ -239,6 +239,9 @@ class Daemon:
             self._watch.follow(loaded.files, loaded.patterns)
         self._publish()
         self._plan()
+        for name in loaded.config.models:
+            if before.config.models.get(name) != loaded.config.models[name]:
+                self._schedule.soon(_task(name))         # it is judged by what is new, also where a `cron` comes later
 
     def _plan(self) -> None:
         for name, model in self._loaded.config.models.items():

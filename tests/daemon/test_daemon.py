@@ -308,6 +308,15 @@ def test_a_start_after_kill_shows_what_fired_before(start):
         again.log_file.close()
 
 
+def test_a_reload_checks_a_model_whose_section_changed_at_once(start):
+    """Also one whose next time by `cron` is in January."""
+    running = start("flights")
+    until(lambda: running.calls().count("check flights") == 1)
+    config = running.folder / "driftd.toml"
+    config.write_text(config.read_text().replace("[models.flights]", '[models.flights]\ncron = "0 0 1 1 *"'))
+    until(lambda: running.calls().count("check flights") == 2)
+
+
 def test_a_state_that_cannot_be_written_is_said_and_heals(start):
     """While a write fails, health says why, the metric is 0 and the log has one line; the next write clears it."""
     running = start("flights")

@@ -168,3 +168,32 @@ def test_without_label_times_labels_count_after_the_delay(world, made):
     assert [one.labelled for one in world.snapshots()[:2]] == [13, 0]
     world.check(5)
     assert [(one.labelled, one.mature) for one in world.snapshots()[:2]] == [(24, True), (24, True)]
+
+
+def test_other_rules_judge_the_newest_window_again_at_once(world, made):
+    """A changed threshold shows its effect in a revision of the newest window, once; what is the same does nothing."""
+    world.write("log.parquet", made.rows(0, 3))
+    world.model(made.MANY | {"above": 30})
+    assert [v.fired for v in world.check(3)] == [(), (), ()]
+    world.model(made.MANY)
+    assert [(v.window.start, v.fired) for v in world.check(3.1)] == [(made.START + 2 * made.DAY, ("many",))]
+    assert [one.revision for one in world.snapshots()] == [0, 0, 1]
+    world.model(made.MANY)
+    assert world.check(3.2) == []
+    assert world.said() == ["firing"]
+
+
+def test_other_rules_never_ask_twice_for_one_need(world, made):
+    """Whatever threshold is tried on a window, the need that it opened asks once; one below which nothing stands
+    takes an unsent request back.
+    """
+    world.write("log.parquet", made.rows(0, 1))
+    for above in (20, 21, 22):
+        world.with_retrain(made.MANY | {"action": "retrain", "above": above})
+        assert [v.fired for v in world.check(1)] == [("many",)]
+    assert len(world.store.requests.all("m")) == 1
+    world.with_retrain(made.MANY | {"action": "retrain", "above": 30})
+    world.check(1)
+    world.with_retrain(made.MANY | {"action": "retrain"})
+    world.check(1)
+    assert [one.state for one in world.store.requests.all("m")] == ["withdrawn"]
