@@ -8,7 +8,7 @@ from itertools import groupby
 from monitor import escape
 from monitor.charts.figure import WIDTH, Scale, dates, figure, legend, svg
 
-ROW, LABEL, TOP = 18, 150, 4
+ROW, LABEL, TOP = 15, 180, 4
 MOST_TITLES = 800           # runs of cells with a tooltip of their own; of more, each row has one
 LONGEST = 22                # characters of a column's name beside its row
 LEVELS = ("", "l1", "l2", "l3", "broken", "unknown")
@@ -92,7 +92,7 @@ def _row(
     name = escape.html(escape.shortened(escape.name(row.name), LONGEST))
     said = escape.html(f"{escape.name(row.name)}: {row.summary}")
     return (f'<a href="{escape.html(row.href)}"><title>{said}</title>{ground}'
-            f'<text x="{LABEL - 8}" y="{y + 11}" class="end">{name}</text>{cells}</a>')
+            f'<text x="{LABEL - 8}" y="{y + 9.5}" class="end">{name}</text>{cells}</a>')
 
 
 def _block(run: tuple[int, int, int], x: Scale, y: float) -> str:

@@ -157,14 +157,14 @@ def _dot(point: Point, x: Scale, y: Scale, words: Words) -> str:
 def _mark(mark: Mark, x: Scale) -> str:
     place = min(x(mark.at.timestamp()), WIDTH - RIGHT - 3.0)
     return (f'<g class="mark {mark.kind}"><path d="M{place:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
-            f'<path class="head" d="{_HEADS[mark.kind].format(x=place, y=TOP)}"/>'
+            f'<path class="head" d="{_HEADS[mark.kind].format(x=place, y=TOP, low=HEIGHT - BOTTOM)}"/>'
             f"<title>{escape.html(mark.words)}</title></g>")
 
 
 # A triangle for what was asked, a diamond for what came.
 _HEADS = {
     "asked": "M{x:.1f} {y}m-5 -6h10l-5 9z",
-    "promoted": "M{x:.1f} {y}m0 -8l5 5.5l-5 5.5l-5 -5.5z",
+    "promoted": "M{x:.1f} {low}m0 -6l5 6l-5 6l-5 -6z",
 }
 
 
@@ -180,6 +180,7 @@ def _legend(points: Sequence[Point], marks: Sequence[Mark], words: Words) -> str
         entries.append(("k-limit", words.limit))
     if any(p.provisional for p in points):
         entries.append(("k-loose", "provisional"))
+    entries += [("k-bad", "beyond the limit")] if any(p.bad for p in points) else []
     kinds = {mark.kind for mark in marks}
     entries += [("k-asked", "retrain asked for")] if "asked" in kinds else []
     entries += [("k-promoted", "new version")] if "promoted" in kinds else []

@@ -34,6 +34,7 @@ from monitor.records import Json, Verdict
 from monitor.store import Store
 from monitor.times import Clock, WatchedClock, format_moment, utcnow
 from monitor.web.app import App
+from monitor.web.pages import Pages
 from monitor.web.posts import Posts
 from monitor.web.running import Looks, Running
 from monitor.web.settings import read_settings
@@ -135,7 +136,8 @@ class Daemon:
         self._publish()
         posts = Posts(self._store, lambda: self._loaded.config, self._clock, self._told)
         probes = (self._sick, lambda: self._unready)
-        app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running)
+        pages = Pages(self._store, lambda: self._loaded.config, lambda: self._view, self._running, self._clock)
+        app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running, pages)
         self._web = HttpSide(settings, app, web, lambda good: self._metrics.web_reloaded(good, self._clock()))
         self._opened.callback(self._web.close)
         self._opened.callback(self._wind_down)

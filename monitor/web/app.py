@@ -23,6 +23,7 @@ from monitor.expose.status_document import status_document
 from monitor.expose.view import View
 from monitor.web.access import AccessControl, WithHeaders
 from monitor.web.page import page
+from monitor.web.pages import Pages
 from monitor.web.policy import METRICS, READ, Policy
 from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts
 from monitor.web.refusals import Refusals
@@ -56,6 +57,7 @@ class App:
     def __init__(
         self, metrics: Metrics, view: Callable[[], View], healthy: Probe, ready: Probe, posts: Posts | None = None,
         policy: Policy | None = None, running: Callable[[], Running] = Running,
+        pages: Pages | None = None,
     ) -> None:
         self.policy = policy or Policy()
         self._running = running
@@ -69,6 +71,7 @@ class App:
             self._route("/api/status", READ, self._status),
             self._route("/", READ, self._page),
             self._route("/static/{file}", READ, _static),
+            *self._routes_of(pages),
             Route(RUNS + "{id:path}", self._posted, methods=["POST"]),
             Route(MLFLOW, self._posted, methods=["POST"]),
         ]
@@ -122,6 +125,20 @@ class App:
         only = only if only in set(State) else ""
         text = self._rendered(f"page {only}", (view, running), lambda: page(view, running, only))
         return tagged(request, text, "text/html; charset=utf-8")
+
+    def _routes_of(self, pages: Pages | None) -> list[Route]:
+        """What is told from the store; not without one."""
+        if pages is None:
+            return []
+        kinds = {
+            "/models/{model}": pages.model, "/models/{model}/windows/{window}": pages.window,
+            "/models/{model}/columns/{column}": pages.column, "/requests/{request}": pages.request,
+        }
+
+        def answer(make: Callable[[Request], str]) -> Callable[[Request], Response]:
+            return lambda request: tagged(request, pages(request, make), "text/html; charset=utf-8")
+
+        return [self._route(path, READ, answer(make)) for path, make in kinds.items()]
 
     def _rendered(self, what: str, source: object, render: Callable[[], str]) -> bytes:
         """A text made once for what it is made from: however many clients read slowly, it lies in memory once."""
@@ -191,8 +208,9 @@ def _application(routes: list[Route]) -> Starlette:
 
 async def _explained(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)     # what it is registered for
-    texts = {404: "not here: / /metrics /api/status /healthz /readyz", 405: "not this method here"}
-    answer = _text(error.status_code, texts.get(error.status_code, error.detail))
+    texts = {"Not Found": "not here: / /metrics /api/status /healthz /readyz",
+             "Method Not Allowed": "not this method here"}
+    answer = _text(error.status_code, texts.get(error.detail, error.detail))
     answer.headers.update(error.headers or {})
     return answer
 

@@ -1,0 +1,117 @@
+"""The pages about one model, one window, one column, one request: which there are, and what each is made from."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from threading import Lock
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from monitor import page_links
+from monitor.config import Config
+from monitor.expose.view import ModelView, View
+from monitor.store import Store
+from monitor.times import Clock
+from monitor.web.column_page import column_page
+from monitor.web.model_page import model_page
+from monitor.web.render import render, root_of
+from monitor.web.running import Looks, Running
+from monitor.web.window_page import SORTS, request_page, window_page
+
+KEPT = 32               # pages that are kept for as long as nothing has changed
+
+
+class Pages:
+    """Makes the pages from the store. Thread safe."""
+
+    def __init__(
+        self, store: Store, config: Callable[[], Config], view: Callable[[], View], running: Callable[[], Running],
+        clock: Clock,
+    ) -> None:
+        self._store, self._config, self._view, self._running, self._clock = store, config, view, running, clock
+        self._lock = Lock()
+        self._kept: OrderedDict[Any, bytes] = OrderedDict()
+        self._made_from: object = None
+
+    def __call__(self, request: Request, make: Callable[[Request], str]) -> bytes:
+        """A page made once for as long as nothing was written and no configuration came."""
+        source = (self._store.version(), self._view(), self._running())
+        key = (request.scope["path"], request.scope["query_string"], request.state.principal.scopes)
+        with self._lock:
+            if source != self._made_from:
+                self._kept.clear()
+                self._made_from = source
+            kept = self._kept.get(key)
+        if kept is None:
+            kept = make(request).encode()
+            with self._lock:
+                self._kept[key] = kept
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        return kept
+
+    def model(self, request: Request) -> str:
+        """A model, with `?before=` a window's key those before it."""
+        view = self._model(request)
+        looks = self._running().looks.get(view.name, Looks())
+        before = _moment(request.query_params.get("before"))
+        return self._page("model.html", request, model_page(self._store, view, looks, self._clock(), before))
+
+    def window(self, request: Request) -> str:
+        """A window; `?sort=` a heading of its scores, `?page=` so many scores on."""
+        view, query = self._model(request), request.query_params
+        key = request.path_params["window"]
+        start = page_links.window_start(key)
+        found = self._store.trends.starting(view.name, start, self._clock()) if start is not None else []
+        named = [one for one in found if page_links.window_key(one.window) == key]
+        if not named:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no window that starts then has been checked")
+        sort, page = query.get("sort", "status"), query.get("page", "0")
+        sort = sort if sort.removeprefix("-") in SORTS else "status"
+        number = int(page) if page.isascii() and page.isdecimal() and len(page) < 5 else 0
+        return self._page("window.html", request, window_page(self._store, view, named[-1], sort, number))
+
+    def column(self, request: Request) -> str:
+        """A column of a model."""
+        view, given = self._model(request), request.path_params["column"]
+        told = column_page(self._store, view, self._column(view, given), self._clock())
+        if told is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such column in the newest windows")
+        return self._page("column.html", request, told)
+
+    def request(self, request: Request) -> str:
+        """A retrain request."""
+        given = request.path_params["request"]
+        found = self._store.requests.get(given)
+        view = next((one for one in self._view().models if found is not None and one.name == found.model), None)
+        if found is None or view is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such request")
+        return self._page("request.html", request, request_page(self._store, view, found))
+
+    def _column(self, view: ModelView, given: str) -> str:
+        """The column that a part of a path names; where it is a digest, among those of the newest window."""
+        scores = view.newest.scores if view.newest else ()
+        known = {score.column for score in scores if score.column is not None}
+        return next((name for name in known if page_links.names(given, name)), given)
+
+    def _model(self, request: Request) -> ModelView:
+        given = request.path_params["model"]
+        found = next((one for one in self._view().models if page_links.names(given, one.name)), None)
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such model")
+        return found
+
+    def _page(self, template: str, request: Request, told: dict[str, Any]) -> str:
+        return render(template, root=root_of(request.scope["path"]), **told)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    found = page_links.window_start(text)
+    if found is None:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "before: expected a date such as 2013-05-06")
+    return found
