@@ -18,7 +18,9 @@ from monitor.store import Store
 from monitor.times import utcnow
 from monitor.web.app import App
 from monitor.web.connections import MOST
+from monitor.web.pages import Pages
 from monitor.web.posts import Posts
+from monitor.web.running import Running
 from monitor.web.server import WebServer
 from monitor.web.settings import read_settings
 
@@ -115,7 +117,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         metrics.show(view(*names))
         posts = Posts(store, lambda: loaded.config, utcnow, lambda *what: None)
         probes = (lambda: reasons["healthy"], lambda: reasons["ready"])
-        app = App(metrics, lambda: view(*names), *probes, posts, settings.policy)
+        pages = Pages(store, lambda: loaded.config, lambda: view(*names), Running, utcnow)
+        app = App(metrics, lambda: view(*names), *probes, posts, settings.policy, pages=pages)
         server = WebServer("127.0.0.1:0", app, settings.tls, most=most, noted=app.refusals)
         health = WebServer("127.0.0.1:0", app.health, noted=app.refusals)
         started.append(Site(tmp_path, app, server, health, metrics, reasons))
