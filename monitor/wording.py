@@ -10,6 +10,7 @@ from monitor.records import Score, Window
 from monitor.times import format_duration
 
 MINUTE = 60
+BARS = "▁▂▃▄▅▆▇█"
 _TITLES = {"auc": "AUC", "f1": "F1", "mae": "MAE", "mape": "MAPE", "r2": "R²", "rmse": "RMSE", "roc": "ROC"}
 
 
@@ -60,6 +61,18 @@ def compared(score: Score) -> str | None:
     if low <= before <= high:
         return "as good as"
     return "better than" if (low > before) is row.higher_is_better else "worse than"
+
+
+def spark(values: Sequence[float], low: float, high: float, width: int = 40) -> str:
+    """A line of bars between `low` and `high`, at most `width` of them, each the mean of its stretch."""
+    size = max(1, -(-len(values) // width))
+    means = [sum(part) / len(part) for part in (values[at:at + size] for at in range(0, len(values), size))]
+    return "".join(BARS[_level(value, low, high)] for value in means)
+
+
+def _level(value: float, low: float, high: float) -> int:
+    share = (value - low) / (high - low) if high > low else 0.5
+    return min(len(BARS) - 1, max(0, int(share * len(BARS))))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,30 +1,38 @@
 """Output on a terminal: lines, tables, JSON, numbers and times, progress bars.
 
 Everything that commands print goes out here, so that no text from data moves a cursor or begins a line. Tables are
-readable without colour, in a pipe and at 80 columns: cells are folded, not cut.
+readable without colour: on a terminal cells are folded between words, in a pipe each row is one line.
 """
 
 import dataclasses
 import math
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from monitor.escape import bounded, json_text, sentence, visible
 from monitor.records import SCHEMA_VERSION, Window
 from monitor.times import format_moment
+from monitor.wording import BARS
 
 KEYS = ("window", "setting", "metric")          # headings of columns that are never folded
 Cell = str | Sequence[str] | None               # a text, or one for each of its lines
+_ASCII = str.maketrans({
+    "–": "-", "─": "-", "…": "...", "×": "x", "±": "+-", "≥": ">=", "≤": "<=", "²": "2", "√": "sqrt ", "σ": "sigma",
+    **dict(zip(BARS, "_.-=+*#@", strict=True)),
+})
 Report = Callable[[int, int], None]   # done, of how many
 
 
 def say(*lines: str, err: bool = False) -> None:
     """Print each text as one line; without any, an empty line."""
-    click.echo("\n".join(map(sentence, lines)), err=err)
+    click.echo(shown_on("\n".join(map(sentence, lines)), sys.stderr if err else sys.stdout), err=err)
 
 
 def print_document(text: str) -> None:
@@ -34,26 +42,29 @@ def print_document(text: str) -> None:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str] = ()) -> None:
     """Print rows below their headings; columns named in `right` hold numbers."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from monitor.cli.tables import table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        table.add_column(
-            heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=heading in KEYS
-        )
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    console = Console(highlight=False, markup=False)
-    with console.capture() as captured:
-        console.print(table)
-    lines = (line.rstrip() for line in captured.get().splitlines())
-    click.echo("\n".join(lines))
+    lines = table(headings, [[_cell(cell) for cell in row] for row in rows], _width(), right=right, whole=KEYS)
+    click.echo(shown_on("\n".join(lines), sys.stdout))
 
 
-def _cell(cell: Cell) -> str:
-    return "\n".join(map(sentence, [cell] if isinstance(cell, str) else cell or ()))
+def _cell(cell: Cell) -> list[str]:
+    return list(map(sentence, [cell] if isinstance(cell, str) else cell or ()))
+
+
+def _width() -> int | None:
+    """The width of the terminal, or $COLUMNS; None in a pipe or a file, where lines may be as long as they need."""
+    asked = os.environ.get("COLUMNS", "")
+    if sys.stdout.isatty() or (asked.isdigit() and int(asked)):
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def shown_on(text: str, stream: TextIO) -> str:
+    """The text with signs of ours that the stream's encoding lacks in plain ASCII."""
+    if (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32"):
+        return text
+    return text.translate(_ASCII)
 
 
 def print_json(**document: Any) -> None:

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from monitor.records import Json
+from monitor.wording import spark
 
-BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 80
 ADDRESS = "127.0.0.1:9745"   # where the daemon listens, unless somebody else does
 NAMED = 4            # drifted columns named in a line; the rest is counted
@@ -99,7 +99,7 @@ class Show:
         table.add_column("by fortnight")
         top = max(max(policy.errors) for policy in policies)
         for policy in policies:
-            table.add_row(policy.name, str(len(policy.retrains)), f"{policy.mean:.1f}", spark(policy.errors, top))
+            table.add_row(policy.name, str(len(policy.retrains)), f"{policy.mean:.1f}", spark(policy.errors, 0, top))
         self.console.print(table)
 
     def stay(self, address: str, config: str) -> None:
@@ -123,13 +123,6 @@ class Show:
         for name, text in rows:
             grid.add_row("", name, text)
         self.console.print(grid)
-
-
-def spark(values: Sequence[float], top: float, width: int = 40) -> str:
-    """Draw the values as a line of bars, at most `width` of them, each the mean of its stretch."""
-    size = max(1, -(-len(values) // width))
-    means = [sum(part) / len(part) for part in (values[at:at + size] for at in range(0, len(values), size))]
-    return "".join(BARS[min(len(BARS) - 1, int(value / top * len(BARS)))] for value in means)
 
 
 def _columns(drifted: Sequence[Json]) -> str:

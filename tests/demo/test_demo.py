@@ -15,10 +15,11 @@ import pytest
 from rich.console import Console
 
 from monitor.cli import main
-from monitor.demo.output import Policy, Show, spark
+from monitor.demo.output import Policy, Show
 from monitor.demo.receiver import Receiver
 from monitor.demo.story import Story, Told
 from monitor.store import Store
+from monitor.wording import spark
 from tests.torture.harness import free_port
 
 UNTIL = datetime(2011, 9, 19, tzinfo=UTC)
@@ -43,7 +44,8 @@ def test_a_request_arrives_with_its_reasons(played: tuple[Told, str, Path]) -> N
     data = event["data"]
     assert event["id"].startswith("driftd-")
     assert "retraining-pays" in data["triggers"]
-    assert data["regret"].startswith("the model is worse than before; a retrain would lower its RMSE by about ")
+    assert data["regret"].startswith("the model is worse than before")
+    assert "; a retrain would lower its RMSE by about " in data["regret"]
     assert {"column", "method", "value", "threshold"} == set(data["drifted_columns"][0])
     assert data["accuracy"]["metric"] == "rmse"
     assert data["accuracy"]["now"] > data["accuracy"]["before"]
@@ -141,6 +143,6 @@ def test_the_pictures_are_drawn_from_the_same_story(played: tuple[Told, str, Pat
 
 def test_a_line_of_bars() -> None:
     """The highest value is the highest bar; a long row is thinned to its width."""
-    assert spark([0, 50, 100], 100) == "▁▅█"
-    assert len(spark([1.0] * 100, 1.0)) <= 40
+    assert spark([0, 50, 100], 0, 100) == "▁▅█"
+    assert len(spark([1.0] * 100, 0, 1.0)) <= 40
     assert Policy("p", (), (1.0, 3.0)).mean == 2
