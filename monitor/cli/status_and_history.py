@@ -11,8 +11,9 @@ import click
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
 from monitor.cli.terminal import Cell, moment, print_json, print_table, say, span
 from monitor.config import Loaded
+from monitor.decide.episodes import is_open
 from monitor.decide.guards import silence_words
-from monitor.decide.messages import need_words, standing
+from monitor.decide.messages import need_words, since_then, standing
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.expose.status_document import status_document, under_way
@@ -238,8 +239,12 @@ def _start(text: str, zone: tzinfo) -> datetime:
     return local.replace(tzinfo=zone) if local.tzinfo is None else parse_moment(text)
 
 
-def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> None:
+def _explain(store: Store, snapshot: Snapshot, zone: ZoneInfo, as_json: bool) -> None:
     verdict = store.verdicts.newest_on(snapshot.window)
+    newest = store.snapshots.newest(snapshot.window.model)
+    firing = store.firings.all(snapshot.window.model)
+    if verdict is not None and newest is not None and newest.window == snapshot.window:
+        verdict = since_then(verdict, firing, zone)
     if as_json:
         revisions = [snapshot.revision for snapshot in store.snapshots.revisions(snapshot.window)]
         needs = _needs(store, snapshot)
@@ -250,7 +255,8 @@ def _explain(store: Store, snapshot: Snapshot, zone: tzinfo, as_json: bool) -> N
         return
     _print_head(snapshot, verdict, zone)
     for need in _needs(store, snapshot):
-        say(f"  the need of {need.trigger} that began here is {need.state}: {need.reason}")
+        why = need_words(need, firing if is_open(need) else ())
+        say(f"  the need of {need.trigger} that began here is {need.state}: {why}")
         if need.approval is not None:
             say(f"  {_approval(need, zone)}")
     whole = [score for score in snapshot.scores if score.column is None]
@@ -292,12 +298,10 @@ def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str |
     if not scores:
         return
     say()
-    numbers = ("value", "reference", "threshold")
-    rows = [
-        (*cells, *(shown(score.metric, value) for value in (score.value, score.reference, score.threshold)),
-         _standing(score))
-        for cells, score in scores
-    ]
+    numbers = [name for name in ("value", "reference", "threshold")
+               if name == "value" or any(getattr(score, name) is not None for _, score in scores)]
+    rows = [(*cells, *(shown(score.metric, getattr(score, name)) for name in numbers), _standing(score))
+            for cells, score in scores]
     print_table((*headings, *numbers, "status"), rows, right=numbers)
 
 

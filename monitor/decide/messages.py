@@ -1,9 +1,10 @@
 """What people are told: messages, once per event, and why a check ended as it did, stored with its verdict."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from monitor.config.sections import ModelSection
 from monitor.decide.episodes import lapses_at
@@ -143,6 +144,28 @@ def standing(verdict: Verdict | None, firing: Iterable[Firing]) -> Action | None
     if verdict is None or verdict.action not in (Action.HOLD, Action.ALERT):
         return None if verdict is None else verdict.action
     return Action.ALERT if any(one.firing for one in firing) else Action.HOLD
+
+
+def since_then(verdict: Verdict, firing: Iterable[Firing], zone: ZoneInfo) -> Verdict:
+    """The verdict with what its triggers show now: an older window, measured again, or a look may have changed it."""
+    now = {one.trigger: one for one in firing}
+    if SOURCE_DOWN in now and now[SOURCE_DOWN].firing:
+        now[SOURCE] = now[SOURCE_DOWN]
+    told = [_as_of_now(sentence, now, zone) for sentence in verdict.reasons]
+    if told == list(verdict.reasons):
+        return verdict
+    fired = tuple(dict.fromkeys([*(name for name in verdict.fired if name not in now or now[name].firing),
+                                 *(name for name, one in now.items() if one.firing and name != SOURCE)]))
+    concluded = 1 if verdict.action in (Action.HOLD, Action.ALERT) else 0      # "no retrain is needed": of then
+    return replace(verdict, fired=fired, reasons=tuple(told[:len(told) - concluded]))
+
+
+def _as_of_now(sentence: str, now: Mapping[str, Firing], zone: ZoneInfo) -> str:
+    one = now.get(sentence.partition(": ")[0])
+    if one is None or sentence.startswith(f"{one.trigger}: {one.reason}. "):
+        return sentence
+    state = f"It fires since {day(one.since, zone)}" if one.firing else "It does not fire"
+    return f"{one.trigger}: {one.reason}. {state}."
 
 
 def need_words(episode: Episode, firing: Iterable[Firing]) -> str:

@@ -66,7 +66,8 @@ class Step:
     windows: int                # that made it since it was last zero, without those ahead
     bound: float = 0.0          # the total at which it is sure: noise alone seldom reaches it
     ahead: int = 0              # of the total, windows whose labels are still to come
-    measured: Score | None = None   # the model's metric in the newest window counted
+    measured: Score | None = None   # the model's metric in the newest window counted …
+    lost: Score | None = None       # … and whether it is worse than windows of the reference would be
 
     @property
     def sure(self) -> bool:
@@ -137,7 +138,8 @@ def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float)
         windows, weights = windows + 1, weights + weight
         bound = _EVIDENCE * told.noise * math.sqrt(weights)
         measured = None if told.metric is None else _said(snapshot, told.metric)
-        steps.append(Step(snapshot, total, since, windows, bound, measured=measured))
+        lost = _said(snapshot, "performance_lost")
+        steps.append(Step(snapshot, total, since, windows, bound, measured=measured, lost=lost))
         if not total:
             windows, weights, since = 0, 0.0, None
     return tuple(steps)

@@ -39,8 +39,9 @@ def cost(regret: Regret, step: Step, price: float | None, zone: ZoneInfo) -> str
 
 def _standing(step: Step) -> Iterator[str]:
     found = None if step.measured is None else compared(step.measured)
+    usual = step.lost is not None and step.lost.status is ScoreStatus.OK
     if found is not None:
-        yield f"the model is {found} before"
+        yield f"the model is {found} before{', by no more than windows differ' * (usual and found == 'worse than')}"
 
 
 def _gained(regret: Regret, step: Step) -> Iterator[str]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor.config import Config, ModelSection
+from monitor.decide.messages import since_then
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
 from monitor.metric_catalogue import ESTIMATED, PERFORMANCE
@@ -48,7 +49,7 @@ class ModelView:
     triggers: tuple[str, ...]            # names, as configured
     newest: Snapshot | None
     mature: Snapshot | None
-    verdict: Verdict | None
+    verdict: Verdict | None              # on the newest window, its triggers as they are now
     firing: tuple[Firing, ...]           # of every trigger, firing or not
     episode: Episode | None
     dispatches: tuple[Dispatch, ...]
@@ -101,14 +102,15 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now
     trend = _trend(store, model.name, metric, now) if metric else ()
     if metric and not trend:             # its labels have never come: the estimate, where there is one
         trend = _trend(store, model.name, ESTIMATED + metric, now)
+    verdict, firing = store.verdicts.newest_on(newest.window) if newest else None, tuple(_firing(store, model))
     return ModelView(
         name=model.name,
         mode=model.mode,
         triggers=tuple(trigger.name for trigger in model.triggers),
         newest=newest,
         mature=_mature(store, newest),
-        verdict=store.verdicts.newest_on(newest.window) if newest else None,
-        firing=tuple(_firing(store, model)),
+        verdict=since_then(verdict, firing, model.timezone) if verdict else None,
+        firing=firing,
         episode=store.episodes.standing(model.name),
         dispatches=tuple(store.requests.all(model.name)),
         reference=store.references.current(model.name),

@@ -2,32 +2,41 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.check.checker import Checker
 from monitor.config import load
+from monitor.decide.messages import since_then
 from monitor.escape import json_text
+from monitor.expose.prometheus import Metrics
 from monitor.expose.status_document import status_document
-from monitor.expose.view import View, read_view
-from monitor.records import from_json, to_json
+from monitor.expose.view import ModelView, View, read_view
+from monitor.records import Firing, Message, Score, from_json, to_json
 from monitor.store import Store
 from monitor.web.page import page
-from monitor.wording import shown
+from monitor.wording import day, shown
 from monitor.workers.child import perform
 from monitor.workers.task import Req, Res, Task
 
+UTC_ZONE = ZoneInfo("UTC")
 START, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
 CONFIG = """
 [models.m]
 predictions = "log.csv"
 reference   = "reference.csv"
+label_delay = "1h"
 window      = { size = "1d", min_rows = 5 }
 since       = "2024-01-01"
+rehearsal   = { challenger = "linear" }
+estimation  = { enabled = false }
 
 [[models.m.triggers]]
 name = "many"
@@ -41,9 +50,31 @@ column = "x"
 above = 0.2
 
 [[models.m.triggers]]
+name = "half"
+metric = "drifted_share"
+drifted = true
+
+[[models.m.triggers]]
+name = "low"
+metric = "rmse"
+above = 2
+
+[[models.m.triggers]]
+name = "still-low"
+metric = "mae"
+above = 2
+windows = "3 of 3"
+
+[[models.m.triggers]]
 name = "asks"
 metric = "rows"
 above = 250
+action = "retrain"
+
+[[models.m.triggers]]
+name = "pays"
+metric = "regret"
+above = 0.1
 action = "retrain"
 
 [models.m.drift.columns]
@@ -58,6 +89,8 @@ command = ["true"]
 """
 ROWS = (200, 300, 500, 400)
 SHARES = (0.0, 0.3, 0.5, 0.4)       # of x that moved
+ERRORS = (1.0, 3.0, 5.0, 4.0)       # of the model
+EXPLAIN = ("history", "-c", "driftd.toml", "--explain", "newest")
 
 
 class Here:
@@ -69,63 +102,203 @@ class Here:
         return from_json(task.result, json.loads(json.dumps(perform(task.function, payload))))
 
 
-def _rows(first: datetime, shares: tuple[float, ...], counts: tuple[int, ...]) -> Iterator[str]:
-    yield "timestamp,x,prediction"
-    for day, (share, count) in enumerate(zip(shares, counts, strict=True)):
+Numbers = tuple[float, ...]
+
+
+def _rows(first: datetime, shares: Numbers, counts: tuple[int, ...], errors: Numbers) -> Iterator[str]:
+    yield "timestamp,x,prediction,label"
+    for at, (share, count, error) in enumerate(zip(shares, counts, errors, strict=True)):
         for row in range(count):
-            moment = first + day * DAY + row * DAY / count
+            moment = first + at * DAY + row * DAY / count
             x = row * 0.37 % 1 + (row < round(share * count))
-            yield f"{moment:%Y-%m-%dT%H:%M:%S},{x:.3f},{row * 0.53 % 1:.3f}"
+            label = 10 * x + error * (1.2 if row % 2 else -0.8) + 2 * (row * 0.53 % 1 - 0.5)
+            yield f"{moment:%Y-%m-%dT%H:%M:%S},{x:.3f},{10 * x:.3f},{label:.3f}"
 
 
-@pytest.fixture
-def view(tmp_path: Path) -> View:
-    """Four days checked one after the other, as a service would."""
-    (tmp_path / "log.csv").write_text("\n".join(_rows(START, SHARES, ROWS)))
-    (tmp_path / "reference.csv").write_text("\n".join(_rows(START - 20 * DAY, (0.0,) * 20, (200,) * 20)))
-    (tmp_path / "driftd.toml").write_text(CONFIG)
-    loaded = load(tmp_path / "driftd.toml")
-    with Store.open(tmp_path / "state") as store:
-        for day in range(1, len(SHARES) + 1):
-            now = START + day * DAY
+@dataclass(frozen=True)
+class State:
+    """What is remembered after four days, checked one after the other as a service would."""
+
+    folder: Path
+    view: View
+    messages: list[Message]
+
+    @property
+    def model(self) -> ModelView:
+        [model] = self.view.models
+        return model
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        assert self.model.newest is not None
+        return self.model.newest.scores
+
+    @property
+    def firing(self) -> dict[str, Firing]:
+        return {one.trigger: one for one in self.model.firing if one.firing}
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> State:
+    folder = tmp_path_factory.mktemp("state")
+    (folder / "log.csv").write_text("\n".join(_rows(START, SHARES, ROWS, ERRORS)))
+    (folder / "reference.csv").write_text("\n".join(_rows(START - 20 * DAY, (0.0,) * 20, (200,) * 20, (0.8, 1.2) * 10)))
+    (folder / "driftd.toml").write_text(CONFIG)
+    loaded = load(folder / "driftd.toml")
+    with Store.open(folder / "state") as store:
+        for number in range(1, len(SHARES) + 1):
+            now = START + number * DAY + timedelta(hours=2)
             Checker(loaded, store, Here(), lambda now=now: now).check("m")
-        return read_view(store, loaded.config, now)
+        return State(folder, read_view(store, loaded.config, now), list(store.messages.due(now)))
 
 
-def _said(text: str) -> dict[str, set[str]]:
-    """What a text says each metric to be: `rows is 400`, `drift (psi) of x is 1.2`."""
-    found: dict[str, set[str]] = {}
-    for subject, value in re.findall(r"\b(rows|drift \(psi\) of x) is ([\d.]*\d)", re.sub(r"\s+", " ", text)):
-        found.setdefault(subject, set()).add(value)
+NUMBERS = ("value", "reference", "threshold")
+Claim = tuple[str, str, str]        # what is said of what: (drift (psi) of x, value, 2.74)
+_SAYS = re.compile(
+    r"\b([a-z0-9_]+(?: \(\w+\))?(?: of \w+)?) is (-?\d[\d.]*\d|\d)(?: \(([^)]*)\)|, (-?[\d.]*\d) on the reference)?"
+)
+
+
+def _truth(state: State) -> set[Claim]:
+    """Value, reference and threshold of each score of the newest window, as people are shown them."""
+    found = set()
+    for one in state.scores:
+        for what in NUMBERS:
+            if number := shown(one.metric, getattr(one, what)):
+                found.add((_subject(one.metric, one.method, one.column), what, number))
     return found
 
 
-def _status(driftd: Any) -> Any:
-    return driftd("status", "-c", "driftd.toml", "--json")
+def _subject(metric: str, method: str | None, column: str | None) -> str:
+    return f"{metric}{f' ({method})' * bool(method)}{f' of {column}' * bool(column)}"
 
 
-def test_every_output_shows_the_values_of_now(driftd: Any, view: View) -> None:
-    """Page, /api/status, status, status --json, history --explain and its JSON agree with each other and the data."""
-    explain = ("history", "-c", "driftd.toml", "--explain", "newest")
+def _of_text(text: str) -> set[Claim]:
+    """What sentences claim: `rmse is 4 (limit 2, reference 1)`."""
+    found: set[Claim] = set()
+    for subject, value, beside, before in _SAYS.findall(re.sub(r"\s+", " ", text)):
+        reference = before or (re.search(r"reference (-?[\d.]*\d)", beside) or [None, ""])[1]
+        found |= {(subject, "value", value)} | ({(subject, "reference", reference)} if reference else set())
+    return found
+
+
+def _of_table(text: str) -> set[Claim]:
+    """What the tables of `history --explain` claim."""
+    found: set[Claim] = set()
+    places: list[re.Match[str]] = []
+    for line in text.splitlines():
+        if line.startswith("metric "):
+            places = list(re.finditer(r"\S+", line))
+        elif places and line[:1].isalpha():
+            cell = {place[0]: _number(line[:place.end()]) if place[0] in NUMBERS else _words(line[place.start():])
+                    for place in places}
+            subject = _subject(cell["metric"], cell.get("method"), cell.get("column"))
+            found |= {(subject, name, cell[name]) for name in NUMBERS if cell.get(name)}
+        elif not line.startswith("─"):
+            places = []
+    return found
+
+
+def _number(line: str) -> str:
+    return line.split()[-1] if line[-1:].strip() else ""
+
+
+def _words(line: str) -> str:
+    return re.split(r"\s{2,}", line)[0]
+
+
+def _of_scores(scores: Iterable[dict[str, Any]]) -> set[Claim]:
+    return {(_subject(one["metric"], one["method"], one["column"]), what, shown(one["metric"], one[what]))
+            for one in scores for what in NUMBERS if one[what] is not None}
+
+
+def _of_metrics(view: View) -> set[Claim]:
+    """What Prometheus is told of the newest window's scores."""
+    metrics, found = Metrics("1"), set()
+    metrics.show(view)
+    families = {"driftd_score": "value", "driftd_score_reference": "reference", "driftd_score_threshold": "threshold"}
+    for family in text_string_to_metric_families(metrics.render()[0].decode()):
+        for name, labels, value, *_ in family.samples if family.name in families else ():
+            subject = _subject(labels["metric"], labels["method"], labels["column"])
+            found.add((subject, families[name], shown(labels["metric"], value)))
+    return found
+
+
+FIRING = {("rows", "value", "400"), ("drifted_share", "value", "1"), ("drift (psi) of x", "value", "2.74"),
+          ("rmse", "value", "4.128"), ("rmse", "reference", "1.196"), ("mae", "value", "4.01")}
+
+
+def test_every_output_shows_the_values_of_now(driftd: Any, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page, API, status, explanation, metrics and message: every figure is that of the newest window's score."""
+    monkeypatch.chdir(state.folder)
+    explained, document = driftd(*EXPLAIN).out, driftd(*EXPLAIN, "--json")
     outputs = {
-        "page": page(view), "api": json_text(status_document(view)),
-        "status": driftd("status", "-c", "driftd.toml").out, "status --json": _status(driftd).out,
-        "explain": driftd(*explain).out, "explain --json": driftd(*explain, "--json").out,
+        "page": _of_text(page(state.view)),
+        "api": _of_text(json_text(status_document(state.view))),
+        "status": _of_text(driftd("status", "-c", "driftd.toml").out),
+        "status --json": _of_text(driftd("status", "-c", "driftd.toml", "--json").out),
+        "explain": _of_text(explained) | _of_table(explained),
+        "explain --json": _of_text(document.out) | _of_scores(document.json["scores"]),
+        "metrics": _of_metrics(state.view),
     }
-    [model] = view.models
-    assert model.newest is not None
-    moved = next(score for score in model.newest.scores if (score.metric, score.column) == ("drift", "x"))
-    now = {"rows": {"400"}, "drift (psi) of x": {shown("drift", moved.value)}}
-    assert {name: _said(text) for name, text in outputs.items()} == dict.fromkeys(outputs, now)
+    truth = _truth(state)
+    assert {name: claims - truth for name, claims in outputs.items()} == {name: set() for name in outputs}
+    assert {name: FIRING - claims for name, claims in outputs.items()} == {name: set() for name in outputs}
+    assert len(outputs["explain"]) >= 30
+    assert len(outputs["metrics"]) >= 30
+    [message] = [one for one in state.messages if one.trigger == "still-low"]      # began with the newest window
+    said = _of_text(f"{message.title} {message.body}")
+    assert ("mae", "value", "4.01") in said
+    assert said <= truth
 
 
-def test_a_firing_trigger_says_when_it_began_and_what_it_shows_now(driftd: Any, view: View) -> None:
-    """The date is the end of the window that began it, the value that of the newest window."""
-    firing = {one["trigger"]: one for one in _status(driftd).json["models"][0]["firing"]}
-    assert {firing[name]["since"] for name in ("many", "moved", "asks")} == {"2024-01-03T00:00:00Z"}
+def test_regret_is_one_sentence_in_every_output(driftd: Any, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waiting has cost is told in the same words by all, and these fit the score."""
+    monkeypatch.chdir(state.folder)
+    [score] = [one for one in state.scores if one.metric == "regret"]
+    assert score.reason is not None
+    assert score.reason == state.firing["pays"].reason
+    explained = driftd(*EXPLAIN)
+    outputs = (page(state.view), json_text(status_document(state.view)), driftd("status", "-c", "driftd.toml").out,
+               explained.out, driftd(*EXPLAIN, "--json").out)
+    assert all(score.reason in text for text in outputs)
+
+
+def test_a_firing_trigger_says_when_it_began_and_what_it_shows_now(
+    driftd: Any, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The date is the end of the window that began it, the value that of the newest window; all outputs agree."""
+    monkeypatch.chdir(state.folder)
+    [model] = driftd("status", "-c", "driftd.toml", "--json").json["models"]
+    firing = {one["trigger"]: one for one in model["firing"]}
+    assert {firing[name]["since"] for name in ("many", "moved", "asks", "low")} == {"2024-01-03T00:00:00Z"}
     assert firing["many"]["reason"] == "rows is 400 (limit 250)"
+    assert firing.keys() == state.firing.keys()
+    explained = driftd(*EXPLAIN).out
+    for name, one in state.firing.items():
+        assert f"{name}: {one.reason}. " in explained
+        assert re.search(rf"  {name}: .*It fires since {day(one.since, UTC_ZONE)}\.", explained)
 
 
-def test_the_command_and_the_service_give_the_same_document(driftd: Any, view: View) -> None:
+def test_the_command_and_the_service_give_the_same_document(
+    driftd: Any, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`driftd status --json` is `/api/status`."""
-    assert _status(driftd).json == json.loads(json_text(status_document(view)))
+    monkeypatch.chdir(state.folder)
+    document = driftd("status", "-c", "driftd.toml", "--json").json
+    assert document == json.loads(json_text(status_document(state.view)))
+
+
+def test_what_has_changed_since_the_verdict_is_told_as_it_is_now(state: State) -> None:
+    """An older window measured again, or a source that fails between windows: the verdict's sentences follow."""
+    verdict = state.model.verdict
+    assert verdict is not None
+    firing = [replace(one, firing=False, reason="rmse is 1.2 (limit 2)") if one.trigger == "low" else one
+              for one in state.model.firing]
+    down = Firing(model="m", trigger="source-down", firing=True, since=START, reason="it cannot be read")
+    told = since_then(verdict, [*firing, down], UTC_ZONE)
+    assert [one for one in told.reasons if one.startswith("low: ")] == ["low: rmse is 1.2 (limit 2). It does not fire."]
+    assert "source-down: it cannot be read. It fires since 1 Jan 2024." in told.reasons
+    assert not [one for one in told.reasons if one.startswith("source: ")]
+    assert {"low", "source-down"} & set(told.fired) == {"source-down"}
+    assert since_then(verdict, state.model.firing, UTC_ZONE) is verdict

@@ -224,6 +224,18 @@ def test_one_sentence_says_to_anybody_whether_a_retrain_pays(made, measured, gai
     assert [one.reason for one in decision.firing if one.trigger == "pays"] == [said]
 
 
+def test_a_model_is_no_worse_than_the_alert_on_its_performance_says(made):
+    """Where windows of the reference differ as much, the sentence says so, as `performance-lost` stays silent."""
+    sd, metric = Score(metric="metric_sd", method="roc_auc", value=0.05), _measured("roc_auc", 0.7, 0.8)
+    lost = Score(metric="performance_lost", method="roc_auc", value=0.7, reference=0.8, low=0.69, high=0.71)
+    said = {}
+    for status in (ScoreStatus.OK, ScoreStatus.DRIFTED, ScoreStatus.INSUFFICIENT):
+        one = made.snapshot(0, made.gain(0.02)[0], sd, metric, replace(lost, status=status))
+        said[status] = _regret(made, made.model(PAYS), made.history(), one).reason.partition(";")[0]
+    assert said[ScoreStatus.OK] == "the model is worse than before, by no more than windows differ"
+    assert said[ScoreStatus.DRIFTED] == said[ScoreStatus.INSUFFICIENT] == "the model is worse than before"
+
+
 def test_the_figures_follow_in_the_explanation(made):
     """The sum, the mean of a week in the metric, what is assumed, the price with its range."""
     snapshots = [made.snapshot(i, *made.gain(g, sd=0.05)) for i, g in enumerate((-0.1, 0.02, 0.03))]
