@@ -212,6 +212,14 @@ def _of_scores(scores: Iterable[dict[str, Any]]) -> set[Claim]:
             for one in scores for what in NUMBERS if one[what] is not None}
 
 
+def _of_page(html: str) -> set[Claim]:
+    """What the overview claims in sentences, and of the metric now."""
+    found = re.search(r'<b class="number[^>]*>([\d.]+)</b>\s*<small>(\w+), reference ([\d.]+)', html)
+    assert found is not None
+    value, metric, reference = found.groups()
+    return {(metric, "value", value), (metric, "reference", reference)} | _of_text(html)
+
+
 def _of_metrics(view: View) -> set[Claim]:
     """What Prometheus is told of the newest window's scores."""
     metrics, found = Metrics("1"), set()
@@ -233,7 +241,7 @@ def test_every_output_shows_the_values_of_now(driftd: Any, state: State, monkeyp
     monkeypatch.chdir(state.folder)
     explained, document = driftd(*EXPLAIN).out, driftd(*EXPLAIN, "--json")
     outputs = {
-        "page": _of_text(page(state.view)),
+        "page": _of_page(page(state.view)),
         "api": _of_text(json_text(status_document(state.view))),
         "status": _of_text(driftd("status", "-c", "driftd.toml").out),
         "status --json": _of_text(driftd("status", "-c", "driftd.toml", "--json").out),
@@ -243,7 +251,11 @@ def test_every_output_shows_the_values_of_now(driftd: Any, state: State, monkeyp
     }
     truth = _truth(state)
     assert {name: claims - truth for name, claims in outputs.items()} == {name: set() for name in outputs}
-    assert {name: FIRING - claims for name, claims in outputs.items()} == {name: set() for name in outputs}
+    few = ("page",)              # it shows the most urgent of what fires
+    assert {name: FIRING - claims for name, claims in outputs.items() if name not in few} == {
+        name: set() for name in outputs if name not in few
+    }
+    assert len(outputs["page"] & FIRING) >= 3
     assert len(outputs["explain"]) >= 30
     assert len(outputs["metrics"]) >= 30
     [message] = [one for one in state.messages if one.trigger == "still-low"]      # began with the newest window
@@ -253,15 +265,18 @@ def test_every_output_shows_the_values_of_now(driftd: Any, state: State, monkeyp
 
 
 def test_regret_is_one_sentence_in_every_output(driftd: Any, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waiting has cost is told in the same words by all, and these fit the score."""
+    """What waiting has cost is told in the same words by all, and the page's share of the price fits the score."""
     monkeypatch.chdir(state.folder)
     [score] = [one for one in state.scores if one.metric == "regret"]
     assert score.reason is not None
     assert score.reason == state.firing["pays"].reason
     explained = driftd(*EXPLAIN)
-    outputs = (page(state.view), json_text(status_document(state.view)), driftd("status", "-c", "driftd.toml").out,
+    outputs = (json_text(status_document(state.view)), driftd("status", "-c", "driftd.toml").out,
                explained.out, driftd(*EXPLAIN, "--json").out)
     assert all(score.reason in text for text in outputs)
+    assert score.value is not None
+    assert score.threshold is not None
+    assert f"</svg>{score.value / score.threshold:.0%}</span>" in page(state.view)
 
 
 def test_a_firing_trigger_says_when_it_began_and_what_it_shows_now(
