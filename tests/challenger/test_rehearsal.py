@@ -183,3 +183,11 @@ def test_the_gap_is_of_the_challengers_own_kind() -> None:
     linear, forest = (gap(rows, ROLES, "regression", "rmse", kind) for kind in ("linear", "forest"))
     assert abs(linear.value or 9) < 0.03
     assert (forest.value or 0) < (linear.value or 9) - 0.02
+
+
+def test_a_model_without_columns_to_learn_from_is_not_rehearsed() -> None:
+    """Text alone is no feature; a reference without labels has no gap either."""
+    roles = Roles("timestamp", None, "prediction", None, "label", None, None, {"t": "text"})
+    score = rehearse(table(500), None, table(300), roles, "regression", "rmse", 5000)[0]
+    assert (score.status, score.reason) == ("insufficient", "there are no features to fit on")
+    assert "there are no labels" in str(gap(table(500).drop_columns(["label"]), ROLES, "regression", "rmse").reason)

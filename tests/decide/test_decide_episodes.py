@@ -9,10 +9,21 @@ import pytest
 
 from monitor.config.sections import RetrainSection
 from monitor.decide.decision import decide
-from monitor.decide.episodes import PERSON, TRANSITIONS, Event, advance, person_request, supersede
-from monitor.decide.messages import explain, note_source
+from monitor.decide.episodes import (
+    PERSON,
+    TRANSITIONS,
+    Event,
+    advance,
+    approve,
+    give_way,
+    person_request,
+    reject,
+    supersede,
+)
+from monitor.decide.messages import explain, need_words, note_approval, note_source, standing
 from monitor.decide.triggers import SOURCE_DOWN
-from monitor.records import Action, Dispatch, Episode, EpisodeState, Score
+from monitor.errors import UsageError
+from monitor.records import Action, Approval, Dispatch, Episode, EpisodeState, Firing, Score
 
 S = EpisodeState
 NEED = {"name": "low", "metric": "roc_auc", "below": 0.5, "action": "retrain"}
@@ -232,3 +243,59 @@ def test_every_verdict_explains_itself(made):
         assert words in page
     lacks = "low would fire after 1 more window with roc_auc below 0.5"
     assert f"No retrain is needed: low does not fire. {lacks}." in explain(decisions[0].verdict, model)
+
+
+def test_a_word_that_nobody_waits_for_changes_nothing(made):
+    """A request that has gone out is neither turned down nor approved; who asked may not approve it themselves."""
+    gone = _episode(made, S.REQUESTED)
+    assert reject(gone, "ann", "no", made.START) is gone
+    waiting = _episode(made, S.AWAITING_APPROVAL, approval=Approval(asked_at=made.START, asked_by="ann"))
+    with pytest.raises(UsageError, match="ann asked for this retrain; expected somebody else to approve it"):
+        approve(waiting, "ann", "yes", made.START)
+    done = approve(waiting, "bob", "fine", made.START + made.WEEK)
+    assert (done.state, done.reason) == (S.REQUESTED, "low; approved by bob: fine")
+    assert (done.approval.decision, done.approval.decided_by) == (S.REQUESTED, "bob")
+    taken = give_way(_episode(made, S.SUPPRESSED), "ann asked")
+    assert (taken.state, taken.reason) == (S.SUPERSEDED, "ann asked")
+
+
+@pytest.mark.parametrize(
+    ("state", "by", "firing", "words"),
+    [
+        (S.SUPPRESSED, None, True, "roc_auc 0.4 < 0.5"),
+        (S.SUPPRESSED, None, False, "low"),
+        (S.REJECTED, "bob", True, "roc_auc 0.4 < 0.5; rejected by bob: not now"),
+        (S.LAPSED, None, True, "roc_auc 0.4 < 0.5; not now"),
+    ],
+)
+def test_why_a_need_stands_is_told_as_it_is_now(made, state, by, firing, words):
+    """What its trigger shows now and what a person answered; of one that no longer fires, what opened it."""
+    approval = Approval(asked_at=made.START, asked_by=None, decision=state, decided_by=by, reason="not now")
+    now = [Firing(model="flights", trigger=name, firing=firing, since=made.START, reason=reason)
+           for name, reason in (("other", "else"), ("low", "roc_auc 0.4 < 0.5"))]
+    assert need_words(_episode(made, state, approval=approval), now) == words
+
+
+def test_the_newest_verdict_is_told_as_it_stands_now(made):
+    """What has begun to fire since makes a hold an alert; what has cleared, an alert a hold; a request stays one."""
+    on, off = (Firing(model="m", trigger="t", firing=fires, since=made.START, reason="") for fires in (True, False))
+    verdict = decide(made.model(), made.history(), made.snapshot(0), made.START, newest=True).verdict
+    for said, now, wanted in ((Action.HOLD, [off, on], Action.ALERT), (Action.ALERT, [off], Action.HOLD),
+                              (Action.RETRAIN, [on], Action.RETRAIN), (Action.SUPPRESS, [], Action.SUPPRESS)):
+        assert standing(replace(verdict, action=said), now) is wanted
+    assert standing(None, [on]) is None
+
+
+@pytest.mark.parametrize("lapsed", [False, True])
+def test_a_persons_request_that_waits_is_told_with_its_commands(made, lapsed):
+    """How to answer and until when; of one that has lapsed, that it is asked again only after clearing."""
+    state = S.LAPSED if lapsed else S.AWAITING_APPROVAL
+    waits = _episode(made, state, approval=Approval(asked_at=made.START, asked_by="ann"))
+    told = note_approval(made.model(), waits, made.START)
+    if lapsed:
+        assert told.title == "flights: a retrain was not approved in time"
+        assert told.body == "low.\nThe trigger asks again only after it has cleared."
+    else:
+        assert told.title == "flights: a retrain awaits approval"
+        assert "`driftd approve --model flights --reason \"…\"` sends the request" in told.body
+        assert "It lapses on 10 May 2013" in told.body

@@ -86,6 +86,16 @@ def test_a_composed_need_recovers_as_it_is_composed(made, promotion):
         assert last(made, model, promotion, snapshots)[0].recovery.recovery is wanted
 
 
+def test_without_a_rehearsal_or_a_member_nobody_knows(made, promotion):
+    """Windows that say nothing of what a new model would gain, or of one member, neither recover nor fail to."""
+    regret = made.model({"name": "wrong", "metric": "regret", "above": 50.0, "action": "retrain"})
+    slow = {"name": "slow", "metric": "rows", "above": 2000}
+    both = made.model(WRONG | {"name": "bad"}, slow, {"name": "wrong", "all": ["bad", "slow"], "action": "retrain"})
+    for model in (regret, both):
+        found, fires = last(made, model, promotion, [made.snapshot(i, loss(0.1)) for i in range(4)])
+        assert (found.recovery, fires) == (None, False)
+
+
 def test_dates_and_new_rows_have_nothing_to_recover_from(made):
     """Only needs that watch a metric can be seen to go."""
     model = made.model(

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from monitor.config.column_roles import Roles
-from monitor.config.sections import DriftSection
+from monitor.config.drift_methods import METHODS
+from monitor.config.sections import ColumnDrift, DriftSection
 from monitor.drift.text import content_drift, limit, text_scores
 from monitor.errors import CannotJudge
 from monitor.records import ScoreStatus
@@ -91,3 +93,26 @@ def test_what_cannot_be_judged_says_why() -> None:
     assert {score.status for score in text_scores(some, some, ROLES, DriftSection(), 100)} == {ScoreStatus.INSUFFICIENT}
     gone = text_scores(some, pa.table({"x": [1] * 200}), ROLES, DriftSection(), 100)
     assert {score.reason for score in gone} == {"the window has no column said"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "window", "own", "reasons"),
+    [
+        (["so it is"] * 120, list(range(120)), {}, {"the window holds number, expected text"}),
+        ([None] * 120, ["so it is"] * 120, {}, {"every text is missing"}),
+        (["?!"] * 120, ["so it is"] * 120, {"unseen_words_share": 1}, {"there is no word in the reference"}),
+        (["so"] * 120, ["so"] * 120, {"drift": 1, "method": "pss"},
+         {'there is no drift method "pss", expected auto or ' + ", ".join(METHODS)}),
+        (["so"] * 120, ["so"] * 120, {"drift": 1, "method": "ks"}, {"ks is not for text columns, and said is one"}),
+    ],
+)
+def test_a_text_column_that_cannot_be_judged_says_why(
+    reference: list[Any], window: list[Any], own: dict[str, Any], reasons: set[str]
+) -> None:
+    """The sentence stands in each number it concerns, which has no value."""
+    section = DriftSection(columns={"said": ColumnDrift(method=own["method"])} if "method" in own else {})
+    sides = [pa.table({"said": pa.array(side, pa.string() if side[0] is None else None)})
+             for side in (reference, window)]
+    found = [one for one in text_scores(*sides, ROLES, section, 100) if one.metric in (own or {one.metric: 1})]
+    assert {one.reason for one in found} == reasons
+    assert {(one.status, one.value) for one in found} == {(ScoreStatus.FAILED, None)}

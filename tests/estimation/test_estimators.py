@@ -126,6 +126,8 @@ def test_what_is_said_of_the_reference_is_cross_fitted() -> None:
         (lambda t: t.drop_columns(["chance"]), "needs a probability column"),
         (lambda t: t.set_column(2, "label", pa.array([1] * len(t))), "needs labels of two classes"),
         (lambda t: t.set_column(2, "label", pa.array([0] * 3 + [1] * 397)), "10 labelled rows of each class"),
+        (lambda t: t.set_column(1, "chance", pc.multiply(pc.subtract(t["label"], 0.5), 9.0)),
+         "probabilities between 0 and 1"),          # a score that tells all rows apart needs no calibration
     ],
 )
 def test_a_reference_that_does_not_do_says_why(change: Any, said: str) -> None:
@@ -185,3 +187,11 @@ def test_what_a_task_cannot_estimate_is_said() -> None:
         fit_estimator(table, roles, "regression", ["r2"], [table])
     with pytest.raises(CannotJudge, match="probability of each class"):
         fit_estimator(table, roles, "multiclass", ["accuracy"], [table])
+    unfeatured = Roles("timestamp", None, "prediction", None, "label", None, None, {})
+    with pytest.raises(CannotJudge, match="there are no features to learn the errors from"):
+        fit_estimator(table, unfeatured, "regression", ["mae"], [table])
+    estimator = fit_estimator(table, roles, "regression", ["mae"], [])
+    assert estimator.norms["mae"].threshold is None          # no window of the reference to tell the spread from
+    empty = table.set_column(2, "prediction", pa.nulls(300, pa.float64()))
+    (score,) = estimate_scores(estimator, empty)
+    assert (score.status, score.reason) == ("insufficient", "no row has a prediction")
