@@ -2,7 +2,8 @@
 
 A test names its row of docs/reliability.md with `@pytest.mark.torture(row)`, takes its number of repetitions from
 `effort`, its random numbers from `seed`, and says what came out with `figure`. The long form writes those figures into
-the table. Environment: DRIFTD_TORTURE=long, DRIFTD_TORTURE_SEED=<number>, DRIFTD_TORTURE_ROW=<row>.
+the table; a test marked `only_long=True` has no other. Environment: DRIFTD_TORTURE=long,
+DRIFTD_TORTURE_SEED=<number>, DRIFTD_TORTURE_ROW=<row>.
 """
 
 import datetime
@@ -21,17 +22,22 @@ LINE = re.compile(r"^\| (\d+) \|.*$", re.MULTILINE)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep only the row that was asked for."""
+    """Keep only the row that was asked for; what takes an hour only in the long form."""
     wanted = os.environ.get("DRIFTD_TORTURE_ROW")
-    if wanted:
-        kept = [item for item in items if _row(item) == int(wanted)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    left = [item for item in items if (wanted and _row(item) != int(wanted)) or (_only_long(item) and not LONG)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def _row(item: pytest.Item) -> int | None:
     mark = item.get_closest_marker("torture")
     return mark.args[0] if mark else None
+
+
+def _only_long(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("torture")
+    return mark is not None and mark.kwargs.get("only_long", False)
 
 
 @pytest.fixture

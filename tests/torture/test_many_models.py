@@ -78,13 +78,9 @@ def lateness(running: Service, end: datetime, most: list[int]) -> list[float]:
     return late
 
 
-@pytest.mark.torture(9)
-def test_a_hundred_models_every_quarter_of_an_hour(
-    tmp_path: Path, effort: Callable[[int, int], int], figure: Callable[[str], None]
-) -> None:
+@pytest.mark.torture(9, only_long=True)
+def test_a_hundred_models_every_quarter_of_an_hour(tmp_path: Path, figure: Callable[[str], None]) -> None:
     """Every window is measured; after a first round 99 of 100 within a minute of its end, on less than one core."""
-    if not effort(0, 1):
-        pytest.skip("an hour: make torture ROW=9")
     (tmp_path / "rows").mkdir()
     config = HEAD + "".join(MODEL.format(number, MINUTES) for number in range(MODELS))
     first = datetime.fromtimestamp((time.time() // ROUND.total_seconds()) * ROUND.total_seconds(), UTC)
