@@ -15,9 +15,13 @@ _DIGITS = 24
 
 def part(name: str) -> str:
     """A name as one part of a path."""
+    return quote(path_name(name), safe="")
+
+
+def path_name(name: str) -> str:
+    """The same without escapes: itself, or its digest."""
     plain = 0 < len(name) <= LONGEST and name.isprintable() and "/" not in name
-    plain = plain and name.strip(".") != "" and not name.startswith("~")
-    return quote(name, safe="") if plain else "~" + _digest(name)
+    return name if plain and name.strip(".") != "" and not name.startswith("~") else "~" + _digest(name)
 
 
 def names(given: str, name: str) -> bool:

@@ -33,6 +33,7 @@ from monitor.outgoing import guard
 from monitor.records import Json, Verdict
 from monitor.store import Store
 from monitor.times import Clock, WatchedClock, format_moment, utcnow
+from monitor.web.actions import Actions
 from monitor.web.app import App
 from monitor.web.pages import Pages
 from monitor.web.posts import Posts
@@ -136,7 +137,13 @@ class Daemon:
         self._publish()
         posts = Posts(self._store, lambda: self._loaded.config, self._clock, self._told)
         probes = (self._sick, lambda: self._unready)
-        pages = Pages(self._store, lambda: self._loaded.config, lambda: self._view, self._running, self._clock)
+        actions = Actions(
+            self._store, lambda: self._loaded.config, self._clock,
+            lambda *asked: self._parts.checker.request(*asked), self._acted,
+        )
+        pages = Pages(
+            self._store, lambda: self._loaded.config, lambda: self._view, self._running, self._clock, actions
+        )
         app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running, pages)
         self._web = HttpSide(settings, app, web, lambda good: self._metrics.web_reloaded(good, self._clock()))
         self._opened.callback(self._web.close)
@@ -285,6 +292,12 @@ class Daemon:
         if model is not None:
             self._schedule.soon(_task(model))
         self._schedule.soon("messages" if what == "run" else what)
+
+    def _acted(self) -> None:
+        """Somebody did something on a page."""
+        self._publish()
+        for task in ("requests", "moves", "messages"):
+            self._schedule.soon(task)
 
     def _tidy(self) -> None:
         """Remove what is older than the configuration keeps."""

@@ -1,7 +1,7 @@
 """What the daemon answers over HTTP: nothing secret, nothing cached by others; what is told it is signed."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -22,9 +22,10 @@ from monitor.expose.prometheus import Metrics
 from monitor.expose.status_document import status_document
 from monitor.expose.view import View
 from monitor.web.access import AccessControl, WithHeaders
+from monitor.web.actions import Refused
 from monitor.web.page import page
 from monitor.web.pages import Pages
-from monitor.web.policy import METRICS, READ, Policy
+from monitor.web.policy import ACT, METRICS, READ, Policy
 from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts
 from monitor.web.refusals import Refusals
 from monitor.web.running import Running
@@ -138,7 +139,29 @@ class App:
         def answer(make: Callable[[Request], str]) -> Callable[[Request], Response]:
             return lambda request: tagged(request, pages(request, make), "text/html; charset=utf-8")
 
-        return [self._route(path, READ, answer(make)) for path, make in kinds.items()]
+        made = [self._route(path, READ, answer(make)) for path, make in kinds.items()]
+        return [*made, Route("/actions/{action}", self._acted(pages), methods=["POST"])]
+
+    def _acted(self, pages: Pages) -> Callable[[Request], Awaitable[Response]]:
+        """Do what a form says, for who has the scope; then the page it came from, which tells of it."""
+        async def endpoint(request: Request) -> Response:
+            principal = request.state.principal
+            if ACT not in principal.scopes or pages.actions is None:
+                self.refusals("scope", principal.name, path=request.scope["path"])
+                return Response(status_code=HTTPStatus.FORBIDDEN)
+            try:
+                body = await _body(request)
+            except ClientDisconnect:
+                return Response(status_code=HTTPStatus.BAD_REQUEST)
+            kind = request.headers.get("content-type", "")
+            try:
+                done = await run_in_threadpool(
+                    pages.actions.act, request.path_params["action"], principal, kind, body)
+            except Refused as refused:
+                return _html(refused.status, pages.refused(str(refused)))
+            return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": f"..{pages.done(done)}"})
+
+        return endpoint
 
     def _rendered(self, what: str, source: object, render: Callable[[], str]) -> bytes:
         """A text made once for what it is made from: however many clients read slowly, it lies in memory once."""
@@ -226,6 +249,10 @@ async def _body(request: Request) -> bytes:
         if len(body) > BODY_LIMIT:
             raise too_long
     return bytes(body)
+
+
+def _html(status: int, text: str) -> Response:
+    return HTMLResponse(text, status_code=status)
 
 
 def _text(status: int, text: str) -> Response:

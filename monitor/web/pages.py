@@ -1,7 +1,8 @@
 """The pages about one model, one window, one column, one request: which there are, and what each is made from."""
 
+import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from http import HTTPStatus
 from threading import Lock
@@ -15,8 +16,10 @@ from monitor.config import Config
 from monitor.expose.view import ModelView, View
 from monitor.store import Store
 from monitor.times import Clock
+from monitor.web.actions import Actions, Done, Form, forms_of_model, forms_of_request
 from monitor.web.column_page import column_page
 from monitor.web.model_page import model_page
+from monitor.web.policy import ACT
 from monitor.web.render import render, root_of
 from monitor.web.running import Looks, Running
 from monitor.web.window_page import SORTS, request_page, window_page
@@ -29,8 +32,10 @@ class Pages:
 
     def __init__(
         self, store: Store, config: Callable[[], Config], view: Callable[[], View], running: Callable[[], Running],
-        clock: Clock,
+        clock: Clock, actions: Actions | None = None,
     ) -> None:
+        self.actions = actions
+        self._said: OrderedDict[str, str] = OrderedDict()    # what was done lately, by a key in the address
         self._store, self._config, self._view, self._running, self._clock = store, config, view, running, clock
         self._lock = Lock()
         self._kept: OrderedDict[Any, bytes] = OrderedDict()
@@ -39,7 +44,8 @@ class Pages:
     def __call__(self, request: Request, make: Callable[[Request], str]) -> bytes:
         """A page made once for as long as nothing was written and no configuration came."""
         source = (self._store.version(), self._view(), self._running())
-        key = (request.scope["path"], request.scope["query_string"], request.state.principal.scopes)
+        who = request.state.principal if ACT in request.state.principal.scopes else None
+        key = (request.scope["path"], request.scope["query_string"], who)
         with self._lock:
             if source != self._made_from:
                 self._kept.clear()
@@ -58,7 +64,10 @@ class Pages:
         view = self._model(request)
         looks = self._running().looks.get(view.name, Looks())
         before = _moment(request.query_params.get("before"))
-        return self._page("model.html", request, model_page(self._store, view, looks, self._clock(), before))
+        told = model_page(self._store, view, looks, self._clock(), before)
+        section = self._config().models.get(view.name)
+        about = {"model": page_links.path_name(view.name)}
+        return self._page("model.html", request, told, about, forms_of_model(view, section) if section else ())
 
     def window(self, request: Request) -> str:
         """A window; `?sort=` a heading of its scores, `?page=` so many scores on."""
@@ -89,7 +98,21 @@ class Pages:
         view = next((one for one in self._view().models if found is not None and one.name == found.model), None)
         if found is None or view is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such request")
-        return self._page("request.html", request, request_page(self._store, view, found))
+        told = request_page(self._store, view, found)
+        return self._page("request.html", request, told, {"request": found.id}, forms_of_request(found))
+
+    def refused(self, words: str) -> str:
+        """What is told of an action that was not done."""
+        return render("refused.html", root="../", title="Not done", trail=(), words=words)
+
+    def done(self, done: Done) -> str:
+        """The address to go on at after an action, which tells of it."""
+        key = secrets.token_urlsafe(8)
+        with self._lock:
+            self._said[key] = done.words
+            while len(self._said) > KEPT:
+                self._said.popitem(last=False)
+        return f"{done.href}?done={key}"
 
     def _column(self, view: ModelView, given: str) -> str:
         """The column that a part of a path names; where it is a digest, among those of the newest window."""
@@ -104,8 +127,18 @@ class Pages:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such model")
         return found
 
-    def _page(self, template: str, request: Request, told: dict[str, Any]) -> str:
-        return render(template, root=root_of(request.scope["path"]), **told)
+    def _page(
+        self, template: str, request: Request, told: dict[str, Any], about: dict[str, str] | None = None,
+        forms: Iterable[Form] = (),
+    ) -> str:
+        """`about`: what forms of this page name; they are there for who may act."""
+        principal = request.state.principal
+        acting = self.actions is not None and ACT in principal.scopes
+        return render(
+            template, root=root_of(request.scope["path"]), **told, who=principal.name, about=about or {},
+            forms=list(forms) if acting else [], done=self._said.get(request.query_params.get("done", "")),
+            token=self.actions.token(principal) if acting and self.actions else "",
+        )
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from monitor.config import load
+from monitor.errors import UsageError
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import ModelView, View
+from monitor.records import Dispatch
 from monitor.store import Store
 from monitor.times import utcnow
+from monitor.web.actions import Actions
 from monitor.web.app import App
 from monitor.web.connections import MOST
 from monitor.web.pages import Pages
@@ -63,6 +66,7 @@ class Site:
     server: WebServer
     health: WebServer
     metrics: Metrics
+    store: Store
     reasons: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -99,6 +103,10 @@ class Site:
 Serve = Callable[..., Site]
 
 
+def asked(model: str, by: str, reason: str) -> Dispatch:
+    raise UsageError(f"{model} has not been checked yet")
+
+
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start servers from the text of [daemon] and of a web configuration file; they tell of models with `names`."""
@@ -117,11 +125,12 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         metrics.show(view(*names))
         posts = Posts(store, lambda: loaded.config, utcnow, lambda *what: None)
         probes = (lambda: reasons["healthy"], lambda: reasons["ready"])
-        pages = Pages(store, lambda: loaded.config, lambda: view(*names), Running, utcnow)
+        actions = Actions(store, lambda: loaded.config, utcnow, asked, lambda: None)
+        pages = Pages(store, lambda: loaded.config, lambda: view(*names), Running, utcnow, actions)
         app = App(metrics, lambda: view(*names), *probes, posts, settings.policy, pages=pages)
         server = WebServer("127.0.0.1:0", app, settings.tls, most=most, noted=app.refusals)
         health = WebServer("127.0.0.1:0", app.health, noted=app.refusals)
-        started.append(Site(tmp_path, app, server, health, metrics, reasons))
+        started.append(Site(tmp_path, app, server, health, metrics, store, reasons))
         return started[-1]
 
     yield begin

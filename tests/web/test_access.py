@@ -13,7 +13,7 @@ from tests.web.conftest import ACT_TOKEN, CANARY, METRICS_TOKEN, READ_TOKEN, TOK
 PASSWORD = "correct horse"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users:\n  ann: {HASH}\n  bob: {HASH.replace('$2b$', '$2y$')}\n"
-PAGES = ("/models/x", "/models/x/windows/x", "/models/x/columns/x", "/requests/x")
+PAGES = ("/models/x", "/models/x/windows/x", "/models/x/columns/x", "/requests/x", "/actions/x")
 GUARDED = ("/", "/metrics", "/api/status", "/static/x", *PAGES, "/v1/runs/x", "/v1/mlflow", "/elsewhere")
 
 
