@@ -19,7 +19,7 @@ help:
 	@echo "make mutants    which changes of the deciding and measuring code no test notices, hours (FILES=… some of it)"
 	@echo "make coverage   the tests, with the branches that they reach; at least 95 % of the code that decides and measures"
 	@echo "make lint       ruff, mypy, the import-layer test"
-	@echo "make docs       what is made from the code: the tables of docs/configuration.md, config/*.schema.json"
+	@echo "make docs       what is made from the code (tables, schemas), and the pages as a web site: .docs/site/docs"
 	@echo "make bench      the benchmarks, beside the peers (installs them)"
 
 setup: $(READY)
@@ -68,8 +68,16 @@ test-real: $(READY)
 	tests/real/install
 	$(BIN)/pytest -m real
 
-docs: $(READY)
+# The site is made by tools of their own, in .docs; what they warn of is an error.
+docs: $(READY) .docs/.ready
 	$(BIN)/python docs/write.py
+	.docs/bin/sphinx-build -q -W -c docs . .docs/site
+	@echo ".docs/site/docs/index.html"
+
+.docs/.ready: requirements-docs.lock
+	$(BIN)/python -m venv .docs
+	.docs/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-docs.lock
+	@touch .docs/.ready
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -80,6 +88,8 @@ lock:
 		--no-emit-find-links --no-annotate --no-header --extra postgres --extra github-app -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --no-header --all-extras --group dev -o requirements-dev.lock pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --no-header --group docs -o requirements-docs.lock
 
 clean:
-	rm -rf $(VENV) .venv-3.* .demo .real .bench .coverage*
+	rm -rf $(VENV) .venv-3.* .docs .demo .real .bench .coverage*

@@ -23,7 +23,8 @@ from monitor.times import utcnow
 
 ROOT = Path(__file__).resolve().parents[2]
 README, COMMANDS_PAGE, PIPELINES = ROOT / "README.md", ROOT / "docs/commands.md", ROOT / "docs/pipelines.md"
-PAGES = sorted([README, *(ROOT / "docs").glob("*.md"), ROOT / "deploy/systemd/README.md"])
+TUTORIAL, RUNBOOKS = ROOT / "docs/tutorial.md", ROOT / "docs/runbooks.md"
+PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "deploy/systemd/README.md"])
 
 
 def _blocks(page: Path, kind: str) -> list[str]:
@@ -48,6 +49,12 @@ def test_the_examples_run(page: Path, driftd: Any, rides: Path, tmp_path: Path) 
     for arguments, codes in _examples(page):
         done = driftd(*arguments)
         assert done.code in codes, (arguments, done)
+
+
+def test_the_tutorial_says_what_is_run() -> None:
+    """Its examples are among those of the two pages above, which are run."""
+    run = [arguments for page in (README, COMMANDS_PAGE) for arguments, _ in _examples(page)]
+    assert [arguments for arguments, _ in _examples(TUTORIAL) if arguments not in run] == []
 
 
 def _write_trial(folder: Path, lines: list[str]) -> None:
@@ -78,6 +85,16 @@ def test_what_is_named_exists(page: Path) -> None:
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / link).exists(), link
+
+
+def test_every_alert_has_a_runbook() -> None:
+    """Each alert of Prometheus, and each built-in trigger, has a chapter that says what to do."""
+    rules = (ROOT / "deploy/prometheus/driftd.rules.yml").read_text(encoding="utf-8")
+    configuration = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    chapter = configuration.partition("### Built-in triggers")[2].partition("\n## ")[0]
+    built_in = re.findall(r"^\| `([a-z-]+)`[ ,|]", chapter, re.MULTILINE)
+    chapters = re.findall(r"^## ([\w-]+)$", RUNBOOKS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"alert: (\w+)", rules)) | set(built_in) - {"source"} <= set(chapters)
 
 
 def test_the_readme_is_short() -> None:

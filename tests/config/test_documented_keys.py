@@ -49,7 +49,7 @@ def test_choices_are_named(chapter: str) -> None:
     assert [(name, choice) for name, choice in named if f'"{choice}"' not in lines[name]] == []
 
 
-@pytest.mark.parametrize("path", sorted([*DOCS.glob("*.md"), DOCS.parent / "README.md"]), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted([*DOCS.rglob("*.md"), DOCS.parent / "README.md"]), ids=lambda path: path.stem)
 def test_examples_load(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every whole configuration in the documentation is accepted, beside the files it names."""
     for number, block in enumerate(re.findall(r"^```toml\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)):
