@@ -1,4 +1,4 @@
-"""Write what is made from the code: tables of docs/configuration.md and docs/metrics.md, and the schemas in config/.
+"""Write what is made from the code: tables of the documentation, the schemas in config/, docs/openapi.json.
 
     make docs
 
@@ -15,12 +15,17 @@ from monitor.config import sections as models
 from monitor.config.drift_methods import METHODS
 from monitor.config.schema import FILE, INCLUDED_FILE, json_schema, text, written
 from monitor.config.section import Section, meanings
+from monitor.escape import json_text
 from monitor.metric_catalogue import CATALOGUE, Group, Metric, Task
+from monitor.web.openapi import document
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/configuration.md"
 METRICS_PAGE = ROOT / "docs/metrics.md"
-SCHEMAS = {ROOT / "config" / FILE: text(), ROOT / "config" / INCLUDED_FILE: text(included=True)}
+SCHEMAS = {
+    ROOT / "config" / FILE: text(), ROOT / "config" / INCLUDED_FILE: text(included=True),
+    ROOT / "docs/openapi.json": json_text(document(), indent=1) + "\n",
+}
 CHAPTERS: dict[str, type[Section]] = {
     "[daemon]": models.Daemon,
     "[daemon.tokens.NAME]": models.TokenSection,

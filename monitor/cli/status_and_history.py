@@ -16,6 +16,7 @@ from monitor.decide.guards import silence_words
 from monitor.decide.messages import need_words, since_then, standing
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
+from monitor.expose.documents import explained, history_document
 from monitor.expose.status_document import status_document, under_way
 from monitor.expose.view import ModelView, read_view
 from monitor.ledger import unusual
@@ -23,7 +24,6 @@ from monitor.records import (
     Dispatch,
     Episode,
     EpisodeState,
-    Json,
     Promotion,
     Recovery,
     Score,
@@ -143,10 +143,10 @@ def history(
         shown = {entry.window for entry, _ in found}
         approvals = [episode for episode in store.episodes.all(name) if episode.approval and episode.window in shown]
         since = min((entry.taken_at for entry, _ in found), default=None)
+        document = history_document(store, name, store.trends.windows(name, limit=limit)) if as_json else {}
         promotions = [promotion for promotion in store.promotions.all(name) if since is None or promotion.at >= since]
     if as_json:
-        print_json(model=name, windows=[_window_json(*pair) for pair in found], approvals=approvals,
-                   promotions=promotions)
+        print_json(**document)
         return
     rows = [_row(*pair, zone) for pair in found]
     print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
@@ -174,25 +174,6 @@ def the_model(loaded: Loaded, model: str | None) -> str:
     if model is None and len(names) != 1:
         raise UsageError(f"several models are configured, expected --model with one of: {', '.join(names)}")
     return known(model or names[0], names, "model")
-
-
-def _window_json(snapshot: Snapshot, verdict: Verdict | None) -> Json:
-    return {
-        "window": snapshot.window,
-        "revision": snapshot.revision,
-        "rows": snapshot.rows,
-        "late": snapshot.late,
-        "label_coverage": snapshot.label_coverage,
-        "mature": snapshot.mature,
-        "status": snapshot.status,
-        "reason": snapshot.reason,
-        "reference_id": snapshot.reference_id,
-        "taken_at": snapshot.taken_at,
-        "verdict": verdict and verdict.action,
-        "triggers": verdict.fired if verdict else (),
-        "guards": verdict.guards if verdict else (),
-        "reasons": verdict.reasons if verdict else (),
-    }
 
 
 def _row(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> Sequence[str]:
@@ -246,12 +227,7 @@ def _explain(store: Store, snapshot: Snapshot, zone: ZoneInfo, as_json: bool) ->
     if verdict is not None and newest is not None and newest.window == snapshot.window:
         verdict = since_then(verdict, firing, zone)
     if as_json:
-        revisions = [snapshot.revision for snapshot in store.snapshots.revisions(snapshot.window)]
-        needs = _needs(store, snapshot)
-        document = _window_json(snapshot, verdict) | {
-            "revisions": revisions, "ledger": snapshot.ledger, "scores": snapshot.scores, "needs": needs,
-        }
-        print_json(model=snapshot.window.model, **document)
+        print_json(**explained(store, store.trends.of(snapshot.window)))
         return
     _print_head(snapshot, verdict, zone)
     for need in _needs(store, snapshot):

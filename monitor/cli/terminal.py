@@ -4,7 +4,6 @@ Everything that commands print goes out here, so that no text from data moves a 
 readable without colour: on a terminal cells are folded between words, in a pipe each row is one line.
 """
 
-import dataclasses
 import math
 import os
 import shutil
@@ -17,8 +16,8 @@ from typing import Any, TextIO
 import click
 
 from monitor.escape import bounded, json_text, sentence, visible
+from monitor.expose.plain_json import plain
 from monitor.records import SCHEMA_VERSION, Window
-from monitor.times import format_moment
 from monitor.wording import BARS
 
 KEYS = ("window", "setting", "metric")          # headings of columns that are never folded
@@ -74,23 +73,6 @@ def print_json(**document: Any) -> None:
     """
     whole = {"schema_version": SCHEMA_VERSION, **plain(document)}
     click.echo(json_text(bounded(whole), indent=2))
-
-
-def plain(value: Any) -> Any:
-    """Return the JSON form of records, mappings and sequences, whatever is inside them."""
-    if value is None or isinstance(value, str | bool | int):
-        return str(value) if isinstance(value, str) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, datetime):
-        return format_moment(value)
-    if isinstance(value, Window):
-        return {"start": format_moment(value.start), "end": format_moment(value.end)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
 def number(value: float | None) -> str:

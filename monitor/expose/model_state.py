@@ -59,7 +59,7 @@ def verdict_words(
     names = listed(list(fired))
     match action:
         case None:
-            return "There is no verdict on this revision."
+            return "There is no verdict yet."
         case Action.HOLD:
             return "Nothing fires."
         case Action.ALERT:

@@ -135,7 +135,7 @@ def judged_metric(model: ModelSection, newest: Snapshot | None) -> str | None:
 
 def _trend(store: Store, model: str, metric: str, now: datetime) -> tuple[TrendPoint, ...]:
     windows = store.trends.windows(model, limit=TREND, until=now)
-    scores = store.trends.scores([one.id for one in windows], (metric,))
+    scores = store.trends.scores([one.id for one in windows], (metric,), whole=True)
     return tuple(
         TrendPoint(end=one.window.end, score=score) for one in windows for score in scores[one.id]
         if score.value is not None

@@ -12,12 +12,17 @@ from monitor.store.snapshots import BACKWARDS, NEWEST, WINDOW
 
 _SCORE = columns(Score, "s")
 _AT_ONCE = 500          # windows whose scores one query reads
+# with the newest verdict: the newest revision has none where the reference changed while it was measured
+_LOOKED = f"""
+    SELECT s.*, v.action, v.fired, v.guards, v.reasons, {WINDOW} {NEWEST} LEFT JOIN verdicts v ON v.snapshot_id =
+     (SELECT MAX(x.snapshot_id) FROM verdicts x JOIN snapshots y ON y.id = x.snapshot_id WHERE y.window_id = w.id)
+"""
 _NOTABLE = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED, ScoreStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """The newest revision of one window without its scores, and the verdict on it."""
+    """The newest revision of one window without its scores, and the newest verdict."""
 
     id: int                              # of the revision in the store, for `scores`
     window: Window
@@ -31,7 +36,7 @@ class Looked:
     mature: bool
     status: SnapshotStatus
     reason: str | None
-    action: Action | None                # None: there is no verdict on this revision
+    action: Action | None                # None: there is no verdict on any revision
     fired: tuple[str, ...] | None
     guards: tuple[str, ...] | None
     reasons: tuple[str, ...] | None
@@ -63,9 +68,7 @@ class Trends:
     ) -> list[Looked]:
         """The newest windows, oldest first; `until`: that ended by then, `before`: that began before."""
         found = self._db.all(
-            f"""SELECT s.*, v.action, v.fired, v.guards, v.reasons, {WINDOW} {NEWEST}
-                LEFT JOIN verdicts v ON v.snapshot_id = s.id
-                WHERE w.model = ? AND w.end_at <= ? AND w.start_at < ? {BACKWARDS} LIMIT ?""",
+            f"""{_LOOKED} WHERE w.model = ? AND w.end_at <= ? AND w.start_at < ? {BACKWARDS} LIMIT ?""",
             model, stamp(until) or "9", stamp(before) or "9", limit,
         )
         return records_of(Looked, found[::-1])
@@ -82,22 +85,25 @@ class Trends:
     def starting(self, model: str, start: datetime, until: datetime | None = None) -> list[Looked]:
         """The windows that start at a moment, the one that ends last at the end."""
         found = self._db.all(
-            f"""SELECT s.*, v.action, v.fired, v.guards, v.reasons, {WINDOW} {NEWEST}
-                LEFT JOIN verdicts v ON v.snapshot_id = s.id
-                WHERE w.model = ? AND w.start_at = ? AND w.end_at <= ? {BACKWARDS}""",
+            f"""{_LOOKED} WHERE w.model = ? AND w.start_at = ? AND w.end_at <= ? {BACKWARDS}""",
             model, stamp(start), stamp(until) or "9",
         )
         return records_of(Looked, found[::-1])
 
+    def of(self, window: Window) -> Looked:
+        """What is known of a window that was looked at."""
+        return next(one for one in self.starting(window.model, window.start) if one.window == window)
+
     def scores(
-        self, ids: Sequence[int], metrics: Collection[str] | None = None, column: str | None = None
+        self, ids: Sequence[int], metrics: Collection[str] | None = None, column: str | None = None, *,
+        whole: bool = False,
     ) -> dict[int, list[Score]]:
-        """The scores of these revisions: of the whole model with `metrics`, of one `column`, or all."""
+        """The scores of these revisions: of these `metrics`, of one `column`, or all; `whole`: of the model as such."""
         found: dict[int, list[Score]] = {one: [] for one in ids}
         only, values = ("", ()) if metrics is None else (f"AND s.metric IN ({marks(metrics)})", tuple(metrics))
         if column is not None:
             only, values = only + " AND s.column_name = ?", (*values, column)
-        elif metrics is not None:
+        if whole:
             only += " AND s.column_name IS NULL AND s.segment IS NULL"
         for begin in range(0, len(ids), _AT_ONCE):
             some = ids[begin:begin + _AT_ONCE]

@@ -136,11 +136,14 @@ class App:
             "/models/{model}/columns/{column}": pages.column, "/requests/{request}": pages.request,
         }
 
-        def answer(make: Callable[[Request], str]) -> Callable[[Request], Response]:
-            return lambda request: tagged(request, pages(request, make), "text/html; charset=utf-8")
+        def answer(make: Callable[[Request], str], media_type: str) -> Callable[[Request], Response]:
+            return lambda request: tagged(request, pages(request, make), media_type)
 
-        made = [self._route(path, READ, answer(make)) for path, make in kinds.items()]
-        return [*made, Route("/actions/{action}", self._acted(pages), methods=["POST"])]
+        html = [self._route(path, READ, answer(make, "text/html; charset=utf-8")) for path, make in kinds.items()]
+        json = [self._route(path, READ, answer(make, "application/json")) for path, make in pages.api.routes.items()]
+        described = self._route("/api/openapi.json", READ, lambda request: tagged(
+            request, _description(), "application/json"))
+        return [*html, *json, described, Route("/actions/{action}", self._acted(pages), methods=["POST"])]
 
     def _acted(self, pages: Pages) -> Callable[[Request], Awaitable[Response]]:
         """Do what a form says, for who has the scope; then the page it came from, which tells of it."""
@@ -212,6 +215,13 @@ def _static(request: Request) -> Response:
     if name not in _STATIC:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return tagged(request, _file(name), _STATIC[name])
+
+
+@cache
+def _description() -> bytes:
+    from monitor.web.openapi import document  # its schemas take a while to make, and few ask for them
+
+    return json_text(document(), indent=1).encode()
 
 
 @cache

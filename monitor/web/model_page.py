@@ -45,7 +45,7 @@ def model_page(store: Store, view: ModelView, looks: Looks, now: datetime, befor
     windows = store.trends.windows(view.name, limit=WINDOWS, until=now, before=before)
     metric = view.metric
     wanted = {"regret", "metric_sd", "label_coverage", *((metric,) if metric else ())}
-    scores = store.trends.scores([one.id for one in windows], wanted)
+    scores = store.trends.scores([one.id for one in windows], wanted, whole=True)
     metrics = [_one(scores[one.id], metric) for one in windows]
     promotions = store.promotions.all(view.name)
     requests = store.requests.all(view.name)

@@ -17,6 +17,7 @@ from monitor.expose.view import ModelView, View
 from monitor.store import Store
 from monitor.times import Clock
 from monitor.web.actions import Actions, Done, Form, forms_of_model, forms_of_request
+from monitor.web.api import Api
 from monitor.web.column_page import column_page
 from monitor.web.model_page import model_page
 from monitor.web.policy import ACT
@@ -24,7 +25,8 @@ from monitor.web.render import render, root_of
 from monitor.web.running import Looks, Running
 from monitor.web.window_page import SORTS, request_page, window_page
 
-KEPT = 32               # pages that are kept for as long as nothing has changed
+KEPT = 32               # pages that are kept for as long as nothing has changed …
+LARGE = 300_000         # … and have at most so many bytes
 
 
 class Pages:
@@ -35,6 +37,7 @@ class Pages:
         clock: Clock, actions: Actions | None = None,
     ) -> None:
         self.actions = actions
+        self.api = Api(store, view, clock)
         self._said: OrderedDict[str, str] = OrderedDict()    # what was done lately, by a key in the address
         self._store, self._config, self._view, self._running, self._clock = store, config, view, running, clock
         self._lock = Lock()
@@ -53,6 +56,8 @@ class Pages:
             kept = self._kept.get(key)
         if kept is None:
             kept = make(request).encode()
+            if len(kept) > LARGE:
+                return kept
             with self._lock:
                 self._kept[key] = kept
                 while len(self._kept) > KEPT:
