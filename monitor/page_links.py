@@ -33,6 +33,11 @@ def of_model(model: str) -> str:
     return f"/models/{part(model)}"
 
 
+def address(url: str, path: str) -> str:
+    """The whole address of a page; `url`: where people reach the service."""
+    return url.rstrip("/") + path
+
+
 def of_column(model: str, column: str) -> str:
     return f"{of_model(model)}/columns/{part(column)}"
 

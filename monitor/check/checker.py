@@ -113,7 +113,7 @@ class Checker:
                 self._store.requests.add_for_approval(episode, now)
                 self._store.messages.add(note_approval(model, episode, now))
             return episode
-        dispatch = new_dispatch(model, episode, newest, None, reference, now)
+        dispatch = new_dispatch(model, episode, newest, None, reference, now, self._loaded.config.daemon.url)
         self._store.requests.add(dispatch, episode)
         return dispatch
 
@@ -228,7 +228,8 @@ class Checker:
         snapshot = replace(snapshot, scores=(*snapshot.scores, *decision.scores))
         dispatch = None
         if decision.request and decision.episode is not None:
-            dispatch = new_dispatch(model, decision.episode, snapshot, decision.verdict, reference, now)
+            url = self._loaded.config.daemon.url
+            dispatch = new_dispatch(model, decision.episode, snapshot, decision.verdict, reference, now, url)
         taken = self._store.checks.commit(
             snapshot,
             expected_reference=reference.id,

@@ -89,7 +89,7 @@ def approve(config_file: Path | None, model: str | None, promotion: bool, by: st
         say(approve_promotion(loaded, name, by, reason))
         return
     with open_state(loaded) as store:
-        written = settle(store, loaded.config.models[name], by, reason, utcnow())
+        written = settle(store, loaded.config.models[name], by, reason, utcnow(), loaded.config.daemon.url)
     say(f"{name}: approved; request {written.id} for {written.pipeline} is written; {SENDS}")
 
 

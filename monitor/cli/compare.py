@@ -15,8 +15,9 @@ from monitor.cli.junit_and_markdown import sentence
 from monitor.cli.options import quiet_logs
 from monitor.cli.terminal import number, print_json, print_table, say
 from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind, is_row_number
-from monitor.config.drift_methods import METHODS, is_p_value
+from monitor.config.drift_methods import METHODS
 from monitor.config.sections import DriftSection, QualitySection, SourceSection
+from monitor.decide.particulars import beyond
 from monitor.errors import CannotJudge, UsageError
 from monitor.escape import names
 from monitor.records import Json, Score, ScoreStatus
@@ -121,7 +122,7 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
         reference_rows=len(before),
         current_rows=len(now),
         breaks=tuple(score for score in quality if score.status == ScoreStatus.BREACHED),
-        drift=tuple(sorted(drift, key=past, reverse=True)),
+        drift=tuple(sorted(drift, key=beyond, reverse=True)),
         quality=tuple(score for score in quality if score.status != ScoreStatus.BREACHED),
         share=next(score for score in scores if score.metric == "drifted_share"),
         left_out={name: _why(name, of) for name, of in columns.items() if name not in roles.features} | unread
@@ -170,15 +171,6 @@ def _identifies(name: str, facts: Facts) -> bool:
     moments = (*USUAL_NAMES["timestamp"], *USUAL_NAMES["label_timestamp"], "model_version")
     is_id = name.lower() in USUAL_NAMES["id"] and facts.distinct == facts.rows
     return name.lower() in moments or is_row_number(name) or is_id
-
-
-def past(score: Score) -> float:
-    """Return how far a score is past its threshold, as a factor: above 1 is drift; −1 if that is unknown."""
-    if score.value is None or score.threshold is None:
-        return -1.0
-    tiny = 1e-300    # a p-value may be 0
-    value, threshold = max(score.value, tiny), max(score.threshold, tiny)
-    return threshold / value if is_p_value(str(score.method)) else value / threshold
 
 
 def document(result: Comparison) -> Json:

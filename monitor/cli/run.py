@@ -236,7 +236,8 @@ def _send(loaded: Loaded, store: Store) -> list[Request]:
     before = {request.id for request in store.requests.all(states=UNENDED)}
     outbox.send_due()
     outbox.follow()
-    Notifier(store.messages, loaded.config.notify, utcnow, partial(store.silences.in_force, loaded.config)).send_due()
+    silences = partial(store.silences.in_force, loaded.config)
+    Notifier(store.messages, loaded.config.notify, utcnow, silences, loaded.config.daemon.url).send_due()
     if loaded.config.daemon.heartbeat is not None:
         heartbeat(loaded.config.daemon.heartbeat)
     return [Request.of(request) for request in store.requests.all() if request.id in before]

@@ -56,7 +56,8 @@ class Daemon(Section):
     """HOST:PORT of a second listener for probes, always plain HTTP, that serves `/healthz` and `/readyz` only. Default:
     none."""
     url: Address | None = None
-    """Address under which people reach the status page, such as `"https://driftd.example.org"`. Default: `listen`."""
+    """Address under which people reach the status page, such as `"https://driftd.example.org"`. Messages and requests
+    then lead there. Default: `listen`, and no links."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that requests may use besides those of `listen`, `url` and this machine's loopback. Default: none."""
     web_config: Path | None = None

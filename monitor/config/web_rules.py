@@ -25,13 +25,20 @@ def check(daemon: Daemon) -> Problems:
         if daemon.health_listen == daemon.listen and not daemon.listen.endswith(":0"):
             yield ("daemon", "health_listen"), "is the address of listen, expected one of its own"
     if daemon.url is not None:
-        yield from pipeline_rules.address(("daemon", "url"), daemon.url)
+        yield from _url(daemon.url)
     for index, name in enumerate(daemon.allowed_hosts):
         if not _NAME.fullmatch(name.lower()) and not _is_address(name):
             wanted = 'expected a name or an address without port, such as "driftd.example.org"'
             yield ("daemon", "allowed_hosts", index), f'"{name}" is no host, {wanted}'
     if daemon.proxy is not None:
         yield from _proxy(daemon.proxy)
+
+
+def _url(url: str) -> Problems:
+    key, found = ("daemon", "url"), list(pipeline_rules.address(("daemon", "url"), url))
+    yield from found
+    if not found and ("?" in url or "#" in url):
+        yield key, 'expected an address without ? or #, such as "https://driftd.example.org": pages are named behind it'
 
 
 def _listen(key: str, value: str) -> Problems:

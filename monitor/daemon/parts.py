@@ -57,5 +57,8 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
         checker=Checker(loaded, store, workers, clock),
         outbox=Outbox.of(loaded.config, store, clock),
         registries=Registries(loaded.config, store, clock),
-        notifier=Notifier(store.messages, loaded.config.notify, clock, partial(store.silences.in_force, loaded.config)),
+        notifier=Notifier(
+            store.messages, loaded.config.notify, clock, partial(store.silences.in_force, loaded.config),
+            loaded.config.daemon.url,
+        ),
     )

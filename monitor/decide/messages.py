@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 from monitor.config.sections import ModelSection
 from monitor.decide.episodes import lapses_at
 from monitor.decide.guards import GUARDS
+from monitor.decide.particulars import columns_line, metric_line
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN, Judgement
 from monitor.history import History
+from monitor.metric_catalogue import DRIFT
 from monitor.records import Action, Episode, EpisodeState, Firing, Message, Promotion, Snapshot, Verdict, Window
 from monitor.times import format_moment
 from monitor.wording import day, listed, stretch
@@ -36,19 +38,21 @@ class Letter:
         """A trigger has begun to fire, or has cleared."""
         name, event = judgement.name, "fires" if judgement.firing else "clears"
         kind = "source" if name == SOURCE else "firing" if judgement.firing else "cleared"
-        lines = [f"{name} {event}: {judgement.words}. {judgement.tally}.", *self._before(judgement)]
+        said = judgement.words if self._at_newest else judgement.newest
+        lines = [f"{name} {event}: {said}.", *self._before(judgement), *self._figures(name), *self._next(judgement)]
         return self._message((name, event, self.snapshot.window), kind, _headline(judgement), lines)
 
     def requested(self, episode: Episode, why: str) -> Message:
         """A retrain is asked for."""
         pipeline = self.model.retrain.pipeline if self.model.retrain else "no pipeline"
-        lines = [f"{pipeline} is asked to retrain because {episode.trigger} fires: {why}."]
+        lines = [f"{pipeline} is asked to retrain because {episode.trigger} fires: {why}.", *self._figures(),
+                 "driftd follows the run, and tells how it ends."]
         about = (episode.trigger, "requested", episode.window)
         return self._message(about, "requested", "a retrain is requested", lines)
 
     def awaiting(self, episode: Episode) -> Message:
         """A retrain is needed, and a person must approve it."""
-        lines = [f"{episode.trigger} fires: {episode.reason}.", *how_to_answer(self.model, episode)]
+        lines = [f"{episode.trigger} fires: {episode.reason}.", *self._figures(), *how_to_answer(self.model, episode)]
         about = (episode.trigger, "approval", episode.window)
         return self._message(about, "approval", "a retrain awaits approval", lines)
 
@@ -56,7 +60,8 @@ class Letter:
         """A retrain is needed, but guards object."""
         headline = f"a retrain is needed, but suppressed by {listed(list(said))}"
         guards = [f"{name}: {sentence}." for name, sentence in said.items()]
-        lines = [f"{episode.trigger} fires: {why}.", *guards, "This is decided again at every window."]
+        again = "This is decided again at every window."
+        lines = [f"{episode.trigger} fires: {why}.", *self._figures(), *guards, again]
         return self._message((episode.trigger, "suppressed", episode.window), "suppressed", headline, lines)
 
     def recovered(self, promotion: Promotion) -> Message:
@@ -65,6 +70,35 @@ class Letter:
         words = f"{ended}: {promotion.recovery_reason}."
         about = (NO_RECOVERY, f"recovered {promotion.seq}", self.snapshot.window)
         return self._message(about, "recovered", f"version {promotion.version} has brought recovery", [words])
+
+    @property
+    def _at_newest(self) -> bool:
+        return self.history.known(self.snapshot)[-1] is self.snapshot
+
+    def _figures(self, trigger: str | None = None) -> list[str]:
+        """The metric now and before, and the columns that drifted most: both, or what the trigger is about."""
+        metric, columns = metric_line(self.model.metric, self.snapshot.scores), columns_line(self.snapshot.scores)
+        if trigger is None:
+            return [line for line in (metric, columns) if line]
+        first = (columns, metric) if self._watches_drift(trigger) else (metric, columns)
+        return [line for line in first if line][:1] if trigger not in (BROKEN_DATA, SOURCE) else []
+
+    def _watches_drift(self, name: str) -> bool:
+        return any(trigger.name == name and trigger.metric in DRIFT for trigger in self.model.triggers)
+
+    def _next(self, judgement: Judgement) -> list[str]:
+        """What driftd will do."""
+        if not judgement.firing:
+            return []
+        if judgement.name == SOURCE:
+            return ["driftd looks again at every check; until then nothing is judged."]
+        if judgement.name == BROKEN_DATA:
+            return ["driftd asks for no retrain while the data are broken."]
+        if judgement.action == "alert":
+            return ["driftd asks for no retrain because of this."]
+        if self.model.mode != "act" or self.model.retrain is None:
+            return ["driftd asks nobody to retrain: it only observes this model."]
+        return [f"driftd asks {self.model.retrain.pipeline} to retrain, unless a guard objects."]
 
     def _before(self, judgement: Judgement) -> list[str]:
         was = self.history.firing.get(judgement.name)
@@ -89,7 +123,8 @@ class Letter:
 
     def _where(self) -> str:
         one, version = self.snapshot, self.snapshot.model_version
-        rows = f"{one.rows:,} rows, {one.labelled:,} of them labelled"
+        again = f", measured again (revision {one.revision})" if one.revision else ""
+        rows = f"{one.rows:,} rows, {one.labelled:,} of them labelled{again}"
         beside = f"reference {self.history.reference.origin}{f', model {version}' if version else ''}"
         return f"Window {stretch(one.window, self.model.timezone)}, {rows}; {beside}."
 

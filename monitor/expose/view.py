@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 from monitor.config import Config, ModelSection
 from monitor.decide.messages import since_then
+from monitor.decide.particulars import judged_metric
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
-from monitor.metric_catalogue import ESTIMATED, PERFORMANCE
+from monitor.metric_catalogue import ESTIMATED
 from monitor.records import (
     AliasMove,
     Dispatch,
@@ -98,7 +99,7 @@ def read_view(store: Store, config: Config, now: datetime) -> View:
 
 def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now: datetime) -> ModelView:
     newest = store.snapshots.newest(model.name, until=now)
-    metric = judged_metric(model, newest)
+    metric = judged_metric(model.metric, newest.scores if newest else ())
     trend = _trend(store, model.name, metric, now) if metric else ()
     if metric and not trend:             # its labels have never come: the estimate, where there is one
         trend = _trend(store, model.name, ESTIMATED + metric, now)
@@ -124,13 +125,6 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now
         trend=trend,
         zone=model.timezone,
     )
-
-
-def judged_metric(model: ModelSection, newest: Snapshot | None) -> str | None:
-    """The metric a model is judged by: as configured, or as it was measured."""
-    scores = newest.scores if newest else ()
-    named = next((score.method for score in scores if score.metric in ("metric_sd", "performance_lost")), None)
-    return model.metric or named or next((score.metric for score in scores if score.metric in PERFORMANCE), None)
 
 
 def _trend(store: Store, model: str, metric: str, now: datetime) -> tuple[TrendPoint, ...]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from monitor import page_links
 from monitor.config.sections import NotifySection
 from monitor.config.values import Secret
 from monitor.notify.deliver import Delivery, deliver
@@ -53,20 +54,26 @@ class _Places:
             self.due[url] = Wait(now, waits[tries])
 
 
-def _with_id(message: Message) -> str:
-    """The body, with what a repeat is known by."""
-    return f"{message.body}\nmessage {hashlib.sha256(message.id.encode()).hexdigest()[:16]}"
+def _whole(message: Message, url: str | None) -> str:
+    """The body, with the page about its model and with what a repeat is known by."""
+    page = [] if url is None else [page_links.address(url, page_links.of_model(message.model))]
+    return "\n".join([message.body, *page, f"message {hashlib.sha256(message.id.encode()).hexdigest()[:16]}"])
 
 
 class Notifier:
-    """Sends due messages. One thread at a time; addresses are revealed only while sending."""
+    """Sends due messages. One thread at a time; addresses are revealed only while sending.
+
+    `url`: where people reach the page; each message then ends with the address of its model's.
+    """
 
     def __init__(
-        self, messages: Messages, section: NotifySection, clock: Clock, silences: Silences = lambda model, now: ()
+        self, messages: Messages, section: NotifySection, clock: Clock, silences: Silences = lambda model, now: (),
+        url: str | None = None,
     ) -> None:
         self._messages = messages
         self._silences = silences
         self._urls = section.urls
+        self._url = url
         self._clock = clock
         self._places: dict[str, _Places] = {}    # by message id
         self._said_nobody = False
@@ -104,10 +111,10 @@ class Notifier:
         if not self._urls:
             return self._nobody(message)
         places = self._places.setdefault(message.id, _Places())
-        now = self._clock()
+        now, text = self._clock(), _whole(message, self._url)
         for url in self._urls:
             if url not in places.done and (url not in places.due or places.due[url].over(now)):
-                places.note(url, deliver(url, message.title, _with_id(message), message.kind), message.tries, now)
+                places.note(url, deliver(url, message.title, text, message.kind), message.tries, now)
         again = min((wait.until for wait in places.due.values()), default=None)
         after = replace(message, tries=message.tries + 1, next_try_at=again)
         return self._noted(after, places)

@@ -13,8 +13,10 @@ from monitor.retrain.outbox import new_dispatch
 from monitor.store import Store
 
 
-def approve(store: Store, model: ModelSection, by: str, reason: str, now: datetime) -> Dispatch:
-    """Ask for the retrain that awaits approval; audited.
+def approve(
+    store: Store, model: ModelSection, by: str, reason: str, now: datetime, url: str | None = None
+) -> Dispatch:
+    """Ask for the retrain that awaits approval; audited. `url`: where people reach the page.
 
     Raises UsageError where none waits, where `by` asked for it themselves, or where the data are broken now.
     """
@@ -25,7 +27,7 @@ def approve(store: Store, model: ModelSection, by: str, reason: str, now: dateti
         assert reference is not None
         assert newest is not None
         verdict = None if episode.trigger == PERSON else store.verdicts.newest_on(newest.window)
-        dispatch = new_dispatch(model, episode, newest, verdict, reference, now)
+        dispatch = new_dispatch(model, episode, newest, verdict, reference, now, url)
         store.requests.add(dispatch, episode)
         store.audit.note(now, by, "approve", dispatch.id, reason)
     return dispatch

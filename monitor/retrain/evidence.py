@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from monitor import page_links
 from monitor.config.sections import ModelSection
+from monitor.decide.particulars import most_drifted
 from monitor.escape import bounded, json_text, shortened
 from monitor.metric_catalogue import PERFORMANCE
-from monitor.records import SCHEMA_VERSION, Json, Reference, Score, ScoreStatus, Snapshot, Verdict, Window
+from monitor.records import SCHEMA_VERSION, Json, Reference, Score, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
 TYPE = "io.driftd.retrain.requested"
@@ -29,13 +31,16 @@ def event(
     *,
     metric: str | None = None,
     reasons: Sequence[str] = (),
+    url: str | None = None,
 ) -> str:
     """Write the CloudEvent 1.0 (JSON format) of one request, as JSON text.
 
     `metric` is the one the model is judged by (default: the model's own). Snapshot and verdict are None when
-    a person asks before anything was measured; `reasons` are a person's, set before the verdict's.
+    a person asks before anything was measured; `reasons` are a person's, set before the verdict's. `url`: the
+    address under which people reach the page.
     """
     data = _data(model, snapshot, verdict, reference, metric or model.metric, reasons)
+    data["page"] = None if url is None else page_links.address(url, page_links.of_model(model.name))
     whole = {
         "specversion": "1.0",
         "id": dispatch_id,
@@ -114,20 +119,10 @@ def _accuracy(scores: Sequence[Score], metric: str | None) -> Json | None:
 
 def _drifted(scores: Sequence[Score]) -> list[Json]:
     """Drifted columns, the farthest beyond their thresholds first."""
-    found = [s for s in scores if s.metric == "drift" and s.status == ScoreStatus.DRIFTED and s.column]
-    found.sort(key=_excess, reverse=True)
     return [
         {"column": s.column, "method": s.method, "value": s.value, "threshold": s.threshold}
-        for s in found[:COLUMNS]
+        for s in most_drifted(scores)[:COLUMNS]
     ]
-
-
-def _excess(score: Score) -> float:
-    """How many times over the threshold a distance is (for a p-value: how many times under)."""
-    value, threshold = score.value or 0.0, score.threshold or 0.0
-    if value >= threshold:
-        return value / threshold if threshold else value
-    return threshold / max(value, 1e-300)
 
 
 def _fitted(whole: Json) -> str:

@@ -50,10 +50,12 @@ def new_dispatch(
     verdict: Verdict | None,
     reference: Reference,
     now: datetime,
+    url: str | None = None,
 ) -> Dispatch:
     """The first request of an episode, to be written together with it; its id is the same whenever it is made.
 
-    Without a verdict the episode's own reason, a person's, is the evidence. Raises UsageError without a pipeline.
+    Without a verdict the episode's own reason, a person's, is the evidence. `url`: where people reach the
+    page. Raises UsageError without a pipeline.
     """
     if model.retrain is None:
         raise UsageError(f"{model.name} has no [models.{model.name}.retrain] that names a pipeline")
@@ -62,7 +64,7 @@ def new_dispatch(
     return Dispatch(
         id=dispatch_id, episode_id=episode.id, attempt=1, model=episode.model, pipeline=model.retrain.pipeline,
         state=DispatchState.PENDING, created_at=now, next_try_at=now,
-        body=event(dispatch_id, model, snapshot, verdict, reference, now, reasons=reasons),
+        body=event(dispatch_id, model, snapshot, verdict, reference, now, reasons=reasons, url=url),
     )
 
 

@@ -35,7 +35,7 @@ BEYOND = {
     },
     "values of a right form": {
         "cron-fields", "cron-hour", "cron-weekday", "false-alarms", "gate-numbers", "retention", "secret-environment",
-        "trigger-windows",
+        "trigger-windows", "url-with-query",
     },
 }
 NOT_TOML = {"syntax", "syntax-unclosed"}

@@ -164,6 +164,16 @@ def test_an_unreadable_secret_raises_before_anything_leaves(server, dispatch, mo
     assert server.seen == []
 
 
+@pytest.mark.parametrize(
+    ("url", "page"), [(None, None), ("https://driftd.example.org/", "https://driftd.example.org/models/m")])
+def test_the_event_leads_to_the_page(kit, url: str | None, page: str | None) -> None:
+    """Who works on the retrain finds the model's page, where `daemon.url` says how it is reached."""
+    from monitor.retrain.outbox import new_dispatch
+
+    made = new_dispatch(kit.model(), kit.need(), kit.snapshot(), kit.verdict(), kit.REFERENCE, kit.NOW, url)
+    assert json.loads(made.body)["data"]["page"] == page
+
+
 def test_the_event_always_fits(kit) -> None:
     """A thousand drifted columns and long reasons are trimmed below 20 kB, the worst columns kept."""
     from monitor.retrain.evidence import event
