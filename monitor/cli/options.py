@@ -18,6 +18,7 @@ from monitor.config import Loaded, find_config, load, state_dir
 from monitor.errors import ConfigError, UsageError
 from monitor.escape import NAME, SENTENCE
 from monitor.outgoing import guard
+from monitor.sources import copies
 from monitor.store import Store
 from monitor.times import parse_duration, parse_moment
 from monitor.workers.pool import Workers
@@ -94,6 +95,7 @@ def load_config(option: Path | None, *, whole: bool = False, stand_in: float | N
     """Read the configuration, print its warnings. Raises ConfigError; with `whole` also for data that are absent."""
     loaded = load(find_config(option), stand_in=stand_in, data=whole)
     guard.allow_inner(loaded.config.daemon.allow_inner)
+    copies.keep_in(state_dir(loaded.config, loaded.path))
     daemon = loaded.config.daemon
     set_limits(daemon.worker_memory_mb, daemon.worker_timeout * max(1, len(loaded.config.models)))
     if whole and loaded.absent:

@@ -92,7 +92,7 @@ class SourceSection(Section):
     })
 
     path: str | None = None
-    """A file, a glob, or a folder."""
+    """A file, a glob, a folder, or the folder of a Delta or Iceberg table: [sources](sources.md)."""
     format: Literal["parquet", "csv", "jsonl"] | None = None
     """`"parquet"`, `"csv"` or `"jsonl"`. Default: by the file's ending."""
     csv: CsvSection = CsvSection()

@@ -31,6 +31,7 @@ from monitor.govern.retention import tidy
 from monitor.notify.heartbeat import heartbeat
 from monitor.outgoing import guard
 from monitor.records import Json, Verdict
+from monitor.sources import copies
 from monitor.store import Store
 from monitor.times import Clock, WatchedClock, format_moment, utcnow
 from monitor.web.actions import Actions
@@ -122,6 +123,7 @@ class Daemon:
         settings, folder = self._loaded.config.daemon, state_dir(self._loaded.config, self._loaded.path)
         web = read_settings(self._loaded)
         guard.allow_inner(settings.allow_inner)
+        copies.keep_in(folder)
         self._store = self._opened.enter_context(Store.open(folder))
         self._store.on_fault(self._heard_of_state)
         self._store.read_stamps_by(self._clock)

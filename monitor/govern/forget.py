@@ -1,7 +1,7 @@
 """Forgetting people: what the state holds about given rows goes; what it cannot reach is said.
 
 The state holds numbers, not rows. Of rows it holds: ids that bound windows of so many rows, what a command printed in
-its run, sorted values and categories of references (the profiles), and old copies of the state.
+its run, sorted values and categories of references (the profiles), copies of sources, and old copies of the state.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from monitor.config import ModelSection
 from monitor.govern.retention import COPIES, ENDED, run_folder
+from monitor.sources import copies
 from monitor.store import Store
 from monitor.store.backups import REPLACED
 
@@ -73,6 +74,8 @@ def _forget_profiles(folder: Path | None) -> int:
     profiles = [path for path in (folder / "profiles").glob("*") if path.is_dir()] if folder else []
     for path in profiles:
         shutil.rmtree(path)
+    if folder:
+        shutil.rmtree(folder / copies.FOLDER, ignore_errors=True)       # they are made again when they are needed
     return len(profiles)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.sources.strays import Strays
 
 _KINDS = {
-    "files": ("monitor.sources.files", "FileSource"),
+    "files": ("monitor.sources.file_places", "open_place"),
     "postgres": ("monitor.sources.postgres", "PostgresSource"),
 }
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from monitor import escape
 from monitor.config.sections import SourceSection
-from monitor.errors import NotInThisVersion, SourceError
+from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import Bounds, common_type, conform, is_number, tidy, union, within
 from monitor.sources.known_types import NOTHING, KnownTypes
-from monitor.sources.listing import files_at, kind_of, partition_values
+from monitor.sources.listing import files_at, kind_of, partition_values, table_around
 from monitor.sources.moments import Unit, in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.parquet import Stamp
@@ -65,9 +65,7 @@ class FileSource:
         self._zone = zone
         self._known = known
         self._schemas: dict[Stamp, pa.Schema] = {}
-        if "://" in self.origin:
-            raise NotInThisVersion(f"{self.origin}: object stores are not in this version, expected a file, "
-                                   "a glob or a folder")
+        self._plain: set[Path] = set()           # folders that are in no table of a lake
 
     def fingerprint(self) -> str:
         stamps = [Stamp.of(path) for path in self._files()]
@@ -76,7 +74,7 @@ class FileSource:
     def content_id(self) -> str:
         whole = hashlib.sha256()
         for path in self._files():
-            whole.update(_steadily(path, _digest))
+            whole.update(steady_digest(path))
             if named := partition_values(self.origin, path):
                 whole.update(repr(named).encode())
         return whole.hexdigest()
@@ -235,7 +233,19 @@ class FileSource:
             odd = Path(self.origin).exists() and not Path(self.origin).is_dir()
             what = "is neither a file nor a folder" if odd else "there is no such file"
             raise SourceError(f"{self.origin}: {what}, expected at least one file to read")
+        if files != [Path(self.origin)] and (found := self._table(frozenset(file.parent for file in files))):
+            kind, folder = found
+            raise SourceError(f"{self.origin}: {folder} holds a table ({kind}), whose deleted rows are in its "
+                              f'files; name the table alone, path = "{folder}"')
         return files
+
+    def _table(self, folders: frozenset[Path]) -> tuple[str, Path] | None:
+        """Return the table that one of these folders belongs to; it is looked for once in each folder."""
+        if new := folders - self._plain:
+            found = table_around(new)
+            self._plain |= set() if found else new
+            return found
+        return None
 
 
 class FileScan:
@@ -313,6 +323,11 @@ def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> 
             if attempt == 2 or Stamp.of(path) == before:
                 raise
     raise _changed(path)
+
+
+def steady_digest(path: Path) -> bytes:
+    """Return the SHA-256 of a file that does not change meanwhile. Raises SourceError."""
+    return _steadily(path, _digest)
 
 
 def _changed(path: Path) -> SourceError:

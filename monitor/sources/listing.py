@@ -7,7 +7,7 @@ import glob
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,6 +17,11 @@ ENDINGS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl",
 }
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
+TABLES: dict[str, Callable[[Path], bool]] = {
+    "Delta": lambda folder: (folder / "_delta_log").is_dir(),
+    "Iceberg": lambda folder: any((folder / "metadata").glob("*.metadata.json")),
+    "Hudi": lambda folder: (folder / ".hoodie").is_dir(),
+}       # of which a folder holds more files than count
 _UNFINISHED = (".tmp", ".part", ".open")
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -38,6 +43,14 @@ def kind_of(file: Path) -> str | None:
     """Return the format that a file's name tells, with or without an ending such as .gz behind it."""
     ending = file.suffix.lower()
     return ENDINGS.get(file.with_suffix("").suffix.lower() if ending in COMPRESSED else ending)
+
+
+def table_around(folders: Iterable[Path]) -> tuple[str, Path] | None:
+    """Return the kind and the folder of a table that one of these folders is, or lies in."""
+    places = {folder.absolute() for folder in folders}
+    folders = places.union(*(place.parents for place in places))
+    return next(((kind, folder) for folder in sorted(folders) for kind, is_table in TABLES.items() if is_table(folder)),
+                None)
 
 
 def partition_values(origin: str, file: Path) -> dict[str, str]:
