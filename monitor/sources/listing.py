@@ -18,9 +18,9 @@ ENDINGS = {
 }
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 TABLES: dict[str, Callable[[Path], bool]] = {
-    "Delta": lambda folder: (folder / "_delta_log").is_dir(),
-    "Iceberg": lambda folder: any((folder / "metadata").glob("*.metadata.json")),
-    "Hudi": lambda folder: (folder / ".hoodie").is_dir(),
+    "Delta": lambda folder: any(glob.iglob("_delta_log/*.json", root_dir=folder)),
+    "Iceberg": lambda folder: any(glob.iglob("metadata/*.metadata.json", root_dir=folder)),
+    "Hudi": lambda folder: os.path.isdir(folder / ".hoodie"),
 }       # of which a folder holds more files than count
 _UNFINISHED = (".tmp", ".part", ".open")
 _MAGIC = re.compile(r"[*?\[]")
