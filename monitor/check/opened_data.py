@@ -43,6 +43,8 @@ def _why_not(kind: pa.DataType, model: ModelSection) -> str:
         return "it is not among columns.features"
     if pa.types.is_temporal(kind):
         return "it holds times"
+    if pa.types.is_null(kind):
+        return "no row has a value in it"
     return f"it holds {kind}, which is neither numbers, text nor booleans"
 
 

@@ -15,7 +15,7 @@ from monitor.errors import ConfigError
 from monitor.escape import names
 from monitor.private import for_a_model
 from monitor.reference.reference_data import ReferenceData, log_roles
-from monitor.tables.digest import CategoryDigest
+from monitor.tables.digest import CategoryDigest, NumberDigest
 
 _KINDS: dict[FeatureKind, str] = {"numerical": "numbers", "categorical": "categories", "text": "text"}
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -28,17 +28,20 @@ def resolve(look: Look) -> Resolved:
     if problems := list(problems_together(look.model, reference.roles, reference.schema.names)):
         raise ConfigError(problems)
     judged, log = reference.performance, open_log(look, reference.roles)
+    extra = tuple(unwatched_columns(look, reference, log))
+    ledger = with_columns(log.account(), look, reference, log)
+    assert ledger is not None
     return Resolved(
         roles=reference.roles,
-        extra=tuple(unwatched_columns(look, reference, log)),
+        extra=extra,
         types=tuple(_types(reference, look.model.columns.private)),
-        left_out=log.left_out(),
+        left_out={name: why for name, why in ledger.left_out.items() if name not in extra},
         task=judged.task if judged else None,
         metric=judged.metric if judged else None,
         reference_rows=reference.rows,
         maturity=reference.maturity,
         outlook=outlook(look.model, reference),
-        ledger=with_columns(log.account(), look, reference, log),
+        ledger=ledger,
         said=reference.said,
         problems=tuple(trigger_problems(look.model.triggers, reference)),
     )
@@ -51,6 +54,16 @@ def _types(reference: ReferenceData, private: Collection[str]) -> Iterator[str]:
         told = [_told(reference, name, private) for name in columns] if kind == "categorical" else columns
         if told:
             yield f"{word}: {names(told)}, by {reference.rows} rows of the reference"
+    if same := [name for name in reference.roles.features if _is_constant(reference, name)]:
+        yield f"always the same in the reference: {names(same)}; any other value is drift"
+
+
+def _is_constant(reference: ReferenceData, name: str) -> bool:
+    kind = reference.roles.features[name]
+    digest = reference.profile.column(name, kind) if kind != "text" else None
+    if isinstance(digest, NumberDigest):
+        return len(digest.ascending) > 0 and digest.ascending[0] == digest.ascending[-1]
+    return isinstance(digest, CategoryDigest) and len(digest.counts) == 1
 
 
 def _told(reference: ReferenceData, name: str, private: Collection[str]) -> str:

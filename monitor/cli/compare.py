@@ -14,7 +14,15 @@ from monitor.cli.junit_and_markdown import markdown as as_markdown
 from monitor.cli.junit_and_markdown import sentence
 from monitor.cli.options import quiet_logs
 from monitor.cli.terminal import number, print_json, print_table, say
-from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, feature_kind, is_row_number
+from monitor.config.column_roles import (
+    KEY_TOLD,
+    USUAL_NAMES,
+    Facts,
+    Roles,
+    feature_kind,
+    is_row_number,
+    why_no_feature,
+)
 from monitor.config.drift_methods import METHODS
 from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.decide.particulars import beyond
@@ -151,14 +159,16 @@ def _why(name: str, facts: Facts) -> str:
         return "a data frame's row numbers"
     if _identifies(name, facts):
         return "by its name it says which row it is, and when"
-    return {"timestamp": "it holds times"}.get(facts.kind, "it holds neither numbers, text nor booleans")
+    return why_no_feature(facts).replace(KEY_TOLD, "--categorical compares it")
 
 
 def parts(columns: dict[str, Facts], categorical: Sequence[str]) -> Roles:
     """Return every column but timestamps and ids as a feature to compare; predictions and labels too."""
+    in_order = any(facts.kind == "timestamp" and facts.rises for facts in columns.values())
     kinds = {
         name: kind for name, facts in columns.items()
-        if not _identifies(name, facts) and (kind := feature_kind(facts, name in categorical)) is not None
+        if not _identifies(name, facts) and (name in categorical or not facts.tells_apart(in_order))
+        and (kind := feature_kind(facts, name in categorical)) is not None
     }
     return Roles(
         timestamp="", id=None, prediction="", probability=None, label=None, label_timestamp=None,

@@ -16,6 +16,7 @@ import click
 from monitor.cli.options import Option, quiet_logs
 from monitor.cli.terminal import moment, say
 from monitor.config import USUAL_NAMES, Columns, Facts, ModelSection, Roles, SourceSection, find_roles, load, schema
+from monitor.config.column_roles import is_row_number, why_no_feature
 from monitor.config.watched import watched
 from monitor.errors import CannotJudge, ConfigError, UsageError
 from monitor.escape import name as shown
@@ -47,6 +48,7 @@ class Found:
     said: tuple[str, ...] = ()           # which column is what, and why
     columns: Columns = field(default_factory=Columns)    # as given
     unusual: tuple[str, ...] = ()        # of its rows and labels
+    left_out: dict[str, str] = field(default_factory=dict)       # columns that are not watched, with the reason
 
     @property
     def span(self) -> timedelta:
@@ -159,12 +161,19 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         raise ConfigError([_with_flags(text) for text in error.problems]) from None
     except CannotJudge as error:
         raise CannotJudge(_with_flags(str(error))) from None
+    used = {*roles.features, *(getattr(roles, role) for role in ROLES), *(column for _, column in roles.per_class)}
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
         rows=strays.rows - strays.untimed - strays.apart, first=strays.low, newest=strays.high,
         guesses=dict(source.guesses()), unusual=_unusual(data, labels, roles),
+        left_out=source.left_out() | {name: _why_not(name, one) for name, one in known.items()
+                                      if name not in used and name not in columns.ignore},
         said=(*_chosen(columns, roles), *roles.why, *said),
     )
+
+
+def _why_not(name: str, facts: Facts) -> str:
+    return "a data frame's row numbers" if is_row_number(name) else why_no_feature(facts)
 
 
 def _joined_on(columns: Columns, log: dict[str, Facts], labels: dict[str, Facts] | None) -> Columns:
@@ -311,6 +320,8 @@ def _tell(name: str, found: Found, output: Path) -> None:
     for line in found.said:
         say(f"  {line}")
     say(f"{len(roles.features)} features: {names(roles.features)}")
+    for reason in dict.fromkeys(found.left_out.values()):
+        say(f"left out: {names([name for name, why in found.left_out.items() if why == reason])}: {reason}")
     for text in found.unusual:
         say(text)
     if found.guesses:

@@ -212,7 +212,8 @@ def _confirmation(model: ModelSection, one: Looked) -> Sequence[str]:
     if one.extra:
         lines.append(f"  unwatched  {names(one.extra)}: the reference has no such column")
     lines += [f"  {'types' if not at else '':9}  {text}" for at, text in enumerate(one.types)]
-    lines += [f"  left out   {names([name])}: {why}" for name, why in one.left_out.items()]
+    for reason in dict.fromkeys(one.left_out.values()):
+        lines.append(f"  left out   {names([name for name, why in one.left_out.items() if why == reason])}: {reason}")
     if one.guesses:
         lines.append("  read as    " + ", ".join(f"{key} {value!r}" for key, value in one.guesses.items()))
     return lines

@@ -16,6 +16,9 @@ Scale = Literal["probability", "percent", "score"]       # of a classifier's sco
 
 INTEGER_CATEGORIES = 10      # integers with at most so many values are categories, as Evidently guesses
 TEXT_SHARE = 0.5             # strings with a larger share of distinct values are text, as Evidently guesses
+TELL_APART = 30              # rows, at least, of which it is told whether a column tells them apart
+KEY_TOLD = "columns.types, drift.columns or a trigger that names it has it watched"
+KEY = f"nearly each row has a value of its own, as ids and running numbers have; {KEY_TOLD}"
 
 # The first name of each is the one that `monitor.client` writes: if it is there, the others are plain columns.
 USUAL_NAMES = {
@@ -43,6 +46,19 @@ class Facts:
     kind: Literal["integer", "float", "boolean", "string", "timestamp", "other"]
     distinct: int
     rows: int
+    rises: bool = False          # no value is below that of the row before
+    single: bool = False         # texts without blanks that are no numbers: codes, addresses, hashes
+
+    def tells_apart(self, in_order: bool) -> bool:
+        """Tell whether the column says which row it is and nothing else: ids, or numbers that only grow.
+
+        `in_order`: the rows are in order of time, so that numbers may grow with it.
+        """
+        if self.rows < TELL_APART:
+            return False
+        if self.kind == "string":
+            return self.single and self.distinct > self.rows * TEXT_SHARE
+        return in_order and self.rises and self.distinct == self.rows and self.kind in ("integer", "float")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +77,16 @@ class Roles:
     positive: str | None = None          # the class that scores are of; this and what follows: of a binary model, …
     scored: bool | None = None           # the prediction column holds scores and not classes
     scale: Scale | None = None           # … as its reference shows it; None: not looked at
+    keys: tuple[str, ...] = ()           # columns that are no features since they only tell rows apart
     why: tuple[str, ...] = ()            # usual names that what the columns hold speaks against
     per_class: tuple[tuple[str, str], ...] = ()      # of more than two classes, each with the column of its probability
+
+
+def why_no_feature(facts: Facts) -> str:
+    """Return why a column without another role is no feature."""
+    if facts.kind == "timestamp":
+        return "it holds times"
+    return "no row has a value in it" if facts.kind == "other" else KEY
 
 
 class Evidence(Protocol):
@@ -83,18 +107,20 @@ def find_roles(
     protected: Collection[str] = (),
     attributes: Collection[str] | None = None,
     evidence: Evidence | None = None,
+    watched: Collection[str] = (),
 ) -> Roles:
     """Return the role of each column of the data that `facts` describes.
 
     `label_columns` describes labels that are stored separately, `attributes` the columns of protected attributes that
     are stored separately; `where` names the data in errors; `evidence` may speak against a usual name. `protected`
-    columns are not features unless `columns.features` lists them. Raises ConfigError with every problem: a named
+    columns are not features unless `columns.features` lists them; what only tells rows apart is none unless it is
+    `watched` or named under columns. Raises ConfigError with every problem: a named
     column that does not exist, two columns that could have one role, no timestamp, no prediction, separate labels but
     no id to join them on.
     """
     everything = {*facts, *(label_columns or ()), *(attributes or ())}
     facts = {name: one for name, one in facts.items() if name not in columns.ignore}
-    finder = _Finder(columns, facts, label_columns, where, evidence)
+    finder = _Finder(columns, facts, label_columns, where, evidence, watched)
     finder.check_there("ignore", columns.ignore, everything)
     finder.check_there("types", columns.types, everything)
     found = {role: finder.find(role) for role in USUAL_NAMES}
@@ -118,7 +144,8 @@ def find_roles(
     return Roles(
         timestamp=timestamp, id=found["id"], prediction=prediction, probability=found["probability"],
         label=found["label"], label_timestamp=found["label_timestamp"], model_version=found["model_version"],
-        features=features, why=tuple(finder.why), per_class=tuple(per_class.items()) if len(per_class) > 2 else (),
+        features=features, keys=tuple(finder.keys), why=tuple(finder.why),
+        per_class=tuple(per_class.items()) if len(per_class) > 2 else (),
     )
 
 
@@ -155,7 +182,7 @@ def feature_kind(facts: Facts, declared_categorical: bool) -> FeatureKind | None
 class _Finder:
     def __init__(
         self, columns: Columns, facts: dict[str, Facts], labels: dict[str, Facts] | None, where: str,
-        evidence: Evidence | None = None,
+        evidence: Evidence | None = None, watched: Collection[str] = (),
     ) -> None:
         self.columns = columns
         self.facts = facts
@@ -165,6 +192,8 @@ class _Finder:
         self.why: list[str] = []
         self.evidence = evidence
         self.found: dict[str, str | None] = {}
+        self.keys: list[str] = []
+        self.watched = {*watched, *columns.types, *columns.segments, *(columns.categorical or ())}
         self.named = {name for role in USUAL_NAMES if (name := getattr(columns, role)) is not None}
 
     def problem(self, key: str, text: str) -> None:
@@ -239,12 +268,18 @@ class _Finder:
             apart = taken | protected
             names = [name for name, kind in kinds.items()
                      if name not in apart and kind is not None and not is_row_number(name)]
+            self.keys = [name for name in names if name not in self.watched and self._tells_apart(name)]
+            names = [name for name in names if name not in self.keys]
         else:
             names = [name for name in self.columns.features if self._may_be_feature(name, taken, kinds)]
         for name in declared:
             if self._is_there("categorical", name, self.facts) and name not in names:
                 self.problem("categorical", f'"{name}" is not a feature')
         return {name: kind for name in names if (kind := kinds[name]) is not None}
+
+    def _tells_apart(self, name: str) -> bool:
+        timestamp = self.facts.get(self.found["timestamp"] or "")
+        return self.facts[name].tells_apart(in_order=timestamp is not None and timestamp.rises)
 
     def _kind(self, name: str, facts: Facts) -> FeatureKind | None:
         guessed = feature_kind(facts, name in (self.columns.categorical or ()))

@@ -32,7 +32,7 @@ from monitor.tables.digest import (
 from monitor.times import utcnow
 from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 
-FORMAT = "2"                        # version of the files; another version has another folder
+FORMAT = "3"                        # version of the files; another version has another folder
 UNUSED = timedelta(days=30)         # a profile unused for this long is removed when a new one is made
 
 

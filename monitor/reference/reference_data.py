@@ -168,6 +168,7 @@ def _roles(model: ModelSection, source: Source, found: dict[str, Facts], where: 
         protected=protected,
         attributes=_attributes(model, [*found, *protected, *model.columns.private]) if model.attributes else None,
         evidence=Evidence(source, found, labels),
+        watched={*model.drift.columns, *(trigger.column for trigger in model.triggers if trigger.column)},
     )
     if problems := wrongly_private(model, roles):
         raise ConfigError(problems)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.config.column_roles import USUAL_NAMES, Facts, Roles, is_row_number
+from monitor.config.column_roles import KEY, TEXT_SHARE, USUAL_NAMES, Facts, Roles, is_row_number
 from monitor.config.sections import ModelSection, SourceSection
 from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source, open_source
@@ -22,6 +22,8 @@ from monitor.sources.rows import Mask, RowKeys, Rows, contains, once_each, picke
 from monitor.sources.strays import Strays
 from monitor.times import BEGINNING
 
+FEW = 0.1                # share of texts that are no codes, below which a column holds codes
+_NO_CODE = r"\s|^[+-]?(0|[1-9]\d{0,14})?([.,]\d+)?$"      # with a blank, or a number
 MOST_IDS = 2_000_000     # a log with more rows is not searched for the ids of labels
 _without_row: dict[tuple[str, ...], int] = {}
 
@@ -56,7 +58,8 @@ class Log:
         numbers = {name: "a data frame's row numbers" for name in self._schema.names if is_row_number(name)}
         taken = {getattr(self.roles, role) for role in USUAL_NAMES} | set(self.roles.features)
         told = dict.fromkeys(self._model.columns.ignore, "columns.ignore names it")
-        found = self._source.left_out() | numbers | told
+        keys = dict.fromkeys(self.roles.keys, KEY)
+        found = self._source.left_out() | numbers | keys | told
         return {name: why for name, why in found.items() if name not in taken}
 
     @cached_property
@@ -338,7 +341,10 @@ def column_facts(column: pa.ChunkedArray) -> Facts:
     kind = _kind(column.type)
     present = column.drop_null()
     distinct = 0 if kind == "other" else pc.count_distinct(present).as_py()
-    return Facts(kind=kind, distinct=distinct, rows=len(present))
+    many = len(present) > 1 and distinct > len(present) * TEXT_SHARE
+    rises = many and kind not in ("other", "boolean") and bool(pc.all(pc.less_equal(present[:-1], present[1:])).as_py())
+    single = many and kind == "string" and pc.mean(pc.match_substring_regex(present, _NO_CODE)).as_py() < FEW
+    return Facts(kind=kind, distinct=distinct, rows=len(present), rises=rises, single=single)
 
 
 def _kind(kind: pa.DataType) -> Literal["integer", "float", "boolean", "string", "timestamp", "other"]:

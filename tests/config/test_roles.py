@@ -113,3 +113,38 @@ def test_labels_in_a_place_of_their_own() -> None:
     assert problems(Columns(), log, {"id": NAME, "outcome": FLAG}) == [
         f"{WHERE}.id: labels in a place of their own are joined on it, {one_of}"
     ]
+
+
+KEYS = {
+    "hash": Facts("string", 990, 1000, single=True), "running": Facts("integer", 1000, 1000, rises=True),
+    "odometer": Facts("float", 1000, 1000, rises=True),
+}
+NO_KEYS = {
+    "note": Facts("string", 990, 1000), "city": Facts("string", 400, 1000, single=True), "amount": MANY,
+    "price": Facts("float", 1000, 1000), "step": Facts("integer", 600, 1000, rises=True),
+    "few": Facts("string", 20, 20, single=True),
+}
+RISING = {"timestamp": Facts("timestamp", 1000, 1000, rises=True), "prediction": FLAG}
+
+
+def test_columns_that_only_tell_rows_apart_are_no_features():
+    """Ids, hashes, and numbers that grow with time; not texts with blanks, nor few rows."""
+    roles = find_roles(Columns(), {**RISING, **KEYS, **NO_KEYS}, None, "log")
+    assert set(roles.keys) == set(KEYS)
+    assert set(roles.features) == set(NO_KEYS)
+
+
+def test_numbers_that_grow_in_a_file_without_order_of_time_are_features():
+    """A file sorted by a feature says nothing of the feature."""
+    roles = find_roles(Columns(), {**LOG, **KEYS}, None, "log")
+    assert roles.keys == ("hash",)
+
+
+@pytest.mark.parametrize("columns", [
+    Columns(types={"hash": "text"}), Columns(categorical=("hash",)), Columns(segments=("hash",)),
+    Columns(features=("hash",)),
+])
+def test_whoever_names_such_a_column_has_it_watched(columns):
+    """Under columns, or by a trigger or drift.columns (`watched`)."""
+    assert "hash" in find_roles(columns, {**RISING, **KEYS}, None, "log").features
+    assert "hash" in find_roles(Columns(), {**RISING, **KEYS}, None, "log", watched=["hash"]).features
