@@ -236,3 +236,11 @@ def test_bounds_hold_the_value_and_tighten_with_rows(kind):
         assert 0 <= low <= high <= 1
         assert value is None or low - 1e-12 <= value <= high + 1e-12
         assert closer[1] - closer[0] <= high - low
+
+
+def test_a_pool_without_a_comparison_group_says_so(made, fair):
+    """Windows in which the group to compare with has no rows tell nothing of the others."""
+    score = Score(metric="selection_rate", segment="group=b", value=0.5, n=100)
+    found = alone(fair(), made.snapshot(0, score))
+    assert found[GAP, "group"].reason == "there is no group to compare with"
+    assert found[GAP, "group"].status is ScoreStatus.INSUFFICIENT

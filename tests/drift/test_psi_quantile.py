@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from monitor.drift.column_scores import column_drift
+from monitor.errors import CannotJudge
 
 CHANCE = np.random.default_rng(11)
 REFERENCE = CHANCE.normal(100, 10, 5000)
@@ -43,3 +44,14 @@ def test_few_distinct_numbers_have_a_bin_each() -> None:
     assert of("psi_quantile", reference, reference) == pytest.approx(0)
     for new in (0.0, 3.0, 9.0):
         assert of("psi_quantile", np.append(np.repeat([1.0, 2.0, 4.0], 20), np.full(20, new)), reference) > 1
+
+
+def test_words_and_constants_are_compared_too() -> None:
+    """psi_quantile of categories is psi; one category everywhere is no difference; Fisher's test takes two."""
+    sides = [pa.chunked_array([CHANCE.choice(["a", "b", "c"], rows, p=share).tolist()])
+             for rows, share in ((400, [0.2, 0.3, 0.5]), (300, [0.4, 0.3, 0.3]))]
+    assert column_drift(*sides, "categorical", "psi_quantile")[1] == column_drift(*sides, "categorical", "psi")[1]
+    same = pa.chunked_array([["a"] * 300])
+    assert column_drift(same, same, "categorical", "chisquare")[1] == 1.0
+    with pytest.raises(CannotJudge, match="fisher_exact is for two categories, there are 3"):
+        column_drift(sides[0].slice(0, 300), sides[1], "categorical", "fisher_exact")

@@ -138,3 +138,17 @@ def test_a_metric_that_needs_probabilities_says_whose_are_missing() -> None:
         improvements("roc_auc", Pair(whole, replace(whole, probability=None)), [], 100)
     with pytest.raises(CannotJudge, match="the champion's predictions have none"):
         improvements("log_loss", Pair(classes, classes), [], 100)
+
+
+def test_rows_on_which_the_metric_means_nothing_are_left_out() -> None:
+    """mape has no percentage of a label of zero; such rows count for neither model."""
+    champion, candidate = (given_answers("regression", seed=seed, right=right) for seed, right in ((1, 0.6), (2, 0.95)))
+    truth = champion.truth.astype(float)
+    truth[::7] = 0.0
+    pair = Pair(replace(champion, truth=truth), replace(candidate, truth=truth))
+    overall, _ = improvements("mape", pair, [], 100)
+    kept = truth != 0
+    wanted = [np.mean(np.abs(side.predicted[kept] - truth[kept]) / np.abs(truth[kept]))
+              for side in (pair.champion, pair.candidate)]
+    assert overall.value == pytest.approx(wanted[0] - wanted[1])
+    assert overall.n == kept.sum()

@@ -209,3 +209,25 @@ def test_a_feature_does_not_follow_the_prediction() -> None:
     assert follows(pa.chunked_array([1 - table["probability"].to_numpy()]), table["prediction"])
     assert not follows(other, table["prediction"])
     assert follows(other.slice(0, 5), table["prediction"].slice(0, 5)) is None
+
+
+def test_what_says_nothing_of_the_class_leaves_it_to_its_name() -> None:
+    """A probability column of text, of nothing, or with few rows of a class is no evidence."""
+    table = log("a", "b")
+    for values in (["x"] * ROWS, pa.nulls(ROWS, pa.float64()), [0.5] * 9 + [None] * (ROWS - 9)):
+        _, said = settle(ROLES, with_scores(table, "probability", values), "binary")
+        assert any("by its name or order" in one for one in said)
+
+
+def test_without_enough_to_tell_a_reference_is_not_called_worse_than_chance() -> None:
+    """No label column, labels that are no classes of it, a few rows of a class: nothing is said, nothing refused."""
+    upside_down = log("legit", "fraud")
+    upside_down = with_scores(upside_down, "probability", 1 - upside_down["probability"].to_numpy())
+    roles, _ = settle(ROLES, log("legit", "fraud"), "binary", "fraud")
+    with pytest.raises(CannotJudge, match="worse than chance"):
+        require_better_than_chance(roles, upside_down, configured=True)
+    for silent in (upside_down.drop_columns("label"), upside_down.slice(0, 12),
+                   with_scores(upside_down, "label", ["legit"] * ROWS),
+                   with_scores(upside_down, "label", pa.nulls(ROWS, pa.string())),
+                   with_scores(upside_down, "probability", ["?"] * ROWS)):
+        require_better_than_chance(roles, silent, configured=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from monitor.errors import CannotJudge
-from monitor.performance.formulas import value_of
+from monitor.performance.formulas import interval, value_of
 from monitor.performance.labelled_rows import Answers
 
 BINARY = {
@@ -72,3 +72,44 @@ def test_rankings_are_scikit_learns(metric, oracle, data, weighted):
                                          max_size=len(found))))
     found = replace(found, probability=chance)
     assert value_of(metric, found) == pytest.approx(oracle(found.truth, chance, sample_weight=found.weight), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "given", "reason"),
+    [
+        ("multiclass", "log_loss", {}, "log_loss needs a column with the probability of each class"),
+        ("binary", "log_loss", {"probability": np.array([0.1, 1.5, 0.3])}, "log_loss needs probabilities between 0"),
+        ("regression", "r2", {"truth": np.array([2.0, 2.0, 2.0])}, "r2 needs labels that differ"),
+        ("regression", "mape", {"truth": np.zeros(3)}, "no labelled row is left that mape is defined on"),
+        ("regression", "rmse", {"predicted": np.full(3, 1e308)}, "rmse has no finite value here"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_a_metric_that_is_not_defined_says_why(task, metric, given, reason):
+    """One sentence, and never a number that means nothing."""
+    numbers = np.array([0, 1, 1]) if task != "regression" else np.array([0.0, 1.0, 2.0])
+    classes = {"binary": ("a", "b"), "multiclass": ("a", "b", "c"), "regression": ()}[task]
+    answers = replace(Answers(task, classes, numbers, numbers, np.arange(3)), **given)
+    with pytest.raises(CannotJudge, match=reason):
+        value_of(metric, answers)
+
+
+def test_an_interval_needs_rows_to_tell_it_from():
+    """One row, one row of a class, or labels that are all alike have a value and no interval."""
+    one = Answers("regression", (), np.array([1.0]), np.array([2.0]), np.arange(1))
+    assert [interval(name, one) for name in ("mae", "rmse", "r2")] == [None] * 3
+    truth, chance = np.array([1, 0, 0, 0]), np.array([0.9, 0.1, 0.2, 0.3])
+    few = Answers("binary", ("no", "yes"), truth, truth, np.arange(4), chance)
+    assert (value_of("roc_auc", few), interval("roc_auc", few)) == (1.0, None)
+    nobody = replace(few, predicted=np.zeros(4, int))
+    assert interval("precision", nobody) is None              # nothing was answered with yes
+    assert interval("f1", few.take(np.array([0]))) is None
+
+
+def test_many_classes_have_values_and_no_interval():
+    """The matrix of more than a hundred classes is not drawn again and again."""
+    truth = np.arange(200) % 120
+    said = np.where(np.arange(200) % 2, truth, np.roll(truth, 1))
+    many = Answers("multiclass", tuple(map(str, range(120))), truth, said, np.arange(200))
+    assert value_of("f1", many) == pytest.approx(sk.f1_score(truth, many.predicted, average="macro", zero_division=0))
+    assert interval("f1", many) is None

@@ -111,3 +111,13 @@ def test_more_than_two_classes_cannot_be_judged() -> None:
     now = pa.table({"group": ["a", "b", "c"], "label": ["x", "y", "z"], "prediction": ["x", "y", "z"]})
     with pytest.raises(CannotJudge, match="a binary task has two classes"):
         rates(now, now)
+
+
+def test_groups_beyond_the_twentieth_and_rare_ones_are_said() -> None:
+    """Which are left out is told in one score; where every group is rare there is none to compare with."""
+    rows = [[f"g{at:02}", at % 2, 1, 40 - at] for at in range(25)]
+    reasons = [one.reason or "" for one in rates(people(rows), people(rows)).values()]
+    assert sum("5 beyond the 20 most frequent" in reason for reason in reasons) == 1
+    rare = people([[f"g{at}", 1, 1, 3] for at in range(5)])
+    score = rates(rare, people(rows))["selection_rate", "group"]
+    assert "there is no largest group to compare with: name one under fairness.comparison" in score.reason

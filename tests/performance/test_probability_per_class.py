@@ -97,3 +97,15 @@ def test_of_two_classes_one_column_is_the_probability(tmp_path: Path) -> None:
     """With a column for each of two classes neither is a feature, and one is the probability."""
     roles = roles_of(tmp_path, log(["legit", "fraud"], ["p_legit", "p_fraud"]), positive="fraud")
     assert (roles.probability, roles.per_class, list(roles.features)) == ("p_fraud", (), ["x"])
+
+
+def test_a_window_without_the_probabilities_is_not_estimated(tmp_path: Path) -> None:
+    """One of the columns gone, or no row that has them all: each estimate says so and has no value."""
+    before = log(["cat", "dog", "owl"], ["p_cat", "p_dog", "p_owl"]).slice(0, 600)
+    roles = roles_of(tmp_path, before)
+    estimator = fit_estimator(before, roles, "multiclass", ["accuracy"], [])
+    none = before.set_column(before.column_names.index("p_dog"), "p_dog", pa.nulls(600, pa.float64()))
+    for window, reason in ((before.drop_columns("p_dog"), "an estimate needs the probability of each class"),
+                           (none, "no row has both a prediction and the probability of each class")):
+        (score,) = estimate_scores(estimator, window)
+        assert (score.status, score.value, score.reason) == ("insufficient", None, reason)
