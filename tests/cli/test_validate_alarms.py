@@ -114,12 +114,34 @@ def test_triggers_on_performance_are_replayed(driftd, rides, tmp_path):
     assert "new: not known: a reference holds no value it never had" in said
 
 
+OTHERS = """
+[[models.rides.triggers]]
+name = "monthly"
+every = "30d"
+action = "alert"
+
+[[models.rides.triggers]]
+name = "either"
+any = ["worse", "gone"]
+action = "alert"
+
+[[models.rides.triggers]]
+name = "stale"
+metric = "staleness_seconds"
+above = 9e9
+action = "alert"
+"""
+
+
 def test_a_reference_without_a_whole_window_tells_nothing(driftd, rides, tmp_path):
     """Neither drift nor how the model did can be replayed, and each line says why."""
-    text = CONFIG.format(first="20d", size="30d", threshold="0.1") + TRIGGERS
+    text = CONFIG.format(first="20d", size="30d", threshold="0.1") + TRIGGERS + OTHERS
     (tmp_path / "driftd.toml").write_text(text)
     said = driftd("validate", "-c", "driftd.toml").out
     assert "worse: not known: the reference spans 20d and has no complete window" in said
+    assert "monthly: not known: it counts time or rows, and is no alarm" in said
+    assert "either: not known: it depends on a trigger whose rate is not known, or on other windows" in said
+    assert "stale: not known: a reference does not say when its rows came" in said
     assert "all together" not in said
 
 

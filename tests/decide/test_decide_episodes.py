@@ -215,6 +215,7 @@ def test_a_source_that_cannot_be_read_is_told_once_each_way(made):
     """Failure and return make one message each, and only a change is remembered."""
     fired, told = note_source("flights", None, "no file at log.csv", made.START)
     assert (fired.trigger, fired.firing, told.kind) == (SOURCE_DOWN, True, "source")
+    assert (told.title, told.trigger) == ("flights: the source is down", SOURCE_DOWN)
     assert "no file at log.csv" in told.body
     assert note_source("flights", fired, "no file at log.csv", made.START + made.WEEK) is None
     other, nothing = note_source("flights", fired, "another reason", made.START + made.WEEK)
@@ -222,6 +223,8 @@ def test_a_source_that_cannot_be_read_is_told_once_each_way(made):
     cleared, back = note_source("flights", fired, None, made.START + made.WEEK)
     assert not cleared.firing
     assert back.id != told.id
+    assert back.title == "flights: the source is back"
+    assert back.body == "the source has fresh rows again; it had been down since 2013-05-03T00:00:00Z."
     assert note_source("flights", cleared, None, made.START) is None
     assert note_source("flights", None, None, made.START) is None
 
@@ -252,6 +255,8 @@ def test_a_word_that_nobody_waits_for_changes_nothing(made):
     waiting = _episode(made, S.AWAITING_APPROVAL, approval=Approval(asked_at=made.START, asked_by="ann"))
     with pytest.raises(UsageError, match="ann asked for this retrain; expected somebody else to approve it"):
         approve(waiting, "ann", "yes", made.START)
+    no = reject(waiting, "bob", "not now", made.START)
+    assert (no.state, no.reason, no.approval.reason) == (S.REJECTED, "low; rejected by bob: not now", "not now")
     done = approve(waiting, "bob", "fine", made.START + made.WEEK)
     assert (done.state, done.reason) == (S.REQUESTED, "low; approved by bob: fine")
     assert (done.approval.decision, done.approval.decided_by) == (S.REQUESTED, "bob")

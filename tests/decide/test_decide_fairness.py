@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,14 @@ def test_a_pool_without_a_comparison_group_says_so(made, fair):
     found = alone(fair(), made.snapshot(0, score))
     assert found[GAP, "group"].reason == "there is no group to compare with"
     assert found[GAP, "group"].status is ScoreStatus.INSUFFICIENT
+
+
+@pytest.mark.parametrize(("hits", "rows"), [(1, 12), (7, 30), (15, 30), (29, 30), (400, 5000)])
+def test_the_limits_of_a_rate_solve_their_equation(hits, rows):
+    """Wilson's limits with continuity correction: the rates that lie z standard errors and half a row away."""
+    for z in (1.0, 1.96, 2.8):
+        for limit, side in zip(Rate(hits, rows).limits(z), (1, -1), strict=True):
+            away = side * (hits / rows - limit) - 1 / (2 * rows)
+            assert away == pytest.approx(z * math.sqrt(limit * (1 - limit) / rows), rel=1e-9)
+    assert Rate(0, rows).limits(1.96)[0] == 0.0
+    assert Rate(rows, rows).limits(1.96)[1] == 1.0

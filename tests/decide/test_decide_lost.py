@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from monitor.config.sections import TriggerSection
+from monitor.decide.triggers import Ballot, ballot
 from monitor.records import Score, ScoreStatus
 
 LOST = {"name": "lost", "metric": "performance_lost", "drifted": True}
@@ -48,3 +50,10 @@ def test_without_an_interval_the_windows_own_word_counts(made, given):
                made.snapshot(1, replace(measured("mae", 2.1, 3.0, 2.0), **given))]
     decisions, _ = made.play(made.model(LOST), windows)
     assert [bool(one.verdict.fired) for one in decisions] == [True, False]
+
+
+def test_in_a_replay_other_votes_count_while_it_fires():
+    """A window that would not begin it may keep it firing, so both votes of each window are kept."""
+    windows = [[measured("mae", 2.1, 3.0, 2.0, drifted=True)], [measured("mae", 2.1, 3.0, 2.0)],
+               [measured("mae", 1.9, 3.0, 2.0)]]
+    assert ballot(TriggerSection(**LOST), windows) == Ballot([True, False, False], [True, True, False])

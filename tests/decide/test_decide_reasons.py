@@ -1,5 +1,6 @@
 """Other reasons to retrain: dates, new rows, triggers together; and when people are not told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,9 +13,9 @@ from monitor.config import Config
 from monitor.config.cron import last_time
 from monitor.config.sections import RetrainSection, SilenceSection
 from monitor.decide.decision import decide
-from monitor.decide.guards import in_force
+from monitor.decide.guards import in_force, silence_words
 from monitor.decide.messages import explain
-from monitor.records import Score, ScoreStatus
+from monitor.records import Score, ScoreStatus, Silence
 
 DAY = timedelta(days=1)
 FRESH = {"name": "fresh", "metric": "new_rows", "above": 2500, "action": "retrain"}
@@ -163,6 +164,16 @@ def test_silences_hold_in_their_time(made):
     assert _silences(model, night, nights)[0].until == datetime(2013, 5, 4, 4, tzinfo=UTC)
     assert _silences(model, datetime(2013, 5, 4, 4, tzinfo=UTC), nights, once) == []
     assert _silences(model, night, once | {"model": "other"}) == []
+
+
+def test_what_is_silent_is_said_in_a_line(made):
+    """All messages, one trigger's or maintenance; until when, why, and who said so where it was a person."""
+    until = datetime(2013, 5, 4, 22, 30, 59, tzinfo=UTC)
+    silence = Silence(model="flights", until=until, reason="a holiday")
+    assert silence_words(silence, UTC) == "messages silenced until 4 May 2013 22:30: a holiday"
+    assert silence_words(replace(silence, trigger="low", by="ann"), UTC).startswith("low silenced until ")
+    assert silence_words(replace(silence, trigger="low", by="ann"), UTC).endswith(": a holiday, says ann")
+    assert silence_words(replace(silence, maintenance=True), PARIS).startswith("maintenance until 5 May 2013")
 
 
 def test_maintenance_holds_a_need_back_and_lets_it_go_afterwards(made):

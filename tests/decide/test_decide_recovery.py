@@ -117,3 +117,14 @@ def test_a_trigger_taken_out_of_the_file_is_waited_for_no_more(made, promotion):
     model = made.model().model_copy(update={"triggers": (other,)})
     later = decide(model, replace(past, firing=firing), made.snapshot(4, loss(0.9)), made.window(5).end, newest=True)
     assert [one.firing for one in later.firing if one.trigger == NO_RECOVERY] == [False]
+
+
+def test_what_is_told_of_a_recovery(made, promotion):
+    """While windows are missing how many; then which window showed it; that it has not helped alerts and clears."""
+    model = made.model(WRONG)
+    snapshots = [made.snapshot(i, loss(0.9)) for i in range(3)]
+    found, _ = last(made, model, promotion, snapshots[:1])
+    assert "after 2 more mature windows it is known whether the need of wrong has ended" in str(found.verdict.reasons)
+    found, fires = last(made, model, promotion, snapshots)
+    assert (found.recovery.recovery_at, fires) == (snapshots[-1].window.end, True)
+    assert found.recovery.recovery_reason.startswith("version 2 has not helped wrong: log_loss is 0.9")

@@ -158,3 +158,15 @@ def test_an_absurd_value_hides_psi_drift_but_never_breaks_it() -> None:
     values[0] = 1e300
     found = scores(table(2000), table(1500, x=values), roles(x="numerical"), method="psi")
     assert found["drift", "x"].status in ("ok", "drifted")
+
+
+def test_a_prediction_nobody_has_is_one_failed_score() -> None:
+    """Where neither side has the column, nothing is said of its missing values."""
+    side = table(300).drop_columns(["prediction"])
+    sides = TableSide(side), TableSide(side)
+    kinds: dict[str, Any] = {"x": "numerical", "gone": "numerical"}
+    found = column_scores(*sides, kinds, {"prediction": "categorical"}, DriftSection(), QualitySection(), min_rows=100)
+    said = {(s.metric, s.column): s for s in found}
+    assert said["drift", "gone"].reason == "the reference has no column gone"
+    assert said["prediction_drift", "prediction"].reason == "the reference has no column prediction"
+    assert {column for metric, column in said if metric == "missing_share"} == {"x"}
