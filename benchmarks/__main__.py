@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from benchmarks import calibrated, check, closed_loop, gate, page, peers, processes, rehearsing
+from benchmarks import calibrated, check, closed_loop, gate, page, pages, peers, processes, rehearsing
 from benchmarks.rows import Absent, Asked, Row, Section
 from monitor.cli.terminal import print_json, print_table
 
@@ -29,6 +29,7 @@ SECTIONS = {
     "rest": Section(
         title=f"the daemon at rest, {processes.STRETCH} s of it", unit="% of a core", measure=processes.rest
     ),
+    "pages": Section(title="a page nobody has asked for before", unit="CPU ms", measure=pages.pages),
     "backtest": Section(title="ten months of flights, every window", unit="CPU s", measure=processes.backtest),
     "rehearsal": Section(
         title="one rehearsal", unit="CPU s", ratio="times the bare fit", measure=rehearsing.rehearsal

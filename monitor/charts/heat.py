@@ -1,6 +1,6 @@
 """A heat map, columns by windows: how far each column has drifted, and when."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
@@ -12,24 +12,18 @@ ROW, LABEL, TOP = 15, 180, 4
 MOST_TITLES = 800           # runs of cells with a tooltip of their own; of more, each row has one
 LONGEST = 22                # characters of a column's name beside its row
 LEVELS = ("", "l1", "l2", "l3", "broken", "unknown")
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One column in one window: how far beyond its threshold (1: at it), or why that is not known."""
-
-    level: int                  # index into LEVELS
-    words: str                  # value and threshold
+UNKNOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One column: a cell a window, None where it was not looked at."""
+    """One column: how far beyond its threshold it is in each window, as a place in LEVELS."""
 
     name: str
     href: str
-    cells: Sequence[Cell | None]
+    levels: Sequence[int]
     summary: str                # "drifted in 3 of 20 windows"
+    words: Callable[[int], str]     # value and threshold in a window, by its place
 
 
 def level_of(status: str, value: float | None, threshold: float | None) -> int:
@@ -37,7 +31,7 @@ def level_of(status: str, value: float | None, threshold: float | None) -> int:
     if status == "breached":
         return 4
     if status in ("insufficient", "failed"):
-        return 5
+        return UNKNOWN
     if status != "drifted":
         return 0
     if not value or not threshold:
@@ -70,7 +64,7 @@ def heat(rows: Sequence[Row], ends: Sequence[datetime], when: Sequence[str], cap
 def _runs(row: Row) -> list[tuple[int, int, int]]:
     """Level, first window and number of windows of each run of cells that say something."""
     found, at = [], 0
-    for level, cells in groupby(row.cells, key=lambda cell: 0 if cell is None else cell.level):
+    for level, cells in groupby(row.levels):
         count = len(list(cells))
         if level:
             found.append((level, at, count))
@@ -102,7 +96,6 @@ def _block(run: tuple[int, int, int], x: Scale, y: float) -> str:
 
 def _run(row: Row, run: tuple[int, int, int], x: Scale, y: float, when: Sequence[str]) -> str:
     level, at, count = run
-    cell = row.cells[at + count - 1]
     span = when[at] if count == 1 else f"{count} windows, {when[at]} to {when[at + count - 1]}"
-    said = escape.html(f"{escape.name(row.name)}, {span}: {cell.words if cell else ''}")
+    said = escape.html(f"{escape.name(row.name)}, {span}: {row.words(at + count - 1)}")
     return f'<path class="{LEVELS[level]}" d="{_block(run, x, y)}"><title>{said}</title></path>'

@@ -116,15 +116,15 @@ class Trends:
         return found
 
     def cells(self, ids: Sequence[int], metrics: Collection[str]) -> list[CellScore]:
-        """What each column's score of these metrics is, and every other score of a column that is notable."""
+        """Each column's scores that are notable, and of these metrics those of which too little is known."""
         found: list[CellScore] = []
         for begin in range(0, len(ids), _AT_ONCE):
             some = ids[begin:begin + _AT_ONCE]
             found += records_of(CellScore, self._db.all(
                 f"""SELECT snapshot_id, column_name, metric, method, status, value, threshold FROM scores
                     WHERE snapshot_id IN ({marks(some)}) AND column_name IS NOT NULL
-                    AND (metric IN ({marks(metrics)}) OR status IN ({marks(_NOTABLE)}))""",
-                *some, *metrics, *_NOTABLE,
+                    AND (status IN ({marks(_NOTABLE)}) OR (metric IN ({marks(metrics)}) AND status = ?))""",
+                *some, *_NOTABLE, *metrics, ScoreStatus.INSUFFICIENT,
             ))
         return found
 

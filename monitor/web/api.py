@@ -23,8 +23,9 @@ from monitor.times import Clock
 from monitor.untrusted import parse_json
 
 MOST = 500              # windows of one answer …
-FEW = 100               # … with the scores of every column …
-VERY_FEW = 20           # … and of every metric too
+USUAL = 100
+FEW = 50                # … with the scores of every column …
+VERY_FEW = 10           # … and of every metric too
 
 
 class Api:
@@ -103,7 +104,7 @@ class Api:
 
 def _limit(text: str | None, most: int) -> int:
     if text is None:
-        return min(FEW, most)
+        return min(USUAL, most)
     limit = int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
     if not 1 <= limit <= most:
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"limit: expected a number from 1 to {most}")

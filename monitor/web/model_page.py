@@ -1,6 +1,5 @@
 """A model: its metric over time, needs and what came of them, columns by windows, what waiting costs, every window."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from monitor import page_links
-from monitor.charts.heat import Cell, Row, heat, level_of
+from monitor.charts.heat import UNKNOWN, Row, heat, level_of
 from monitor.charts.line import Mark, Point, Words, line
 from monitor.expose.model_state import state_of, verdict_words
 from monitor.expose.view import ModelView
@@ -138,38 +137,42 @@ def _label_chart(view: ModelView, windows: Sequence[Looked]) -> Markup | None:
 
 def _heat(store: Store, view: ModelView, windows: Sequence[Looked]) -> Markup | None:
     place = {looked.id: at for at, looked in enumerate(windows)}
-    found: dict[str, list[Cell | None]] = {}
-    worst: dict[str, int] = defaultdict(int)
-    count: dict[str, int] = defaultdict(int)
+    worst: dict[str, dict[int, CellScore]] = {}      # by column, in each window where there is something to say
     for score in store.trends.cells(list(place), HEATED):
-        cells = found.setdefault(score.column, [None] * len(windows))
-        cell, at = _cell(score), place[score.snapshot_id]
-        before = cells[at]
-        if before is None or _rank(cell.level) > _rank(before.level):
-            cells[at] = cell
-    for column, cells in found.items():
-        count[column] = sum(cell is not None and 0 < cell.level < 5 for cell in cells)
-        worst[column] = sum(cell.level for cell in cells if cell is not None and cell.level < 5)
-    if not found:
+        cells, at = worst.setdefault(score.column, {}), place[score.snapshot_id]
+        if at not in cells or _rank(_level(score)) > _rank(_level(cells[at])):
+            cells[at] = score
+    looked_at = {one.column for one in (view.newest.scores if view.newest else ()) if one.metric in HEATED}
+    rows = [_heat_row(view, name, worst.get(name, {}), len(windows))
+            for name in {*worst, *(name for name in looked_at if name is not None)}]
+    if not rows:
         return None
-    names = sorted(found, key=lambda name: (-worst[name], name))
-    rows = [
-        Row(name, page_links.of_column(view.name, name).removeprefix("/models/"), found[name],
-            f"drifted in {count[name]} of {several(len(windows), 'window')}" if count[name] else "never drifted here")
-        for name in names[:COLUMNS]
-    ]
-    left = f", {COLUMNS} of {len(names)}, those that drifted most" if len(names) > COLUMNS else ""
+    rows.sort(key=lambda row: (-sum(level for level in row.levels if level < UNKNOWN), row.name))
+    left = f", {COLUMNS} of {len(rows)}, those that drifted most" if len(rows) > COLUMNS else ""
     caption = f"Which columns have drifted, and when{left}; a row leads to its column"
     ends = [one.window.end for one in windows]
-    return Markup(heat(rows, ends, [when(view, one) for one in windows], caption, view.zone))
+    return Markup(heat(rows[:COLUMNS], ends, [when(view, one) for one in windows], caption, view.zone))
 
 
-def _cell(score: CellScore) -> Cell:
-    level = level_of(score.status, score.value, score.threshold)
+def _heat_row(view: ModelView, name: str, cells: dict[int, CellScore], windows: int) -> Row:
+    levels = [0] * windows
+    for at, score in cells.items():
+        levels[at] = _level(score)
+    count = sum(0 < level < UNKNOWN for level in levels)
+    summary = f"drifted in {count} of {several(windows, 'window')}" if count else "never drifted here"
+    href = page_links.of_column(view.name, name).removeprefix("/models/")
+    return Row(name, href, levels, summary, lambda at: _said(cells[at]))
+
+
+def _level(score: CellScore) -> int:
+    return level_of(score.status, score.value, score.threshold)
+
+
+def _said(score: CellScore) -> str:
     method = f" ({score.method})" if score.method else ""
     beside = f", threshold {shown(score.metric, score.threshold)}" if score.threshold is not None else ""
     value = shown(score.metric, score.value) or score.status.value
-    return Cell(level, f"{score.metric}{method} {value}{beside}")
+    return f"{score.metric}{method} {value}{beside}"
 
 
 def _rank(level: int) -> int:

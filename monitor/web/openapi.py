@@ -49,7 +49,7 @@ _PARAMETERS: Json = {
                 "description": "The request's id."},
     "limit": {"name": "limit", "in": "query",
               "schema": {"type": "integer", "minimum": 1, "maximum": 500},
-              "description": "How many windows, the newest ones: at most 500, of scores 100 without `column`, and 20 "
+              "description": "How many windows, the newest ones: at most 500, of scores 50 without `column`, and 10 "
                              "without `metric` too."},
     "before": {"name": "before", "in": "query", "schema": {"type": "string"},
                "description": "Only windows that began before: `next` of the answer before."},

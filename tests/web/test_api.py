@@ -105,7 +105,7 @@ def test_documents_are_those_of_the_commands(site: Site) -> None:
 @pytest.mark.parametrize(("path", "status"), [
     ("models/none", 404), ("models/none/windows", 404), ("models/m/windows/none", 404), ("requests/none", 404),
     ("models/m/windows?limit=0", 400), ("models/m/windows?limit=501", 400), ("models/m/windows?limit=x", 400),
-    ("models/m/scores?limit=21", 400), ("models/m/scores?before=x", 400), ("none", 404),
+    ("models/m/scores?limit=11", 400), ("models/m/scores?before=x", 400), ("none", 404),
 ])
 def test_bad_questions_get_a_sentence(site: Site, path: str, status: int) -> None:
     """What is unknown is 404, what cannot be meant is 400, each with one line."""
