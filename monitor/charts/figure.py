@@ -70,10 +70,11 @@ def _date(local: datetime, close: bool) -> str:
     return f"{local.day} {local:%b %H:%M}" if close else f"{local.day} {local:%b %Y}"
 
 
-def svg(body: str, height: int, title: str, *, kind: str = "") -> str:
-    """The drawing as an image with a name."""
+def svg(body: str, height: int, title: str, *, kind: str = "", links: bool = False) -> str:
+    """The drawing with a name: an image, or, with links inside, a group, since nobody looks for links in an image."""
+    role = "group" if links else "img"
     said = escape.html(title)
-    return (f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{said}" class="chart {kind}">{body}</svg>')
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="{role}" aria-label="{said}" class="chart {kind}">{body}</svg>'
 
 
 def figure(drawing: str, caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], legend: str = "") -> str:

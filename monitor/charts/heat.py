@@ -54,8 +54,7 @@ def heat(rows: Sequence[Row], ends: Sequence[datetime], when: Sequence[str], cap
         time = Scale(ends[0].timestamp(), ends[-1].timestamp(), LABEL, WIDTH - 8)
         body += dates(ends[0], ends[-1], time, height - 6, zone)
     table = [[row.name, row.summary] for row in rows]
-    # a picture whose rows are links: it is no image to a screen reader, which would not read them
-    drawing = svg(body, height, caption, kind="heat").replace('role="img"', 'role="group"', 1)
+    drawing = svg(body, height, caption, kind="heat", links=True)
     keys = legend(("k-l1", "beyond its threshold"), ("k-l2", "twice"), ("k-l3", "five times"),
                   ("k-broken", "contract broken"), ("k-unknown", "not known"))
     return figure(drawing, caption, ("column", "windows"), table, keys)

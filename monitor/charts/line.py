@@ -68,7 +68,7 @@ def line(points: Sequence[Point], words: Words, zone: tzinfo, marks: Iterable[Ma
         dates(first, last, x, HEIGHT - 6, zone),
     ])
     title = f"{words.caption}: {len(points)} windows, newest {words.of(points[-1].value)}"
-    drawing = svg(body, HEIGHT, title)
+    drawing = svg(body, HEIGHT, title, links=any(point.href for point in points))
     return figure(drawing, words.caption, _heads(points, words), [_row(p, words) for p in points],
                   _legend(points, inside, words))
 

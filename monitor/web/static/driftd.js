@@ -28,7 +28,8 @@
   const look = async () => {
     if (busy()) return;
     try {
-      const answer = await fetch(location.href, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
+      const here = location.origin + location.pathname + location.search;     // without credentials
+      const answer = await fetch(here, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
       if (answer.status === 200) {
         tag = answer.headers.get("ETag");
         swap(await answer.text());
