@@ -218,7 +218,8 @@ def _unusual(data: str, labels: str | None, roles: Roles) -> tuple[str, ...]:
 def name_of(data: str) -> str:
     """Return a name for the model: that of the file, or of the folder if `data` is a glob."""
     path = Path(data)
-    stem = path.parent.absolute().name if re.search(r"[*?\[]", path.name) else path.stem
+    file = re.sub(r"\.(gz|zst)$", "", path.name)
+    stem = path.parent.absolute().name if re.search(r"[*?\[]", path.name) else Path(file).stem
     return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "model"
 
 

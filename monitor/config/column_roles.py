@@ -77,6 +77,7 @@ class Roles:
     positive: str | None = None          # the class that scores are of; this and what follows: of a binary model, …
     scored: bool | None = None           # the prediction column holds scores and not classes
     scale: Scale | None = None           # … as its reference shows it; None: not looked at
+    of_predicted: bool = False           # … and the scores are of the class that was predicted, not of the positive one
     keys: tuple[str, ...] = ()           # columns that are no features since they only tell rows apart
     why: tuple[str, ...] = ()            # usual names that what the columns hold speaks against
     per_class: tuple[tuple[str, str], ...] = ()      # of more than two classes, each with the column of its probability

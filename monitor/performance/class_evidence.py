@@ -4,7 +4,7 @@ It is worked out once from the reference and kept with the roles, so that no sin
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -28,12 +28,13 @@ from monitor.performance.labelled_rows import (
 )
 from monitor.private import quoted
 from monitor.tables import columns
-from monitor.tables.columns import Floats
+from monitor.tables.columns import Floats, Numbers
 from monitor.wording import number, several
 
 FOLLOWS = 0.9              # of pairs of rows with unlike predictions, the one predicted positive has the larger score
 FEWEST_OF_A_CLASS = 10     # rows of each class, before their order says anything
 STRAY = 0.01               # with a larger share of values above 1 it is another scale, not a few faults
+MINGLED = 0.001            # with more of the pairs the other way round no threshold of a score gives the predictions
 CLEARLY = 3                # standard errors below 0.5
 
 
@@ -42,22 +43,64 @@ def settle(roles: Roles, table: pa.Table, task: Task | None, positive: object = 
 
     `positive`: the class as configured, None if it is not. Raises ConfigError if no row has it.
     """
+    if task == "multiclass":
+        return roles, tuple(_never_predicted(roles, table))
     if task != "binary" or roles.prediction not in table.column_names:
         return roles, ()
     scored = holds_scores(table[roles.prediction], roles)
     roles = replace(roles, scored=scored)
     scale, said = _scale(roles, table)
     roles = replace(roles, scale=scale)
+    if _of_predicted(roles, table):
+        roles = replace(roles, of_predicted=True)
+        half = "50" if scale == "percent" else "0.5"
+        what = "whatever is predicted: read as the probability of the predicted class"
+        said = (*said, f"{roles.probability} is never below {half}, {what}")
     known = classes_of([table], roles, task)
     found, why = _configured(positive, known) if positive is not None else _positive(roles, table, known)
     roles = replace(roles, positive=found)
     return roles, (f'positive class "{quoted(shown(found))}": {why}', *said)
 
 
+def _never_predicted(roles: Roles, table: pa.Table) -> Iterator[str]:
+    """Say which labels no row predicts: they may be words for "not known"."""
+    if roles.label not in table.column_names or roles.prediction not in table.column_names:
+        return
+    predicted = {word(key) for key in columns.counts(table[roles.prediction])}
+    of_labels = {word(key): rows for key, rows in columns.counts(table[roles.label]).items()}
+    if never := {name: rows for name, rows in of_labels.items() if name not in predicted}:
+        some = quoted(names(sorted(never)[:5]))
+        yield (f"{several(sum(never.values()), 'label')} that no row predicts: {some}; where that means \"not known\", "
+               "write nothing, or name it in csv.missing")
+
+
 def follows(score: pa.ChunkedArray, prediction: pa.ChunkedArray) -> bool | None:
     """Tell whether a score rises or falls with a prediction of two classes; None where that cannot be seen."""
     share = _share(score, prediction, sorted({word(key) for key in columns.counts(prediction)}))
-    return None if share is None else max(share, 1 - share) >= FOLLOWS
+    if share is None:
+        return None
+    values = columns.present(score)
+    return max(share, 1 - share) >= FOLLOWS or _is_confidence(values, share, 50 if values.max() > 1 + HAIR else 0.5)
+
+
+def _of_predicted(roles: Roles, table: pa.Table) -> bool:
+    """Tell whether the scores are of the class that was predicted in each row."""
+    if roles.scored or roles.probability not in table.column_names or roles.scale not in ("probability", "percent"):
+        return False
+    score, prediction = table[roles.probability], table[roles.prediction]
+    share = _share(score, prediction, sorted({word(key) for key in columns.counts(prediction)}))
+    half = 50 if roles.scale == "percent" else 0.5
+    return share is not None and _is_confidence(columns.present(score), share, half)
+
+
+def _is_confidence(values: Numbers, share: float, half: float) -> bool:
+    """Tell whether scores are never below half, and no threshold of them gives the predictions.
+
+    `share`: how often the row of the later predicted class has the larger one.
+    """
+    whole = 2 * half
+    inside = bool(np.all(values <= whole + HAIR)) and float(np.mean(values >= half - HAIR)) >= 1 - STRAY
+    return inside and MINGLED < share < 1 - MINGLED
 
 
 def score_column(roles: Roles) -> str | None:
@@ -76,11 +119,11 @@ def _configured(positive: object, known: tuple[str, ...]) -> tuple[str, str]:
 def _positive(roles: Roles, table: pa.Table, known: tuple[str, ...]) -> tuple[str, str]:
     """Work out the class that the scores are of, from what they agree with, else from its name."""
     low, high = known
-    if roles.probability in table.column_names and not roles.scored:
+    if roles.probability in table.column_names and not roles.scored and not roles.of_predicted:
         share = _share(table[roles.probability], table[roles.prediction], known)
         if share is not None and max(share, 1 - share) >= FOLLOWS:
             return (high if share >= FOLLOWS else low), f"{roles.probability} is larger where it is predicted"
-    name = score_column(roles)
+    name = None if roles.of_predicted else score_column(roles)
     if name is not None and (meant := _in_name(name, known)):
         return meant, f"{name} names it"
     return named_positive(set(known)), "by its name or order, since no score says; columns.positive sets it"

@@ -136,18 +136,28 @@ def classes_of(
     if task == "regression":
         return ()
     classes = set(also) | ({roles.positive} if task == "binary" and roles.positive is not None else set())
-    for name in (roles.label, roles.prediction):
+    written: dict[str, set[str]] = {"labels": set(), "predictions": set()}
+    for what, name in zip(written, (roles.label, roles.prediction), strict=True):
         for table in tables:
             if name is None or name not in table.column_names or (task == "binary" and _scored(table, name, roles)):
                 continue
-            classes |= {word(key) for key in columns.counts(table[name])}
+            written[what] |= {word(key) for key in columns.counts(table[name])}
+    classes |= written["labels"] | written["predictions"]
     if task == "multiclass":
         return tuple(sorted(classes))
     if len(classes) > 2:
-        some = quoted(escape.names(sorted(classes)[:5]))
-        raise CannotJudge(f"a binary task has two classes, found {some}: set task = \"multiclass\"")
+        raise CannotJudge(_too_many(classes, *written.values()))
     positive = named_positive(classes) if roles.positive is None else roles.positive
     return (*(classes - {positive} or {"0"}), positive)
+
+
+def _too_many(classes: set[str], labels: set[str], predictions: set[str]) -> str:
+    """Say that there are more than two classes, or that labels and predictions write two in different ways."""
+    if len(labels) <= 2 and len(predictions) <= 2:
+        of_each = (quoted(escape.names(sorted(each))) for each in (labels, predictions))
+        return "a binary task has two classes; labels hold {}, predictions {}: write both alike".format(*of_each)
+    some = quoted(escape.names(sorted(classes)[:5]))
+    return f"a binary task has two classes, found {some}: set task = \"multiclass\""
 
 
 def named_positive(classes: set[str]) -> str:
@@ -169,8 +179,8 @@ def _rank(name: str) -> tuple[bool, float, str]:
 
 
 def word(key: Category) -> str:
-    """Return the class of a category, with equivalent spellings unified: "1.0" is 1."""
-    text = str(key)
+    """Return the class of a category, with equivalent spellings unified: "1.0" is 1, blanks around a word are none."""
+    text = str(key).strip()
     text = text.rstrip("0")[:-1] if _WHOLE.fullmatch(text) else text
     return _WORDS.get(text.lower(), text)
 
@@ -204,7 +214,10 @@ def _predictions(
     if task == "binary" and roles.probability is not None and roles.probability in table.column_names:
         scores = _numbers(table[roles.probability], "probability")
     if task != "binary" or not holds_scores(prediction, roles):
-        return columns.codes(prediction, places_of(prediction, places)), scores
+        predicted = columns.codes(prediction, places_of(prediction, places))
+        if scores is not None and roles.of_predicted:
+            scores = np.where(predicted == 1, scores, (100 if roles.scale == "percent" else 1) - scores)
+        return predicted, scores
     shown = _numbers(prediction, "prediction")
     predicted = np.where(np.isnan(shown), -1, shown >= _cut(roles)).astype(np.int64)
     return predicted, shown if scores is None else scores

@@ -7,6 +7,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,10 +17,15 @@ from monitor.sources.column_types import UTC_US
 
 ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 DECIDE = 2 / 3           # of the values of a column decide its unit
-Unit = Literal["day", "s", "ms", "us", "ns"]
+LOOKED_AT = 1000         # values of which it is seen whether they are the digits of a date
+Unit = Literal["digits", "days", "excel", "s", "ms", "us", "ns"]
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_DAYS = (19000101, 21991231)
+_DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_DIGITAL = r"^(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])([0-5]\d([0-5]\d)?)?)?$"
+_DAYS, _EXCEL = (10_957, 29_220), (36_526, 54_789)      # of the years 2000 to 2049, since 1970 and as Excel counts
+_EXCEL_BEGINS = -25_569                                 # its day 0, in days since 1970
 _CALENDAR = (-62_135_510_400_000_000, 253_402_214_400_000_000)     # µs: 2 January of year 1, 31 December 9999
+_NUMERAL = r"^[+-]?\d{5,18}(\.\d+)?$"
 _ZERO_DATE = "0000-00-00"     # what MySQL writes for a missing one
 _DAY_MONTH = r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})"
 _DAY_MONTH_HEAD = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2}")
@@ -30,8 +36,8 @@ def to_utc(
 ) -> pa.ChunkedArray:
     """Return the column as timestamp[us, UTC], of the years 1 to 9999.
 
-    Naive times and dates are read in `zone`. Numbers are days (20260331), or s, ms, µs or ns since 1970 (`unit`; None:
-    as `unit_of` says). Text is ISO 8601, else a date with the day or the month first (`day_first`; None: guessed).
+    Naive times and dates are read in `zone`. Numbers are what `unit` says; None: as `unit_of` does. Text is ISO 8601,
+    else a date with the day or the month first (`day_first`; None: guessed).
     Zero dates are null. Raises SourceError, whose message begins with `where`.
     """
     if pa.types.is_dictionary(column.type):
@@ -85,19 +91,37 @@ def guess_day_first(values: Iterable[str]) -> bool | None:
 
 
 def unit_of(column: pa.ChunkedArray) -> Unit | None:
-    """Return what a column of numbers counts: days such as 20260331, or s, ms, µs or ns since 1970; None of no numbers.
+    """Return what a column of numbers counts: the digits of a date (20260331, 20260331235959), days since 1970 or as
+    Excel counts them, or s, ms, µs or ns since 1970; None of no numbers.
 
     Two thirds of the values decide it, so that a few absurd ones do not.
     """
     if not _is_numeric(column.type):
         return None
-    sizes = np.abs(_finite(column).drop_null().to_numpy())
-    if not len(sizes):
+    known = _finite(column).drop_null().to_numpy()
+    if not len(known):
         return "s"
-    if np.mean((sizes >= _DAYS[0]) & (sizes <= _DAYS[1]) & (sizes % 1 == 0)) > DECIDE:
-        return "day"
-    place = round(DECIDE * (len(sizes) - 1))
-    return _unit_of(float(np.partition(sizes, place)[place]))
+    sizes, place = np.abs(known), round(DECIDE * (len(known) - 1))
+    usual = float(np.partition(sizes, place)[place])
+    if len(f"{usual:.0f}") in _DIGITS and _share_of_dates(known) > DECIDE:
+        return "digits"
+    for unit, (first, last) in (("days", _DAYS), ("excel", _EXCEL)):
+        if np.mean((known >= first) & (known < last)) > DECIDE:
+            return "days" if unit == "days" else "excel"
+    return _unit_of(usual)
+
+
+def _share_of_dates(numbers: npt.NDArray[np.float64]) -> float:
+    """Return which share of some of the numbers, evenly chosen, are the digits of a date."""
+    some = pa.array(numbers[:: 1 + len(numbers) // LOOKED_AT])
+    dates = pc.match_substring_regex(_digits(some), _DIGITAL)
+    return float(pc.mean(pc.fill_null(dates, False)).as_py())
+
+
+def _digits(numbers: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return whole positive numbers below 10¹⁵ as text; others are null."""
+    whole = pc.and_(pc.equal(numbers, pc.floor(numbers)), pc.and_(pc.greater(numbers, 0), pc.less(numbers, 1e15)))
+    return pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()).cast(pa.string())
 
 
 def _unit_of(size: float) -> Unit:
@@ -130,20 +154,36 @@ def _from_timestamps(column: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray
 def _from_numbers(column: pa.ChunkedArray, zone: ZoneInfo, unit: Unit | None) -> pa.ChunkedArray:
     unit = unit or unit_of(column)
     assert unit is not None
-    if unit == "day":
-        known = _finite(column)
-        known = pc.if_else(pc.and_(pc.greater_equal(known, _DAYS[0]), pc.less_equal(known, _DAYS[1])), known, None)
-        text = known.cast(pa.int64()).cast(pa.string())
-        return _from_timestamps(pc.strptime(text, "%Y%m%d", "s"), zone)
+    if unit == "digits":
+        return _from_digits(_digits(_finite(column)), zone)
+    if unit in ("days", "excel"):
+        days = pc.add(_finite(column), float(_EXCEL_BEGINS if unit == "excel" else 0))
+        return _from_timestamps(_whole(pc.multiply(days, 86_400_000.0), "ms").cast(pa.timestamp("ms")), zone)
     if pa.types.is_integer(column.type):
         if pa.types.is_uint64(column.type):
             column = pc.min_element_wise(column, pa.scalar((1 << 63) - 1, pa.uint64()), skip_nulls=False)
         whole = column.cast(pa.int64())
         whole = _thousandths(whole) if unit == "ns" else pc.multiply(_bounded(whole, unit), _MICROS[unit])
     else:
-        whole = pc.round(pc.multiply(_finite(column), 1e-3 if unit == "ns" else float(_MICROS[unit])))
-        whole = _clamped(whole, *(float(end) for end in _CALENDAR)).cast(pa.int64())
+        whole = _whole(pc.multiply(_finite(column), 1e-3 if unit == "ns" else float(_MICROS[unit])), "us")
     return whole.cast(pa.timestamp("us")).cast(UTC_US)
+
+
+def _from_digits(text: pa.ChunkedArray, zone: ZoneInfo) -> pa.ChunkedArray:
+    """Return the moments whose digits are written; null for what is no date."""
+    text = pc.if_else(pc.match_substring_regex(text, _DIGITAL), text, pa.scalar(None, pa.string()))
+    length, found = pc.utf8_length(text), pa.scalar(None, pa.timestamp("s"))
+    for digits, form in _DIGITS.items():
+        some = pc.if_else(pc.equal(length, digits), text, pa.scalar(None, pa.string()))
+        if some.null_count < len(some):
+            found = pc.coalesce(pc.strptime(some, form, "s", error_is_null=True), found)
+    none = pa.chunked_array([pa.nulls(len(text), pa.timestamp("s"))])
+    return _from_timestamps(found if isinstance(found, pa.ChunkedArray) else none, zone)
+
+
+def _whole(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
+    """Return rounded numbers of a unit within the calendar."""
+    return _clamped(pc.round(numbers), *(float(end // _MICROS[unit]) for end in _CALENDAR)).cast(pa.int64())
 
 
 def _thousandths(whole: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -168,6 +208,9 @@ def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) 
     text = pc.utf8_trim_whitespace(column)
     none = pc.or_(pc.equal(text, ""), pc.starts_with(text, _ZERO_DATE))
     text = pc.if_else(none, pa.scalar(None, pa.string()), text)
+    if pc.all(pc.match_substring_regex(text, _NUMERAL)).as_py() and text.null_count < len(text):
+        return _from_numbers(text.cast(pa.float64() if pc.any(pc.match_substring(text, ".")).as_py() else pa.int64()),
+                             zone, None)
     if pc.any(pc.match_substring_regex(text, _DAY_MONTH)).as_py():
         if day_first is None:
             day_first = guess_day_first(v for v in text.unique().to_pylist() if v)

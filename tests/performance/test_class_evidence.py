@@ -231,3 +231,56 @@ def test_without_enough_to_tell_a_reference_is_not_called_worse_than_chance() ->
                    with_scores(upside_down, "label", pa.nulls(ROWS, pa.string())),
                    with_scores(upside_down, "probability", ["?"] * ROWS)):
         require_better_than_chance(roles, silent, configured=True)
+
+
+@pytest.mark.parametrize("whole", [1, 100])
+@pytest.mark.parametrize(("negative", "positive"), [("legit", "fraud"), (0, 1), ("no", "yes")])
+def test_the_confidence_in_the_predicted_class_becomes_the_probability_of_the_positive_one(
+    negative: Any, positive: Any, whole: int
+) -> None:
+    """A column that is never below one half, whatever is predicted, gives the ROC AUC and log loss of the model."""
+    table = log(negative, positive)
+    chance = table["probability"].to_numpy()
+    given = with_scores(table, "probability", whole * np.maximum(chance, 1 - chance))
+    roles, said = settle(ROLES, given, "binary")
+    assert any("probability of the predicted class" in text for text in said)
+    truth = [one == positive for one in table["label"].to_pylist()]
+    found = scores(given, roles)
+    assert found["roc_auc"].value == pytest.approx(sk.roc_auc_score(truth, chance))
+    assert found["log_loss"].value == pytest.approx(sk.log_loss(truth, chance))
+    assert follows(given["probability"], given["prediction"])
+
+
+def test_large_probabilities_by_a_high_threshold_are_of_the_positive_class() -> None:
+    """Never below one half either, but a threshold of them gives the predictions."""
+    table = log("legit", "fraud")
+    given = with_scores(table, "probability", 0.5 + table["probability"].to_numpy() / 2)
+    roles, _ = settle(ROLES, given, "binary")
+    assert (roles.positive, roles.of_predicted) == ("fraud", False)
+
+
+@pytest.mark.parametrize(("labels", "said"), [
+    (("Legit", "Fraud"), "labels hold Fraud, Legit, predictions fraud, legit: write both alike"),
+    ((-1, 1), "labels hold -1, 1, predictions 0, 1: write both alike"),
+])
+def test_two_classes_written_in_two_ways_are_refused_with_what_differs(labels: tuple[Any, Any], said: str) -> None:
+    """They are no four classes, and no matter of the task."""
+    table = log(*(("legit", "fraud") if labels[0] == "Legit" else (0, 1)))
+    truth = [labels[int(one in ("fraud", 1))] for one in table["label"].to_pylist()]
+    with pytest.raises(CannotJudge, match=said):
+        settle(ROLES, with_scores(table, "label", truth), "binary")
+
+
+def test_blanks_around_a_class_are_none() -> None:
+    """ "fraud " is fraud."""
+    table = log("legit", "fraud")
+    padded = with_scores(table, "label", [f"{one} " for one in table["label"].to_pylist()])
+    assert scores(padded, settle(ROLES, padded, "binary")[0]) == scores(table, settle(ROLES, table, "binary")[0])
+
+
+def test_labels_that_nothing_predicts_are_said() -> None:
+    """A text for "not known" makes no third class in silence."""
+    table = log("legit", "fraud")
+    odd = with_scores(table, "label", ["pending", *table["label"].to_pylist()[1:]])
+    _, said = settle(ROLES, odd, "multiclass")
+    assert said[0].startswith('1 label that no row predicts: pending; where that means "not known", write nothing')

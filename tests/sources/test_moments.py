@@ -36,6 +36,9 @@ WRITTEN: dict[str, Callable[[datetime], Any]] = {
     "iso, offset": lambda moment: moment.astimezone(ZoneInfo("Etc/GMT-5")).isoformat(),
     "day first": lambda moment: moment.strftime("%d.%m.%Y %H:%M"),
     "s": number("s"), "ms": number("ms"), "us": number("us"), "ns": lambda moment: number("us")(moment) * 1000,
+    "digits": lambda moment: int(moment.strftime("%Y%m%d%H%M%S")),
+    "digits to the minute": lambda moment: int(moment.strftime("%Y%m%d%H%M")),
+    "ms as text": lambda moment: str(number("ms")(moment)),
     "s, fractions": lambda moment: (moment - EPOCH) / UNITS["s"] + 0.0,
 }
 
@@ -64,7 +67,7 @@ def write(path: Path, values: list[Any]) -> Path:
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_a_moment_is_the_same_however_it_is_written(tmp_path: Path, ending: str, kind: str, begin: datetime) -> None:
     """Text and numbers, of s to ns, of 1931, of the winter in which 1970 began, and of today."""
-    if begin == SPANS["around 1970"] and kind in ("ms", "us", "ns"):
+    if begin == SPANS["around 1970"] and kind in ("ms", "us", "ns", "ms as text"):
         begin -= 500 * DAY                           # of a few weeks around 1970 nobody can tell ms from s
     times = [begin + n * DAY for n in range(200)]
     path = write(tmp_path / f"log.{ending}", [WRITTEN[kind](moment) for moment in times])
@@ -104,6 +107,14 @@ def test_one_absurd_timestamp_is_one_row_astray(tmp_path: Path, ending: str, kin
     strays = source(path).strays("t")
     assert (strays.rows, strays.untimed + strays.apart, strays.low, strays.high) == (61, 1, times[0], times[-1])
     assert source(path).read([], timestamp="t", start=times[0], end=times[-1]).num_rows == 60
+
+
+@pytest.mark.parametrize("begins", [datetime(1970, 1, 1, tzinfo=UTC), datetime(1899, 12, 30, tzinfo=UTC)])
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_days_since_1970_and_those_of_a_spreadsheet(tmp_path: Path, ending: str, begins: datetime) -> None:
+    """With fractions: 46217.0625 is half past one on 14 July 2026, and so is 20648.0625."""
+    times = [datetime(2026, 7, 14, 1, 30, tzinfo=UTC) + n * timedelta(hours=7) for n in range(60)]
+    assert moments(write(tmp_path / f"log.{ending}", [(moment - begins) / DAY for moment in times])) == times
 
 
 def test_days_written_as_one_number_survive_a_zero(tmp_path: Path) -> None:
