@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from monitor.cli.fired_words import fired_words
 from monitor.cli.options import config_option, json_option, load_config, model_option, open_workers, quiet_logs
 from monitor.cli.status_and_history import the_model
 from monitor.cli.terminal import moment, number, print_json, print_table, progress, say, span
@@ -112,8 +113,10 @@ def _print(
     result: "Backtest", told: "Rehearsal | None", proposed: "Suggestion | None", zone: tzinfo
 ) -> None:
     verdicts = weightiest(result)
+    scores = {snapshot.window: snapshot.scores for snapshot in result.snapshots}
     rows = [
-        (span(window, zone), verdict.action, ", ".join(verdict.fired), ", ".join(verdict.guards))
+        (span(window, zone), verdict.action, fired_words(result.played.triggers, verdict, scores.get(window, ())),
+         ", ".join(verdict.guards))
         for window, verdict in verdicts.items()
     ]
     print_table(("window", "verdict", "fired", "suppressed by"), rows)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from monitor.cli.fired_words import fired_words, telling
 from monitor.cli.options import (
     MOMENT,
     chosen,
@@ -21,7 +22,7 @@ from monitor.cli.options import (
     quiet_logs,
 )
 from monitor.cli.terminal import print_json, print_table, progress, say, span
-from monitor.config import Loaded
+from monitor.config import Loaded, ModelSection
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
 from monitor.expose.status_document import Request
@@ -69,6 +70,7 @@ class Checked:
     firing: frozenset[str] = frozenset()     # triggers that fire now, not only those that began in this check
     judged: bool = True                      # the newest window could be judged
     error: DriftdError | None = None
+    fired: Sequence[Sequence[str]] = ()      # of each verdict the triggers, with the columns and segments they fire for
     unusual: tuple[str, ...] = ()            # why it could not be judged, and what is unusual in rows and labels
 
     @property
@@ -131,14 +133,15 @@ def _check_due(loaded: Loaded, names: Sequence[str]) -> tuple[list[Checked], lis
         with progress("checking") as report:
             for index, name in enumerate(names):
                 report(index, len(names))
-                done.append(_check_one(checker, store, name))
+                done.append(_check_one(checker, store, loaded.config.models[name]))
         sent = _send(loaded, store)
         registries.track()
         tidy(store, loaded.config.daemon.retention, utcnow())
         return done, sent
 
 
-def _check_one(checker: Any, store: Store, name: str) -> Checked:
+def _check_one(checker: Any, store: Store, model: ModelSection) -> Checked:
+    name = model.name
     try:
         verdicts, error = checker.check(name), None
     except DriftdError as failure:
@@ -149,8 +152,16 @@ def _check_one(checker: Any, store: Store, name: str) -> Checked:
     return Checked(
         model=name, verdicts=verdicts, error=error, firing=frozenset(firing),
         judged=newest is None or newest.status in JUDGED,
+        fired=[_fired(store, model, verdict) for verdict in verdicts],
         unusual=(*(text for text in unjudged if text), *_unusual(store, verdicts)),
     )
+
+
+def _fired(store: Store, model: ModelSection, verdict: Verdict) -> list[str]:
+    found = store.snapshots.newest_revisions(
+        model.name, metrics=telling(model.triggers), window_start=verdict.window.start, spec=verdict.window.spec)
+    scores = next((snapshot.scores for snapshot in found if snapshot.window == verdict.window), ())
+    return fired_words(model.triggers, verdict, scores)
 
 
 def _unjudged(newest: Snapshot | None) -> str | None:
@@ -187,6 +198,8 @@ def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
         model=name, verdicts=[verdict for _, verdict in judged],
         firing=frozenset(trigger for _, verdict in newest for trigger in verdict.fired),
         judged=all(snapshot.status in JUDGED for snapshot, _ in newest),
+        fired=[fired_words(loaded.config.models[name].triggers, verdict, snapshot.scores)
+               for snapshot, verdict in judged],
         unusual=(*(text for text in unjudged if text),
                  *(text for snapshot, _ in newest for text in unusual_rows(snapshot.ledger))),
     )
@@ -208,9 +221,8 @@ def _json(verdict: Verdict) -> Json:
 def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> None:
     zones = {name: model.timezone for name, model in loaded.config.models.items()}
     rows = [
-        (checked.model, span(verdict.window, zones[checked.model]), verdict.action, ", ".join(verdict.fired),
-         ", ".join(verdict.guards))
-        for checked in done for verdict in checked.verdicts
+        (checked.model, span(verdict.window, zones[checked.model]), verdict.action, fired, ", ".join(verdict.guards))
+        for checked in done for verdict, fired in zip(checked.verdicts, checked.fired, strict=True)
     ]
     if rows:
         print_table(("model", "window", "verdict", "fired", "guards"), rows)

@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from monitor.cli.fired_words import fired_words, telling
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
 from monitor.cli.terminal import Cell, moment, print_json, print_table, say, span
 from monitor.config import Loaded
+from monitor.config.sections import TriggerSection
 from monitor.decide.episodes import is_open
 from monitor.decide.guards import silence_words
 from monitor.decide.messages import need_words, since_then, standing
@@ -133,12 +135,12 @@ def history(
     """Show what was decided for each window, newest last; with --explain one window in full."""
     loaded = load_config(config_file)
     name = the_model(loaded, model)
-    zone = loaded.config.models[name].timezone
+    zone, triggers = loaded.config.models[name].timezone, loaded.config.models[name].triggers
     with open_state(loaded) as store:
         if explain is not None:
             _explain(store, find_window(store, name, explain, zone), zone, as_json)
             return
-        snapshots = store.snapshots.newest_revisions(name, limit=limit, metrics=())
+        snapshots = store.snapshots.newest_revisions(name, limit=limit, metrics=telling(triggers))
         found = [(snapshot, store.verdicts.newest_on(snapshot.window)) for snapshot in snapshots]
         shown = {entry.window for entry, _ in found}
         approvals = [episode for episode in store.episodes.all(name) if episode.approval and episode.window in shown]
@@ -148,7 +150,7 @@ def history(
     if as_json:
         print_json(**document)
         return
-    rows = [_row(*pair, zone) for pair in found]
+    rows = [_row(*pair, zone, triggers) for pair in found]
     print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
     for approval in approvals:
         say(_approval(approval, zone))
@@ -176,13 +178,15 @@ def the_model(loaded: Loaded, model: str | None) -> str:
     return known(model or names[0], names, "model")
 
 
-def _row(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> Sequence[str]:
+def _row(
+    snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo, triggers: Sequence[TriggerSection]
+) -> Sequence[Cell]:
     return (
         span(snapshot.window, zone),
         str(snapshot.rows),
         "" if snapshot.status == "ok" else snapshot.status.replace("_", " "),
         _action(snapshot, verdict),
-        ", ".join(verdict.fired) if verdict else "",
+        fired_words(triggers, verdict, snapshot.scores) if verdict else "",
         ", ".join(verdict.guards) if verdict else "",
     )
 

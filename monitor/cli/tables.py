@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
-LONGEST = 40        # cells of a word that is never broken; a longer one is, where a width is given
+SHORT = 16          # cells of a word that is never broken; a longer one is, where a width is given that needs it
+_LONGEST = (40, 32, 24, SHORT)
 GAP, RULE = "  ", "─"
 Cell = Sequence[str]                            # its lines
 
@@ -21,9 +22,12 @@ def table(
     widest = [max((cell_len(line) for cell in column for line in cell), default=0) for column in columns]
     widths = widest
     if width is not None:
-        least = [wide if heading in whole else min(wide, _longest_word(column))
+        given = width - len(GAP) * (len(headings) - 1)
+        words = [wide if heading in whole else _longest_word(column)
                  for heading, column, wide in zip(headings, columns, widest, strict=True)]
-        widths = _shared(least, widest, width - len(GAP) * (len(headings) - 1))
+        tries = [[word if heading in whole else min(word, longest)
+                  for heading, word in zip(headings, words, strict=True)] for longest in _LONGEST]
+        widths = _shared(next((least for least in tries if sum(least) <= given), tries[-1]), widest, given)
     sides = [heading in right for heading in headings]
     lines = list(_row([[heading] for heading in headings], widths, sides))
     lines.append(RULE * (sum(widths) + len(GAP) * (len(widths) - 1)))
@@ -32,7 +36,7 @@ def table(
 
 def _longest_word(column: Sequence[Cell]) -> int:
     words = (cell_len(word) for cell in column for line in cell for word in line.split(" "))
-    return min(max(words, default=0), LONGEST)
+    return max(words, default=0)
 
 
 def _shared(least: Sequence[int], widest: Sequence[int], width: int) -> list[int]:

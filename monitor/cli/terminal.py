@@ -43,12 +43,15 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
     """Print rows below their headings; columns named in `right` hold numbers."""
     from monitor.cli.tables import table
 
-    lines = table(headings, [[_cell(cell) for cell in row] for row in rows], _width(), right=right, whole=KEYS)
+    width = _width()
+    lines = table(headings, [[_cell(cell, width) for cell in row] for row in rows], width, right=right, whole=KEYS)
     click.echo(shown_on("\n".join(lines), sys.stdout))
 
 
-def _cell(cell: Cell) -> list[str]:
-    return list(map(sentence, [cell] if isinstance(cell, str) else cell or ()))
+def _cell(cell: Cell, width: int | None) -> list[str]:
+    """The lines of a cell; in a pipe one."""
+    lines = list(map(sentence, [cell] if isinstance(cell, str) else cell or ()))
+    return lines if width is not None else [", ".join(lines)]
 
 
 def _width() -> int | None:

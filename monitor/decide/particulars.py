@@ -39,8 +39,13 @@ def columns_line(scores: Iterable[Score]) -> str | None:
     drifted = most_drifted(scores)
     if not drifted:
         return None
-    more = [f"{len(drifted) - MOST} more"] if len(drifted) > MOST else []
-    return f"Drifted most: {listed([*map(_one, drifted[:MOST]), *more])}."
+    return f"Drifted most: {few(list(map(_one, drifted)))}."
+
+
+def few(texts: Sequence[str], count: int | None = None) -> str:
+    """The first of them, and how many more there are; `count`: of so many in all."""
+    more = (len(texts) if count is None else count) - MOST
+    return listed([*texts[:MOST], *([f"{more} more"] if more > 0 else [])])
 
 
 def _one(score: Score) -> str:

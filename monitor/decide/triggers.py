@@ -13,8 +13,9 @@ from typing import Literal
 from monitor.config.sections import MEASURED, TriggerSection
 from monitor.config.spanning_rules import in_order
 from monitor.config.values import Persistence
+from monitor.decide.particulars import few, most_drifted
 from monitor.decide.regret_words import lacks, price_of
-from monitor.decide.votes import WORST, Case, Vote, awaited_date, heard_when_broken, vote, vote_on_scores
+from monitor.decide.votes import Case, Vote, awaited_date, heard_when_broken, passing, vote, vote_on_scores
 from monitor.history import breaches, disjoint, is_broken
 from monitor.metric_catalogue import ESTIMATES
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
@@ -131,7 +132,7 @@ def broken_data(case: Case) -> Judgement:
 def _breaches(snapshot: Snapshot) -> str:
     found = [s for s in snapshot.scores if s.status is ScoreStatus.BREACHED]
     shown = [s.reason or f"{s.metric}{f' of {s.column}' if s.column else ''}" for s in found]
-    return listed(shown[:WORST] + ([f"{len(shown) - WORST} more"] if len(shown) > WORST else []))
+    return few(shown)
 
 
 def source(case: Case) -> Judgement:
@@ -179,6 +180,23 @@ def judgement(
     since = was.since if was and not changed else case.snapshot.window.end
     state = f"It fires since {day(since, case.model.timezone)}" if firing else "It does not fire"
     return Judgement(name, action, firing, changed, stands, since, words, f"{tally}{state}", words)
+
+
+def concerned(triggers: Sequence[TriggerSection], name: str, scores: Sequence[Score]) -> list[str]:
+    """The columns and segments that make a trigger fire in a window, the worst first."""
+    if name == BROKEN_DATA:
+        return _places(s for s in scores if s.status is ScoreStatus.BREACHED)
+    trigger = next((trigger for trigger in triggers if trigger.name == name), None)
+    if trigger is None or trigger.metric in ("regret", "new_rows"):
+        return []
+    if trigger.members:
+        return list(dict.fromkeys(place for one in trigger.members for place in concerned(triggers, one, scores)))
+    return _places(most_drifted(scores) if trigger.metric == "drifted_share" else passing(trigger, scores))
+
+
+def _places(scores: Iterable[Score]) -> list[str]:
+    found = ([part for part in (one.column, one.segment) if part] for one in scores)
+    return list(dict.fromkeys(" of ".join(parts) for parts in found if parts))
 
 
 def judge_all(case: Case) -> tuple[Judgement, ...]:

@@ -11,18 +11,19 @@ from zoneinfo import ZoneInfo
 from monitor.config import cron
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Change
+from monitor.decide.particulars import MOST, few, most_drifted
 from monitor.decide.regret import Regret, Step
 from monitor.decide.regret_words import cost, figures, price_of
+from monitor.escape import name
 from monitor.estimation.skill import Skill
 from monitor.history import History, disjoint, is_broken, usable
 from monitor.metric_catalogue import CATALOGUE, OF_GROUPS, Group, names
 from monitor.records import Firing, Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.times import format_duration
-from monitor.wording import day, listed, number, several, shown
+from monitor.wording import day, number, several, shown
 
 _QUALITY = names(Group.QUALITY)     # these keep their votes where the data are broken; for alerts only
 _TOLD = ("performance_lost", "labels_lost", "prediction_collapse")     # their reasons say it all
-WORST = 3      # so many columns are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ def vote_on_scores(
     trigger: TriggerSection, scores: Iterable[Score], fired: bool, skill: Skill | None = None
 ) -> Vote:
     """The vote on a metric that is measured in each window by itself. `skill` is that of an estimated metric."""
-    scores = [s for s in scores if _matches(trigger, s)]
+    scores_given = list(scores)
+    scores = [s for s in scores_given if _matches(trigger, s)]
     heard = [s for s in scores if usable(s) and not (s.provisional and trigger.action == "retrain")]
     held = [s for s in heard if _held(trigger, s) is not None]
     limits = [(s, limit) for s in held if (limit := _limit(trigger, s, fired)) is not None]
@@ -90,7 +92,16 @@ def vote_on_scores(
     if trigger.action == "retrain" and yes and _by_threshold(trigger) and all(s.uncalibrated for s, _ in yes):
         why = "uncalibrated, as the reference is too short: it may alert, never retrain by itself"
         return Vote(None, f"{_shown(trigger, worst)}, {why}")
-    return Vote(bool(yes), _shown(trigger, worst) + (f" ({skill.words})" if skill else ""))
+    words = _shown(trigger, worst) + (f" ({skill.words})" if skill else "")
+    return Vote(bool(yes), words + _columns(trigger, scores_given))
+
+
+def passing(trigger: TriggerSection, scores: Iterable[Score]) -> list[Score]:
+    """The scores of a window that pass the limit of a trigger while it does not fire, the worst first."""
+    heard = [s for s in scores if _matches(trigger, s) and usable(s) and _held(trigger, s) is not None]
+    limits = [(s, limit) for s in heard if (limit := _limit(trigger, s, fired=False)) is not None]
+    yes = [pair for pair in limits if _passes(trigger, *pair)]
+    return [s for s, _ in sorted(yes, key=lambda pair: _excess(trigger, *pair), reverse=True)]
 
 
 def heard_when_broken(trigger: TriggerSection) -> bool:
@@ -211,9 +222,15 @@ def _excess(trigger: TriggerSection, score: Score, limit: float) -> float:
 
 def _shown(trigger: TriggerSection, pairs: Sequence[tuple[Score, float]]) -> str:
     """The worst scores in words, each with its limit and its reference value."""
-    more = len(pairs) - WORST
-    names = [_one(trigger, score, limit) for score, limit in pairs[:WORST]]
-    return listed(names if more <= 0 else [*names, f"{more} more"])
+    return few([_one(trigger, score, limit) for score, limit in pairs[:MOST]], len(pairs))
+
+
+def _columns(trigger: TriggerSection, scores: Iterable[Score]) -> str:
+    """Of a share of columns the names of those that drifted most."""
+    if trigger.metric != "drifted_share":
+        return ""
+    drifted = [name(score.column or "") for score in most_drifted(scores)]
+    return f", most: {few(drifted)}" if drifted else ""
 
 
 def _one(trigger: TriggerSection, score: Score, limit: float) -> str:

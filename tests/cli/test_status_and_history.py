@@ -158,6 +158,19 @@ def test_history_lists_windows(driftd: Any, config: Path) -> None:
     assert [one["verdict"] for one in found] == ["retrain"]
 
 
+def test_history_names_the_columns_a_trigger_fired_for(driftd: Any, config: Path) -> None:
+    """Behind the trigger's name, the worst first, in the table of a terminal and, in one line, of a pipe."""
+    config.write_text(CONFIG + '[[models.rides.triggers]]\nname = "moved"\nmetric = "drift"\ndrifted = true\n')
+    scores = [Score(metric="drift", method="psi", column=name, value=value, threshold=0.2, status=ScoreStatus.DRIFTED)
+              for name, value in (("hum", 0.3), ("temp", 0.9), ("wind\nspeed", 0.5), ("season", 0.4))]
+    later = _snapshot(2, scores=tuple(scores))
+    with Store.open(config.parent / "state") as store:
+        store.checks.commit(later, expected_reference="ref", verdict=_verdict(later, Action.ALERT, "moved"))
+    words = " ".join(driftd("history", "-c", config, "-n", 1).out.split())
+    assert "alert moved (temp, wind\\nspeed, season" in words
+    assert "1 more)" in words
+
+
 @pytest.mark.parametrize("window", ["newest", "2024-02-12", "2024-02-11T23:00Z", "2024-02-14"])
 def test_history_explains_a_window(driftd: Any, config: Path, window: str) -> None:
     """--explain finds a window by its start, a moment inside it, or as the newest, and says why."""

@@ -202,7 +202,7 @@ def test_backtest_tells_the_same_story(driftd: Any, config: str) -> None:
     done = driftd("backtest", "-c", config, "--model", "rides", "--json")
     assert done.code == 3, done.err
     first = done.json["retrains"][0]
-    assert set(first) == {"window", "at", "trigger", "suppressed_by"}
+    assert set(first) == {"window", "at", "trigger", "why", "suppressed_by"}
     assert first["window"]["end"] > "2024-03-18"
     assert first["trigger"] == "retraining-pays"
     expected = {one["trigger"]: one["false_alarms"] for one in done.json["triggers"] if one["false_alarms"]}

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from monitor.cli.tables import GAP, LONGEST, table
+from monitor.cli.tables import GAP, SHORT, table
 from monitor.cli.terminal import shown_on
 from monitor.wording import BARS
 
-WORDS = st.text("abcdefgh_-=é数", min_size=1, max_size=LONGEST // 2)
+WORDS = st.text("abcdefgh_-=é数", min_size=1, max_size=SHORT // 2)
 CELLS = st.lists(WORDS, max_size=6).map(" ".join)
 ROWS = st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=4)
 
@@ -26,7 +26,7 @@ def test_no_word_is_broken(rows: list[list[str]], width: int | None) -> None:
             assert any(word in line for line in lines)
     if width is None:
         assert len(lines) == 2 + len(rows)
-    least = 3 * LONGEST + 2 * len(GAP)
+    least = 3 * SHORT + 2 * len(GAP)
     assert max(map(cell_len, lines)) <= max(width or least * 10, least)
 
 

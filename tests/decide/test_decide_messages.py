@@ -6,6 +6,7 @@ import pytest
 
 from monitor.config.sections import RetrainSection
 from monitor.decide.decision import decide
+from monitor.decide.triggers import concerned
 from monitor.escape import NAME
 from monitor.records import Score, ScoreStatus
 
@@ -30,7 +31,7 @@ def _told(made, *triggers, scores=(), **given):
 @pytest.mark.parametrize(
     ("trigger", "sentence", "figures"),
     [
-        (SHARE, "share fires: drifted_share is 0.8 (limit 0.5).", COLUMNS),
+        (SHARE, "share fires: drifted_share is 0.8 (limit 0.5), most: c, d, e and 1 more.", COLUMNS),
         (LOW, "low fires: roc_auc is 0.612 (limit 0.7, reference 0.684).", METRIC),
     ],
 )
@@ -88,6 +89,27 @@ def test_an_older_window_that_fires_a_trigger_is_told_with_the_values_of_now(mad
     assert told.body.startswith(f"low fires: {firing.reason}.")
     assert "roc_auc is 0.65" in firing.reason
     assert "labelled, measured again (revision 1);" in told.body
+
+
+BOTH = {"name": "both", "all": ["low", "share"]}
+IN_PARIS = {"name": "paris", "metric": "roc_auc", "segment": "city", "below": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "places"),
+    [("share", list("cdeb")), ("moved", list("cdeb")), ("paris", ["city=Paris"]), ("both", list("cdeb")), ("low", []),
+     ("broken-data", ["f"]), ("pays", []), ("unknown", [])],
+)
+def test_a_trigger_is_said_to_be_about_its_columns_and_segments(made, trigger, places):
+    """Worst first; the members' where it names others; none where it is about the model as a whole."""
+    pays = {"name": "pays", "metric": "regret", "above": 1.0, "action": "retrain"}
+    triggers = made.model(LOW, SHARE, MOVED, IN_PARIS, BOTH, pays).triggers
+    scores = [made.drift(value, column) for column, value in zip("abcde", (0.1, 0.3, 0.9, 0.5, 0.4), strict=True)]
+    city = [Score(metric="roc_auc", segment=f"city={name}", value=value, low=value - 0.1, high=value + 0.05)
+            for name, value in (("Rome", 0.8), ("Paris", 0.6))]
+    nulls = Score(metric="missing_share", column="f", value=0.9, threshold=0.2, status=ScoreStatus.BREACHED)
+    share = Score(metric="drifted_share", value=0.8, threshold=0.5, status=ScoreStatus.DRIFTED)
+    assert concerned(triggers, trigger, [*scores, *city, nulls, share, AUC]) == places
 
 
 def test_names_from_data_are_one_bounded_line(made):
