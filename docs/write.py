@@ -36,6 +36,7 @@ CHAPTERS: dict[str, type[Section]] = {
     "[models.NAME.columns]": models.Columns,
     "Places: [models.NAME.predictions], .labels, .attributes, .reference": models.SourceSection,
     "[models.NAME.predictions.csv]": models.CsvSection,
+    "[models.NAME.predictions.storage]": models.StorageSection,
     "[models.NAME.reference]": models.ReferenceSection,
     "[models.NAME.drift]": models.DriftSection,
     "[models.NAME.drift.columns.COLUMN]": models.ColumnDrift,

@@ -3,7 +3,6 @@
     DriftdError                 1  a fault of ours
     ├── UsageError              2  a command was used wrongly, or names what does not exist
     ├── ConfigError             2  the configuration is wrong; carries every problem at once
-    ├── NotInThisVersion        2  known by the design, not built yet
     ├── CannotJudge             4  too little data to answer
     │   └── SourceError         4  a source is missing, damaged, of another schema, or too slow
     ├── StateError              5  the state is damaged or newer than this program
@@ -43,10 +42,6 @@ class ConfigError(DriftdError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = [sentence(problem) for problem in problems]
         Exception.__init__(self, "\n".join(self.problems))
-
-
-class NotInThisVersion(DriftdError):
-    exit_code = 2
 
 
 class CannotJudge(DriftdError):

@@ -83,8 +83,11 @@ def send(
     ca: Path | None = None,
     limit: int = LIMIT,
     secret_url: bool = False,
+    into: Path | None = None,
 ) -> Reply:
     """Send one request; `timeout` bounds all of it from the opening of the socket to the last byte.
+
+    `into`: a file for the whole body of an answer 200, whatever its length; a body that breaks off is Unclear.
 
     Errors name the address without user, query and, with `secret_url`, path. Raises NotSent, Refused,
     Unclear.
@@ -108,6 +111,9 @@ def send(
         with _session(Adapter(wire, context)) as session:
             answer = _exchange(session, method, url, headers or {}, body, timeout, proxy)
             secrets = quoting.secrets(url, headers or {}, secret_url=secret_url)
+            if into is not None and answer.status_code == 200:
+                _pour(answer, into)
+                return Reply(answer.status_code, answer.headers, b"", secrets)
             return Reply(answer.status_code, answer.headers, _body(answer, limit), secrets)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise _failed(error, where, wire, timeout) from None
@@ -167,6 +173,13 @@ def _body(answer: requests.Response, limit: int) -> bytes:
         while len(body) < limit and (chunk := answer.raw.read(min(16_384, limit - len(body)))):
             body += chunk
     return body
+
+
+def _pour(answer: requests.Response, into: Path) -> None:
+    """Write the whole body. Raises HTTPError where it is not complete."""
+    with into.open("wb") as file:
+        for chunk in answer.raw.stream(1 << 20, decode_content=False):
+            file.write(chunk)
 
 
 def _failed(error: BaseException, where: str, wire: Wire, timeout: timedelta) -> DeliveryError:

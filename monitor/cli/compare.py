@@ -1,6 +1,5 @@
 """`driftd compare`: which columns of two files drifted, and what broke the data contract."""
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from monitor.cli.junit_and_markdown import markdown as as_markdown
 from monitor.cli.junit_and_markdown import sentence
 from monitor.cli.options import quiet_logs
 from monitor.cli.terminal import number, print_json, print_table, say
+from monitor.config import stores
 from monitor.config.column_roles import (
     KEY_TOLD,
     USUAL_NAMES,
@@ -147,7 +147,7 @@ def _read(path: str, words: Collection[str] = ()) -> tuple[Any, dict[str, str]]:
     from monitor.sources import open_source
 
     known = KnownTypes(words=frozenset(words))
-    source = open_source(SourceSection(path=os.path.abspath(path)), ZoneInfo("UTC"), known)
+    source = open_source(SourceSection(path=stores.absolute(path)), ZoneInfo("UTC"), known)
     table = source.read(None)
     if not len(table):
         raise CannotJudge(f"{path} has no rows, expected some to compare")

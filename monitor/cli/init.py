@@ -15,7 +15,18 @@ import click
 
 from monitor.cli.options import Option, quiet_logs
 from monitor.cli.terminal import moment, say
-from monitor.config import USUAL_NAMES, Columns, Facts, ModelSection, Roles, SourceSection, find_roles, load, schema
+from monitor.config import (
+    USUAL_NAMES,
+    Columns,
+    Facts,
+    ModelSection,
+    Roles,
+    SourceSection,
+    find_roles,
+    load,
+    schema,
+    stores,
+)
 from monitor.config.column_roles import is_row_number, why_no_feature
 from monitor.config.watched import watched
 from monitor.errors import CannotJudge, ConfigError, UsageError
@@ -110,7 +121,8 @@ def init(
 ) -> None:
     """Look at a prediction log and write a first configuration, with a JSON Schema for editors beside it.
 
-    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines. REFERENCE holds the rows that windows are
+    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines, or such an address as s3://bucket/folder/.
+    REFERENCE holds the rows that windows are
     compared with; default: the beginning of the log.
     """
     quiet_logs()
@@ -141,7 +153,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     from monitor.sources.log import facts
 
     source, apart = (
-        open_source(SourceSection(path=os.path.abspath(place)), ZoneInfo("UTC")) if place else None
+        open_source(SourceSection(path=stores.absolute(place)), ZoneInfo("UTC")) if place else None
         for place in (data, labels)
     )
     assert source is not None
@@ -209,7 +221,7 @@ def _unusual(data: str, labels: str | None, roles: Roles) -> tuple[str, ...]:
     """Return sentences on the rows and labels that are left out, or used with a doubt."""
     from monitor.sources.log import Log
 
-    log, apart = (SourceSection(path=os.path.abspath(place)) if place else None for place in (data, labels))
+    log, apart = (SourceSection(path=stores.absolute(place)) if place else None for place in (data, labels))
     model = ModelSection.model_validate({"name": "init", "predictions": log, "labels": apart,
                                          "reference": {"source": log}})
     return unusual_rows(Log(model, roles, utcnow()).account())
@@ -217,14 +229,16 @@ def _unusual(data: str, labels: str | None, roles: Roles) -> tuple[str, ...]:
 
 def name_of(data: str) -> str:
     """Return a name for the model: that of the file, or of the folder if `data` is a glob."""
-    path = Path(data)
+    path = Path(data.partition("://")[2] or data)
     file = re.sub(r"\.(gz|zst)$", "", path.name)
     stem = path.parent.absolute().name if re.search(r"[*?\[]", path.name) else Path(file).stem
     return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "model"
 
 
 def relative(path: str, output: Path) -> str:
-    """Return the path relative to the folder of the configuration file."""
+    """Return the path relative to the folder of the configuration file; an address as it is."""
+    if stores.is_remote(path):
+        return path
     return os.path.relpath(os.path.abspath(path), output.absolute().parent)
 
 

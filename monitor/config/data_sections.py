@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from monitor.config.section import Section, exactly_one
-from monitor.config.values import Duration, PositiveDuration, SecretRef, WindowSize
+from monitor.config.values import Address, Duration, PositiveDuration, SecretRef, WindowSize
 
 
 class WindowSection(Section):
@@ -83,6 +83,28 @@ class CsvSection(Section):
     """True if 03/04 is the third of April."""
 
 
+class StorageSection(Section):
+    """How an object store is reached. Without keys those of the environment are used, as its own tools find them."""
+
+    access_key: SecretRef | None = None
+    """S3: identifier of the key. Azure: the account's key."""
+    secret_key: SecretRef | None = None
+    """S3: the secret key."""
+    session_token: SecretRef | None = None
+    """S3: token of temporary keys."""
+    token: SecretRef | None = None
+    """`https://`: a bearer token."""
+    anonymous: bool = False
+    """S3, Google: no credentials are used, for public data."""
+    endpoint: Address | None = None
+    """Address of another store with the same interface, such as `"https://minio.example.org:9000"`. Default: the
+    cloud's own."""
+    region: str | None = None
+    """S3: region of the bucket. Default: the environment's, else it is asked for."""
+    space_mb: int = Field(default=20_000, ge=1)
+    """Largest total size of the objects; they are [copied](sources.md#object-stores) below `state_dir` once."""
+
+
 class SourceSection(Section):
     """Rows: a file, a glob or a folder (`path`), or a PostgreSQL table (`database` with `table`). A text is the
     `path`."""
@@ -92,11 +114,14 @@ class SourceSection(Section):
     })
 
     path: str | None = None
-    """A file, a glob, a folder, or the folder of a Delta or Iceberg table: [sources](sources.md)."""
+    """A file, a glob, a folder, or the folder of a Delta or Iceberg table; also `s3://`, `gs://`, `abfs://` and
+    `https://`: [sources](sources.md)."""
     format: Literal["parquet", "csv", "jsonl"] | None = None
     """`"parquet"`, `"csv"` or `"jsonl"`. Default: by the file's ending."""
     csv: CsvSection = CsvSection()
     """How a CSV file is read."""
+    storage: StorageSection = StorageSection()
+    """How an object store is reached."""
     database: SecretRef | None = None
     """Address of a PostgreSQL database, which is only read."""
     table: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.config import cron, pipeline_rules, spanning_rules, trigger_rules, web_rules
+from monitor.config import cron, pipeline_rules, spanning_rules, stores, trigger_rules, web_rules
 from monitor.config.document import Document
 from monitor.config.drift_methods import METHODS
 from monitor.config.evidently_metrics import METRICS as EVIDENTLY
@@ -137,8 +137,8 @@ def _sources(model: ModelSection) -> Problems:
     if (model.reference.source is None) == (model.reference.first is None):
         yield ("reference",), 'expected either a place, such as path = "reference.csv", or first = "90d"'
     for key, source in _places(model):
-        if source.path is not None and "://" in source.path:
-            yield (*key, "path"), f'"{source.path}" is not in this version, expected a local file or folder'
+        for part, text in stores.wrong(source):
+            yield (*key, *part), text
 
 
 def _absent(model: ModelSection) -> Problems:

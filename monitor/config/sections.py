@@ -22,7 +22,14 @@ from monitor.config.daemon_sections import (
     SilenceSection,
     TokenSection,
 )
-from monitor.config.data_sections import Columns, CsvSection, ReferenceSection, SourceSection, WindowSection
+from monitor.config.data_sections import (
+    Columns,
+    CsvSection,
+    ReferenceSection,
+    SourceSection,
+    StorageSection,
+    WindowSection,
+)
 from monitor.config.measured_sections import (
     ChallengerKind,
     ColumnDrift,
@@ -76,6 +83,7 @@ __all__ = [
     "Scope",
     "SilenceSection",
     "SourceSection",
+    "StorageSection",
     "TokenSection",
     "TriggerSection",
     "WindowSection",

@@ -31,9 +31,9 @@ def folder_of(what: str) -> Path:
     return folder
 
 
-def written(path: Path, write: Callable[[Path], None]) -> Path:
-    """Return the path, written first if it is not there: whoever looks sees the whole file or none."""
-    if not path.exists():
+def written(path: Path, write: Callable[[Path], None], *, anew: bool = False) -> Path:
+    """Return the path, written first if it is not there, or anew: whoever looks sees a whole file or none."""
+    if anew or not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=_UNFINISHED, delete=False) as unfinished:
             part = Path(unfinished.name)

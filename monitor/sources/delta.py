@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.lake_tables import DataFile, Snapshot, inside, missing_package, require_known
+from monitor.sources.lake_tables import Bring, DataFile, Snapshot, inside, missing_package, require_known
 
 # Those that change neither which rows a file has nor under which names, and deletion vectors, which are applied.
 _FEATURES = ("deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "typeWidening",
@@ -19,7 +19,7 @@ _FEATURES = ("deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolC
 _VALUE = "partition."
 
 
-def snapshot(folder: Path) -> Snapshot:
+def snapshot(folder: Path, bring: Bring) -> Snapshot:
     """Return the newest version of the table. Raises SourceError."""
     try:
         import deltalake
@@ -33,8 +33,9 @@ def snapshot(folder: Path) -> Snapshot:
         schema = pa.schema(table.schema().to_arrow())
     except (deltalake.exceptions.DeltaError, OSError, ValueError) as error:
         raise SourceError(f"{folder}: the log of the Delta table cannot be read ({error})") from None
-    files = (_file(folder, add, masks) for add in sorted(adds, key=lambda add: str(add["path"])))
-    return Snapshot(f"Delta version {table.version()}", schema, tuple(files))
+    files = tuple(_file(folder, add, masks) for add in sorted(adds, key=lambda add: str(add["path"])))
+    bring([file.path for file in files])
+    return Snapshot(f"Delta version {table.version()}", schema, files)
 
 
 def _require_readable(folder: Path, table: Any) -> None:

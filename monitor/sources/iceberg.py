@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.lake_tables import DataFile, Snapshot, inside, missing_package
+from monitor.sources.lake_tables import Bring, DataFile, Snapshot, inside, missing_package
 from monitor.untrusted import DOCUMENT, read_text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"(?:v(\d+)|(\d+)-[^/]*)(?:\.gz)?\.metadata\.json")
 _FIELD = b"PARQUET:field_id"
 
 
-def snapshot(folder: Path) -> Snapshot:
+def snapshot(folder: Path, bring: Bring) -> Snapshot:
     """Return the newest snapshot of the table. Raises SourceError."""
     try:
         from pyiceberg.exceptions import ResolveError, ValidationError
@@ -38,6 +38,8 @@ def snapshot(folder: Path) -> Snapshot:
         table = _table(folder, _newest(folder))
         current = table.current_snapshot()
         tasks = [] if current is None else list(table.scan().plan_files())
+        names = [file.file_path for task in tasks for file in (task.file, *task.delete_files)]
+        bring([_local(folder, table.location(), name) for name in names])
         schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
         files = [_file(folder, table, task) for task in tasks]
     except (ResolveError, ValidationError, OSError, ValueError, NotImplementedError) as error:

@@ -21,7 +21,7 @@ from monitor.records import Content
 from monitor.sources import copies
 from monitor.sources.column_types import Bounds, tidy, union, unread
 from monitor.sources.files import FileSource, steady_digest
-from monitor.sources.known_types import NOTHING, KnownTypes
+from monitor.sources.known_types import KnownTypes
 from monitor.sources.listing import TABLES
 from monitor.sources.parquet import Parquet, Stamp
 from monitor.sources.partitions import Partitions
@@ -50,21 +50,32 @@ class Snapshot:
     files: tuple[DataFile, ...]
 
 
-def lake_table(section: SourceSection, zone: ZoneInfo, known: KnownTypes) -> "LakeTable | None":
-    """Return the source of a table, if the path is the folder of one."""
+Bring = Callable[[Collection[Path]], None]
+
+
+def _are_there(paths: Collection[Path]) -> None:
+    """Local files need not be brought."""
+
+
+def lake_table(
+    section: SourceSection, zone: ZoneInfo, known: KnownTypes, bring: Bring = _are_there
+) -> "LakeTable | None":
+    """Return the source of a table, if the path is the folder of one. `bring` is given files before they are read."""
     folder = Path(section.path or "")
     for kind, is_table in TABLES.items():
         if is_table(folder):
-            return LakeTable(section, zone, known, kind)
+            return LakeTable(section, zone, known, kind, bring)
     return None
 
 
 class LakeTable(FileSource):
     """The newest snapshot of a table when it is first read, until the next `fingerprint`."""
 
-    def __init__(self, section: SourceSection, zone: ZoneInfo, known: KnownTypes = NOTHING, kind: str = "") -> None:
+    def __init__(
+        self, section: SourceSection, zone: ZoneInfo, known: KnownTypes, kind: str, bring: Bring = _are_there
+    ) -> None:
         super().__init__(section, zone, known)
-        self._kind = kind
+        self._kind, self._bring = kind, bring
 
     def fingerprint(self) -> str:
         self.__dict__.pop("_snapshot", None)
@@ -102,7 +113,7 @@ class LakeTable(FileSource):
             raise SourceError(f"{self.origin}: is a {self._kind} table, which this version does not read, expected "
                               "Delta, Iceberg or files")
         module = import_module(_READERS[self._kind])
-        snapshot: Snapshot = module.snapshot(Path(self.origin))
+        snapshot: Snapshot = module.snapshot(Path(self.origin), self._bring)
         if not snapshot.files:
             raise SourceError(f"{self.origin}: {snapshot.version} has no rows, expected some")
         return snapshot

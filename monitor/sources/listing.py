@@ -39,6 +39,19 @@ def files_at(origin: str, format: str | None) -> list[Path]:
     return sorted(_each_once(file for file in _matches(origin) if _finished(file)))
 
 
+def may_be_data(names: tuple[str, ...], pattern: tuple[str, ...], format: str | None) -> bool:
+    """Tell whether folders and file, below the folder that is read, may be among `files_at`; no pattern: all below."""
+    file = Path(*names)
+    if pattern:
+        return _finished(file) and _fitting(names, pattern)
+    return _fits(file, format) and not any(_is_hidden(name) for name in names)
+
+
+def of_a_table(name: str) -> bool:
+    """Tell whether a file, by its path below a folder, says which files of the folder are a table's."""
+    return name.startswith(("_delta_log/", ".hoodie/")) or (name.startswith("metadata/") and "/" not in name[9:])
+
+
 def kind_of(file: Path) -> str | None:
     """Return the format that a file's name tells, with or without an ending such as .gz behind it."""
     ending = file.suffix.lower()

@@ -23,13 +23,14 @@ INCLUDED = Draft202012Validator(json_schema(included=True))
 BAD = sorted((Path(__file__).parent / "bad").glob("*.toml"))
 # Right in shape: only `driftd validate`, which sees names, files, other keys and the calendar, can tell.
 BEYOND = {
-    "files and what is in them": {"include-missing", "no-such-file", "reference-version", "remote"},
+    "files and what is in them": {"include-missing", "no-such-file", "reference-version", "remote", "remote-pattern"},
     "names that must exist, or go together": {
         "metric-of-task", "pipeline-undefined", "segment", "time-zone", "trigger-built-in", "trigger-composed",
         "trigger-method", "trigger-metric-of-task", "trigger-name",
     },
     "keys that must fit each other": {
-        "column-twice", "label-twice", "private", "trigger-composed-estimate", "trigger-date", "trigger-drifted",
+        "column-twice", "label-twice", "private", "remote-half-key", "remote-key", "storage-of-a-folder",
+        "trigger-composed-estimate", "trigger-date", "trigger-drifted",
         "trigger-estimate-retrain", "trigger-estimate-task", "trigger-retrain", "window-rows", "window-sample",
         "window-step", "window-step-rows",
     },

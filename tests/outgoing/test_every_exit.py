@@ -64,8 +64,15 @@ def database(host: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(raised.value)
 
 
+def objects(host: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    section = SourceSection.model_validate({"path": "s3://bucket/log", "storage": {"endpoint": f"http://{host}"}})
+    with pytest.raises(SourceError) as raised:
+        open_source(section, ZoneInfo("UTC")).schema()
+    return str(raised.value)
+
+
 EXITS: dict[str, Exit] = {
-    "request": request, "heartbeat": sign_of_life, "registry": registry, "database": database,
+    "objects": objects, "request": request, "heartbeat": sign_of_life, "registry": registry, "database": database,
     "json message": message("json://{host}/x"), "form message": message("forms://{host}/x"),
     "mail": message("mailto://{host}:2525?from=a@example.org&to=b@example.org"), "syslog": message("rsyslog://{host}"),
 }

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from monitor.config.sections import SourceSection
-from monitor.errors import NotInThisVersion, SourceError
+from monitor.errors import SourceError
 from monitor.sources import Source, listing, open_source
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -207,12 +207,6 @@ def test_a_format_can_be_named(tmp_path: Path) -> None:
     """A file whose ending names no format is read with format = "csv"."""
     (tmp_path / "export.txt").write_text("a\n1\n")
     assert source_of(tmp_path / "export.txt", format="csv").read(None).to_pydict() == {"a": [1]}
-
-
-def test_object_stores_are_refused_by_name() -> None:
-    """An s3:// path is refused as not supported in this version."""
-    with pytest.raises(NotInThisVersion, match="s3://bucket/x"):
-        source_of("s3://bucket/x")
 
 
 def lines(path: Path, *rows: object, end: str = "\n") -> Path:
