@@ -395,6 +395,16 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How a column's present values are spread over bars in a window and in the reference, as shares."""
+
+    labels: tuple[str, ...]              # of each bar: a category, a number, or from where to where
+    window: tuple[float, ...]
+    reference: tuple[float, ...]
+    numbers: bool                        # the bars are in the order of numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """How many rows a window holds at the moment of looking, and how many have a known label."""
 

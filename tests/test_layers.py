@@ -18,7 +18,8 @@ HEAVY = {"pandas", "pyarrow", "scipy", "sklearn", "evidently"}
 # Only workers and one-shot commands load these: here heavy packages may be imported.
 IN_WORKERS = (
     "sources/", "tables/", "quality/", "drift/", "performance/", "estimation/", "challenger/", "reference/",
-    "calibration/", "check/data_seen.py", "check/measure_window.py", "check/opened_data.py", "check/resolve.py",
+    "calibration/", "check/column_values.py",
+    "check/data_seen.py", "check/measure_window.py", "check/opened_data.py", "check/resolve.py",
     "check/survey.py", "check/window_parts.py", "backtest/challenger_scores.py", "gate/matured_rows.py",
     "gate/measured_trial.py", "gate/paired_difference.py", "gate/prediction_files.py", "gate/resampled_metrics.py",
     "demo/",

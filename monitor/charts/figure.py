@@ -1,7 +1,7 @@
 """What all charts share: scales, axes, and the figure around a drawing with its caption and its table."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -46,11 +46,11 @@ def ticks(scale: Scale, most: int = 4) -> list[float]:
     return [place * step for place in range(first, math.floor(scale.high / step) + 1)]
 
 
-def grid(scale: Scale, left: float, right: float) -> str:
+def grid(scale: Scale, left: float, right: float, of: Callable[[float], str] = number) -> str:
     """Horizontal lines at round values, each with its number."""
     return "".join(
         f'<path class="grid" d="M{left} {scale(value):.1f}H{right}"/>'
-        f'<text x="{left - 6}" y="{scale(value) + 3.5:.1f}" class="end">{escape.html(number(value))}</text>'
+        f'<text x="{left - 6}" y="{scale(value) + 3.5:.1f}" class="end">{escape.html(of(value))}</text>'
         for value in ticks(scale)
     )
 

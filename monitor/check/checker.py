@@ -8,7 +8,16 @@ from pathlib import Path
 
 from monitor import __version__
 from monitor.check.due_windows import Due, counted, due_windows, first_start, look_back, stale
-from monitor.check.requests import CONTENTS, OBSERVE, SURVEY, ContentsRequest, ObserveRequest, SurveyRequest
+from monitor.check.requests import (
+    CONTENTS,
+    OBSERVE,
+    SPREAD,
+    SURVEY,
+    ContentsRequest,
+    ObserveRequest,
+    SpreadRequest,
+    SurveyRequest,
+)
 from monitor.config import Loaded, ModelSection
 from monitor.decide.decision import decide
 from monitor.decide.episodes import person_request
@@ -25,6 +34,7 @@ from monitor.records import (
     Reference,
     Snapshot,
     SnapshotStatus,
+    Spread,
     Survey,
     Verdict,
     Window,
@@ -116,6 +126,15 @@ class Checker:
         dispatch = new_dispatch(model, episode, newest, None, reference, now, self._loaded.config.daemon.url)
         self._store.requests.add(dispatch, episode)
         return dispatch
+
+    def spread(self, window: Window, column: str) -> Spread:
+        """How a column's values are spread in a window and in the reference now. Raises DriftdError."""
+        model, now = self._model(window.model), self._clock()
+        reference = self._store.references.current(model.name)
+        return self._workers.run(SPREAD, SpreadRequest(
+            model=model, as_of=now, stretch=stretch_of(model, reference), profiles=self._profiles, window=window,
+            column=column,
+        ))
 
     def in_service(self, name: str) -> ModelSection:
         """The model's configuration with the version and reference that are in service. Raises UsageError."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from monitor.calibration.outlook import Outlook
 from monitor.config import ModelSection, Roles
 from monitor.config.trigger_rules import TriggerProblem
-from monitor.records import Content, Counted, Ledger, Score, Snapshot, Survey, Window
+from monitor.records import Content, Counted, Ledger, Score, Snapshot, Spread, Survey, Window
 from monitor.workers.task import Asker, Task
 
 
@@ -79,6 +79,14 @@ class ObserveRequest(Look):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadRequest(Look):
+    """Tell how a column's values are spread in one window, and in the reference."""
+
+    window: Window
+    column: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContentsRequest:
     """Hash the data of a model that are not as they were when they were `known`."""
 
@@ -119,5 +127,6 @@ RESOLVE = Task("monitor.check.resolve:resolve", Look, Resolved)
 EXTENT = Task("monitor.check.resolve:extent", Look, Extent)
 SURVEY = Task("monitor.check.survey:survey", SurveyRequest, Survey)
 OBSERVE = Task("monitor.check.measure_window:observe", ObserveRequest, Snapshot)
+SPREAD = Task("monitor.check.column_values:spread", SpreadRequest, Spread)
 CONTENTS = Task("monitor.check.data_seen:contents", ContentsRequest, Contents)
 AHEAD = Task("monitor.backtest.challenger_scores:ahead", AheadRequest, Ahead)

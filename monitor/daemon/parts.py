@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from monitor.config import Loaded
-from monitor.records import Dispatch, Episode, Verdict
+from monitor.records import Dispatch, Episode, Spread, Verdict, Window
 from monitor.store import Store
 from monitor.times import Clock
 from monitor.workers.pool import Workers
@@ -15,6 +15,7 @@ from monitor.workers.pool import Workers
 class Checks(Protocol):
     def check(self, name: str) -> list[Verdict]: ...
     def request(self, name: str, by: str, reason: str) -> Dispatch | Episode: ...
+    def spread(self, window: Window, column: str) -> Spread: ...
 
 
 class Requests(Protocol):

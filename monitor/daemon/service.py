@@ -144,7 +144,8 @@ class Daemon:
             lambda *asked: self._parts.checker.request(*asked), self._acted,
         )
         pages = Pages(
-            self._store, lambda: self._loaded.config, lambda: self._view, self._running, self._clock, actions
+            self._store, lambda: self._loaded.config, lambda: self._view, self._running, self._clock, actions,
+            lambda *asked: self._parts.checker.spread(*asked),
         )
         app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running, pages)
         self._web = HttpSide(settings, app, web, lambda good: self._metrics.web_reloaded(good, self._clock()))

@@ -8,12 +8,16 @@ from http import HTTPStatus
 from threading import Lock
 from typing import Any
 
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from monitor import page_links
+from monitor.charts.bars import bars
 from monitor.config import Config
+from monitor.errors import DriftdError
 from monitor.expose.view import ModelView, View
+from monitor.records import Spread, Window
 from monitor.store import Store
 from monitor.times import Clock
 from monitor.web.actions import Actions, Done, Form, forms_of_model, forms_of_request
@@ -34,8 +38,9 @@ class Pages:
 
     def __init__(
         self, store: Store, config: Callable[[], Config], view: Callable[[], View], running: Callable[[], Running],
-        clock: Clock, actions: Actions | None = None,
+        clock: Clock, actions: Actions | None = None, spread: Callable[[Window, str], Spread] | None = None,
     ) -> None:
+        self._spread, self._reading = spread, Lock()
         self.actions = actions
         self.api = Api(store, view, clock)
         self._said: OrderedDict[str, str] = OrderedDict()    # what was done lately, by a key in the address
@@ -89,12 +94,27 @@ class Pages:
         return self._page("window.html", request, window_page(self._store, view, named[-1], sort, number))
 
     def column(self, request: Request) -> str:
-        """A column of a model."""
+        """A column of a model; with `?values=yes` how its values are spread, for which rows have to be read."""
         view, given = self._model(request), request.path_params["column"]
-        told = column_page(self._store, view, self._column(view, given), self._clock())
+        column = self._column(view, given)
+        told = column_page(self._store, view, column, self._clock())
         if told is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such column in the newest windows")
-        return self._page("column.html", request, told)
+        asked = self._spread is not None and request.query_params.get("values") == "yes"
+        found = self._values(told["newest"].window, column) if asked else {"spread": None, "lack": None}
+        return self._page("column.html", request, told | found | {"can_read": self._spread is not None and not asked})
+
+    def _values(self, window: Window, column: str) -> dict[str, Markup | str | None]:
+        """The picture of a column's values, or why there is none; one at a time, since it costs a worker."""
+        if self._spread is None or not self._reading.acquire(blocking=False):
+            return {"spread": None, "lack": "Another column is being read; load the page again in a moment."}
+        try:
+            found = bars(self._spread(window, column), "Its values in the newest window, over the reference's")
+            return {"spread": Markup(found), "lack": None}
+        except DriftdError as error:
+            return {"spread": None, "lack": f"Its values cannot be shown: {error}."}
+        finally:
+            self._reading.release()
 
     def request(self, request: Request) -> str:
         """A retrain request."""
