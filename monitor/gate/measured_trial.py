@@ -1,6 +1,6 @@
 """A trial of a candidate: rows with labels, what champion and candidate say of them, and what may be said of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,17 @@ from monitor.config.column_roles import USUAL_NAMES
 from monitor.drift.column_scores import Side, TableSide
 from monitor.errors import CannotJudge, UsageError
 from monitor.gate.paired_difference import Pair, improvements, pair_of, rested_on
-from monitor.gate.prediction_files import Predictions, aligned, in_order, read_file, read_predictions, with_column
+from monitor.gate.prediction_files import (
+    Predictions,
+    aligned,
+    in_order,
+    places,
+    read_file,
+    read_predictions,
+    with_column,
+)
 from monitor.metric_catalogue import METRICS, default_metric
-from monitor.performance.class_evidence import score_column, settle
+from monitor.performance.class_evidence import is_of_predicted, score_column, settle
 from monitor.performance.formulas import value_of
 from monitor.performance.group_rates import rate_scores
 from monitor.performance.labelled_rows import answers, classes_of, guess_task, holds_scores, is_score, word
@@ -25,6 +33,7 @@ from monitor.performance.performance_scores import metrics_for, score_of, values
 from monitor.private import quoted
 from monitor.quality.column_checks import missing_score, schema_changes
 from monitor.records import Score, ScoreStatus
+from monitor.reference.role_evidence import Evidence
 from monitor.sources.ids import row_ids
 from monitor.sources.log import facts
 from monitor.sources.moments import in_utc
@@ -69,10 +78,14 @@ def trial_of_files(
     table = read_file(data)
     id, trained_until = _id(model, table), None
     table = read_file(data, id)          # again, now that it is known which column has to keep its digits
+    there = {*table.column_names, *(name for names in USUAL_NAMES.values() for name in names)}
     if champion is not None and champion.absolute() != data.absolute():
         own = read_predictions(champion, model.columns, id)
         table, trained_until = _with(table, model, own, id), own.trained_until
     roles = _roles(model, table, str(data))
+    needed = {*there, roles.prediction, roles.probability, *(column for _, column in roles.per_class)}
+    table = table.select([name for name in table.column_names if name in needed])
+    roles = replace(roles, features={name: kind for name, kind in roles.features.items() if name in needed})
     table = in_utc(table, [roles.timestamp], model.timezone, data)
     beside = None
     if reference is not None:
@@ -86,8 +99,8 @@ def trial_of(
     reference: tuple[Side, pa.Schema] | None = None, *, by_id: bool = False,
 ) -> Trial:
     """Set the candidate's predictions beside the champion's, which stand in the rows; `by_id`: only so."""
-    roles = replace(roles, per_class=())     # a candidate's file has classes, and one probability at most
-    found = read_predictions(candidate, model.columns, roles.id)
+    named = model.columns.model_copy(update={"prediction": roles.prediction, "probability": roles.probability})
+    found = read_predictions(candidate, named, roles.id)
     if by_id and found.ids is None:
         raise UsageError(f"{candidate}: has no column {roles.id}, which names the rows of the log; "
                          "`driftd window export` writes them with it")
@@ -97,6 +110,11 @@ def trial_of(
     elif roles.probability is not None and chance is None and is_score(said):
         chance = said
     other = with_column(rows, roles.prediction, said)
+    chances = [column for _, column in roles.per_class]
+    if set(chances) <= set(found.others.column_names):
+        other = _with_others(other, found, chances, roles.id)
+    else:                                    # the candidate gives no probability of each class: neither is asked for
+        roles = replace(roles, per_class=())
     if roles.probability is not None and chance is not None:
         other = with_column(other, roles.probability, chance)
     elif roles.probability is not None:
@@ -125,7 +143,26 @@ def _with(table: pa.Table, model: ModelSection, own: Predictions, id: str | None
             table = with_column(table, name, values)
         elif name in table.column_names:
             table = table.drop_columns(name)
+    new = [name for name in own.others.column_names if name not in table.column_names]
+    return _with_others(table, own, new, id)
+
+
+def _with_others(table: pa.Table, found: Predictions, names: Iterable[str], id: str | None) -> pa.Table:
+    """Return the rows with more columns of a file of predictions."""
+    place = places(found, _ids(table, id), len(table))
+    for name in names:
+        table = with_column(table, name, found.others[name] if place is None else found.others[name].take(place))
     return table
+
+
+class _Held:
+    """Rows in memory, as evidence of their columns' roles."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def read(self, columns: Sequence[str] | None, *, timestamp: str | None = None) -> pa.Table:
+        return self._table.select([*(columns or ()), *([timestamp] if timestamp else [])])
 
 
 def _roles(model: ModelSection, table: pa.Table, where: str) -> Roles:
@@ -135,7 +172,8 @@ def _roles(model: ModelSection, table: pa.Table, where: str) -> Roles:
     if not times and model.columns.timestamp is None:
         found |= {USUAL_NAMES["timestamp"][0]: Facts(kind="timestamp", distinct=0, rows=0)}
     protected = model.fairness.columns if model.fairness else ()
-    return find_roles(model.columns, found, None, where, protected=protected)
+    evidence = Evidence(_Held(table), found)
+    return find_roles(model.columns, found, None, where, protected=protected, evidence=evidence)
 
 
 def require_unseen(trial: Trial, until: dict[str, datetime | None], trained_on: Path | None) -> tuple[str, ...]:
@@ -219,7 +257,8 @@ def _performance(trial: Trial, task: Task, metric: str) -> tuple[Score, tuple[Sc
     min_rows, roles = trial.model.gate.min_rows, trial.roles
     try:
         classes = classes_of([trial.champion, trial.candidate], roles, task)
-        both = [answers(table, roles, task, classes) for table in (trial.champion, trial.candidate)]
+        own = replace(roles, of_predicted=is_of_predicted(roles, trial.candidate))
+        both = [answers(trial.champion, roles, task, classes), answers(trial.candidate, own, task, classes)]
         pair = pair_of(*both)
         segments = list(_segments(trial))
         overall, found = improvements(metric, pair, segments, min_rows)

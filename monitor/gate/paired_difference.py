@@ -54,9 +54,11 @@ def rested_on(metric: str, pair: Pair) -> Pair:
     keep = np.ones(len(pair), bool)
     if METRICS[metric].needs_probability:
         for answers, who in ((pair.champion, "champion"), (pair.candidate, "candidate")):
-            if answers.probability is None:
-                raise CannotJudge(f"{metric} needs a probability column, the {who}'s predictions have none")
-            keep &= ~np.isnan(answers.probability)
+            chances = answers.probability if answers.chances is None else answers.chances.sum(axis=1)
+            if chances is None:
+                each = " of each class" if answers.task == "multiclass" else ""
+                raise CannotJudge(f"{metric} needs a probability column{each}, the {who}'s predictions have none")
+            keep &= ~np.isnan(chances)
     if metric == "mape":
         keep &= pair.champion.truth != 0
     pair = pair.take(keep)

@@ -34,6 +34,7 @@ class Predictions:
     probability: pa.ChunkedArray | None
     ids: pa.ChunkedArray | None
     trained_until: datetime | None
+    others: pa.Table                     # the other columns of numbers: each may be the probability of a class
 
 
 def read_file(path: Path, id: str | None = None) -> pa.Table:
@@ -66,6 +67,8 @@ def read_predictions(path: Path, columns: Columns, id: str | None) -> Prediction
         probability=None if probability in (None, prediction) else table[probability],
         ids=table[id] if id in table.column_names else None,
         trained_until=_trained_until(path),
+        others=table.select([field.name for field in table.schema if pa.types.is_floating(field.type)
+                             and field.name not in (prediction, probability, id)]),
     )
 
 
@@ -100,11 +103,22 @@ def aligned(
 
     A row without a prediction gets null. Raises CannotJudge where the two cannot be brought together.
     """
+    place = places(found, ids, rows)
+    if place is None:
+        return found.prediction, found.probability
+    return found.prediction.take(place), None if found.probability is None else found.probability.take(place)
+
+
+def places(found: Predictions, ids: pa.ChunkedArray | None, rows: int) -> pa.Array | None:
+    """Return the place of each row's prediction, null without one; None where they are in the order of the rows.
+
+    Raises CannotJudge where the two cannot be brought together.
+    """
     if ids is None or found.ids is None:
         if len(found.prediction) != rows:
             raise CannotJudge(f"{found.place}: {len(found.prediction)} predictions of {rows} rows, and no id to join "
                               "them on; expected one a row, or the id column in both files")
-        return found.prediction, found.probability
+        return None
     wanted, there = as_text(ids), as_text(found.ids)
     twice = len(there) - pc.count_distinct(there, mode="all").as_py()
     if twice and pc.count_distinct(wanted, mode="all").as_py() == rows:      # else the rows repeat them too
@@ -112,7 +126,7 @@ def aligned(
     place = places_of(wanted, there)
     if not place.null_count < rows:
         raise CannotJudge(f"{found.place}: none of its ids is that of a row to be judged")
-    return found.prediction.take(place), None if found.probability is None else found.probability.take(place)
+    return place
 
 
 def with_column(table: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:

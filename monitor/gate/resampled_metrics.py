@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.performance.formulas import Tallies, losses, of_tallies
+from monitor.performance.formulas import Tallies, against_rest, losses, of_tallies
 from monitor.performance.labelled_rows import Answers
 from monitor.tables.columns import Floats, Ints, Numbers
 
@@ -64,7 +64,12 @@ def _r2(given: Answers, of: Redrawn) -> Floats:
 
 
 def _roc_auc(given: Answers, of: Redrawn) -> Floats:
-    """From how often positives of one block stand above negatives of another, ties half."""
+    """From how often positives of one block stand above negatives of another, ties half; of several classes the mean
+    of each against the others.
+    """
+    if given.chances is not None:
+        each: Floats = np.mean([_roc_auc(one, of) for one in against_rest(given)], axis=0)
+        return each
     assert given.probability is not None
     blocks, positive = of.weights.shape[1], given.truth == 1
     ones, of_ones = given.probability[positive], of.block[positive]

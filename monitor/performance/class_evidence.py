@@ -51,7 +51,7 @@ def settle(roles: Roles, table: pa.Table, task: Task | None, positive: object = 
     roles = replace(roles, scored=scored)
     scale, said = _scale(roles, table)
     roles = replace(roles, scale=scale)
-    if _of_predicted(roles, table):
+    if is_of_predicted(roles, table):
         roles = replace(roles, of_predicted=True)
         half = "50" if scale == "percent" else "0.5"
         what = "whatever is predicted: read as the probability of the predicted class"
@@ -83,7 +83,7 @@ def follows(score: pa.ChunkedArray, prediction: pa.ChunkedArray) -> bool | None:
     return max(share, 1 - share) >= FOLLOWS or _is_confidence(values, share, 50 if values.max() > 1 + HAIR else 0.5)
 
 
-def _of_predicted(roles: Roles, table: pa.Table) -> bool:
+def is_of_predicted(roles: Roles, table: pa.Table) -> bool:
     """Tell whether the scores are of the class that was predicted in each row."""
     if roles.scored or roles.probability not in table.column_names or roles.scale not in ("probability", "percent"):
         return False

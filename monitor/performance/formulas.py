@@ -201,14 +201,14 @@ def _cumulative_counts(given: Answers) -> tuple[Floats, Floats]:
     return np.cumsum(weight * truth)[last], np.cumsum(weight * (1 - truth))[last]
 
 
-def _against_rest(given: Answers) -> list[Answers]:
+def against_rest(given: Answers) -> list[Answers]:
     """Each class against the rest, of those that some labels have."""
     return [given.against_rest(int(place)) for place in np.unique(given.truth)]
 
 
 def _roc_auc(given: Answers) -> float:
     if given.chances is not None:
-        return float(np.mean([_roc_auc(one) for one in _against_rest(given)]))
+        return float(np.mean([_roc_auc(one) for one in against_rest(given)]))
     hits, others = _cumulative_counts(given)
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = np.diff(others, prepend=0.0) * (hits + np.append(0.0, hits[:-1])) / 2
@@ -272,7 +272,7 @@ def _of_chances(metric: str, given: Answers) -> Interval | None:
     """Interval of the log loss; of the ROC AUC the mean of the classes' intervals, which is wide enough."""
     if metric == "log_loss":
         return confidence_intervals.mean(losses(metric, given))
-    each = [confidence_intervals.roc_auc(one.truth, one.probability) for one in _against_rest(given)
+    each = [confidence_intervals.roc_auc(one.truth, one.probability) for one in against_rest(given)
             if one.probability is not None]
     ends = [one for one in each if one is not None]
     if not ends or len(ends) < len(each):

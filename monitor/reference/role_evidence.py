@@ -1,7 +1,8 @@
 """What the data say against a usual name: a `time` in minutes is no timestamp, a car's `model` no version."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ from monitor.config.column_roles import Facts
 from monitor.errors import DriftdError
 from monitor.performance.class_evidence import follows
 from monitor.performance.labelled_rows import HAIR, MOST_CLASSES, is_score, word
-from monitor.sources import Source
 from monitor.sources.moments import DECIDE, to_utc
 from monitor.tables import columns
 
@@ -25,10 +25,16 @@ _AFFIX = r"(?:p|pr|prob|proba|probability|prediction_proba|pred_proba|y_pred_pro
 UNIQUE = 0.5                 # distinct values of an id, at least, as a share of the rows
 
 
+class Readable(Protocol):
+    """Rows of which columns are read."""
+
+    def read(self, columns: Sequence[str] | None, *, timestamp: str | None = None) -> pa.Table: ...
+
+
 class Evidence:
     """The columns of a log and of labels that are stored apart, read where a name alone does not tell."""
 
-    def __init__(self, log: Source, facts: dict[str, Facts], labels: Source | None = None) -> None:
+    def __init__(self, log: Readable, facts: dict[str, Facts], labels: Readable | None = None) -> None:
         self._log = log
         self._labels = labels
         self._facts = facts
