@@ -7,6 +7,7 @@ that lies behind the log's newest row.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
@@ -98,10 +99,12 @@ class Backtest:
 
 
 def backtest(
-    loaded: Loaded, name: str, workers: Runner, progress: Progress | None = None, *, rehearsed: bool = False
+    loaded: Loaded, name: str, workers: Runner, progress: Progress | None = None, *, rehearsed: bool = False,
+    store: Store | None = None,
 ) -> Backtest:
     """Replay the whole log of one model; with `rehearsed`, also fit the challenger of each possible retrain.
 
+    `store` remembers what happened, where somebody wants to look at it afterwards; it must be empty.
     Raises SourceError, UsageError, and CannotJudge when nothing in it can be judged.
     """
     if name not in loaded.config.models:
@@ -117,7 +120,8 @@ def backtest(
         world = rehearse(model, watched, windows, span.moments[-1], span.stretch, progress)
         watched.world = world if windows == span.windows else None
     watched.assumed = AssumedModels(model, watched, span.windows, span.moments[-1], span.stretch, watched.world)
-    verdicts, said = _replay(loaded, model, watched, span.moments, progress)
+    with nullcontext(store) if store else Store.memory() as kept:
+        verdicts, said = _replay(loaded, model, watched, span.moments, kept, progress)
     retrains = tuple(_retrains(model.triggers, verdicts, said))
     expected = {trigger.trigger: trigger for trigger in _outlook(model, watched, span).triggers}
     return Backtest(
@@ -172,22 +176,22 @@ def _within(survey: Survey, span: "_Span", as_of: datetime) -> Survey:
 
 
 def _replay(
-    loaded: Loaded, model: ModelSection, workers: _Watched, moments: Sequence[datetime], progress: Progress | None
+    loaded: Loaded, model: ModelSection, workers: _Watched, moments: Sequence[datetime], store: Store,
+    progress: Progress | None,
 ) -> tuple[list[Verdict], dict[datetime, dict[str, str]]]:
     """Return the verdicts, and by moment what the triggers that fired then showed."""
     played = replace(loaded, config=loaded.config.model_copy(update={"models": {model.name: model}}))
     now = BEGINNING
     verdicts: list[Verdict] = []
     said: dict[datetime, dict[str, str]] = {}
-    with Store.memory() as store:
-        checker = Checker(played, store, workers, lambda: now)
-        for done, now in enumerate(moments, 1):
-            verdicts += _round(checker, model.name)
-            said[now] = {one.trigger: one.reason for one in store.firings.all(model.name) if one.firing}
-            if _deliver(store, now) and workers.assumed:
-                workers.assumed.accepted(store.requests.accepted(model.name)[-1][1])
-            if progress:
-                progress(done, len(moments))
+    checker = Checker(played, store, workers, lambda: now)
+    for done, now in enumerate(moments, 1):
+        verdicts += _round(checker, model.name)
+        said[now] = {one.trigger: one.reason for one in store.firings.all(model.name) if one.firing}
+        if _deliver(store, now) and workers.assumed:
+            workers.assumed.accepted(store.requests.accepted(model.name)[-1][1])
+        if progress:
+            progress(done, len(moments))
     if not verdicts:
         raise CannotJudge(f"{model.name}: no window of the log could be judged; is the log longer than the reference?")
     return verdicts, said

@@ -32,6 +32,7 @@ from monitor.outgoing import guard
 
 COMMANDS = {   # name: where it is, what it does
     "demo": ("monitor.cli.run:demo", "Play two years of a watched model on bundled real data."),
+    "try": ("monitor.cli.try_log:try_log", "Replay a log of your own and look at the page, without a configuration."),
     "init": ("monitor.cli.init:init", "Look at a prediction log and write a first configuration."),
     "validate": ("monitor.cli.validate:validate", "Check the configuration and the data it names."),
     "schema": ("monitor.cli.schema:schema", "Print the JSON Schema of the configuration, for editors."),

@@ -122,17 +122,25 @@ def _print(
     print_table(("window", "verdict", "fired", "suppressed by"), rows)
     say()
     _print_triggers(result, len(verdicts))
-    asked = [retrain for retrain in result.retrains if not retrain.suppressed_by]
-    fired = sum(bool(verdict.fired) for verdict in verdicts.values())
-    times = "once" if len(asked) == 1 else f"{len(asked)} times" if asked else "never"
-    say("", f"{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
-               f"suppressed {len(result.retrains) - len(asked)} times", result.assumes)
-    if asked:
-        say("", *(f"asked {moment(one.at, zone)}: {one.trigger}: {one.why}" for one in asked))
+    say("", *outcome(result, zone))
     if told:
         _print_policies(told, zone)
     if proposed:
         _print_suggestion(proposed, told.metric if told else "")
+
+
+def outcome(result: "Backtest", zone: tzinfo) -> list[str]:
+    """Return how many windows there were, what was asked for and why, and what was assumed, in sentences."""
+    verdicts = weightiest(result)
+    asked = [retrain for retrain in result.retrains if not retrain.suppressed_by]
+    fired = sum(bool(verdict.fired) for verdict in verdicts.values())
+    times = "once" if len(asked) == 1 else f"{len(asked)} times" if asked else "never"
+    counts = (f"{len(verdicts)} windows: something fired in {fired}, a retrain was asked for {times}, "
+              f"suppressed {len(result.retrains) - len(asked)} times")
+    return [
+        counts, result.assumes, *([""] if asked else []),
+        *(f"asked {moment(one.at, zone)}: {one.trigger}: {one.why}" for one in asked),
+    ]
 
 
 def _print_triggers(result: "Backtest", windows: int) -> None:

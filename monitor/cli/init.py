@@ -4,16 +4,16 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from monitor.cli.options import Option, quiet_logs
+from monitor.cli.options import Command, Option, quiet_logs
 from monitor.cli.terminal import moment, say
 from monitor.config import (
     USUAL_NAMES,
@@ -37,7 +37,6 @@ from monitor.metric_catalogue import Task, default_metric
 from monitor.records import Json
 from monitor.times import format_duration, utcnow
 
-F = TypeVar("F", bound=Callable[..., Any])
 DAY = timedelta(days=1)
 QUARTER = 90 * DAY
 SIZES = (7 * DAY, DAY, timedelta(hours=1))   # of a window, the usual one first
@@ -89,16 +88,27 @@ ROLES = {
 }       # and their flags
 
 
-def role_options(command: F) -> F:
-    """Add a flag for each role of a column."""
-    for role, flag in reversed(ROLES.items()):
-        text = f"The {role.replace('_', ' ')} column; default: by its usual name, unless its values speak against it."
-        command = click.option(f"--{flag}", role, metavar="COLUMN", help=text)(command)
-    return command
-
-
 def _several(flag: str, text: str) -> Option:
     return click.option(f"--{flag}", metavar="COLUMN", multiple=True, help=f"{text} Repeat it for more than one.")
+
+
+_ABOUT_COLUMNS: tuple[Option, ...] = (
+    *(click.option(f"--{flag}", role, metavar="COLUMN", help=f"The {role.replace('_', ' ')} column; default: by its "
+                   "usual name, unless its values speak against it.") for role, flag in ROLES.items()),
+    click.option("--positive", metavar="CLASS", help="The class that the probability is of; default: worked out."),
+    click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="Default: from the labels."),
+    _several("ignore", "A column that is no feature."),
+    _several("categorical", "A feature that is a category although it holds numbers."),
+    _several("segments", "A column whose values are segments."),
+    _several("private", "A column whose values are never shown."),
+)
+
+
+def column_options(command: Command) -> Command:
+    """Add a flag for each role of a column, and those for what else is known of columns."""
+    for option in reversed(_ABOUT_COLUMNS):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -108,13 +118,7 @@ def _several(flag: str, text: str) -> Option:
 @click.option("--output", "-o", type=click.Path(path_type=Path), default="driftd.toml", show_default=True)
 @click.option("--model", "-m", metavar="NAME", help="Name of the model; default: the name of the file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-@role_options
-@click.option("--positive", metavar="CLASS", help="The class that the probability is of; default: worked out.")
-@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="Default: from the labels.")
-@_several("ignore", "A column that is no feature.")
-@_several("categorical", "A feature that is a category although it holds numbers.")
-@_several("segments", "A column whose values are segments.")
-@_several("private", "A column whose values are never shown.")
+@column_options
 def init(
     data: str, reference: str | None, labels: str | None, output: Path, model: str | None, force: bool,
     **given: Any,
@@ -128,16 +132,26 @@ def init(
     quiet_logs()
     if output.exists() and not force:
         raise UsageError(f"{output} exists; --force overwrites it, --output FILE writes elsewhere")
-    task = given.pop("task")
-    found = look(data, Columns(**{part: value for part, value in given.items() if value}), labels, task)
     name = model or name_of(data)
-    places = {"predictions": data, "labels": labels, "reference": reference}
+    found = write(output, name, {"predictions": data, "labels": labels, "reference": reference}, given)
+    (output.parent / schema.FILE).write_text(schema.text(), encoding="utf-8")
+    tell(found)
+    _tell_next(name, found, output)
+
+
+def write(output: Path, name: str, places: Mapping[str, str | None], given: dict[str, Any], head: str = "") -> Found:
+    """Write the configuration of one model to `output`, below `head`, and return what was found in its data.
+
+    `places`: the paths of predictions, labels and reference; `given`: the values of `column_options`.
+    Raises as `look` does, and UsageError for a name that TOML cannot hold.
+    """
+    columns = Columns(**{part: value for part, value in given.items() if value and part != "task"})
+    found = look(str(places["predictions"]), columns, places["labels"], given["task"])
     text = toml(name, found, {part: relative(place, output) for part, place in places.items() if place})
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
-    (output.parent / schema.FILE).write_text(schema.text(), encoding="utf-8")
+    output.write_text(head + text, encoding="utf-8")
     load(output)
-    _tell(name, found, output)
+    return found
 
 
 def look(data: str, columns: Columns, labels: str | None = None, task: Task | None = None) -> Found:
@@ -329,7 +343,8 @@ _LATER = """
 """
 
 
-def _tell(name: str, found: Found, output: Path) -> None:
+def tell(found: Found) -> None:
+    """Print what was found in the data, and why each column was taken for what it is."""
     roles, utc = found.roles, UTC
     say(f"{found.rows} rows, {moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}")
     for line in found.said:
@@ -341,6 +356,9 @@ def _tell(name: str, found: Found, output: Path) -> None:
         say(text)
     if found.guesses:
         say("read as " + ", ".join(f"{key} {value!r}" for key, value in found.guesses.items()))
+
+
+def _tell_next(name: str, found: Found, output: Path) -> None:
     file = shlex.quote(str(output))
     live = utcnow() - found.newest < 2 * found.size
     after = f"driftd check -c {file}" if live else f"driftd backtest -c {file} --model {name}"

@@ -13,8 +13,8 @@ from datetime import timedelta
 from monitor.times import format_duration
 from monitor.workers.child import leave_with_parent
 
-LIMITED = ("compare", "init", "validate", "gate", "window", "backtest")
-UNTIMED = ("backtest",)          # its parts have a limit each: they are done by workers
+LIMITED = ("compare", "init", "validate", "gate", "window", "backtest", "try")
+UNTIMED = ("backtest", "try")    # their parts have a limit each: they are done by workers
 MEMORY_MB, TIME = 4096, timedelta(minutes=30)     # until a configuration says otherwise
 UNJUDGED = 4
 

@@ -1,5 +1,6 @@
 """The HTTP side of the running service: its listeners, and authentication and TLS, reloaded when their files change."""
 
+import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -87,3 +88,15 @@ class HttpSide:
             )
         self._refused = (problems, time.monotonic())
         self._reread(False)
+
+
+def usual_address() -> str:
+    """Return where the service listens unless told otherwise, or another port of loopback if that one is taken."""
+    host, _, port = Daemon().listen.partition(":")
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, int(port)))
+        except OSError:
+            trial.bind((host, 0))
+        return f"{host}:{trial.getsockname()[1]}"

@@ -3,7 +3,6 @@
 import base64
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -17,8 +16,9 @@ import pyarrow.parquet as pq
 
 from monitor.check.checker import Checker
 from monitor.config import load
+from monitor.daemon.http_side import usual_address
 from monitor.demo import world
-from monitor.demo.output import ADDRESS, Policy, Show, Stretch
+from monitor.demo.output import Policy, Show, Stretch
 from monitor.demo.receiver import Receiver
 from monitor.records import Json, ScoreStatus
 from monitor.retrain.outbox import Outbox
@@ -88,7 +88,7 @@ class Story:
         self._events: list[Json] = []
         self._retrains: list[datetime] = []
         self._opened = ExitStack()
-        self.listen = _free_address()
+        self.listen = usual_address()
 
     def __enter__(self) -> Self:
         os.environ[SECRET] = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
@@ -191,15 +191,3 @@ class Story:
                 answers = world.predict(model, later, "calendar")
             errors.append(world.rmse(world.between(answers, served.start, served.start + FORTNIGHT)))
         return tuple(errors)
-
-
-def _free_address() -> str:
-    """Return the usual address, or another port of loopback if it is taken."""
-    host, _, port = ADDRESS.partition(":")
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, int(port)))
-        except OSError:
-            trial.bind((host, 0))
-        return f"{host}:{trial.getsockname()[1]}"
