@@ -37,11 +37,21 @@ def run_in_child(arguments: Sequence[str]) -> int | None:
             signal.signal(signal.SIGINT, _interrupted)
         return None
     os.close(lifeline)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:      # not where it is ignored, as under nohup
-        signal.signal(signal.SIGINT, lambda *_: os.kill(child, signal.SIGINT))
+    passed_on = set()
+
+    def pass_on(number: int, _: object) -> None:
+        passed_on.add(number)
+        os.kill(child, number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):    # not ignored, as under nohup
+            signal.signal(number, pass_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code >= 0:
         return code
+    if -code in passed_on:           # end as the child did, so that whoever sent it sees what it sent
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
     from monitor.cli.terminal import say
 
     say(f"driftd {command} {_how_it_ended(-code)}", err=True)
