@@ -4,12 +4,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cache
+from importlib.resources import files
 
 from monitor import escape
 from monitor.wording import number
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 720, 52, 8, 10, 22
 MOST_ROWS = 120         # of a table beside a chart
+
+
+@cache
+def style() -> str:
+    """The style sheet of all charts, with their colours, light and dark."""
+    return (files("monitor.charts") / "charts.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)

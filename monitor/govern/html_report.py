@@ -1,36 +1,34 @@
 """The governance report as one HTML file that opens offline: no script, no font, no picture from anywhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from monitor import escape
+from monitor.charts.figure import style
+from monitor.charts.line import Point as Drawn
+from monitor.charts.line import Words, line
 from monitor.govern.chapters import Section, Table, sections
-from monitor.govern.metric_chart import picture
-from monitor.govern.report import Report
+from monitor.govern.report import Point, Report
+from monitor.wording import shown
+
+BAD = ("drifted", "breached")
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: light-dark(#1b1f24, #e6e8ea); --soft: light-dark(#6b7480, #98a2ad);
-  --line: light-dark(#dde1e6, #353b42); --now: light-dark(#1f6feb, #6cb0ff); --bad: light-dark(#c62828, #ff7b72);
-  --page: light-dark(#fff, #16191d) }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 68rem;
-  margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem; margin: 1rem 0 0 }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; width: 100% }
+  margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word }
+h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+table { border-collapse: collapse; font-size: .85rem; width: 100% }
 th { text-align: left; color: var(--soft); font-weight: 600 }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top;
   overflow-wrap: anywhere; min-width: 4.5rem }
-svg { width: 100%; height: auto; font: 10px system-ui, sans-serif } svg text { fill: var(--soft) }
-.axis { stroke: var(--line); fill: none } .band { stroke: var(--now); stroke-opacity: .25; stroke-width: 4 }
-.now, .before { fill: none; stroke: var(--now); stroke-width: 1.5 }
-.before { stroke: var(--soft); stroke-dasharray: 4 3 } .ripe { fill: var(--now) } .bad { fill: var(--bad) }
-.unripe { fill: var(--page); stroke: var(--now) } .bad.unripe { stroke: var(--bad) }
-@media print { body { margin: 0 } h2 { break-after: avoid } }
+details.data .wide { max-height: none }
+@media print { body { margin: 0 } h2 { break-after: avoid } figure { break-inside: avoid } }
 """
 
 
 def html(report: Report, zone: tzinfo) -> str:
     """Write the report; every text in it is escaped."""
-    body = "\n".join(part for section in sections(report, zone) for part in _section(section))
+    body = "\n".join(part for section in sections(report, zone) for part in _section(section, zone))
     title = escape.html(f"{report.model}: governance report")
     return f"""<!doctype html>
 <html lang="en">
@@ -39,7 +37,7 @@ def html(report: Report, zone: tzinfo) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>{_STYLE}</style>
+<style>{style()}{_STYLE}</style>
 </head>
 <body>
 <h1>{title}</h1>
@@ -49,14 +47,24 @@ def html(report: Report, zone: tzinfo) -> str:
 """
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: Section, zone: tzinfo) -> Iterator[str]:
     yield f"<h2>{escape.html(section.title)}</h2>"
     for sentence in section.text:
         yield f"<p>{escape.html(sentence)}</p>"
     for name, points in (section.pictures or {}).items():
-        yield f"<h3>{escape.html(name)}</h3>{picture(name, points)}"
+        yield _picture(name, points, zone)
     if section.table is not None:
         yield _table(section.table)
+
+
+def _picture(name: str, points: Sequence[Point], zone: tzinfo) -> str:
+    """One metric over time."""
+    drawn = [
+        Drawn(at=one.at, value=one.value, low=one.low, high=one.high, reference=one.reference, limit=one.threshold,
+              provisional=one.provisional, bad=one.status in BAD, when=f"{one.at.astimezone(zone):%Y-%m-%d}")
+        for one in points
+    ]
+    return line(drawn, Words(caption=name, value=name, of=lambda value: shown(name, value)), zone)
 
 
 def _table(table: Table) -> str:

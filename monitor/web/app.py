@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from monitor.charts.figure import style
 from monitor.config.sections import Scope
 from monitor.escape import SENTENCE, bounded, json_text, sentence
 from monitor.expose.model_state import State
@@ -226,7 +227,8 @@ def _description() -> bytes:
 
 @cache
 def _file(name: str) -> bytes:
-    return (files("monitor.web") / "static" / name).read_bytes()
+    own = (files("monitor.web") / "static" / name).read_bytes()
+    return style().encode() + own if name.endswith(".css") else own
 
 
 def _status_text(view: View) -> str:
