@@ -14,7 +14,7 @@ from monitor.drift.column_scores import prediction_kinds
 from monitor.drift.evidently import Answers, Definition, Value
 from monitor.drift.multivariate import embedding_columns
 from monitor.metric_catalogue import Task
-from monitor.performance.labelled_rows import classes_of, holds_scores, word
+from monitor.performance.labelled_rows import classes_of, holds_scores, positive_probability, word
 from monitor.private import words
 from monitor.records import Score, ScoreStatus
 from monitor.tables import columns
@@ -58,6 +58,9 @@ def _scores(
             reference, window = (_labelled(table, roles) for table in (reference, window))
         score = replace(score, n=window.num_rows)
         definition = _definition(reference, window, roles, drift, task if of_answers else None, score.column)
+        if definition.answers and (scores := definition.answers.prediction_probas):
+            classes = classes_of([reference, window], roles, "binary")
+            reference, window = (_in_unit(table, roles, scores, classes) for table in (reference, window))
         frames = [_frame(table, definition) for table in (reference, window)]
         values = evidently.report(wanted.metric, wanted.options, frames[0], frames[1], definition)
     except Exception as error:  # noqa: BLE001  a metric may raise anything; it must not cost the others
@@ -130,6 +133,12 @@ def _answers(reference: pa.Table, window: pa.Table, roles: Roles, task: Task) ->
         task=task, target=roles.label, prediction_labels=roles.prediction, prediction_probas=roles.probability,
         pos_label=positive,
     )
+
+
+def _in_unit(table: pa.Table, roles: Roles, scores: str, classes: tuple[str, ...]) -> pa.Table:
+    """Return the table with its column of scores as our own metrics read it: percent as shares, and of one class."""
+    values = positive_probability(table, roles, classes)
+    return table.set_column(table.column_names.index(scores), scores, pa.chunked_array([pa.array(values)]))
 
 
 def _frame(table: pa.Table, definition: Definition) -> Any:

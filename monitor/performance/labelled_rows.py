@@ -223,6 +223,13 @@ def _predictions(
     return predicted, shown if scores is None else scores
 
 
+def positive_probability(table: pa.Table, roles: Roles, classes: tuple[str, ...]) -> Floats | None:
+    """Return of each row the probability of the positive class as the metrics use it; None without scores."""
+    places = {name: place for place, name in enumerate(classes)}
+    scores = _predictions(table, _column(table, roles.prediction, "prediction"), roles, "binary", places)[1]
+    return _in_unit(scores, roles)[0]
+
+
 def _cut(roles: Roles) -> float:
     """Return the score from which the positive class is predicted."""
     return {"percent": 50.0, "score": 0.0}.get(roles.scale or "", 0.5)

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn import metrics as sk
 
 from monitor.config.column_roles import Roles
 from monitor.config.evidently_metrics import METRICS
 from monitor.config.sections import DriftSection, EvidentlySection
 from monitor.drift.evidently import wrong_option
 from monitor.drift.evidently_report import report_scores
+from monitor.performance.class_evidence import settle
 from monitor.records import ScoreStatus
 
 ROLES = Roles(
@@ -81,3 +83,18 @@ def test_small_cells_are_not_told(metric: str, options: dict[str, object], told:
     found = report_scores(table, table, roles, DriftSection(), wanted, "multiclass", mature=True)
     assert {(one.method or "").split()[-1] for one in found if one.value is not None} == told
     assert all(one.n is None for one in found if one.value is None)
+
+
+@pytest.mark.parametrize(("percent", "confidence"), [(True, False), (False, True)])
+def test_scores_go_to_evidently_as_our_own_metrics_read_them(percent: bool, confidence: bool) -> None:
+    """Percent as shares, and the confidence in the predicted class as the probability of the positive one."""
+    chance = np.random.default_rng(0)
+    share = chance.random(400)
+    truth, said = (chance.random(400) < share).astype(int), (share > 0.5).astype(int)
+    given = (np.maximum(share, 1 - share) if confidence else share) * (100 if percent else 1)
+    table = pa.table({"truth": truth, "said": said, "score": given})
+    roles, _ = settle(replace(ROLES, probability="score", features={}), table, "binary")
+    wanted = [EvidentlySection(metric="LogLoss"), EvidentlySection(metric="RocAuc")]
+    found = report_scores(table, table, roles, DriftSection(), wanted, "binary", mature=True)
+    expected = [sk.log_loss(truth, share), sk.roc_auc_score(truth, share)]
+    assert [score.value for score in found] == pytest.approx(expected)
