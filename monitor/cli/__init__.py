@@ -30,34 +30,63 @@ import click
 from monitor.errors import DriftdError, UsageError
 from monitor.outgoing import guard
 
-COMMANDS = {   # name: where it is, what it does
-    "demo": ("monitor.cli.run:demo", "Play two years of a watched model on bundled real data."),
-    "try": ("monitor.cli.try_log:try_log", "Replay a log of your own and look at the page, without a configuration."),
-    "init": ("monitor.cli.init:init", "Look at a prediction log and write a first configuration."),
-    "validate": ("monitor.cli.validate:validate", "Check the configuration and the data it names."),
-    "schema": ("monitor.cli.schema:schema", "Print the JSON Schema of the configuration, for editors."),
-    "run": ("monitor.cli.run:run", "Run the service."),
-    "check": ("monitor.cli.run:check", "Do the checks that are due, send what is due, then stop."),
-    "status": ("monitor.cli.status_and_history:status", "Show the current state of each model."),
-    "history": ("monitor.cli.status_and_history:history", "Show what was decided for each window, and why."),
-    "report": ("monitor.cli.governance:report", "Write the governance report of a model: HTML, Markdown, JSON."),
-    "audit": ("monitor.cli.governance:audit", "Verify the audit, or export an archive of it."),
-    "forget": ("monitor.cli.governance:forget", "Remove what the state holds about people."),
-    "state": ("monitor.cli.state:state", "Check, back up or restore the state."),
-    "compare": ("monitor.cli.compare:compare", "Compare two files without a configuration."),
-    "gate": ("monitor.cli.gate:gate", "Judge whether a candidate may replace the champion."),
-    "window": ("monitor.cli.window_export:window", "Export rows of windows with the model's predictions."),
-    "backtest": ("monitor.cli.backtest:backtest", "Replay the log: what would have fired, when and why."),
-    "retrain": ("monitor.cli.actions:retrain", "Ask for a retrain by hand."),
-    "retry": ("monitor.cli.actions:retry", "Send a request again."),
-    "resolve": ("monitor.cli.actions:resolve", "Record what became of a request with an unknown outcome."),
-    "pause": ("monitor.cli.actions:pause", "Ask for no retrain of a model until it is resumed."),
-    "resume": ("monitor.cli.actions:resume", "End a pause."),
-    "approve": ("monitor.cli.actions:approve", "Approve the retrain or the version that awaits approval."),
-    "reject": ("monitor.cli.actions:reject", "Reject the retrain or the version that awaits approval."),
-    "rollback": ("monitor.cli.rollback:rollback", "Move the registry's alias back to an earlier version."),
-    "silence": ("monitor.cli.actions:silence", "Send no messages about a model for a while."),
-    "notify": ("monitor.cli.actions:notify", "Test the addresses that messages are sent to."),
+COMMANDS = {   # name: where it is, what it does, an example
+    "demo": ("monitor.cli.run:demo", "Play two years of a watched model on bundled real data.",
+             "driftd demo --keep"),
+    "try": ("monitor.cli.try_log:try_log", "Replay a log of your own and look at the page, without a configuration.",
+            "driftd try exports/log.csv"),
+    "init": ("monitor.cli.init:init", "Look at a prediction log and write a first configuration.",
+             "driftd init exports/log.csv"),
+    "validate": ("monitor.cli.validate:validate", "Check the configuration and the data it names.",
+                 "driftd validate -c driftd.toml --show"),
+    "schema": ("monitor.cli.schema:schema", "Print the JSON Schema of the configuration, for editors.",
+               "driftd schema"),
+    "run": ("monitor.cli.run:run", "Run the service.",
+            "driftd run -c /etc/driftd/driftd.toml"),
+    "check": ("monitor.cli.run:check", "Do the checks that are due, send what is due, then stop.",
+              "driftd check --model rides"),
+    "status": ("monitor.cli.status_and_history:status", "Show the current state of each model.",
+               "driftd status -c driftd.toml"),
+    "history": ("monitor.cli.status_and_history:history", "Show what was decided for each window, and why.",
+                "driftd history --model rides --explain newest"),
+    "report": ("monitor.cli.governance:report", "Write the governance report of a model: HTML, Markdown, JSON.",
+               "driftd report --model rides --html rides.html"),
+    "audit": ("monitor.cli.governance:audit", "Verify the audit, or export an archive of it.",
+              "driftd audit verify"),
+    "forget": ("monitor.cli.governance:forget", "Remove what the state holds about people.",
+               "driftd forget --model rides --id 4711 --reason 'asked to'"),
+    "state": ("monitor.cli.state:state", "Check, back up or restore the state.",
+              "driftd state check"),
+    "compare": ("monitor.cli.compare:compare", "Compare two files without a configuration.",
+                "driftd compare january.csv february.csv"),
+    "gate": ("monitor.cli.gate:gate", "Judge whether a candidate may replace the champion.",
+             "driftd gate --model rides --candidate candidate.csv"),
+    "window": ("monitor.cli.window_export:window", "Export rows of windows with the model's predictions.",
+               "driftd window export --model rides -o rows.parquet"),
+    "backtest": ("monitor.cli.backtest:backtest", "Replay the log: what would have fired, when and why.",
+                 "driftd backtest --model rides --rehearse"),
+    "retrain": ("monitor.cli.actions:retrain", "Ask for a retrain by hand.",
+                "driftd retrain --model rides --reason 'new prices'"),
+    "retry": ("monitor.cli.actions:retry", "Send a request again.",
+              "driftd retry driftd-4f0c…-1 --reason 'CI is back'"),
+    "resolve": ("monitor.cli.actions:resolve", "Record what became of a request with an unknown outcome.",
+                "driftd resolve driftd-4f0c…-1 succeeded --reason 'seen in CI'"),
+    "pause": ("monitor.cli.actions:pause", "Ask for no retrain of a model until it is resumed.",
+              "driftd pause --model rides --reason 'new sensor'"),
+    "resume": ("monitor.cli.actions:resume", "End a pause.",
+               "driftd resume --model rides --reason 'sensor is in'"),
+    "approve": ("monitor.cli.actions:approve", "Approve the retrain or the version that awaits approval.",
+                "driftd approve --model rides --reason 'looks right'"),
+    "reject": ("monitor.cli.actions:reject", "Reject the retrain or the version that awaits approval.",
+               "driftd reject --model rides --reason 'holidays'"),
+    "rollback": ("monitor.cli.rollback:rollback", "Move the registry's alias back to an earlier version.",
+                 "driftd rollback --model rides --to 7 --reason 'fits again'"),
+    "silence": ("monitor.cli.actions:silence", "Send no messages about a model for a while.",
+                "driftd silence --model rides --for 2h --reason 'deploying'"),
+    "notify": ("monitor.cli.actions:notify", "Test the addresses that messages are sent to.",
+               "driftd notify test"),
+    "completion": ("monitor.cli.completion:completion", "Print what makes a shell complete commands and options.",
+                   "driftd completion bash"),
 }
 INTERRUPTED, BROKEN_PIPE = 130, 141   # as a shell reports SIGINT and SIGPIPE
 
@@ -73,6 +102,7 @@ class Commands(click.Group):
             return None
         module, attribute = COMMANDS[name][0].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        command.epilog = f"Example: {COMMANDS[name][2]}"
         return command
 
     def resolve_command(
@@ -84,7 +114,7 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text, _) in COMMANDS.items()])
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
@@ -118,6 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")   # a terminal that cannot show a character shows ?
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if asked := os.environ.get("_DRIFTD_COMPLETE"):
+        from monitor.cli.completion import answer
+
+        return answer(asked)
     if arguments is None and (ended := _in_child(given)) is not None:
         return ended
     try:

@@ -1,6 +1,8 @@
 """The `driftd` command itself: what it costs, how it ends."""
 
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from monitor.cli import COMMANDS
+from monitor.cli import driftd as commands
 
 DRIFTD = Path(sys.executable).with_name("driftd")
 HEAVY = {
@@ -121,3 +125,40 @@ def test_what_people_type_for_the_audit_is_bounded_text(driftd: Any, option: str
     done = driftd("pause", "--by", "ann", "--reason", "why", option, text)
     assert done.code == 2
     assert said in done.err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_ends_with_an_example_that_can_be_typed(driftd: Any, name: str) -> None:
+    """The example stands in one piece, and its command takes such options and arguments."""
+    told = " ".join(driftd(name, "--help").out.split())
+    example = COMMANDS[name][2]
+    assert told.endswith(f"Example: {example}")
+    program, asked, *words = shlex.split(example)
+    assert (program, asked) == ("driftd", name)
+    context = click.Context(commands)
+    command = commands.get_command(context, name)
+    while isinstance(command, click.Group):
+        command = command.get_command(context, words.pop(0))
+    assert command is not None
+    command.make_parser(click.Context(command)).parse_args(list(words))
+
+
+@pytest.mark.parametrize(("shell", "sign"), [("bash", "complete -o nosort -F"), ("zsh", "#compdef driftd"),
+                                             ("fish", "complete --no-files --command driftd")])
+def test_completion_prints_a_script_the_shell_takes(driftd: Any, shell: str, sign: str) -> None:
+    """Where the shell is installed it reads the script without complaint."""
+    done = driftd("completion", shell)
+    assert done.code == 0
+    assert sign in done.out
+    if shutil.which(shell):
+        read = subprocess.run([shell, "-n"], input=done.out, text=True, capture_output=True, check=False)
+        assert (read.returncode, read.stderr) == (0, "")
+
+
+def test_a_shell_is_told_what_may_follow(monkeypatch: pytest.MonkeyPatch, driftd: Any) -> None:
+    """What the bash script asks for `driftd hi…` is answered with the command, and for options with these."""
+    monkeypatch.setenv("_DRIFTD_COMPLETE", "bash_complete")
+    for words, place, answer in (("driftd hi", "1", "history"), ("driftd history --exp", "2", "--explain")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", place)
+        assert driftd().out == f"plain,{answer}\n"
