@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked := os.environ.get("_DRIFTD_COMPLETE"):
         from monitor.cli.completion import answer
 
-        return answer(asked)
+        return answer(driftd, asked)
     if arguments is None and (ended := _in_child(given)) is not None:
         return ended
     try:
