@@ -37,7 +37,7 @@ def keep(reference: Path, numbers: Sequence[str], words: Sequence[str]) -> Kept:
                   label_timestamp=None, model_version=None, features=features)
     model = _model(reference)
     rows = reference_rows(model, open_source(model.predictions, model.timezone), roles)
-    profile = Profile(rows, profile_folder(reference.parent / "profiles", str(reference)))
+    profile = Profile(len(rows.table), lambda: rows, profile_folder(reference.parent / "profiles", str(reference)))
     for name, kind in features.items():
         profile.column(name, kind)
     return Kept(profile, roles)

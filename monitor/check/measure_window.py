@@ -25,7 +25,7 @@ def observe(request: ObserveRequest) -> Snapshot:
     """Measure one window: a snapshot with every score but those `decide` adds."""
     model, reference, first_rows = request.model, open_reference(request), request.first_rows
     log = open_log(request, reference.roles)
-    whole = reads_whole_rows(model, reference, mature=request.mature)
+    whole = reads_whole_rows(model, reference)
     rows = log.window(request.window, model.window.sample, whole=whole)
     scores = list(_scores(WindowData(request, reference, log, rows)))
     if rows.unreadable is not None:      # a column that cannot be read is no matter of one metric

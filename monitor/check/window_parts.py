@@ -93,13 +93,10 @@ class Part:
         return self.name if isinstance(self.name, str) else self.name(data)
 
 
-def reads_whole_rows(model: ModelSection, reference: ReferenceData, *, mature: bool) -> bool:
-    """Whether a part looks at several columns of a row at once, so that the window is read whole."""
-    judged, drift = reference.performance, model.drift
-    together = drift.multivariate or drift.embeddings or model.evidently
-    rehearsed = judged is not None and mature and model.rehearsal.enabled
-    estimated = judged is not None and judged.task == "regression" and model.estimation.enabled
-    return bool(together or rehearsed or estimated or "text" in reference.roles.features.values())
+def reads_whole_rows(model: ModelSection, reference: ReferenceData) -> bool:
+    """Whether a part looks at several columns of all rows at once, so that the window is read whole."""
+    together = model.drift.multivariate or model.drift.embeddings or model.evidently
+    return bool(together or "text" in reference.roles.features.values())
 
 
 def _schema(data: WindowData) -> list[Score]:
@@ -166,12 +163,12 @@ def _segments(data: WindowData) -> list[Score]:
 def _rehearsal(data: WindowData) -> list[Score]:
     request = data.request
     return rehearsal_scores(
-        data.model, data.reference, data.judged, data.log, data.rows, request.window, request.earlier
+        data.model, data.reference, data.judged, data.log, data.window, request.window, request.earlier
     )
 
 
 def _estimates(data: WindowData) -> list[Score]:
-    return estimated_scores(data.model, data.reference, data.judged, data.rows)
+    return estimated_scores(data.model, data.reference, data.judged, data.window)
 
 
 def _fairness(data: WindowData) -> list[Score]:

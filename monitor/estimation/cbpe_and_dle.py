@@ -5,7 +5,7 @@ direct loss estimation: a second regressor predicts the errors of the regressor 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
+from monitor.metric_catalogue import Task
 from monitor.performance.formulas import losses, value_of
 from monitor.performance.labelled_rows import Answers, unlabelled
 from monitor.tables.columns import Features, Floats, Ints, features_of
@@ -28,66 +29,91 @@ Values = Callable[[str], float]                         # a metric's estimate by
 Read = Callable[[pa.Table], tuple[int, Values]]         # the rows that can be judged, and their estimates
 
 
-def cbpe(known: Answers, roles: Roles) -> tuple[Read, Values]:
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Isotonic calibration, fitted: linear between its points, constant beyond them."""
+
+    points: tuple[float, ...]            # probabilities, ascending …
+    values: tuple[float, ...]            # … and what they are calibrated to
+
+    def __call__(self, probability: Floats) -> Floats:
+        return np.interp(probability, self.points, self.values)
+
+
+Curves = tuple[Curve | None, ...]        # of the positive class, or of each class; None: the probability is kept
+
+
+def cbpe(known: Answers) -> tuple[Curves, Values]:
     """Fit CBPE on labelled rows in time order.
 
-    Returns the function that reads a window, and the cross-fitted estimates on the labelled rows. Raises CannotJudge
-    if the probabilities are not between 0 and 1.
+    Returns the calibration, and the cross-fitted estimates on the labelled rows. Raises CannotJudge if the
+    probabilities are not between 0 and 1.
     """
     assert known.probability is not None
     calibrated = _needs_calibration(known.truth, known.probability)
     if not calibrated and (known.probability.min() < 0 or known.probability.max() > 1):
         raise CannotJudge("an estimate needs probabilities between 0 and 1")
-    calibrate = _calibration(known.truth, known.probability) if calibrated else _unchanged
     across = np.empty(len(known))
     for fold in folds(len(known)):
         rest = np.delete(np.arange(len(known)), fold)
-        other = _calibration(known.truth[rest], known.probability[rest]) if calibrated else _unchanged
-        across[fold] = other(known.probability[fold])
-
-    def read(window: pa.Table) -> tuple[int, Values]:
-        predictions = unlabelled(window, roles, known.task, known.classes)
-        if predictions.probability is None:
-            raise CannotJudge("an estimate needs a probability column")
-        predictions = predictions.take(~np.isnan(predictions.probability))
-        if predictions.probability is None or not len(predictions):
-            raise CannotJudge("no row has both a prediction and a probability")
-        return len(predictions), partial(_on_fractions, predictions, calibrate(predictions.probability))
-
-    return read, partial(_on_fractions, known, across)
+        other = _calibration(known.truth[rest], known.probability[rest]) if calibrated else None
+        across[fold] = _through(other, known.probability[fold])
+    curve = _calibration(known.truth, known.probability) if calibrated else None
+    return (curve,), partial(_on_fractions, known, across)
 
 
-def cbpe_of_classes(known: Answers, roles: Roles) -> tuple[Read, Values]:
+def cbpe_of_classes(known: Answers) -> tuple[Curves, Values]:
     """Fit CBPE of more than two classes on labelled rows in time order.
 
     Each class's probability is calibrated against the rest, where that helps, and the rows add up to 1 again, as in
-    NannyML. Returns the function that reads a window, and the cross-fitted estimates on the labelled rows.
+    NannyML. Returns the calibration, and the cross-fitted estimates on the labelled rows.
     """
     assert known.chances is not None
     pairs = [(known.chances[:, place], (known.truth == place).astype(np.int64)) for place in range(len(known.classes))]
     wanted = [min(truth.sum(), len(truth) - truth.sum()) >= FEWEST and _needs_calibration(truth, chance)
               for chance, truth in pairs]
 
-    def fitted(rows: Ints) -> Callable[[Floats], Floats]:
-        each = [_calibration(truth[rows], chance[rows]) if calibrated else _unchanged
-                for (chance, truth), calibrated in zip(pairs, wanted, strict=True)]
-        return lambda chances: _adding_up(np.column_stack([one(chances[:, at]) for at, one in enumerate(each)]))
+    def fitted(rows: Ints) -> Curves:
+        return tuple(_calibration(truth[rows], chance[rows]) if calibrated else None
+                     for (chance, truth), calibrated in zip(pairs, wanted, strict=True))
 
     across = np.empty_like(known.chances)
     for fold in folds(len(known)):
-        across[fold] = fitted(np.delete(np.arange(len(known)), fold))(known.chances[fold])
-    calibrate = fitted(np.arange(len(known)))
+        across[fold] = _shares(fitted(np.delete(np.arange(len(known)), fold)), known.chances[fold])
+    return fitted(np.arange(len(known))), partial(_on_shares, known, across)
 
-    def read(window: pa.Table) -> tuple[int, Values]:
-        predictions = unlabelled(window, roles, known.task, known.classes)
-        if predictions.chances is None:
-            raise CannotJudge("an estimate needs the probability of each class")
-        predictions = predictions.take(np.asarray(~np.isnan(predictions.chances).any(axis=1)))
-        if predictions.chances is None or not len(predictions):
-            raise CannotJudge("no row has both a prediction and the probability of each class")
-        return len(predictions), partial(_on_shares, predictions, calibrate(predictions.chances))
 
-    return read, partial(_on_shares, known, across)
+def by_curves(curves: Curves, roles: Roles, task: Task, classes: tuple[str, ...]) -> Read:
+    """Return the function that reads a window by a fitted CBPE."""
+    return partial(_read_binary if task == "binary" else _read_classes, curves, roles, classes)
+
+
+def _read_binary(curves: Curves, roles: Roles, classes: tuple[str, ...], window: pa.Table) -> tuple[int, Values]:
+    predictions = unlabelled(window, roles, "binary", classes)
+    if predictions.probability is None:
+        raise CannotJudge("an estimate needs a probability column")
+    predictions = predictions.take(~np.isnan(predictions.probability))
+    if predictions.probability is None or not len(predictions):
+        raise CannotJudge("no row has both a prediction and a probability")
+    return len(predictions), partial(_on_fractions, predictions, _through(curves[0], predictions.probability))
+
+
+def _read_classes(curves: Curves, roles: Roles, classes: tuple[str, ...], window: pa.Table) -> tuple[int, Values]:
+    predictions = unlabelled(window, roles, "multiclass", classes)
+    if predictions.chances is None:
+        raise CannotJudge("an estimate needs the probability of each class")
+    predictions = predictions.take(np.asarray(~np.isnan(predictions.chances).any(axis=1)))
+    if predictions.chances is None or not len(predictions):
+        raise CannotJudge("no row has both a prediction and the probability of each class")
+    return len(predictions), partial(_on_shares, predictions, _shares(curves, predictions.chances))
+
+
+def _through(curve: Curve | None, probability: Floats) -> Floats:
+    return probability if curve is None else curve(probability)
+
+
+def _shares(curves: Curves, chances: Floats) -> Floats:
+    return _adding_up(np.column_stack([_through(curve, chances[:, at]) for at, curve in enumerate(curves)]))
 
 
 def _adding_up(chances: Floats) -> Floats:
@@ -113,15 +139,11 @@ def _on_fractions(predictions: Answers, probability: Floats, name: str) -> float
     return value_of(name, replace(predictions.take(twice), truth=truth, weight=weight))
 
 
-def _calibration(truth: Ints, probability: Floats) -> Callable[[Floats], Floats]:
+def _calibration(truth: Ints, probability: Floats) -> Curve:
     from sklearn.isotonic import IsotonicRegression
 
-    predict: Callable[[Floats], Floats] = IsotonicRegression(out_of_bounds="clip").fit(probability, truth).predict
-    return predict
-
-
-def _unchanged(probability: Floats) -> Floats:
-    return probability
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(probability, truth)
+    return Curve(tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist()))
 
 
 def _needs_calibration(truth: Ints, probability: Floats) -> bool:
@@ -150,12 +172,12 @@ def _calibration_error(truth: Ints, probability: Floats) -> float:
 
 
 def dle(
-    table: pa.Table, known: Answers, roles: Roles, metrics: Sequence[str]
+    table: pa.Table, known: Answers, roles: Roles, metrics: Sequence[str], *, judged: bool = False
 ) -> tuple[Read, Values]:
     """Fit DLE: a regressor of the error for each metric, on labelled rows in time order (`known`, rows of `table`).
 
-    Returns the function that reads a window, and the cross-fitted estimates on the labelled rows. Raises CannotJudge
-    if there are no features.
+    Returns the function that reads a window, and the cross-fitted estimates on the labelled rows, unless these are
+    `judged` already. Raises CannotJudge if there are no features.
     """
     features = features_of(table, roles)
     if not features.names:
@@ -168,7 +190,9 @@ def dle(
         errors = row_losses(name, rows)
         defined = np.flatnonzero(np.isfinite(errors))
         models[name] = _regressor(features, matrix[defined], errors[defined])
-        across[name] = _mean_loss(name, np.concatenate(list(_cross_fitted(features, matrix[defined], errors[defined]))))
+        if not judged:
+            every = _cross_fitted(features, matrix[defined], errors[defined])
+            across[name] = _mean_loss(name, np.concatenate(list(every)))
 
     def read(window: pa.Table) -> tuple[int, Values]:
         predictions = unlabelled(window, roles, "regression")

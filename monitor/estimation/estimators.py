@@ -6,7 +6,7 @@ regressor learns the size of the model's error on the reference; a metric's esti
 Both follow NannyML 0.13.1 (docs "how it works", performance estimation), as do thresholds and sampling errors. Both
 assume that the relation between features and label has not changed: see docs/estimation.md.
 
-The estimator is fitted on the whole reference, because windows never overlap it. Its estimates on the reference are
+The estimator is fitted on the reference, because windows never overlap it. Its estimates on the reference are
 cross-fitted over five contiguous folds, so that no row is judged by an estimator that saw its label.
 """
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
-from monitor.estimation.cbpe_and_dle import Read, Values, cbpe, cbpe_of_classes, dle, row_losses
+from monitor.estimation.cbpe_and_dle import Curves, Read, Values, by_curves, cbpe, cbpe_of_classes, dle, row_losses
 from monitor.metric_catalogue import ESTIMATED, METRICS, Task, Unit, estimable
 from monitor.performance.confidence_intervals import Z, placements
 from monitor.performance.formulas import usable, value_of
@@ -47,22 +47,37 @@ class Norm:
     error: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a fit learned of the reference, in a form that can be kept."""
+
+    norms: dict[str, Norm]
+    classes: tuple[str, ...] = ()
+    curves: Curves | None = None         # None: DLE, whose regressors are fitted anew in each process
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimator:
     """A fitted estimator; `read` returns the rows of a table it can judge, and each metric's estimate on them."""
 
     method: Literal["cbpe", "dle"]
     read: Read
-    norms: dict[str, Norm]
+    fitted: Fitted
+
+    @property
+    def norms(self) -> dict[str, Norm]:
+        return self.fitted.norms
 
 
 def fit_estimator(
-    reference: pa.Table, roles: Roles, task: Task, metrics: Sequence[str], blocks: Sequence[pa.Table]
+    reference: pa.Table, roles: Roles, task: Task, metrics: Sequence[str], blocks: Sequence[pa.Table],
+    before: Fitted | None = None,
 ) -> Estimator:
     """Fit on the labelled rows of the reference; `blocks` is the reference cut into windows, for thresholds.
 
-    Cost: CBPE sorts the reference some tens of times; DLE fits six regressors per metric on at most 20,000 rows.
-    Raises CannotJudge if nothing can be estimated: too few labels, no probability, no features.
+    `before`: what an earlier fit of DLE learned of the same rows, which is not worked out again. Cost: CBPE sorts the
+    reference some tens of times; DLE fits six regressors per metric on at most 20,000 rows. Raises CannotJudge if
+    nothing can be estimated: too few labels, no probability, no features.
     """
     wanted = [name for name in metrics if name in estimable(task)]
     if not wanted:
@@ -77,13 +92,21 @@ def fit_estimator(
         raise CannotJudge(f"the reference has {len(known)} labelled rows, an estimate needs {FEWEST_ROWS}")
     if task == "binary" and min(known.truth.sum(), len(known) - known.truth.sum()) < FEWEST_OF_A_CLASS:
         raise CannotJudge(f"an estimate needs {FEWEST_OF_A_CLASS} labelled rows of each class in the reference")
-    if task == "multiclass":
-        read, across = cbpe_of_classes(known, roles)
-    else:
-        read, across = cbpe(known, roles) if task == "binary" else dle(rows, known, roles, wanted)
+    if before is not None:
+        return Estimator("dle", dle(rows, known, roles, wanted, judged=True)[0], before)
     cut = [block for table in blocks if len(block := answers(table, roles, task, classes))]
-    norms = {name: _norm(name, known, across, cut) for name in wanted}
-    return Estimator("dle" if task == "regression" else "cbpe", read, norms)
+    if task == "regression":
+        read, across = dle(rows, known, roles, wanted)
+        return Estimator("dle", read, Fitted({name: _norm(name, known, across, cut) for name in wanted}))
+    curves, across = cbpe(known) if task == "binary" else cbpe_of_classes(known)
+    return cbpe_estimator(Fitted({name: _norm(name, known, across, cut) for name in wanted}, classes, curves),
+                          roles, task)
+
+
+def cbpe_estimator(fitted: Fitted, roles: Roles, task: Task) -> Estimator:
+    """Return CBPE as it was fitted."""
+    assert fitted.curves is not None
+    return Estimator("cbpe", by_curves(fitted.curves, roles, task, fitted.classes), fitted)
 
 
 def estimate_scores(estimator: Estimator, window: pa.Table) -> list[Score]:

@@ -5,6 +5,7 @@ binary task is that of the roles (`class_evidence.py`), else it is told by its n
 """
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -126,27 +127,37 @@ def _chances(table: pa.Table, roles: Roles, classes: tuple[str, ...], known: Int
     return chances
 
 
+def classes_in(tables: Sequence[pa.Table], roles: Roles, task: Task) -> tuple[set[str], set[str]]:
+    """Return the classes of the labels, and those of the predictions; none of quantities."""
+    labels: set[str] = set()
+    predictions: set[str] = set()
+    for found, name in ((labels, roles.label), (predictions, roles.prediction)):
+        for table in tables if task != "regression" else ():
+            if name is not None and name in table.column_names and not (
+                task == "binary" and _scored(table, name, roles)
+            ):
+                found |= {word(key) for key in columns.counts(table[name])}
+    return labels, predictions
+
+
 def classes_of(
-    tables: list[pa.Table], roles: Roles, task: Task, also: tuple[str, ...] = ()
+    tables: list[pa.Table], roles: Roles, task: Task, also: tuple[str, ...] = (),
+    seen: Sequence[Collection[str]] = ((), ()),
 ) -> tuple[str, ...]:
     """Return the sorted classes of labels, predictions and `also`; in a binary task (negative, positive).
 
-    Raises CannotJudge if a binary task has more than two classes.
+    `seen`: what `classes_in` found in further tables. Raises CannotJudge if a binary task has more than two classes.
     """
     if task == "regression":
         return ()
+    labels, predictions = (here | set(there) for here, there in
+                           zip(classes_in(tables, roles, task), seen, strict=True))
     classes = set(also) | ({roles.positive} if task == "binary" and roles.positive is not None else set())
-    written: dict[str, set[str]] = {"labels": set(), "predictions": set()}
-    for what, name in zip(written, (roles.label, roles.prediction), strict=True):
-        for table in tables:
-            if name is None or name not in table.column_names or (task == "binary" and _scored(table, name, roles)):
-                continue
-            written[what] |= {word(key) for key in columns.counts(table[name])}
-    classes |= written["labels"] | written["predictions"]
+    classes |= labels | predictions
     if task == "multiclass":
         return tuple(sorted(classes))
     if len(classes) > 2:
-        raise CannotJudge(_too_many(classes, *written.values()))
+        raise CannotJudge(_too_many(classes, labels, predictions))
     positive = named_positive(classes) if roles.positive is None else roles.positive
     return (*(classes - {positive} or {"0"}), positive)
 

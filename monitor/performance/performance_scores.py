@@ -6,12 +6,13 @@ of many small groups always looks bad. The groups of a column share no row, so e
 (1 − 0.05/c)^(1/k) (Šidák 1967, exact here), with c columns (Bonferroni).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from monitor.errors import CannotJudge
 from monitor.metric_catalogue import METRICS, Task
 from monitor.performance import formulas
 from monitor.performance.confidence_intervals import Z
-from monitor.performance.labelled_rows import Answers, answers, classes_of
+from monitor.performance.labelled_rows import Answers, answers, classes_in, classes_of
 from monitor.performance.labels import known_early
 from monitor.performance.lost_performance import Norm, norm_of
 from monitor.records import Score, ScoreStatus
@@ -32,6 +33,11 @@ RESAMPLES = 200
 RESAMPLED_ROWS = 20_000
 FEWEST_BLOCKS = 3
 ALPHA = 0.05
+Keep = Callable[[str, Callable[[], Any]], Any]      # the JSON value of a key, made where none is kept
+
+
+def _made(key: str, make: Callable[[], Any]) -> Any:
+    return make()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,27 +46,36 @@ class ReferenceMetrics:
 
     A window whose labels are still coming is compared with the reference's labels that were known at the same age:
     each row is weighted by the share of the window's row ages at which its label was known.
+
+    `read` returns the rows, which are read for the figures that are not `kept`.
     """
 
-    rows: pa.Table
+    read: Callable[[], pa.Table]
     roles: Roles
     task: Task
+    kept: Keep = _made
     _computed: dict[tuple[str, ...], dict[str, float | None]] = field(default_factory=dict)
+
+    def classes(self, window: pa.Table) -> tuple[str, ...]:
+        """Return the classes of the reference and of a window. Raises CannotJudge as `classes_of` does."""
+        seen = self.kept("classes", lambda: list(map(sorted, classes_in([self.read()], self.roles, self.task))))
+        return classes_of([window], self.roles, self.task, seen=seen)
 
     def values(self, classes: tuple[str, ...]) -> dict[str, float | None]:
         """Return every metric of the task; None if it is not defined. Empty without labels."""
         if classes not in self._computed:
-            self._computed[classes] = self._values(classes)
+            key = "\x1f".join(("metrics", *classes))
+            self._computed[classes] = self.kept(key, lambda: self._values(classes))
         return self._computed[classes]
 
     def early(self, classes: tuple[str, ...], window: pa.Table, as_of: datetime) -> dict[str, float | None]:
         """Return the same from the labels that were known at the age the window's rows have at `as_of`."""
-        weight = known_early(self.rows, window, self.roles, as_of)
+        weight = known_early(self.read(), window, self.roles, as_of)
         return self.values(classes) if weight is None else self._values(classes, weight)
 
     def _values(self, classes: tuple[str, ...], weight: Floats | None = None) -> dict[str, float | None]:
         try:
-            given = answers(self.rows, self.roles, self.task, classes)
+            given = answers(self.read(), self.roles, self.task, classes)
         except CannotJudge:
             return {}             # a reference without labels gives nothing to compare with
         if weight is not None:
@@ -79,7 +94,7 @@ def performance_scores(
     roles, task = reference.roles, reference.task
     names = metrics_for(task, roles, metric)
     try:
-        classes = classes_of([reference.rows, window], roles, task)
+        classes = reference.classes(window)
         now = answers(window, roles, task, classes)
     except CannotJudge as error:
         return [_insufficient(name, str(error), 0, provisional) for name in names]
@@ -214,7 +229,7 @@ def _pool(blocks: list[Answers]) -> Answers:
 class Segments:
     """How a model is judged by segment, with the reference's metrics, which are computed once."""
 
-    reference: pa.Table
+    read: Callable[[], pa.Table]         # the reference's rows
     roles: Roles
     task: Task
     metric: str
@@ -239,7 +254,7 @@ class Segments:
         self, classes: tuple[str, ...], groups: Groups, place: int, weight: Floats | None = None
     ) -> dict[str, float | None]:
         try:
-            whole = answers(self.reference, self.roles, self.task, classes)
+            whole = answers(self.read(), self.roles, self.task, classes)
         except CannotJudge:
             return {}
         given = whole.take(groups.before[whole.at] == place)
@@ -257,17 +272,18 @@ def segment_scores(
     group with fewer than `min_rows` labelled rows is insufficient. The values a column leaves out are named in one more
     insufficient Score whose segment is the column's name.
     """
+    reference = segments.read()
     try:
-        classes = classes_of([segments.reference, window], segments.roles, segments.task)
+        classes = classes_of([reference, window], segments.roles, segments.task)
         now = answers(window, segments.roles, segments.task, classes)
     except CannotJudge as error:
         return [without_scores(segments.metric, column, str(error)) for column in columns]
     early = as_of if provisional and len(now) else None
-    weight = known_early(segments.reference, window, segments.roles, early) if early else None
+    weight = known_early(reference, window, segments.roles, early) if early else None
     scores: list[Score] = []
     for column in columns:
         try:
-            groups = divide(column, segments.reference, window)
+            groups = divide(column, reference, window)
         except CannotJudge as error:
             scores.append(without_scores(segments.metric, column, str(error)))
             continue

@@ -32,29 +32,33 @@ from monitor.tables.digest import (
 from monitor.times import utcnow
 from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 
-FORMAT = "3"                        # version of the files; another version has another folder
+FORMAT = "4"                        # version of the files; another version has another folder
+KNOWN = "known"                     # folder of what is known of sources by their fingerprints
 UNUSED = timedelta(days=30)         # a profile unused for this long is removed when a new one is made
 
 
 class Profile:
     """One reference's digests; a `Side` of a comparison.
 
-    They are in memory without a folder, and for `private` columns, whose values are never written to files.
+    They are in memory without a folder, and for `private` columns, whose values are never written to files. `opened`
+    returns the reference's rows, for a digest that is not stored.
     """
 
-    def __init__(self, rows: Rows, folder: Path | None, private: Collection[str] = ()) -> None:
-        self.rows = len(rows.table)
-        self._rows = rows
+    def __init__(
+        self, rows: int, opened: Callable[[], Rows], folder: Path | None, private: Collection[str] = ()
+    ) -> None:
+        self.rows = rows
+        self._opened = opened
         self._folder, self._private = folder, private
         self._known: dict[tuple[str, FeatureKind], Digest | None] = {}
 
-    def kept(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return the JSON value of `make`, computed once for this reference and `key`."""
-        return kept(self._folder, key, make)
+    def kept(self, key: str, make: Callable[[], Any], mark: str = "") -> Any:
+        """Return the JSON value of `make`, computed once for this reference, `key` and `mark`."""
+        return kept(self._folder, key, make, mark)
 
     def pieces(self, name: str) -> Pieces | None:
         """Return a column's values in row order; None if there is no such column."""
-        return self._rows.pieces(name)
+        return self._opened().pieces(name)
 
     def column(self, name: str, kind: FeatureKind) -> Digest | None:
         key = (name, kind)
@@ -73,25 +77,43 @@ class Profile:
         return stored
 
     def _computed(self, name: str, kind: FeatureKind) -> Digest | None:
-        pieces = self._rows.pieces(name)
+        pieces = self._opened().pieces(name)
         return None if pieces is None else digest_of(pieces, self.rows, kind)
 
     def _pieces(self, name: str) -> Pieces:
-        return self._rows.pieces(name) or []
+        return self._opened().pieces(name) or []
 
 
-def kept(folder: Path | None, key: str, make: Callable[[], Any]) -> Any:
-    """Return the JSON value of `make`, computed once per folder and `key`; without a folder, each time."""
+def kept(folder: Path | None, key: str, make: Callable[[], Any], mark: str = "") -> Any:
+    """Return the JSON value of `make`, computed once per folder and `key`, and again whenever `mark` is another one.
+
+    Without a folder it is computed each time.
+    """
     if folder is None:
         return make()
     place = _place(folder, key).with_suffix(".json")
     try:
-        return parse_json(read_bytes(place, DOCUMENT))
-    except (OSError, ValueError):
-        value = make()
+        found = parse_json(read_bytes(place, DOCUMENT))
+        if found["mark"] == mark:
+            return found["value"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass                             # there is none, or it is damaged
+    value = make()
     with suppress(OSError):
-        _write(place, lambda file: file.write(json.dumps(value).encode()))
+        _write(place, lambda file: file.write(json.dumps({"mark": mark, "value": value}).encode()))
     return value
+
+
+def kept_beside(root: Path | None, key: str, mark: str, make: Callable[[], Any]) -> Any:
+    """Return the same of what is known of a source as long as its fingerprint, `mark`, is the same."""
+    folder = None if root is None else root / KNOWN
+    try:
+        if folder is not None:
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        folder = None
+    return kept(folder, key, make, mark)
 
 
 def profile_folder(root: Path | None, *made_from: str) -> Path | None:
@@ -161,5 +183,5 @@ def _tidy(root: Path) -> None:
     """Remove the profiles that no check has used for `UNUSED`."""
     oldest = (utcnow() - UNUSED).timestamp()
     for folder in root.iterdir():
-        if folder.is_dir() and folder.stat().st_mtime < oldest:
+        if folder.is_dir() and folder.name != KNOWN and folder.stat().st_mtime < oldest:
             shutil.rmtree(folder, ignore_errors=True)

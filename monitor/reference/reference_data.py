@@ -1,34 +1,39 @@
 """The reference of a model in a worker: its rows, and what is computed from them once for all windows."""
 
+from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import __version__
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
 from monitor.config.column_roles import feature_kind
 from monitor.errors import CannotJudge, ConfigError, SourceError
 from monitor.metric_catalogue import default_metric
 from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
 from monitor.performance.labelled_rows import guess_task
-from monitor.performance.labels import delays_of, maturity_age
+from monitor.performance.labels import delays_of, labels_digest, maturity_age
 from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import ReferenceMetrics, Segments, sd_and_norm
 from monitor.records import Reference, Score, Window, from_json, to_json
-from monitor.reference.profile import Profile, kept, profile_folder
+from monitor.reference.profile import Profile, kept, kept_beside, profile_folder
 from monitor.reference.role_evidence import Evidence
 from monitor.sources import Source, open_source
 from monitor.sources.column_types import is_number
 from monitor.sources.log import Log, column_facts, facts, known_types, open_part, reference_rows
 from monitor.sources.row_counts import label_counts
-from monitor.sources.rows import Rows
+from monitor.sources.rows import Mask, Rows
 from monitor.sources.windows import closed_windows, first_stretch
-from monitor.tables.columns import counts
+from monitor.tables import columns
+from monitor.tables.columns import Ints, counts
 from monitor.times import format_duration, format_moment
 
 
@@ -45,33 +50,84 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """All that checks ask of a reference but its rows and its columns' digests; kept with its profile."""
+
+    rows: int
+    each_once: bool                      # no row is repeated, so that no id is needed to read them again
+    schema: str                          # of all columns, as Arrow writes it, in base 64
+    roles: Roles
+    task: Task | None                    # None without labels, as the next three
+    metric: str | None
+    sd: Score | None
+    norm: Norm | None
+    maturity: timedelta
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ReferenceData:
-    """The reference's data, the same for every window."""
+    """The reference's data, the same for every window. Its rows are read when they are first asked for."""
 
     id: str
     stretch: datetime | None             # its start, if it is the first part of the log
-    answers: pa.Table                    # every row with its id, time, groups, prediction and label
+    rows: int
+    opened: Callable[[], Rows]
+    labels: str                          # changes whenever the labels do, if they can without another `id`
     schema: pa.Schema                    # of all its columns
     profile: Profile                     # the digests of its columns
-    read: Callable[[], pa.Table]
     roles: Roles
     performance: Performance | None      # None without labels
     maturity: timedelta                  # age at which nearly all labels are known
     said: tuple[str, ...] = ()           # on what the columns' roles and the classes rest
 
     @property
-    def rows(self) -> int:
-        return len(self.answers)
+    def answers(self) -> pa.Table:
+        """Every row with its time, groups, prediction and label, and with its id where one is needed."""
+        return self.opened().table
+
+    def read(self, chosen: Mask | None = None) -> pa.Table:
+        """Return all columns of all rows, or of the chosen ones."""
+        return self.opened().whole(chosen)
 
     @property
     def table(self) -> pa.Table:
         """All columns in memory; the tables of the last few references are kept."""
-        key = (self.id, self.rows, self.answers.num_columns)
+        key = (self.id, self.rows, len(self.schema))
         if key not in _tables:
             _tables[key] = self.read()
             while len(_tables) > KEPT:
                 _tables.popitem(last=False)
         return _tables[key]
+
+    @property
+    def labelled(self) -> Mask:
+        """Of each row whether its label is known."""
+        label = self.roles.label
+        if label is None or label not in self.answers.column_names:
+            return np.zeros(self.rows, np.bool_)
+        present: Mask = columns.is_present(self.answers[label]).to_numpy()
+        return present
+
+    def newest(self, among: Mask, most: int) -> pa.Table:
+        """Return all columns of the newest `most` of these rows, in the order of the reference."""
+        return self.read(self._chosen(self._by_time(among)[-most:]))
+
+    def spread(self, most: int) -> Mask:
+        """Return which rows are a sample of at most `most` labelled ones, evenly over the rows in order of time."""
+        places = self._by_time(self.labelled)
+        return self._chosen(places[np.unique(np.linspace(0, len(places) - 1, min(len(places), most)).astype(np.int64))])
+
+    def _by_time(self, among: Mask) -> Ints:
+        places = np.flatnonzero(among)
+        times = self.answers[self.roles.timestamp].take(places)
+        ordered: Ints = places[pc.sort_indices(times).to_numpy()]
+        return ordered
+
+    def _chosen(self, places: Ints) -> Mask:
+        chosen = np.zeros(self.rows, np.bool_)
+        chosen[places] = True
+        return chosen
 
 
 KEPT = 2  # references with all their columns in this worker's memory
@@ -88,24 +144,49 @@ def load_reference(
     """
     if model.reference.source is not None:
         mark = open_source(model.reference.source, model.timezone).fingerprint()
-        return _from_source(model.model_dump_json(), mark, profiles)
+        labels = open_source(model.labels, model.timezone).fingerprint() if model.labels else ""
+        return _from_source(model.model_dump_json(), mark, labels, profiles)
     return _from_log(model, as_of, stretch, profiles, hold)
 
 
 @lru_cache(maxsize=8)
-def _from_source(text: str, mark: str, profiles: Path | None) -> ReferenceData:
+def _from_source(text: str, mark: str, labels: str, profiles: Path | None) -> ReferenceData:
     model = ModelSection.model_validate_json(text)
     section = model.reference.source
     assert section is not None
     source = open_source(section, model.timezone, known_types(model))
-    content = source.content_id()
+    content = kept_beside(profiles, f"content\x1f{section.model_dump_json()}", mark, source.content_id)
     made_from = (content, section.model_dump_json(), model.timezone.key, model.columns.model_dump_json())
     folder = profile_folder(profiles, *made_from)
-    columns = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
-    roles = _roles(model, source, from_json(dict[str, Facts], columns), f"reference {source.origin}")
-    rows = reference_rows(model, open_part(section, model, roles), roles)
-    roles = _with_types(model, roles, rows)
-    return _data(model, Reference.new_id(content, model.version), None, rows, folder, roles, known_until=None)
+    read: list[Rows] = []
+
+    def known() -> Known:
+        found = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
+        roles = _roles(model, source, from_json(dict[str, Facts], found), f"reference {source.origin}")
+        rows = reference_rows(model, open_part(section, model, roles), roles)
+        read.append(rows)
+        return _known(model, rows, _with_types(model, roles, rows), None)
+
+    told = _kept_for(model, folder, labels, known)
+
+    @cache
+    def opened() -> Rows:
+        part = open_part(section, model, told.roles)
+        by_id = not told.each_once or model.labels is not None or model.attributes is not None
+        return read[0] if read else reference_rows(model, part, told.roles, by_id=by_id)
+
+    return _data(model, Reference.new_id(content, model.version), None, opened, folder, told, labels)
+
+
+def _kept_for(model: ModelSection, folder: Path | None, labels: str, make: Callable[[], Known]) -> Known:
+    """Return what is known of the reference of this model; nothing is kept where a class may be a private value."""
+    key = "\x1f".join(("reference", __version__, model.model_dump_json()))
+    stored = kept(folder if _may_keep_classes(model) else None, key, lambda: to_json(make()), labels)
+    return from_json(Known, stored)
+
+
+def _may_keep_classes(model: ModelSection) -> bool:
+    return not model.columns.private
 
 
 def _from_log(
@@ -125,7 +206,8 @@ def _from_log(
     id = Reference.new_id(first_stretch(span, start), model.version)
     folder = profile_folder(profiles, id, str(len(rows.table)), model.predictions.model_dump_json(),
                             model.columns.model_dump_json())
-    return _data(model, id, start, rows, folder, _with_types(model, log.roles, rows), as_of)
+    told = _known(model, rows, _with_types(model, log.roles, rows), as_of)
+    return _data(model, id, start, lambda: rows, folder, told, labels_digest(rows.table, told.roles) or "")
 
 
 def _with_types(model: ModelSection, roles: Roles, rows: Rows) -> Roles:
@@ -184,33 +266,44 @@ def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
         return otherwise
 
 
-def _data(
-    model: ModelSection,
-    id: str,
-    stretch: datetime | None,
-    rows: Rows,
-    folder: Path | None,
-    roles: Roles,
-    known_until: datetime | None,
-) -> ReferenceData:
-    """Return the reference's data. `known_until`: when its labels were last read; None for a file of unknown age.
+def _known(model: ModelSection, rows: Rows, roles: Roles, known_until: datetime | None) -> Known:
+    """Work out what is known of a reference. `known_until`: when its labels were last read; None for a file of
+    unknown age.
 
     Raises CannotJudge if the model's scores are worse than chance on it, and ConfigError if `columns.positive` is no
     class of it.
     """
     task = _task(model, rows.table, roles)
     roles, said = _settled(model, rows.table, roles, task)
+    metric, sd, norm = None, None, None
+    if task is not None:
+        metric = model.metric or default_metric(task, score_column(roles) is not None)
+        sd, norm = sd_and_norm(list(blocks(model, rows.table, roles)), roles, task, metric)
+    return Known(
+        rows=len(rows.table), each_once=rows.each_once, schema=b64encode(rows.schema.serialize()).decode(),
+        roles=roles, task=task, metric=metric, sd=sd, norm=norm,
+        maturity=_maturity(model, rows.table, roles, known_until),
+        said=(*roles.why, *said, *_undated(model, rows.table, roles)),
+    )
+
+
+def _data(
+    model: ModelSection, id: str, stretch: datetime | None, opened: Callable[[], Rows], folder: Path | None,
+    known: Known, labels: str,
+) -> ReferenceData:
+    profile = Profile(known.rows, opened, folder, model.columns.private)
     return ReferenceData(
         id=id,
         stretch=stretch,
-        answers=rows.table,
-        schema=rows.schema,
-        profile=Profile(rows, folder, model.columns.private),
-        read=rows.whole,
-        roles=roles,
-        performance=_performance(model, rows.table, roles, task),
-        maturity=_maturity(model, rows.table, roles, known_until),
-        said=(*roles.why, *said, *_undated(model, rows.table, roles)),
+        rows=known.rows,
+        opened=opened,
+        labels=labels,
+        schema=pa.ipc.read_schema(pa.py_buffer(b64decode(known.schema))),
+        profile=profile,
+        roles=known.roles,
+        performance=_performance(model, opened, profile, known, labels),
+        maturity=known.maturity,
+        said=known.said,
     )
 
 
@@ -251,14 +344,24 @@ def _unlabelled_task(table: pa.Table, roles: Roles) -> Task | None:
     return "binary" if len(counts(table[roles.prediction])) <= 2 else None
 
 
-def _performance(model: ModelSection, table: pa.Table, roles: Roles, task: Task | None) -> Performance | None:
-    if task is None:
+def _performance(
+    model: ModelSection, opened: Callable[[], Rows], profile: Profile, known: Known, labels: str
+) -> Performance | None:
+    if known.task is None or known.metric is None or known.sd is None or known.norm is None:
         return None
-    metric = model.metric or default_metric(task, score_column(roles) is not None)
-    sd, norm = sd_and_norm(list(blocks(model, table, roles)), roles, task, metric)
-    segments = Segments(table, roles, task, metric, model.window.min_rows)
-    whole = ReferenceMetrics(table, roles, task)
-    return Performance(task=task, metric=metric, sd=sd, norm=norm, reference=whole, segments=segments)
+
+    def rows() -> pa.Table:
+        return opened().table
+
+    def keep(key: str, make: Callable[[], Any]) -> Any:
+        made_from = (__version__, str(to_json(known.roles)), str(known.task), key)
+        return profile.kept("\x1f".join(made_from), make, labels) if _may_keep_classes(model) else make()
+
+    whole = ReferenceMetrics(rows, known.roles, known.task, keep)
+    segments = Segments(rows, known.roles, known.task, known.metric, model.window.min_rows)
+    return Performance(
+        task=known.task, metric=known.metric, sd=known.sd, norm=known.norm, reference=whole, segments=segments
+    )
 
 
 def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: datetime | None) -> timedelta:

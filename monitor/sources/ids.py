@@ -105,11 +105,16 @@ def sample(ids: pa.Array, keep: int) -> npt.NDArray[np.bool_]:
     A row is kept if the hash of its id ends in k zero bits, with the smallest k that fits. So the other rows of
     the window affect only k, and a smaller sample is a subset of a larger one.
     """
-    kept = np.ones(len(ids), np.bool_)
-    if len(ids) <= keep:
-        return kept
-    hashes = hash_texts(ids)
-    mask = 0
+    return np.ones(len(ids), np.bool_) if len(ids) <= keep else _thinned(hash_texts(ids), keep)
+
+
+def sample_of_numbers(rows: int, keep: int) -> npt.NDArray[np.bool_]:
+    """Return the same for rows without ids, by the hash of each row's number."""
+    return _thinned(_mix(np.arange(rows, dtype=np.uint64)), keep)
+
+
+def _thinned(hashes: Hashes, keep: int) -> npt.NDArray[np.bool_]:
+    kept, mask = np.ones(len(hashes), np.bool_), 0
     while kept.sum() > keep and mask < 2**63 - 1:
         mask = mask * 2 + 1
         kept = (hashes & mask) == 0

@@ -1,7 +1,7 @@
 """A model's prediction log with its labels, as it was known at a point in time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
@@ -199,8 +199,10 @@ def known_types(model: ModelSection, roles: Roles | None = None) -> KnownTypes:
     )
 
 
-def reference_rows(model: ModelSection, source: Source, roles: Roles) -> Rows:
-    """Return the rows of a reference that has its own source."""
+def reference_rows(model: ModelSection, source: Source, roles: Roles, *, by_id: bool = True) -> Rows:
+    """Return the rows of a reference that has its own source; not `by_id` where none of them is repeated."""
+    if not by_id:
+        roles = replace(roles, id=None)
     read = _gather(model, source, roles, None, None, None, whole=False)
     return Rows(read.table, read.keep, None, read.scan, model.window.memory_mb)
 

@@ -4,6 +4,7 @@ A few columns are in memory; the others are read on demand.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Self, overload
@@ -13,17 +14,32 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor.config.column_roles import Roles
 from monitor.errors import SourceError
 from monitor.records import Ledger, Window
 from monitor.sources import Scan
-from monitor.sources.column_types import UTC_US
-from monitor.sources.ids import given
+from monitor.sources.column_types import UTC_US, as_text
+from monitor.sources.ids import given, row_ids, sample, sample_of_numbers
 from monitor.sources.windows import Key
 
 Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 _VALUE = 8      # bytes
 _READING = 2    # memory that reading a column takes, as a multiple of its size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Rows, and from how many they were drawn."""
+
+    table: pa.Table
+    of: int
+
+    @property
+    def words(self) -> str | None:
+        """What is to be said of the sample; None where it has all rows."""
+        return f"on a sample of {len(self.table)} of {self.of} rows" if len(self.table) < self.of else None
 
 
 class Rows:
@@ -59,6 +75,11 @@ class Rows:
         return self.table if self._chosen is None else picked(self.table, self._chosen)
 
     @property
+    def each_once(self) -> bool:
+        """Whether every row that was read is here."""
+        return self._keep is None or bool(self._keep.all())
+
+    @property
     def schema(self) -> pa.Schema:
         """Every column with its type in these rows."""
         apart = [self._scan.schema.field(name) for name in self._apart] if self._scan else []
@@ -79,7 +100,7 @@ class Rows:
             return list(self.sample[name].chunks)
         if name not in self._apart:
             return None
-        fitting = self._memory // (_VALUE * max(1, len(self.table)))
+        fitting = self._fitting
         if not fitting:
             return _Column(self, name)
         if name not in self._batch:
@@ -88,29 +109,51 @@ class Rows:
             self._batch = {column: [piece for part in parts for piece in part[column].chunks] for column in names}
         return self._batch[name]
 
-    def whole(self) -> pa.Table:
-        """Return the sample with all its columns; takes memory for all of them."""
-        if not self._scan or not self._apart:
-            return self.sample
-        names = list(self._apart)
-        none = self._scan.schema.empty_table().select(names)
-        apart = pa.concat_tables([none, *map(_plain, self.parts(names))])
-        both = self.sample
-        for name in self._apart:
-            both = both.append_column(name, apart[name])
+    @property
+    def _fitting(self) -> int:
+        """How many columns of all rows fit in the memory."""
+        return self._memory // (_VALUE * max(1, len(self.table)))
+
+    def whole(self, chosen: Mask | None = None) -> pa.Table:
+        """Return the sample with all its columns, or the `chosen` rows of it; takes memory for all of them."""
+        both = self.sample if chosen is None else picked(self.sample, chosen)
+        if not self._scan:
+            return both
+        names, each = list(self._apart), max(1, self._fitting // _READING)
+        for some in (names[at : at + each] for at in range(0, len(names), each)):
+            none = self._scan.schema.empty_table().select(some)
+            apart = pa.concat_tables([none, *map(_plain, self.parts(some, chosen))])
+            for name in some:
+                both = both.append_column(name, apart[name])
         return both
 
-    def parts(self, names: Sequence[str]) -> Iterator[pa.Table]:
-        """Read columns of the sample, part by part. Raises SourceError if the log changed during the read."""
+    def drawn(self, most: int, roles: Roles, *, labelled: bool = False, whole: bool = True) -> Drawn:
+        """Return at most `most` of the sample's rows, `labelled`: of those with a label; with all their columns if
+        they are wanted `whole`, else with those in memory.
+
+        They are drawn by a hash of the id, or, where rows lack an id, of the row's number: the same each time.
+        """
+        rows = self.sample
+        able = np.ones(len(rows), np.bool_)
+        if labelled and roles.label in rows.column_names:
+            able = pc.is_valid(rows[roles.label]).to_numpy()
+        places, chosen = np.flatnonzero(able), np.zeros(len(rows), np.bool_)
+        chosen[places[_sampled(rows, places, roles.id, most)]] = True
+        return Drawn(self.whole(chosen) if whole else picked(rows, chosen), len(places))
+
+    def parts(self, names: Sequence[str], chosen: Mask | None = None) -> Iterator[pa.Table]:
+        """Read columns of the sample, or of the `chosen` rows of it, part by part.
+
+        Raises SourceError if the log changed during the read.
+        """
         try:
-            yield from self._parts(names)
+            yield from self._parts(names, among(self._sampled_places, chosen))
         except SourceError as error:
             self.unreadable = error
             raise
 
-    def _parts(self, names: Sequence[str]) -> Iterator[pa.Table]:
+    def _parts(self, names: Sequence[str], keep: Mask | None) -> Iterator[pa.Table]:
         assert self._scan
-        keep = self._sampled_places
         if keep is None:
             yield from self._scan.parts(names)
             return
@@ -126,11 +169,7 @@ class Rows:
 
     @cached_property
     def _sampled_places(self) -> Mask | None:
-        if self._chosen is None or self._keep is None:
-            return self._keep
-        keep = self._keep.copy()
-        keep[keep] = self._chosen
-        return keep
+        return among(self._keep, self._chosen)
 
 
 class _Column:
@@ -142,6 +181,24 @@ class _Column:
     def __iter__(self) -> Iterator[pa.Array]:
         for part in self._rows.parts([self._name]):
             yield from part[self._name].chunks
+
+
+def _sampled(rows: pa.Table, places: Ints, id: str | None, most: int) -> Mask:
+    """Return which of the rows at these places are among `most` of them."""
+    if len(places) <= most:
+        return np.ones(len(places), np.bool_)
+    if id not in rows.column_names or given(as_text(rows[id])).null_count:
+        return sample_of_numbers(len(places), most)
+    return sample(row_ids(rows.select([id]).take(places), id), most)
+
+
+def among(keep: Mask | None, chosen: Mask | None) -> Mask | None:
+    """Return which rows are chosen among those that are kept; None stands for all."""
+    if keep is None or chosen is None:
+        return chosen if keep is None else keep
+    both = keep.copy()
+    both[both] = chosen
+    return both
 
 
 def _plain(part: pa.Table) -> pa.Table:

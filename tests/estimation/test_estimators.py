@@ -79,7 +79,7 @@ def test_a_calibrated_model_is_estimated_well_without_its_labels() -> None:
     estimator = fit(binary(6000, 2))
     window = binary(4000, 102)
     estimates = by_metric(estimate_scores(estimator, window.drop_columns(["label"])))
-    own = ReferenceMetrics(window, BINARY, "binary")
+    own = ReferenceMetrics(lambda: window, BINARY, "binary")
     realised = {s.metric: s for s in performance_scores(own, window, "roc_auc", False)}
     assert estimates.keys() == realised.keys()
     for name, score in estimates.items():

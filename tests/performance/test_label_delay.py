@@ -85,7 +85,7 @@ def test_without_moments_of_labels_there_are_no_delays() -> None:
 
 
 def accuracy(reference: pa.Table, window: pa.Table, as_of: datetime, provisional: bool = True) -> float | None:
-    own = ReferenceMetrics(reference, ROLES, "binary")
+    own = ReferenceMetrics(lambda: reference, ROLES, "binary")
     scores = performance_scores(own, window, "accuracy", provisional, as_of)
     return next(score.reference for score in scores if score.metric == "accuracy")
 
@@ -106,7 +106,7 @@ def test_provisional_segments_stand_beside_the_reference_at_the_same_age() -> No
     late, wrong = [1.0, 9.0] * 200, ([False, True] * 100 + [False] * 200)
     reference = log([0.0] * 400, list(late), wrong).append_column("site", pa.array(["a"] * 200 + ["b"] * 200))
     window = log([100.0] * 40, [1.0] * 40).append_column("site", pa.array(["a", "b"] * 20))
-    segments = Segments(reference, ROLES, "binary", "accuracy", 20)
+    segments = Segments(lambda: reference, ROLES, "binary", "accuracy", 20)
 
     def beside(day: int, *, provisional: bool = True) -> list[float | None]:
         found = segment_scores(segments, window, ("site",), provisional, START + day * DAY)

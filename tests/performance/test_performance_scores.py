@@ -35,7 +35,7 @@ def regression(rows: int, seed: int = 0) -> pa.Table:
 
 
 def scores(before: pa.Table, now: pa.Table, roles: Roles, task: Any, metric: str = "") -> dict[str, Score]:
-    reference = ReferenceMetrics(before, roles, task)
+    reference = ReferenceMetrics(lambda: before, roles, task)
     return {s.metric: s for s in performance_scores(reference, now, metric, provisional=False)}
 
 
@@ -137,7 +137,7 @@ def test_a_prediction_column_of_probabilities_counts_as_both() -> None:
 def test_unlabelled_rows_do_not_count() -> None:
     """Only rows with a label and a prediction are scored, and provisional is passed on."""
     now = pa.table({"label": [1, None, 0, 1], "prediction": [1, 1, None, 0], "chance": [0.9, 0.1, 0.3, None]})
-    listed = performance_scores(ReferenceMetrics(now, CLASSES, "binary"), now, "roc_auc", provisional=True)
+    listed = performance_scores(ReferenceMetrics(lambda: now, CLASSES, "binary"), now, "roc_auc", provisional=True)
     found = {score.metric: score for score in listed}
     assert (found["accuracy"].value, found["accuracy"].n, found["accuracy"].provisional) == (0.5, 2, True)
     assert (found["log_loss"].n, found["roc_auc"].status) == (1, "insufficient")

@@ -30,7 +30,7 @@ def table(groups: dict[str, int], seed: int = 0, right: dict[str, float] | None 
 
 
 def scores(before: pa.Table, now: pa.Table, *columns: str, min_rows: int = 100) -> dict[tuple[str, str | None], Score]:
-    segments = Segments(before, ROLES, "binary", "accuracy", min_rows)
+    segments = Segments(lambda: before, ROLES, "binary", "accuracy", min_rows)
     found = segment_scores(segments, now, columns or ("origin",), provisional=False)
     return {(score.metric, score.segment): score for score in found}
 

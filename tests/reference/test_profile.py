@@ -15,7 +15,7 @@ import pytest
 
 from monitor.config import ModelSection
 from monitor.reference import reference_data as loading
-from monitor.reference.profile import UNUSED, profile_folder
+from monitor.reference.profile import KNOWN, UNUSED, profile_folder
 from monitor.reference.reference_data import ReferenceData
 from monitor.tables.digest import CategoryDigest, Digest, KeptCategories, KeptNumbers, KeptText, NumberDigest
 
@@ -48,6 +48,11 @@ def worker(path: Path, profiles: Path | None) -> ReferenceData:
 def digests(found: ReferenceData) -> dict[str, Digest]:
     made = {name: found.profile.column(name, kind) for name, kind in KINDS.items()}
     return {name: digest for name, digest in made.items() if digest is not None}
+
+
+def folders(profiles: Path) -> list[Path]:
+    """The folders of references' profiles."""
+    return [folder for folder in profiles.iterdir() if folder.name != KNOWN]
 
 
 def figures(found: ReferenceData) -> dict[str, Any]:
@@ -87,17 +92,24 @@ def test_a_second_worker_finds_them_and_reads_no_column_again(tmp_path: Path, re
     kinds = [type(digest) for digest in digests(again).values()]
     assert kinds == [KeptNumbers, KeptCategories, KeptText]
     assert isinstance(digests(again)["x"].ascending, np.memmap)     # type: ignore[attr-defined]  # of KeptNumbers
-    folder = next(profiles.iterdir())
+    folder, = folders(profiles)
     assert [one.stat().st_mode & 0o777 for one in (profiles, folder)] == [0o700, 0o700]
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
 
 
-def test_found_digests_need_no_feature_column(tmp_path: Path, read: set[str]) -> None:
-    """With a stored profile only ids, times and predictions of the reference are read."""
+def test_a_stored_profile_needs_no_row(tmp_path: Path, read: set[str]) -> None:
+    """With a stored profile nothing of the reference is read; its rows, if asked for, without the features."""
     path, profiles = write(tmp_path), tmp_path / "profiles"
     figures(worker(path, profiles))
     read.clear()
-    figures(worker(path, profiles))
+    again = worker(path, profiles)
+    figures(again)
+    assert (again.rows, again.maturity) == (ROWS, worker(path, None).maturity)
+    read.clear()
+    again = worker(path, profiles)
+    figures(again)
+    assert read == set()
+    assert len(again.answers) == ROWS
     assert read == {"timestamp", "prediction"}
 
 
@@ -108,9 +120,9 @@ def test_a_rewritten_file_has_a_profile_of_its_own(tmp_path: Path) -> None:
     second = figures(worker(write(tmp_path, shift=1.0), profiles))
     assert second["x"] != first["x"]
     assert second == figures(worker(write(tmp_path, shift=1.0), None))
-    assert len(list(profiles.iterdir())) == 2
+    assert len(folders(profiles)) == 2
     assert figures(worker(write(tmp_path), profiles)) == first
-    assert len(list(profiles.iterdir())) == 2
+    assert len(folders(profiles)) == 2
 
 
 @pytest.mark.parametrize("damage", [
@@ -123,7 +135,7 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, ending: str, damage: Any) -
     """After any damage to the files the figures are right and the files are complete again."""
     path, profiles = write(tmp_path), tmp_path / "profiles"
     first = figures(worker(path, profiles))
-    files = [file for file in next(profiles.iterdir()).iterdir() if file.suffix == ending]
+    files = [file for file in folders(profiles)[0].iterdir() if file.suffix == ending]
     contents = {file: file.read_bytes() for file in files}
     for file in files:
         file.write_bytes(damage(contents[file]))
@@ -156,7 +168,7 @@ def test_a_full_disk_costs_only_time_and_leaves_nothing_behind(tmp_path: Path) -
     expected = figures(worker(path, None))
     with full_disk():
         assert figures(worker(path, profiles)) == expected
-    assert list(next(profiles.iterdir()).iterdir()) == []
+    assert list(folders(profiles)[0].iterdir()) == []
     assert figures(worker(path, profiles)) == expected
     assert isinstance(digests(worker(path, profiles))["x"], KeptNumbers)
 

@@ -166,8 +166,8 @@ def kept_sides(tmp_path: Path, column: pa.Array, kind: FeatureKind) -> Iterator[
     for folder in (None, tmp_path):
         rows = Rows(table, np.ones(len(table), np.bool_), None, None, 32)
         if folder:
-            Profile(rows, folder).column("x", kind)
-        found = Profile(rows, folder).column("x", kind)
+            Profile(len(table), lambda rows=rows: rows, folder).column("x", kind)
+        found = Profile(len(table), lambda rows=rows: rows, folder).column("x", kind)
         assert found is not None
         yield found
 
