@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor.config.sections import ModelSection
-from monitor.metric_catalogue import CATALOGUE, ESTIMATED, ESTIMATES, RATES
+from monitor.metric_catalogue import CATALOGUE, ESTIMATED, ESTIMATES, RATES, Group
 from monitor.records import (
     Dispatch,
     Episode,
@@ -21,7 +21,9 @@ from monitor.records import (
     Window,
 )
 
-_ALWAYS = tuple(name for name, row in CATALOGUE.items() if row.remembered)
+_ALWAYS = tuple(name for name, row in CATALOGUE.items() if row.remembered and row.group is not Group.QUALITY)
+_IF_BREACHED = frozenset(name for name, row in CATALOGUE.items() if row.remembered and row.group is Group.QUALITY)
+SCALE = "metric_sd"     # its method is the metric that the model is judged by
 _SILENCE = tuple(name for name, row in CATALOGUE.items() if row.of_source)
 
 
@@ -63,16 +65,34 @@ class History:
         return tuple(sorted((*others, snapshot), key=lambda s: _place(s.window)))
 
 
-def remembered(model: ModelSection) -> frozenset[str]:
-    """Names of the metrics `History.snapshots` must hold."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The metrics whose scores `History.snapshots` must hold: of `metrics` all, of the others those in breach."""
+
+    metrics: frozenset[str]
+    if_breached: frozenset[str]
+
+    def keeps(self, score: Score) -> bool:
+        breached = score.status is ScoreStatus.BREACHED and score.metric in self.if_breached
+        return breached or score.metric in self.metrics
+
+
+def remembered(model: ModelSection, judged_by: str | None = None) -> Remembered:
+    """Return what `History.snapshots` must hold. `judged_by`: the primary metric, where windows have told it."""
     triggers = {trigger.metric for trigger in model.triggers}
     rates = RATES if model.fairness else ()
-    return frozenset((*_ALWAYS, *rates, *triggers, *_estimated(model, triggers)))
+    metrics = frozenset((*_ALWAYS, *rates, *triggers, *_estimated(judged_by or model.metric, triggers)))
+    return Remembered(metrics, _IF_BREACHED - metrics)
 
 
-def _estimated(model: ModelSection, triggers: set[str]) -> Iterator[str]:
+def primary_metric(snapshot: Snapshot) -> str | None:
+    """Return the metric that the model was judged by in a window; None where it was not measured."""
+    return next((score.method for score in snapshot.scores if score.metric == SCALE), None)
+
+
+def _estimated(judged_by: str | None, triggers: set[str]) -> Iterator[str]:
     """Estimates and what they are held against: of the model's metric, and of those that triggers name."""
-    names = {ESTIMATED + model.metric} if model.metric else set(ESTIMATES)
+    names = {ESTIMATED + judged_by} if judged_by else set(ESTIMATES)
     for name in sorted(names | (triggers & set(ESTIMATES))):
         yield from (name, name.removeprefix(ESTIMATED))
 

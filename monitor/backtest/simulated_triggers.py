@@ -6,7 +6,7 @@ from datetime import datetime
 
 from monitor.config.sections import ModelSection
 from monitor.decide.decision import Decision, decide
-from monitor.history import History, remembered
+from monitor.history import History, Remembered, remembered
 from monitor.records import Reference, Score, Snapshot, Window
 
 Served = Callable[[Snapshot, int], Snapshot]    # a window as it would be with the model fitted after so many of them
@@ -69,8 +69,8 @@ def _renewed(past: History, champion: int, rounds: Sequence[Round]) -> History:
     )
 
 
-def _after(past: History, judged: Snapshot, decision: Decision, keep: frozenset[str]) -> History:
-    scores = (score for score in (*judged.scores, *decision.scores) if score.metric in keep)
+def _after(past: History, judged: Snapshot, decision: Decision, keep: Remembered) -> History:
+    scores = (score for score in (*judged.scores, *decision.scores) if keep.keeps(score))
     others = (snapshot for snapshot in past.snapshots if snapshot.window != judged.window)
     kept = replace(judged, scores=tuple(scores))
     return replace(

@@ -25,7 +25,7 @@ from monitor.decide.messages import note_approval, note_source
 from monitor.decide.recovery import measurable
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError, SourceError, SourceSilent, Stopping, UsageError
-from monitor.history import History, remembered
+from monitor.history import SCALE, History, primary_metric, remembered
 from monitor.promotion.versions import as_in_service, collect
 from monitor.records import (
     Dispatch,
@@ -242,7 +242,7 @@ class Checker:
             self._note_source(model, now, stale(model, survey.newest, now))
         if due.again and (snapshot.status, snapshot.reason) == (due.again.status, due.again.reason):
             return None                  # no news
-        history = self._history(model, reference, due.window, now)
+        history = self._history(model, reference, snapshot, now)
         decision = decide(model, history, snapshot, now, newest=newest)
         snapshot = replace(snapshot, scores=(*snapshot.scores, *decision.scores))
         dispatch = None
@@ -312,10 +312,13 @@ class Checker:
             scores=(),
         )
 
-    def _history(self, model: ModelSection, reference: Reference, window: Window, now: datetime) -> History:
-        timeout = model.retrain.run_timeout if model.retrain else NO_TIMEOUT
+    def _history(self, model: ModelSection, reference: Reference, snapshot: Snapshot, now: datetime) -> History:
+        timeout, spec = model.retrain.run_timeout if model.retrain else NO_TIMEOUT, snapshot.window.spec
+        newest = self._store.snapshots.newest(model.name, metrics=(SCALE,), until=now)
+        judged_by = {primary_metric(one) for one in (snapshot, newest or snapshot)}
         return self._store.checks.history(
-            model.name, reference, remembered(model), now=now, run_timeout=timeout, spec=window.spec,
+            model.name, reference, remembered(model, judged_by.pop() if len(judged_by) == 1 else None),
+            now=now, run_timeout=timeout, spec=spec,
             silences=self._store.silences.in_force(self._loaded.config, model.name, now),
         )
 

@@ -1,10 +1,10 @@
 """One check, from what it looks back on to all that it wrote."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from monitor.history import History
+from monitor.history import History, Remembered
 from monitor.metric_catalogue import REHEARSED
 from monitor.records import Dispatch, Episode, Firing, Message, Promotion, Reference, Silence, Snapshot, Verdict
 from monitor.store.database import Database
@@ -36,18 +36,20 @@ class Checks:
         self,
         model: str,
         reference: Reference,
-        metrics: Collection[str] | None,
+        look_back: Remembered | None,
         *,
         now: datetime,
         run_timeout: timedelta,
         spec: str | None = None,
         silences: tuple[Silence, ...] = (),
     ) -> History:
-        """What `decide` looks back on: newest revisions since the reference, with only the scores named."""
+        """What `decide` looks back on: newest revisions since the reference; with `look_back`, only these scores."""
         accepted, pause = self.requests.accepted(model), self.pauses.current(model)
         return History(
             snapshots=tuple(self.snapshots.newest_revisions(
-                model, metrics=metrics, reference_id=reference.id, spec=spec, until=now
+                model, metrics=look_back.metrics if look_back else None,
+                if_breached=look_back.if_breached if look_back else (),
+                reference_id=reference.id, spec=spec, until=now,
             )),
             before=self._before(model, reference, spec),
             firing={firing.trigger: firing for firing in self.firings.all(model)},

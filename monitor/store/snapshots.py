@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 
 from monitor.records import Action, Score, Snapshot, SnapshotStatus, Verdict, Window
 from monitor.store.audit import DRIFTD, Audit
@@ -118,6 +119,7 @@ class Snapshots:
         *,
         limit: int | None = None,
         metrics: Collection[str] | None = None,
+        if_breached: Collection[str] = (),
         reference_id: str | None = None,
         window_start: datetime | None = None,
         spec: str | None = None,
@@ -125,8 +127,9 @@ class Snapshots:
     ) -> list[Snapshot]:
         """The newest revision of each window, oldest first; with `limit` of the newest so many windows.
 
-        `metrics` keeps only those scores; `reference_id`, `window_start` and `spec` keep only those windows, `until`
-        those that ended by then: others were measured while the clock was ahead.
+        `metrics` keeps only those scores, and of `if_breached` those in breach; `reference_id`, `window_start` and
+        `spec` keep only those windows, `until` those that ended by then: others were measured while the clock was
+        ahead.
         """
         wanted = {
             "w.model": model, "w.spec": spec, "w.start_at": stamp(window_start),
@@ -138,7 +141,7 @@ class Snapshots:
             f"SELECT s.*, {WINDOW} {NEWEST} WHERE {where} AND w.end_at <= ? {BACKWARDS} LIMIT ?",
             *given.values(), stamp(until) or "9", 2**62 if limit is None else limit,
         )
-        return self._with_scores(found[::-1], metrics)
+        return self._with_scores(found[::-1], metrics, if_breached)
 
     def revisions(self, window: Window) -> list[Snapshot]:
         """Every revision of one window, first to newest."""
@@ -179,21 +182,31 @@ class Snapshots:
         self._db.insert("tracked", row, """ON CONFLICT (window_id) DO UPDATE SET revision = excluded.revision,
                         run = excluded.run""")
 
-    def _with_scores(self, found: Sequence[Row], metrics: Collection[str] | None) -> list[Snapshot]:
+    def _with_scores(
+        self, found: Sequence[Row], metrics: Collection[str] | None, if_breached: Collection[str] = ()
+    ) -> list[Snapshot]:
         scores: dict[int, tuple[Score, ...]] = {}
         for chunk in (found[i:i + _AT_ONCE] for i in range(0, len(found), _AT_ONCE)):
-            scores |= self._scores([row["id"] for row in chunk], metrics)
+            scores |= self._scores([row["id"] for row in chunk], metrics, if_breached)
         return [record_of(Snapshot, row, scores=scores.get(row["id"], ())) for row in found]
 
-    def _scores(self, ids: list[int], metrics: Collection[str] | None) -> dict[int, tuple[Score, ...]]:
-        only = "" if metrics is None else f"AND s.metric IN ({marks(metrics)})"
-        found = self._db.all(
-            f"""SELECT {_SCORE}, s.snapshot_id FROM scores s WHERE s.snapshot_id IN ({marks(ids)}) {only}
-                ORDER BY s.snapshot_id, s.position""",
+    def _scores(
+        self, ids: list[int], metrics: Collection[str] | None, if_breached: Collection[str]
+    ) -> dict[int, tuple[Score, ...]]:
+        found = self._read_scores(ids, metrics)
+        if if_breached:
+            found += self._read_scores(ids, if_breached, "AND s.status = 'breached'")
+            found.sort(key=itemgetter("snapshot_id", "position"))
+        grouped = groupby(found, key=itemgetter("snapshot_id"))
+        return {key: tuple(records_of(Score, list(group))) for key, group in grouped}
+
+    def _read_scores(self, ids: list[int], metrics: Collection[str] | None, only: str = "") -> list[Row]:
+        named = "" if metrics is None else f"AND s.metric IN ({marks(metrics)})"
+        return self._db.all(
+            f"""SELECT {_SCORE}, s.snapshot_id, s.position FROM scores s
+                WHERE s.snapshot_id IN ({marks(ids)}) {named} {only} ORDER BY s.snapshot_id, s.position""",
             *ids, *(metrics or ()),
         )
-        grouped = groupby(found, key=lambda row: row["snapshot_id"])
-        return {key: tuple(records_of(Score, list(group))) for key, group in grouped}
 
 
 class Verdicts:
