@@ -16,11 +16,11 @@ from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import Bounds, common_type, conform, is_number, tidy, union, within
+from monitor.sources.footers import Stamp
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.listing import files_at, kind_of, partition_values, table_around
 from monitor.sources.moments import Unit, in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
-from monitor.sources.parquet import Stamp
 from monitor.sources.partitions import Partitions, partitions_of
 from monitor.sources.strays import Strays, Times, strays_of
 from monitor.sources.written_numbers import Style, as_declared
@@ -52,6 +52,7 @@ class Format(Protocol):
 class Columnar(Format, Protocol):
     """A format that reads single columns of single row groups."""
 
+    def lies_outside(self, path: Path, bounds: Bounds) -> bool: ...
     def count(self, path: Path, bounds: Bounds) -> int: ...
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]: ...
 
@@ -106,7 +107,27 @@ class FileSource:
 
     def schema(self) -> pa.Schema:
         partitions = self._partitions()
-        return union((str(path), partitions.added(self._schema_of(path))) for path in self._files())
+        return union((str(path), partitions.added(schema)) for path, schema in self._each_schema(self._files()))
+
+    def _each_schema(self, files: Sequence[Path]) -> list[tuple[Path, pa.Schema]]:
+        """Return the files' schemas, those that are one object once, with the first file that has it."""
+        found: dict[int, tuple[Path, pa.Schema]] = {}
+        for path in files:
+            schema = self._schema_of(path)
+            found.setdefault(id(schema), (path, schema))
+        return list(found.values())
+
+    def _relevant(self, bounds: Bounds) -> list[Path]:
+        """Return the files that may have rows within the bounds, and of the others one for each schema: the columns
+        of all files count.
+        """
+        files = self._files()
+        if not isinstance(self._format, Columnar) or bounds.timestamp is None:
+            return files
+        format = self._format
+        outside = [path for path in files if self._steadily(path, lambda path: format.lies_outside(path, bounds))]
+        left_out = set(outside) - {path for path, _ in self._each_schema(outside)}
+        return [path for path in files if path not in left_out]
 
     def _partitions(self) -> Partitions:
         files = self._files()
@@ -138,7 +159,7 @@ class FileSource:
             parts = (partitions.filled(part, path, wanted) for part in format.read(path, wanted, bounds))
             return pa.concat_tables([self._trim(part, path, times, bounds) for part in parts])
 
-        pieces = {str(path): self._steadily(path, load) for path in self._files()}
+        pieces = {str(path): self._steadily(path, load) for path in self._relevant(bounds)}
         if words := _words_elsewhere(pieces):
             pieces |= {path: self._steadily(Path(path), partial(load, format=self._format.as_words(words)))
                        for path, piece in pieces.items() if _numbers_among(piece, words)}
@@ -351,7 +372,7 @@ def _common(schemas: Mapping[str, pa.Schema], filled: Iterable[str]) -> pa.Schem
     """
     used = union((path, schemas[path]) for path in filled)
     kinds = {field.name: field.type for field in used}
-    for schema in schemas.values():
+    for schema in {id(schema): schema for schema in schemas.values()}.values():
         for field in schema:
             known = kinds.get(field.name, pa.null())
             if pa.types.is_null(known) or (is_number(known) and is_number(field.type)):

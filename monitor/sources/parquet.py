@@ -5,9 +5,9 @@ page covers neither its header nor the footer, and most writers leave it out.
 """
 
 import json
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -18,12 +18,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources.column_types import Bounds, flat, is_number, mask_of, require_distinct, tidy, unread
+from monitor.sources import footers
+from monitor.sources.column_types import UTC_US, Bounds, flat, is_number, mask_of, require_distinct, tidy, unread
+from monitor.sources.footers import Footer, Stamp, ends_of, nulls_of, size_of
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.moments import Unit, in_utc, to_utc, unit_of
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.strays import CLOSE, Times
 
+Span = tuple[datetime, datetime]                # between which a row group's rows lie
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
 
 _LITTLE = 256 * 1024             # bytes of a column that are read to prove what the footer says
@@ -31,22 +34,11 @@ _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 _SLACK = timedelta(hours=3)      # naive times are not monotone when clocks are set back
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """The properties of a file that change when it is written."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp":
-        stat = path.stat()
-        return cls(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-_proven: set[tuple[Stamp, int]] = set()          # row groups whose times are as the footer says, in this process
+# Of this process: what its footer says of a file holds as long as the file is as it was.
+_schemas: dict[tuple[pa.Schema, str], pa.Schema] = {}
+_spans: OrderedDict[tuple[Stamp, str, str], tuple["Span | None", ...]] = OrderedDict()
+_proven: set[tuple[Stamp, int]] = set()          # row groups whose times are as the footer says
+MOST_SPANS = 100_000
 
 
 class Parquet:
@@ -56,7 +48,6 @@ class Parquet:
     def __init__(self, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
         self._zone = zone
         self._exact = known.exact
-        self._footers: dict[Path, tuple[Stamp, pq.FileMetaData]] = {}
         self._parts: dict[tuple[Stamp, Bounds], list[Part]] = {}
         self._units: dict[tuple[Stamp, str], Unit | None] = {}
 
@@ -70,61 +61,72 @@ class Parquet:
         return table
 
     def schema(self, path: Path) -> pa.Schema:
-        with self._opened(path) as file:
-            return tidy(file.schema_arrow.empty_table(), self._exact).schema
+        stored = self._footer(path).schema
+        key = (stored, repr(sorted(self._exact)))
+        if key not in _schemas:
+            _schemas[key] = tidy(stored.empty_table(), self._exact).schema
+        return _schemas[key]
 
     def left_out(self, path: Path) -> dict[str, str]:
-        with self._opened(path) as file:
-            return unread(file.schema_arrow)
+        return unread(self._footer(path).schema)
+
+    def lies_outside(self, path: Path, bounds: Bounds) -> bool:
+        """Tell whether the footer shows that no row is in [start, end]."""
+        return not self._overlapping(self._footer(path), path, bounds)
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield an empty table, for its schema, then the row groups that may have rows in [start, end]."""
-        with self._opened(path) as file:
-            wanted = None if columns is None else _there(file, columns, self._exact)
-            yield _select(file.schema_arrow.empty_table(), wanted)
-            for group in range(file.num_row_groups):
-                if self._may_overlap(file, path, group, bounds):
+        footer = self._footer(path)
+        wanted = None if columns is None else _there(footer.schema, columns, self._exact)
+        yield _select(footer.schema.empty_table(), wanted)
+        if groups := self._overlapping(footer, path, bounds):
+            with self._opened(path, footer=footer) as file:
+                for group in groups:
                     yield _row_group(file, path, group, wanted)
 
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the rows in [start, end], one row group at a time, with strings dictionary encoded."""
-        with self._opened(path, columns) as file:
-            wanted = _there(file, columns, self._exact)
-            for group, inside in self._groups(file, path, bounds):
+        footer = self._footer(path)
+        wanted, groups = _there(footer.schema, columns, self._exact), self._groups(footer, path, bounds)
+        with self._opened(path, columns, footer) as file:
+            for group, inside in groups:
                 table = _row_group(file, path, group, wanted)
                 yield table if inside is None else table.filter(inside)
 
     def count(self, path: Path, bounds: Bounds) -> int:
         """Count the rows in [start, end]."""
-        with self._opened(path) as file:
-            return sum(
-                file.metadata.row_group(group).num_rows if inside is None else pc.sum(inside).as_py()
-                for group, inside in self._groups(file, path, bounds)
-            )
+        footer = self._footer(path)
+        return sum(
+            footer.metadata.row_group(group).num_rows if inside is None else pc.sum(inside).as_py()
+            for group, inside in self._groups(footer, path, bounds)
+        )
 
     def times(self, path: Path, timestamp: str) -> Iterator[Times]:
         """Yield the timestamps of each row group; statistics are enough where they show that nothing is amiss."""
-        with self._opened(path) as file:
-            for group in range(file.num_row_groups):
-                rows, ends = file.metadata.row_group(group).num_rows, _ends(file, group, timestamp)
-                if rows and ends is not None and _nulls(file, group, timestamp) == 0:
-                    low, high = self._moments(ends, path, timestamp).cast(pa.int64()).to_pylist()
-                    if low is not None and high is not None and high - low <= CLOSE:
-                        yield Times(rows, low, high, None)
-                        continue
-                table = _select(file.read_row_group(group, columns=_there(file, [timestamp], self._exact)), None)
-                if timestamp in table.schema.names:
-                    yield Times.of(self._timed(table, timestamp, path)[timestamp])
+        footer = self._footer(path)
+        for group, ends in enumerate(self._limits(footer, path, timestamp)):
+            rows = footer.metadata.row_group(group).num_rows
+            if rows and ends is not None and nulls_of(footer, group, timestamp) == 0:
+                low, high = pa.array(ends, UTC_US).cast(pa.int64()).to_pylist()
+                if high - low <= CLOSE:
+                    yield Times(rows, low, high, None)
+                    continue
+            with self._opened(path, footer=footer) as file:
+                wanted = _there(footer.schema, [timestamp], self._exact)
+                table = _select(file.read_row_group(group, columns=wanted), None)
+            if timestamp in table.schema.names:
+                yield Times.of(self._timed(table, timestamp, path)[timestamp])
 
     def units(self, path: Path, names: Sequence[str]) -> dict[str, Unit]:
         """Return what columns of numbers count, which all rows of the file decide together."""
-        with self._opened(path) as file:
-            stamp, schema = self._footers[path][0], file.schema_arrow
-            for name in names:
-                if name in schema.names and (stamp, name) not in self._units:
-                    numbers = is_number(schema.field(name).type) or pa.types.is_decimal(schema.field(name).type)
-                    self._units[stamp, name] = unit_of(file.read([name])[name]) if numbers else None
-            known = {name: self._units.get((stamp, name)) for name in names}
+        footer = self._footer(path)
+        kinds = {name: footer.schema.field(name).type for name in names if name in footer.schema.names}
+        numbers = [name for name, kind in kinds.items() if is_number(kind) or pa.types.is_decimal(kind)]
+        for name in numbers:
+            if (footer.stamp, name) not in self._units:
+                with self._opened(path, footer=footer) as file:
+                    self._units[footer.stamp, name] = unit_of(file.read([name])[name])
+        known = {name: self._units[footer.stamp, name] for name in numbers}
         return {name: unit for name, unit in known.items() if unit}
 
     def _moments(self, times: pa.ChunkedArray, path: Path, timestamp: str) -> pa.ChunkedArray:
@@ -133,78 +135,107 @@ class Parquet:
     def _timed(self, table: pa.Table, timestamp: str, path: Path) -> pa.Table:
         return in_utc(table, [timestamp], self._zone, path, units=self.units(path, [timestamp]))
 
-    def _groups(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "list[Part]":
+    def _groups(self, footer: Footer, path: Path, bounds: Bounds) -> list[Part]:
         """Return each row group with rows in [start, end], and which rows these are; found once per file."""
-        key = (self._footers[path][0], bounds)
+        key = (footer.stamp, bounds)
         if key not in self._parts:
-            self._parts[key] = list(self._search(file, path, bounds))
+            self._parts[key] = list(self._search(footer, path, bounds))
         return self._parts[key]
 
-    def _search(self, file: pq.ParquetFile, path: Path, bounds: Bounds) -> "Iterator[Part]":
-        for group in range(file.num_row_groups):
-            if not self._may_overlap(file, path, group, bounds) or not file.metadata.row_group(group).num_rows:
+    def _search(self, footer: Footer, path: Path, bounds: Bounds) -> Iterator[Part]:
+        for group in self._overlapping(footer, path, bounds):
+            if not footer.metadata.row_group(group).num_rows:
                 continue
-            if bounds.timestamp is None or self._lies_within(file, path, group, bounds):
+            if bounds.timestamp is None or self._lies_within(footer, path, group, bounds):
                 yield group, None
                 continue
-            times = _row_group(file, path, group, [bounds.timestamp])
+            with self._opened(path, footer=footer) as file:
+                times = _row_group(file, path, group, [bounds.timestamp])
             inside = pc.fill_null(mask_of(self._timed(times, bounds.timestamp, path), bounds), False)
             if pc.any(inside).as_py():
                 yield group, None if pc.all(inside).as_py() else inside
 
-    def _lies_within(self, file: pq.ParquetFile, path: Path, group: int, bounds: Bounds) -> bool:
+    def _lies_within(self, footer: Footer, path: Path, group: int, bounds: Bounds) -> bool:
         """Tell whether the statistics show that every row is in [start, end]."""
         if bounds.start is None and bounds.end is None:
             return True
-        limits = self._limits(file, path, group, bounds.timestamp)
-        return limits is not None and _nulls(file, group, bounds.timestamp) == 0 and bounds.covers(*limits)
+        limits = self._span(footer, path, group, bounds.timestamp)
+        return limits is not None and nulls_of(footer, group, str(bounds.timestamp)) == 0 and bounds.covers(*limits)
 
-    def _may_overlap(self, file: pq.ParquetFile, path: Path, group: int, bounds: Bounds) -> bool:
-        limits = self._limits(file, path, group, bounds.timestamp)
-        if limits is None or bounds.overlaps(*limits):
-            return True
-        self._prove(file, path, group, str(bounds.timestamp))
-        return False
+    def _overlapping(self, footer: Footer, path: Path, bounds: Bounds) -> list[int]:
+        """Return the row groups that may have rows in [start, end]."""
+        limits = [self._span(footer, path, group, bounds.timestamp)
+                  for group in range(footer.metadata.num_row_groups)]
+        overlap = [span is None or bounds.overlaps(*span) for span in limits]
+        self._prove(footer, path, [group for group, may in enumerate(overlap) if not may], str(bounds.timestamp))
+        return [group for group, may in enumerate(overlap) if may]
 
-    def _prove(self, file: pq.ParquetFile, path: Path, group: int, timestamp: str) -> None:
-        """Hold the times of a row group that will not be read against the footer, once and where that costs little:
-        a flipped bit there would hide its rows."""
-        key = (self._footers[path][0], group)
-        column = file.metadata.row_group(group).column(file.schema.names.index(timestamp))
-        if key in _proven or column.total_compressed_size > _LITTLE:
+    def _prove(self, footer: Footer, path: Path, groups: Sequence[int], timestamp: str) -> None:
+        """Hold the times of row groups that will not be read against the footer, once and where that costs little:
+        a flipped bit there would hide their rows."""
+        unproven = [group for group in groups if (footer.stamp, group) not in _proven]
+        cheap = [group for group in unproven if size_of(footer, group, timestamp) <= _LITTLE]
+        if not cheap:
             return
-        _row_group(file, path, group, [timestamp])
-        if len(_proven) > 100_000:
+        with self._opened(path, footer=footer) as file:
+            for group in cheap:
+                _row_group(file, path, group, [timestamp])
+        if len(_proven) > MOST_SPANS:
             _proven.clear()
-        _proven.add(key)
+        _proven.update((footer.stamp, group) for group in cheap)
 
-    def _limits(
-        self, file: pq.ParquetFile, path: Path, group: int, timestamp: str | None
-    ) -> tuple[datetime, datetime] | None:
+    def _span(self, footer: Footer, path: Path, group: int, timestamp: str | None) -> Span | None:
         """Return times between which a row group's rows lie; None if the statistics do not tell."""
-        ends = _ends(file, group, timestamp)
+        limits = None if timestamp is None else self._limits(footer, path, timestamp)[group]
+        if limits is None:
+            return None
+        naive = not getattr(footer.schema.field(str(timestamp)).type, "tz", None)
+        return (limits[0] - _SLACK, limits[1] + _SLACK) if naive else limits
+
+    def _limits(self, footer: Footer, path: Path, timestamp: str) -> tuple[Span | None, ...]:
+        """Return the oldest and newest time of each row group; None where the statistics do not tell."""
+        key = (footer.stamp, timestamp, self._zone.key)
+        if key not in _spans:
+            _spans[key] = tuple(self._told(ends_of(footer, group, timestamp), path, timestamp)
+                                for group in range(footer.metadata.num_row_groups))
+            while len(_spans) > MOST_SPANS:
+                _spans.popitem(last=False)
+        return _spans[key]
+
+    def _told(self, ends: pa.ChunkedArray | None, path: Path, timestamp: str) -> Span | None:
         if ends is None:
             return None
-        low, high = self._moments(ends, path, str(timestamp)).to_pylist()
-        if low is None or high is None:
-            return None
-        slack = timedelta(0) if getattr(ends.type, "tz", None) else _SLACK
-        return low - slack, high + slack
+        low, high = self._moments(ends, path, timestamp).to_pylist()
+        return None if low is None or high is None else (low, high)
+
+    def _footer(self, path: Path) -> Footer:
+        """Return the file's footer; it is read again after the file has changed."""
+        if (found := footers.known(path, Stamp.of(path))) is not None:
+            return found
+        with self._opened(path):
+            return footers.newest(path)
 
     @contextmanager
-    def _opened(self, path: Path, dictionaries: Sequence[str] | None = None) -> Iterator[pq.ParquetFile]:
-        """Open a file, reading its footer once. Strings of the columns `dictionaries` are dictionary encoded."""
+    def _opened(
+        self, path: Path, dictionaries: Sequence[str] | None = None, footer: Footer | None = None
+    ) -> Iterator[pq.ParquetFile]:
+        """Open a file, reading its footer once. Strings of the columns `dictionaries` are dictionary encoded.
+
+        Raises SourceError if it is no longer the file of the `footer`.
+        """
         try:
             stamp = Stamp.of(path)
-            known, footer = self._footers.get(path, (None, None))
+            known = footers.known(path, stamp)
+            if footer is not None and footer.stamp != stamp:
+                raise SourceError(f"{path}: was written during the read; write to a name ending in .tmp, then rename")
             with pq.ParquetFile(
                 path, page_checksum_verification=True, memory_map=False, read_dictionary=dictionaries,
-                metadata=footer if known == stamp else None,
+                metadata=known.metadata if known else None,
             ) as file:
-                if known != stamp:
+                if known is None:
                     _require_sums(file, path)
                     require_distinct(flat(file.schema_arrow.empty_table()).column_names, path)
-                self._footers[path] = (stamp, file.metadata)
+                    footers.keep(path, stamp, file)
                 yield file
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:    # a column's name may be damaged
             if isinstance(error, FileNotFoundError | PermissionError | MemoryError):
@@ -219,32 +250,11 @@ def _row_group(file: pq.ParquetFile, path: Path, group: int, columns: list[str] 
     return _require_as_said(file, group, file.read_row_group(group, columns=columns, use_threads=False), path)
 
 
-def _ends(file: pq.ParquetFile, group: int, timestamp: str | None) -> pa.ChunkedArray | None:
-    """Return [min, max] of a row group in the column's type; None if the statistics do not order times."""
-    names = file.schema.names
-    if timestamp not in names or timestamp not in file.schema_arrow.names:
-        return None
-    statistics = file.metadata.row_group(group).column(names.index(timestamp)).statistics
-    kind = file.schema_arrow.field(timestamp).type
-    ordered = pa.types.is_temporal(kind) or pa.types.is_integer(kind)
-    if statistics is None or not statistics.has_min_max or not ordered:
-        return None
-    try:
-        return pa.chunked_array([pa.array([statistics.min, statistics.max], kind)])
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return None
-
-
-def _nulls(file: pq.ParquetFile, group: int, timestamp: str | None) -> int | None:
-    statistics = file.metadata.row_group(group).column(file.schema.names.index(timestamp)).statistics
-    return statistics.null_count if statistics.has_null_count else None
-
-
-def _there(file: pq.ParquetFile, columns: Sequence[str], exact: Collection[str]) -> list[str]:
-    """Return the columns that the file has, including fields of structs."""
-    names = set(file.schema_arrow.names)
+def _there(schema: pa.Schema, columns: Sequence[str], exact: Collection[str]) -> list[str]:
+    """Return the columns that a file has, including fields of structs."""
+    names = set(schema.names)
     if not names.issuperset(columns):
-        names = set(tidy(file.schema_arrow.empty_table(), exact).schema.names)
+        names = set(tidy(schema.empty_table(), exact).schema.names)
     return [name for name in columns if name in names]
 
 

@@ -222,3 +222,36 @@ def _values(rows: Rows, name: str) -> Sequence[Any]:
 def test_a_column_that_is_not_there_is_none(tmp_path: Path) -> None:
     """A column that is neither in memory nor in the files is None."""
     assert log(tmp_path).window(windows()["time"]()).pieces("nothing") is None
+
+
+def test_only_files_of_the_window_are_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of forty files, each is opened twice at most however often the log is asked; only the window's files give rows,
+    and the columns of the others count: their types, and one that a file of the window lacks."""
+    for day in range(40):
+        extra = {"only": [day] * 24} if day % 2 else {}
+        kind = pa.int32() if day < 20 else pa.float64()
+        write(tmp_path / f"{day:02}.parquet", 24 * day, 24, x=pa.array(range(24), kind), **extra)
+    opened: list[str] = []
+    real = pq.ParquetFile.__init__
+
+    def noted(self: Any, path: Path, **options: Any) -> None:
+        opened.append(Path(path).name)
+        real(self, path, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "__init__", noted)
+    start, end = START + 24 * HOUR, START + 71 * HOUR + HOUR / 2
+    for _ in range(3):
+        source = source_of(tmp_path)
+        assert set(source.schema().names) == {"t", "x", "only"}
+        assert source.strays("t").rows == 40 * 24
+        whole = source.read(None, timestamp="t", start=start, end=end)
+        assert whole["x"].to_pylist() == [float(n) for n in range(24)] * 2
+        assert whole["only"].to_pylist() == [1] * 24 + [None] * 24
+        scan = source.scan("t", start, end)
+        assert [len(part) for part in scan.parts(["x"])] == [4] * 12
+    outside = [name for name in opened if name not in ("01.parquet", "02.parquet")]
+    assert max(outside.count(name) for name in outside) <= 2
+    (tmp_path / "05.parquet").unlink()
+    write(tmp_path / "05.parquet", 30, 2, x=[0.5, 0.25], only=[7, 7])
+    again = source_of(tmp_path).read(["x"], timestamp="t", start=start, end=end)
+    assert again["x"].to_pylist() == [*map(float, range(24)), *map(float, range(24)), 0.5, 0.25]
