@@ -14,7 +14,6 @@ from monitor.challenger.window_rehearsal import rehearsal_scores
 from monitor.check.opened_data import unwatched_columns
 from monitor.check.requests import ObserveRequest
 from monitor.config import ModelSection, Roles
-from monitor.config.column_roles import FeatureKind
 from monitor.drift.column_scores import column_scores, prediction_kinds
 from monitor.drift.evidently_report import report_scores
 from monitor.drift.multivariate import multivariate_scores, one_by_one
@@ -27,22 +26,10 @@ from monitor.performance.performance_scores import performance_scores, segment_s
 from monitor.quality.collapsed_predictions import collapse_scores
 from monitor.quality.column_checks import ledger_scores, quality_scores, schema_changes
 from monitor.records import Score
+from monitor.reference.profile import RowsSide
 from monitor.reference.reference_data import Performance, ReferenceData
 from monitor.sources.log import Log, with_attributes
 from monitor.sources.rows import Rows
-from monitor.tables.digest import Digest, digest_of
-
-
-class WindowSide:
-    """The rows of a window as digests of columns."""
-
-    def __init__(self, window: Rows) -> None:
-        self._window = window
-        self.rows = len(window.sample)
-
-    def column(self, name: str, kind: FeatureKind) -> Digest | None:
-        pieces = self._window.pieces(name)
-        return None if pieces is None else digest_of(pieces, self.rows, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +57,9 @@ class WindowData:
         return self.window.sample
 
     @property
-    def side(self) -> WindowSide:
+    def side(self) -> RowsSide:
         """Every column of these rows, one at a time."""
-        return WindowSide(self.window)
+        return RowsSide(self.window)
 
     @property
     def judged(self) -> Performance:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
@@ -31,7 +31,11 @@ from monitor.escape import names
 from monitor.records import Json, Score, ScoreStatus
 from monitor.sources.known_types import KnownTypes
 
+if TYPE_CHECKING:
+    from monitor.sources.rows import Rows
+
 DRIFT = ("drift", "drifted_share")
+MEMORY_MB = 32    # of columns in memory at once
 MIN_ROWS = 1      # the two files are all there is: judged as they are
 YES, UNJUDGED = 3, 4
 
@@ -100,58 +104,62 @@ def compare(
 
 def examine(reference: str, current: str, section: DriftSection, categorical: Sequence[str]) -> Comparison:
     """Read both files and measure drift and quality. Raises SourceError, CannotJudge, UsageError."""
-    from monitor.drift.column_scores import TableSide, column_scores
+    from monitor.drift.column_scores import column_scores
     from monitor.drift.text import text_scores
     from monitor.quality.column_checks import schema_changes
+    from monitor.reference.profile import RowsSide
     from monitor.sources.column_types import codes_in, text_columns
-    from monitor.sources.log import facts
+    from monitor.sources.log import facts_of
 
     if section.method not in ("auto", *METHODS):
         raise UsageError(f"no drift method {section.method!r}; expected auto or one of: {', '.join(METHODS)}")
     before, unread = _read(reference)
-    now, unread_now = _read(current, text_columns(before))
-    if codes := codes_in(now) - text_columns(before):
+    now, unread_now = _read(current, text_columns(before.schema))
+    others = text_columns(now.schema) - text_columns(before.schema)
+    if codes := codes_in(now.columns(others)):
         before, unread = _read(reference, codes)
-    columns = facts(before)
+    columns = facts_of(before)
     if absent := [name for name in categorical if name not in columns]:
         raise UsageError(
             f"--categorical: {reference} has no column {absent[0]!r}; it has {', '.join(columns)}"
         )
     roles = parts(columns, categorical)
-    sides = TableSide(before), TableSide(now)
-    texts = text_scores(before, now, roles, section, MIN_ROWS)
+    named = [name for name, kind in roles.features.items() if kind == "text"]
+    texts = text_scores(before.columns(named), now.columns(named), roles, section, MIN_ROWS) if named else ()
+    sides = RowsSide(before), RowsSide(now)
     scores = column_scores(*sides, roles.features, {}, section, QualitySection(), MIN_ROWS, texts=texts)
     drift = [score for score in scores if score.metric == "drift"]
     schema = schema_changes(before.schema, now.schema, roles)
-    columns_held = (None, *now.column_names)     # missing columns are reported by the schema score
+    columns_held = (None, *now.schema.names)     # missing columns are reported by the schema score
     quality = [schema, *(score for score in scores if score.metric not in DRIFT)]
     quality = [score for score in quality if score.column in columns_held]
     return Comparison(
-        reference_rows=len(before),
-        current_rows=len(now),
+        reference_rows=len(before.table),
+        current_rows=len(now.table),
         breaks=tuple(score for score in quality if score.status == ScoreStatus.BREACHED),
         drift=tuple(sorted(drift, key=beyond, reverse=True)),
         quality=tuple(score for score in quality if score.status != ScoreStatus.BREACHED),
         share=next(score for score in scores if score.metric == "drifted_share"),
         left_out={name: _why(name, of) for name, of in columns.items() if name not in roles.features} | unread
         | unread_now,
-        new=tuple(name for name in now.column_names if name not in columns and name not in unread),
+        new=tuple(name for name in now.schema.names if name not in columns and name not in unread),
     )
 
 
-def _read(path: str, words: Collection[str] = ()) -> tuple[Any, dict[str, str]]:
+def _read(path: str, words: Collection[str] = ()) -> tuple["Rows", dict[str, str]]:
     """Return the rows of a file, and the columns that are not read, each with the reason.
 
     `words`: columns that hold words or codes in the other file, and so in this one.
     """
     from monitor.sources import open_source
+    from monitor.sources.rows import Rows
 
     known = KnownTypes(words=frozenset(words))
     source = open_source(SourceSection(path=stores.absolute(path)), ZoneInfo("UTC"), known)
-    table = source.read(None)
-    if not len(table):
+    rows = Rows.every(source, MEMORY_MB)
+    if not len(rows.table):
         raise CannotJudge(f"{path} has no rows, expected some to compare")
-    return table, source.left_out()
+    return rows, source.left_out()
 
 
 def _why(name: str, facts: Facts) -> str:

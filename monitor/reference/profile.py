@@ -37,6 +37,18 @@ KNOWN = "known"                     # folder of what is known of sources by thei
 UNUSED = timedelta(days=30)         # a profile unused for this long is removed when a new one is made
 
 
+class RowsSide:
+    """A side whose columns are read when they are asked for."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.rows = len(rows.sample)
+
+    def column(self, name: str, kind: FeatureKind) -> Digest | None:
+        pieces = self._rows.pieces(name)
+        return None if pieces is None else digest_of(pieces, self.rows, kind)
+
+
 class Profile:
     """One reference's digests; a `Side` of a comparison.
 

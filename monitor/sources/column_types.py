@@ -43,14 +43,14 @@ def tidy(table: pa.Table, exact: Collection[str] = ()) -> pa.Table:
     return pa.table(columns, schema=pa.schema(fields)) if fields else pa.table({})
 
 
-def text_columns(table: pa.Table) -> set[str]:
+def text_columns(schema: pa.Schema) -> set[str]:
     """Return the columns that hold text."""
-    return {field.name for field in table.schema if pa.types.is_string(field.type)}
+    return {field.name for field in schema if pa.types.is_string(field.type)}
 
 
 def codes_in(table: pa.Table) -> set[str]:
     """Return the text columns that hold nothing but digits: codes, such as postal codes."""
-    return {name for name in text_columns(table)
+    return {name for name in text_columns(table.schema)
             if pc.all(pc.match_substring_regex(table[name], r"^\d+$")).as_py() and len(table[name].drop_null())}
 
 

@@ -3,7 +3,7 @@
 A few columns are in memory; the others are read on demand.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from monitor.config.column_roles import Roles
 from monitor.errors import SourceError
 from monitor.records import Ledger, Window
-from monitor.sources import Scan
+from monitor.sources import Scan, Source
 from monitor.sources.column_types import UTC_US, as_text
 from monitor.sources.ids import given, row_ids, sample, sample_of_numbers
 from monitor.sources.windows import Key
@@ -25,6 +25,7 @@ from monitor.sources.windows import Key
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
+_NO_TIME = ""   # instead of a timestamp's name, where all rows are read
 _VALUE = 8      # bytes
 _READING = 2    # memory that reading a column takes, as a multiple of its size
 
@@ -69,6 +70,23 @@ class Rows:
         """Return all rows of a scan with no column in memory, if no id, label or sample needs one."""
         return cls(pa.table({timestamp: pa.nulls(scan.rows)}), None, None, scan, memory_mb)
 
+    @classmethod
+    def every(cls, source: Source, memory_mb: int) -> Self:
+        """Return all rows of a source, with no column in memory where it reads single ones."""
+        if (scan := source.scan(_NO_TIME, None, None)) is None:
+            return cls(source.read(None), None, None, None, memory_mb)
+        least = _READING * _VALUE * scan.rows >> 20      # a whole column is never read in parts
+        return cls.unread(scan, _NO_TIME, max(memory_mb, least + 1))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column of the sample in its plain type. Raises KeyError if there is none."""
+        pieces, kind = self.pieces(name), self.schema.field(name).type
+        return pa.chunked_array([p.cast(kind) if p.type != kind else p for p in pieces or ()], kind)
+
+    def columns(self, names: Collection[str]) -> pa.Table:
+        """Return those of the columns that there are, in memory."""
+        return pa.table({name: self.column(name) for name in self.schema.names if name in names})
+
     @cached_property
     def sample(self) -> pa.Table:
         """The rows on which drift and performance are measured: all of them, unless a sample is configured."""
@@ -83,7 +101,7 @@ class Rows:
     def schema(self) -> pa.Schema:
         """Every column with its type in these rows."""
         apart = [self._scan.schema.field(name) for name in self._apart] if self._scan else []
-        return pa.schema([*self.table.schema, *apart])
+        return pa.schema([field for field in (*self.table.schema, *apart) if field.name != _NO_TIME])
 
     @property
     def sampled(self) -> float:

@@ -113,7 +113,7 @@ def worked_out(before: Opener, now: Opener) -> tuple[Roles, list[Score]]:
     """Return the roles, and each column's drift and quality, of a window against a reference."""
     known = KnownTypes(exact=frozenset([ID]))
     reference = before(known).read(None, timestamp="timestamp")
-    known = KnownTypes(exact=frozenset([ID]), words=frozenset(text_columns(reference) - {ID}))
+    known = KnownTypes(exact=frozenset([ID]), words=frozenset(text_columns(reference.schema) - {ID}))
     window = now(known).read(None, timestamp="timestamp")
     roles = find_roles(Columns(), facts(reference), None, "the table")
     section = DriftSection(threshold="evidently")

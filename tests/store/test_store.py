@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from monitor.errors import UsageError
-from monitor.records import DispatchState, EpisodeState, Message, Score
+from monitor.history import Remembered
+from monitor.records import DispatchState, EpisodeState, Message, Score, ScoreStatus
 from monitor.store import Store
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
@@ -106,7 +107,8 @@ def test_the_history_says_what_was_accepted_and_paid(store: Store, made: Any) ->
     """An accepted request counts for cooldown and pays up to its window; a rejected one does not."""
     sent = made.requested(store)
     look = {"now": T0 + 2 * WEEK, "run_timeout": DAY}
-    before = store.checks.history("m", made.reference(), {"accuracy"}, **look)
+    only = Remembered(frozenset({"accuracy"}), frozenset({"missing_share"}))
+    before = store.checks.history("m", made.reference(), only, **look)
     assert before.accepted == ()
     assert before.paid_until is None
     assert before.in_flight.id == sent.id
@@ -114,7 +116,7 @@ def test_the_history_says_what_was_accepted_and_paid(store: Store, made: Any) ->
     delivered = replace(claimed, state=DispatchState.DELIVERED, accepted_at=T0 + WEEK)
     store.requests.record(delivered, was=DispatchState.SENDING)
     store.pauses.begin("m", "ada", "holiday", T0)
-    after = store.checks.history("m", made.reference(), {"accuracy"}, **look)
+    after = store.checks.history("m", made.reference(), only, **look)
     assert after.accepted == (T0 + WEEK,)
     assert after.paid_until == made.window().end
     assert after.in_flight is None                           # delivered longer ago than a run may take
@@ -122,6 +124,21 @@ def test_the_history_says_what_was_accepted_and_paid(store: Store, made: Any) ->
     assert after.paused == "ada: holiday"
     assert after.episode == made.episode()
     assert [s.metric for s in after.snapshots[0].scores] == ["accuracy"]
+
+
+def test_the_history_keeps_quality_where_it_was_breached(store: Store, made: Any) -> None:
+    """Of a metric that matters only where it is breached those scores alone are read, in their places."""
+    held = [Score(metric="missing_share", column=name, value=0.0) for name in "ab"]
+    worse = Score(metric="missing_share", column="c", value=1.0, status=ScoreStatus.BREACHED)
+    other = Score(metric="late_rows", value=3.0, status=ScoreStatus.BREACHED)
+    accuracy = Score(metric="accuracy", value=0.9)
+    store.references.install(made.reference(), None, T0)
+    store.snapshots.add(made.snapshot(scores=(held[0], worse, accuracy, held[1], other)))
+    look = Remembered(frozenset({"accuracy"}), frozenset({"missing_share"}))
+    found = store.checks.history("m", made.reference(), look, now=T0 + 2 * WEEK, run_timeout=DAY)
+    assert found.snapshots[0].scores == (worse, accuracy)
+    assert all(look.keeps(score) for score in (worse, accuracy))
+    assert not any(look.keeps(score) for score in (*held, other))
 
 
 def test_the_history_keeps_the_rehearsals_of_earlier_references(store: Store, made: Any) -> None:
