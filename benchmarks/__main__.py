@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from benchmarks import calibrated, check, closed_loop, gate, page, pages, peers, processes, rehearsing
+from benchmarks import calibrated, check, closed_loop, commands, gate, page, pages, peers, processes, rehearsing
 from benchmarks.rows import Absent, Asked, Row, Section
 from monitor.cli.terminal import print_json, print_table
 
@@ -23,6 +23,14 @@ SECTIONS = {
     ),
     "peers-large": Section(
         title="a million rows × 50 columns", unit="CPU s", ratio="times driftd", measure=peers.large, slow=True
+    ),
+    "commands": Section(
+        title="whole commands, a million rows × 50 columns", unit="CPU s", ratio="times reading",
+        measure=commands.large, slow=True,
+    ),
+    "files": Section(
+        title="whole commands, 1,825 daily files", unit="CPU s", ratio="times reading", measure=commands.many_files,
+        slow=True,
     ),
     "help": Section(title="driftd --help", unit="CPU s", measure=processes.help),
     "memory": Section(title="the daemon at rest", unit="MB", measure=processes.memory),

@@ -108,7 +108,7 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     from monitor.drift.text import text_scores
     from monitor.quality.column_checks import schema_changes
     from monitor.reference.profile import RowsSide
-    from monitor.sources.column_types import codes_in, text_columns
+    from monitor.sources.column_types import codes_in, fractions, text_columns
     from monitor.sources.log import facts_of
 
     if section.method not in ("auto", *METHODS):
@@ -118,7 +118,8 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     others = text_columns(now.schema) - text_columns(before.schema)
     if codes := codes_in(now.columns(others)):
         before, unread = _read(reference, codes)
-    columns = facts_of(before)
+    of_ids = USUAL_NAMES["id"]     # of other fractions nobody asks how many there are
+    columns = facts_of(before, {name for name in fractions(before.schema) if name.lower() not in of_ids})
     if absent := [name for name in categorical if name not in columns]:
         raise UsageError(
             f"--categorical: {reference} has no column {absent[0]!r}; it has {', '.join(columns)}"

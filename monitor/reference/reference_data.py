@@ -28,7 +28,7 @@ from monitor.reference.profile import Profile, kept, kept_beside, profile_folder
 from monitor.reference.role_evidence import Evidence
 from monitor.sources import Source, open_source
 from monitor.sources.column_types import is_number
-from monitor.sources.log import Log, column_facts, facts, known_types, open_part, reference_rows
+from monitor.sources.log import Log, column_facts, facts, facts_of, known_types, open_part, reference_rows
 from monitor.sources.row_counts import label_counts
 from monitor.sources.rows import Mask, Rows
 from monitor.sources.windows import closed_windows, first_stretch
@@ -161,7 +161,7 @@ def _from_source(text: str, mark: str, labels: str, profiles: Path | None) -> Re
     read: list[Rows] = []
 
     def known() -> Known:
-        found = kept(folder, "facts", lambda: to_json(facts(source.read(None))))
+        found = kept(folder, "facts", lambda: to_json(facts_of(Rows.every(source, model.window.memory_mb))))
         roles = _roles(model, source, from_json(dict[str, Facts], found), f"reference {source.origin}")
         rows = reference_rows(model, open_part(section, model, roles), roles)
         read.append(rows)
@@ -236,7 +236,8 @@ def _log_roles(text: str) -> Roles:
     """Return the roles; they are cached per configuration, so that later rows do not change them."""
     model = ModelSection.model_validate_json(text)
     source = open_source(model.predictions, model.timezone, known_types(model))
-    return _roles(model, source, facts(source.read(None)), f"predictions {source.origin}")
+    found = facts_of(Rows.every(source, model.window.memory_mb))
+    return _roles(model, source, found, f"predictions {source.origin}")
 
 
 def _roles(model: ModelSection, source: Source, found: dict[str, Facts], where: str) -> Roles:

@@ -48,6 +48,11 @@ def text_columns(schema: pa.Schema) -> set[str]:
     return {field.name for field in schema if pa.types.is_string(field.type)}
 
 
+def fractions(schema: pa.Schema) -> set[str]:
+    """Return the columns of floating-point numbers."""
+    return {field.name for field in schema if pa.types.is_floating(field.type)}
+
+
 def codes_in(table: pa.Table) -> set[str]:
     """Return the text columns that hold nothing but digits: codes, such as postal codes."""
     return {name for name in text_columns(table.schema)

@@ -1,6 +1,6 @@
 """A model's prediction log with its labels, as it was known at a point in time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -338,20 +338,29 @@ def facts(table: pa.Table) -> dict[str, Facts]:
     return {name: column_facts(table[name]) for name in table.column_names}
 
 
-def facts_of(rows: Rows) -> dict[str, Facts]:
-    """Return the same, reading a column at a time."""
-    return {name: column_facts(rows.column(name)) for name in rows.schema.names}
+def facts_of(rows: Rows, uncounted: Collection[str] = ()) -> dict[str, Facts]:
+    """Return the same, reading a column at a time. Of `uncounted` columns, fractions, distinct values are counted only
+    where they rise; else all count as distinct.
+    """
+    return {name: column_facts(rows.column(name), counted=name not in uncounted) for name in rows.schema.names}
 
 
-def column_facts(column: pa.ChunkedArray) -> Facts:
+def column_facts(column: pa.ChunkedArray, *, counted: bool = True) -> Facts:
     """Return what `find_roles` needs of one column."""
     kind = _kind(column.type)
     present = column.drop_null()
-    distinct = 0 if kind == "other" else pc.count_distinct(present).as_py()
+    if kind == "other":
+        distinct = 0
+    else:
+        distinct = pc.count_distinct(present).as_py() if counted or _rises(present) else len(present)
     many = len(present) > 1 and distinct > len(present) * TEXT_SHARE
-    rises = many and kind not in ("other", "boolean") and bool(pc.all(pc.less_equal(present[:-1], present[1:])).as_py())
+    rises = many and kind not in ("other", "boolean") and _rises(present)
     single = many and kind == "string" and pc.mean(pc.match_substring_regex(present, _NO_CODE)).as_py() < FEW
     return Facts(kind=kind, distinct=distinct, rows=len(present), rises=rises, single=single)
+
+
+def _rises(present: pa.ChunkedArray) -> bool:
+    return bool(pc.all(pc.less_equal(present[:-1], present[1:])).as_py())
 
 
 def _kind(kind: pa.DataType) -> Literal["integer", "float", "boolean", "string", "timestamp", "other"]:
