@@ -78,10 +78,10 @@ def _kept(
 ) -> Estimator:
     """Return the estimator from what is kept with the reference's profile; fit it and keep that, if nothing is."""
     roles, task = reference.roles, judged.task
-    made_from = (model.window.model_dump_json(), str(to_json(roles)), task, *metrics, str(labelled))
+    made_from = (model.window.model_dump_json(), *metrics, str(labelled))
     key = "\x1f".join(("estimator", FORMAT, *made_from))
     fit = partial(_fit, model, reference, judged, metrics)
-    fitted = from_json(Fitted, reference.profile.kept(key, lambda: to_json(fit().fitted), reference.labels))
+    fitted = from_json(Fitted, reference.keep(key, lambda: to_json(fit().fitted)))
     return fit(fitted) if fitted.curves is None else cbpe_estimator(fitted, roles, task)
 
 

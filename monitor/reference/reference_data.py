@@ -22,7 +22,7 @@ from monitor.performance.class_evidence import require_better_than_chance, score
 from monitor.performance.labelled_rows import guess_task
 from monitor.performance.labels import delays_of, labels_digest, maturity_age
 from monitor.performance.lost_performance import Norm
-from monitor.performance.performance_scores import ReferenceMetrics, Segments, sd_and_norm
+from monitor.performance.performance_scores import Keep, ReferenceMetrics, Segments, sd_and_norm
 from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.profile import Profile, kept, kept_beside, profile_folder
 from monitor.reference.role_evidence import Evidence
@@ -73,7 +73,7 @@ class ReferenceData:
     stretch: datetime | None             # its start, if it is the first part of the log
     rows: int
     opened: Callable[[], Rows]
-    labels: str                          # changes whenever the labels do, if they can without another `id`
+    keep: Keep                           # what is worked out from rows and labels, as long as these are the same
     schema: pa.Schema                    # of all its columns
     profile: Profile                     # the digests of its columns
     roles: Roles
@@ -179,13 +179,14 @@ def _from_source(text: str, mark: str, labels: str, profiles: Path | None) -> Re
 
 
 def _kept_for(model: ModelSection, folder: Path | None, labels: str, make: Callable[[], Known]) -> Known:
-    """Return what is known of the reference of this model; nothing is kept where a class may be a private value."""
+    """Return what is known of the reference of this model, with its classes."""
     key = "\x1f".join(("reference", __version__, model.model_dump_json()))
-    stored = kept(folder if _may_keep_classes(model) else None, key, lambda: to_json(make()), labels)
+    stored = kept(folder if _may_keep_values(model) else None, key, lambda: to_json(make()), labels)
     return from_json(Known, stored)
 
 
-def _may_keep_classes(model: ModelSection) -> bool:
+def _may_keep_values(model: ModelSection) -> bool:
+    """Tell whether classes and scores may be written to files: not where some of them may be private."""
     return not model.columns.private
 
 
@@ -293,16 +294,21 @@ def _data(
     known: Known, labels: str,
 ) -> ReferenceData:
     profile = Profile(known.rows, opened, folder, model.columns.private)
+    made_from = "\x1f".join((__version__, str(to_json(known.roles)), str(known.task)))
+
+    def keep(key: str, make: Callable[[], Any]) -> Any:
+        return profile.kept(f"{made_from}\x1f{key}", make, labels) if _may_keep_values(model) else make()
+
     return ReferenceData(
         id=id,
         stretch=stretch,
         rows=known.rows,
         opened=opened,
-        labels=labels,
+        keep=keep,
         schema=pa.ipc.read_schema(pa.py_buffer(b64decode(known.schema))),
         profile=profile,
         roles=known.roles,
-        performance=_performance(model, opened, profile, known, labels),
+        performance=_performance(model, opened, known, keep),
         maturity=known.maturity,
         said=known.said,
     )
@@ -346,17 +352,13 @@ def _unlabelled_task(table: pa.Table, roles: Roles) -> Task | None:
 
 
 def _performance(
-    model: ModelSection, opened: Callable[[], Rows], profile: Profile, known: Known, labels: str
+    model: ModelSection, opened: Callable[[], Rows], known: Known, keep: Keep
 ) -> Performance | None:
     if known.task is None or known.metric is None or known.sd is None or known.norm is None:
         return None
 
     def rows() -> pa.Table:
         return opened().table
-
-    def keep(key: str, make: Callable[[], Any]) -> Any:
-        made_from = (__version__, str(to_json(known.roles)), str(known.task), key)
-        return profile.kept("\x1f".join(made_from), make, labels) if _may_keep_classes(model) else make()
 
     whole = ReferenceMetrics(rows, known.roles, known.task, keep)
     segments = Segments(rows, known.roles, known.task, known.metric, model.window.min_rows)

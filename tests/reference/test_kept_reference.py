@@ -137,3 +137,16 @@ def test_a_sample_is_the_same_however_its_rows_are_read(tmp_path: Path, labelled
     every = Rows(whole.table, None, None, None, 1).drawn(10**6, roles)
     assert every.table == whole.table
     assert every.words is None
+
+
+def test_nothing_private_is_kept(tmp_path: Path) -> None:
+    """Classes of private columns are in no file of the profile, and the check says what it says without one."""
+    model = model_of(tmp_path, "multiclass")
+    model = model.model_copy(update={"columns": model.columns.model_copy(update={"private": ("label", "prediction")})})
+    new_worker()
+    found = checked(model, tmp_path / "profiles", mature=True)
+    kept = [file.read_bytes() for file in (tmp_path / "profiles").rglob("*") if file.is_file()]
+    assert kept
+    assert not [content for content in kept if b"owl" in content]
+    new_worker()
+    assert checked(model, None, mature=True) == found
