@@ -21,9 +21,10 @@ from monitor.records import Content
 from monitor.sources import copies
 from monitor.sources.column_types import Bounds, tidy, union, unread
 from monitor.sources.files import FileSource, steady_digest
+from monitor.sources.footers import Stamp
 from monitor.sources.known_types import KnownTypes
 from monitor.sources.listing import TABLES
-from monitor.sources.parquet import Parquet, Stamp
+from monitor.sources.parquet import Parquet
 from monitor.sources.partitions import Partitions
 
 _READERS = {"Delta": "monitor.sources.delta", "Iceberg": "monitor.sources.iceberg"}    # of Hudi there is none
