@@ -83,6 +83,12 @@ class CsvSection(Section):
     """True if 03/04 is the third of April."""
 
 
+Format = Literal[
+    "parquet", "csv", "jsonl",
+    "sagemaker", "kserve", "seldon", "azureml", "vertex", "databricks", "oip",      # captures of serving platforms
+]
+
+
 class StorageSection(Section):
     """How an object store is reached. Without keys those of the environment are used, as its own tools find them."""
 
@@ -116,8 +122,9 @@ class SourceSection(Section):
     path: str | None = None
     """A file, a glob, a folder, or the folder of a Delta or Iceberg table; also `s3://`, `gs://`, `abfs://` and
     `https://`: [sources](sources.md)."""
-    format: Literal["parquet", "csv", "jsonl"] | None = None
-    """`"parquet"`, `"csv"` or `"jsonl"`. Default: by the file's ending."""
+    format: Format | None = None
+    """`"parquet"`, `"csv"` or `"jsonl"`; [captures](sources.md#captures): `"sagemaker"`, `"kserve"`, `"seldon"`,
+    `"azureml"`, `"vertex"`, `"databricks"` or `"oip"`. Default: by the ending, of captures by the first record."""
     csv: CsvSection = CsvSection()
     """How a CSV file is read."""
     storage: StorageSection = StorageSection()

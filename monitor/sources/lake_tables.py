@@ -54,12 +54,12 @@ class Snapshot:
 Bring = Callable[[Collection[Path]], None]
 
 
-def _are_there(paths: Collection[Path]) -> None:
+def are_there(paths: Collection[Path]) -> None:
     """Local files need not be brought."""
 
 
 def lake_table(
-    section: SourceSection, zone: ZoneInfo, known: KnownTypes, bring: Bring = _are_there
+    section: SourceSection, zone: ZoneInfo, known: KnownTypes, bring: Bring = are_there
 ) -> "LakeTable | None":
     """Return the source of a table, if the path is the folder of one. `bring` is given files before they are read."""
     folder = Path(section.path or "")
@@ -73,7 +73,7 @@ class LakeTable(FileSource):
     """The newest snapshot of a table when it is first read, until the next `fingerprint`."""
 
     def __init__(
-        self, section: SourceSection, zone: ZoneInfo, known: KnownTypes, kind: str, bring: Bring = _are_there
+        self, section: SourceSection, zone: ZoneInfo, known: KnownTypes, kind: str, bring: Bring = are_there
     ) -> None:
         super().__init__(section, zone, known)
         self._kind, self._bring = kind, bring

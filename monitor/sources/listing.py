@@ -16,6 +16,7 @@ ENDINGS = {
     ".csv": "csv", ".tsv": "csv",
     ".jsonl": "jsonl", ".ndjson": "jsonl",
 }
+CAPTURED = (".json", ".log", "")     # besides JSON lines: endings of what serving platforms write
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 TABLES: dict[str, Callable[[Path], bool]] = {
     "Delta": lambda folder: any(glob.iglob("_delta_log/*.json", root_dir=folder)),
@@ -44,12 +45,33 @@ def may_be_data(names: tuple[str, ...], pattern: tuple[str, ...], format: str | 
     file = Path(*names)
     if pattern:
         return _finished(file) and _fitting(names, pattern)
-    return _fits(file, format) and not any(_is_hidden(name) for name in names)
+    captured = format not in ENDINGS.values() and _finished(file) and _may_be_capture(file)
+    return (captured or _fits(file, format)) and not any(_is_hidden(name) for name in names)
 
 
 def of_a_table(name: str) -> bool:
     """Tell whether a file, by its path below a folder, says which files of the folder are a table's."""
     return name.startswith(("_delta_log/", ".hoodie/")) or (name.startswith("metadata/") and "/" not in name[9:])
+
+
+def captures_at(origin: str) -> list[Path]:
+    """Return the files that exist now, of a folder all that may be captures of a serving platform. Raises OSError."""
+    path = Path(origin)
+    if not path.is_dir():
+        return files_at(origin, None)
+    return sorted(_each_once(file for file in _below(path) if _finished(file) and _may_be_capture(file)))
+
+
+def first_capture(origin: str) -> Path | None:
+    """Return one of these files, if the first file there may be a capture; looks at no more than it needs."""
+    path = Path(origin)
+    found = iter([path]) if path.is_file() else _below(path) if path.is_dir() else _matches(origin)
+    first = next((file for file in found if _finished(file)), None)
+    return first if first is not None and _may_be_capture(first) else None
+
+
+def _may_be_capture(file: Path) -> bool:
+    return file.suffix.lower() in CAPTURED or kind_of(file) == "jsonl"
 
 
 def kind_of(file: Path) -> str | None:

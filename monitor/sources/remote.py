@@ -6,24 +6,18 @@ So every number is that of the same rows in local files.
 import hashlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.records import Content
-from monitor.sources import Scan, Source, copies
+from monitor.sources import Source, copies
+from monitor.sources.copied import CopiedSource
 from monitor.sources.listing import may_be_data, of_a_table
 from monitor.sources.object_stores import Gone, Object, open_store
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from monitor.sources.strays import Strays
 
 _AT_ONCE = 8                     # objects that are fetched at the same time
 _MAGIC = re.compile(r"[*?\[]")
@@ -32,10 +26,8 @@ Bring = Callable[[Collection[Path]], None]
 Open = Callable[[SourceSection, Bring], Source]
 
 
-class RemoteSource:
+class RemoteSource(CopiedSource):
     """The objects as they were listed last: when this source was first read, and at each `fingerprint`."""
-
-    each_once = False
 
     def __init__(self, section: SourceSection, open_local: Open) -> None:
         self.origin = str(section.path)
@@ -64,39 +56,6 @@ class RemoteSource:
             for one in source.contents(place, named):
                 yield Content(place=one.place, name=self._there(one.name), stamp=one.stamp, hash=one.hash,
                               bytes=one.bytes)
-
-    def guesses(self) -> dict[str, str]:
-        with self._local() as source:
-            return source.guesses()
-
-    def schema(self) -> "pa.Schema":
-        with self._local() as source:
-            return source.schema()
-
-    def left_out(self) -> dict[str, str]:
-        with self._local() as source:
-            return source.left_out()
-
-    def read(
-        self,
-        columns: Sequence[str] | None,
-        *,
-        timestamp: str | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        moments: Sequence[str] = (),
-    ) -> "pa.Table":
-        with self._local() as source:
-            return source.read(columns, timestamp=timestamp, start=start, end=end, moments=moments)
-
-    def strays(self, timestamp: str) -> "Strays":
-        with self._local() as source:
-            return source.strays(timestamp)
-
-    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> Scan | None:
-        with self._local() as source:
-            found = source.scan(timestamp, start, end)
-            return _Scan(found, self._there) if found else None
 
     @contextmanager
     def _local(self) -> Iterator[Source]:
@@ -188,20 +147,6 @@ class RemoteSource:
 
     def _here(self, text: str) -> str:
         return text.replace(self._folder, str(self._root))
-
-
-class _Scan:
-    """A reader of the copies, which names the objects where something is wrong."""
-
-    def __init__(self, scan: Scan, there: Callable[[str], str]) -> None:
-        self.schema, self.rows = scan.schema, scan.rows
-        self._scan, self._there = scan, there
-
-    def parts(self, columns: Sequence[str]) -> "Iterator[pa.Table]":
-        try:
-            yield from self._scan.parts(columns)
-        except SourceError as error:
-            raise SourceError(self._there(str(error))) from None
 
 
 def _is_current(path: Path, one: Object) -> bool:

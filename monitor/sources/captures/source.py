@@ -1,0 +1,140 @@
+"""Captures as a source: converted to rows in JSON lines below the state folder, once for each state of the files."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from monitor.config.sections import SourceSection
+from monitor.errors import SourceError
+from monitor.records import Content
+from monitor.sources import Source, copies
+from monitor.sources.captures.conversion import Converted, convert
+from monitor.sources.captures.families import FAMILIES, family_of
+from monitor.sources.copied import CopiedSource
+from monitor.sources.files import FileSource, steady_digest
+from monitor.sources.footers import Stamp
+from monitor.sources.known_types import KnownTypes
+from monitor.sources.listing import captures_at, first_capture
+from monitor.untrusted import DOCUMENT, open_file, parse_json, read_bytes
+
+_GLANCE = 1 << 20                # bytes of a file that are read to see what it is
+_FORM = 1                        # of what is written; another number makes it anew
+
+
+def recognised(section: SourceSection) -> str | None:
+    """Return which platform wrote the first file of a path, from its first record; None where it is none."""
+    if section.format is not None:
+        return section.format if section.format in FAMILIES else None
+    try:
+        path = first_capture(str(section.path))
+        if path is None:
+            return None
+        with open_file(path) as file:
+            data = file.read(_GLANCE)
+        first = data if data.lstrip()[:1] == b"[" else data.split(b"\n", 1)[0]
+        found = parse_json(first)
+    except (OSError, ValueError):
+        return None              # whoever reads it as something else says what is wrong
+    return family_of(found[0] if isinstance(found, list) and found else found)
+
+
+class CaptureSource(CopiedSource):
+    def __init__(self, section: SourceSection, zone: ZoneInfo, known: KnownTypes, family: str) -> None:
+        self.origin = str(section.path)
+        self._section, self._zone, self._known, self._family = section, zone, known, family
+        self._state, self._source = "", None
+        self._told: dict[str, str] = {}
+
+    _source: Source | None
+
+    def fingerprint(self) -> str:
+        return self._stamped(self._files())
+
+    def content_id(self) -> str:
+        return hashlib.sha256(b"".join(steady_digest(path) for path in self._files())).hexdigest()
+
+    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+        for path in self._files():
+            was = Stamp.of(path)
+            stamp = f"{was.size}-{was.mtime_ns}"
+            if (str(path), stamp) not in known:
+                yield Content(place=place, name=str(path), stamp=stamp, hash=steady_digest(path).hex(), bytes=was.size)
+
+    def guesses(self) -> dict[str, str]:
+        with self._local():
+            return dict(self._told)
+
+    @contextmanager
+    def _local(self) -> Iterator[Source]:
+        files = self._files()
+        state = self._stamped(files)
+        if state != self._state or self._source is None:
+            self._source, self._state = self._converted(files, state), state
+        try:
+            yield self._source
+        except SourceError as error:
+            raise SourceError(self._there(str(error))) from None
+
+    def _there(self, text: str) -> str:
+        return text.replace(f"{self._folder}/rows", self.origin)
+
+    @property
+    def _folder(self) -> Path:
+        key = hashlib.sha256(repr((self.origin, self._family)).encode()).hexdigest()[:32]
+        return copies.folder_of("captures") / key
+
+    def _files(self) -> list[Path]:
+        try:
+            files = captures_at(self.origin)
+        except OSError as error:
+            raise SourceError(f"{self.origin}: cannot be read ({error.strerror}), expected files or a folder") from None
+        if not files:
+            raise SourceError(f"{self.origin}: there is no such file, expected at least one capture to read")
+        return files
+
+    def _stamped(self, files: list[Path]) -> str:
+        return hashlib.sha256(repr((_FORM, [Stamp.of(path) for path in files])).encode()).hexdigest()
+
+    def _converted(self, files: list[Path], state: str) -> Source:
+        """Return the source of the rows, converted unless they were from the files in this state."""
+        note, rows = self._folder / "made.json", self._folder / "rows"
+        try:
+            known = parse_json(read_bytes(note, DOCUMENT))
+        except (OSError, ValueError):
+            known = {}
+        if known.get("state") != state:
+            made = convert(files, self._family)
+            known = {"state": state, "told": self._tell(made)}
+            wanted = {_write(rows / f"{_name(path)}.jsonl", made.rows[path]) for path in files if made.rows[path]}
+            copies.forget_others(rows, wanted)
+            copies.written(note, lambda part: _put(part, json.dumps(known)), anew=True)
+        self._told = known["told"]
+        section = self._section.model_copy(update={"path": str(rows), "format": "jsonl"})
+        return FileSource(section, self._zone, self._known)
+
+    def _tell(self, made: Converted) -> dict[str, str]:
+        usable = sum(bool(row) for rows in made.rows.values() for row in rows)
+        title = FAMILIES[self._family].title
+        unusable = "; ".join(f"{count} {why}" for why, count in sorted(made.unusable.items())) or "none"
+        if not usable:
+            raise SourceError(f"{self.origin}: none of {made.records} records of {title} could be used ({unusable})")
+        return {"capture": title, "records": str(made.records), "rows": str(usable), "not used": unusable}
+
+
+def _write(path: Path, rows: list[dict[str, object]]) -> Path:
+    """Write rows, unless they are written already: a file that has not changed is not read again."""
+    text = "".join(json.dumps(row or {"timestamp": None}, ensure_ascii=False) + "\n" for row in rows)
+    if not path.is_file() or path.read_bytes() != text.encode():
+        copies.written(path, lambda part: _put(part, text), anew=True)
+    return path
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _name(path: Path) -> str:
+    return hashlib.sha256(str(path).encode()).hexdigest()[:24]
