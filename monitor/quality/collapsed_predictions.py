@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -38,7 +39,7 @@ def _score(name: str, reference: pa.Table, column: pa.ChunkedArray, min_rows: in
     if before is None or not len(before):
         return replace(score, reason=f"the reference has no {name}")
     (value, hits), usual = _most_frequent(now), _most_frequent(before)[1] / len(before)
-    same = columns.codes(before, {value: 0}) == 0
+    same = _equals(before, value)
     blocks = np.array_split(same, block_count(len(same), len(now)))
     found, sizes = (np.array([count(block) for block in blocks]) for count in (np.sum, len))
     far = significant_difference(hits, len(now), found, sizes)
@@ -50,6 +51,13 @@ def _score(name: str, reference: pa.Table, column: pa.ChunkedArray, min_rows: in
     return replace(score, status=ScoreStatus.DRIFTED, reason=reason)
 
 
+def _equals(column: pa.ChunkedArray, value: Category) -> npt.NDArray[np.bool_]:
+    """Tell of each row whether it holds a category."""
+    if columns.type_name(column.type) == "number":       # in C: fractions may be all distinct
+        return np.asarray(columns.numeric(column) == value)
+    return np.asarray(columns.codes(column, {value: 0}) == 0)
+
+
 def _has_fractions(column: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_floating(columns.value_type(column.type)) or pa.types.is_decimal(column.type))
 
@@ -57,7 +65,7 @@ def _has_fractions(column: pa.ChunkedArray) -> bool:
 def _most_frequent(column: pa.ChunkedArray) -> tuple[Category, int]:
     """Return the category that occurs most often, and how often."""
     kind = columns.value_type(column.type)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):       # in C: fractions may be all distinct
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):       # in C too
         top = pc.mode(column.cast(kind), 1)[0]
         return columns.category(top["mode"].as_py()) or 0, top["count"].as_py()
     value, hits = max(columns.counts(column).items(), key=lambda pair: pair[1])
