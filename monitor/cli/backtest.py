@@ -9,7 +9,7 @@ import click
 from monitor.cli.fired_words import fired_words
 from monitor.cli.options import config_option, json_option, load_config, model_option, open_workers, quiet_logs
 from monitor.cli.status_and_history import the_model
-from monitor.cli.terminal import moment, number, print_json, print_table, progress, say, span
+from monitor.cli.terminal import in_zone, moment, number, print_json, print_table, progress, say, span
 from monitor.config.values import Budget
 from monitor.errors import UsageError
 from monitor.records import Action, Json, Verdict, Window
@@ -119,7 +119,7 @@ def _print(
          ", ".join(verdict.guards))
         for window, verdict in verdicts.items()
     ]
-    print_table(("window", "verdict", "fired", "suppressed by"), rows)
+    print_table((in_zone("window", zone), "verdict", "fired", "suppressed by"), rows)
     say()
     _print_triggers(result, len(verdicts))
     say("", *outcome(result, zone))

@@ -21,7 +21,7 @@ from monitor.cli.options import (
     open_workers,
     quiet_logs,
 )
-from monitor.cli.terminal import print_json, print_table, progress, say, span
+from monitor.cli.terminal import in_zone, print_json, print_table, progress, say, span
 from monitor.config import Loaded, ModelSection
 from monitor.decide.triggers import SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
@@ -225,7 +225,8 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> 
         for checked in done for verdict, fired in zip(checked.verdicts, checked.fired, strict=True)
     ]
     if rows:
-        print_table(("model", "window", "verdict", "fired", "guards"), rows)
+        named = {str(zones[checked.model]) for checked in done if checked.verdicts}
+        print_table(("model", in_zone("window", *named), "verdict", "fired", "guards"), rows)
     for checked in done:
         if not checked.verdicts and checked.error is None:
             still = f"; firing: {', '.join(sorted(checked.firing))}" if checked.firing else ""

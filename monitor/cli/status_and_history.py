@@ -10,12 +10,13 @@ import click
 
 from monitor.cli.fired_words import fired_words, telling
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
-from monitor.cli.terminal import Cell, moment, print_json, print_table, say, span
+from monitor.cli.terminal import Cell, in_zone, moment, print_json, print_table, say, span
 from monitor.config import Loaded
 from monitor.config.sections import TriggerSection
 from monitor.decide.episodes import is_open
 from monitor.decide.guards import silence_words
 from monitor.decide.messages import need_words, since_then, standing
+from monitor.decide.particulars import now_and_before
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.expose.documents import explained, history_document
@@ -35,7 +36,7 @@ from monitor.records import (
 )
 from monitor.store import Store
 from monitor.times import parse_moment, utcnow
-from monitor.wording import shown
+from monitor.wording import several, shown, spark
 
 _BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED, ScoreStatus.FAILED)
 _WORST = 10   # scores shown with one window
@@ -56,7 +57,8 @@ def status(config_file: Path | None, model: str | None, as_json: bool) -> None:
         print_json(**status_document(view))
         return
     rows = [_status_row(one, loaded.config.models[one.name].timezone) for one in view.models]
-    print_table(("model", "mode", "window", "verdict", "firing", "request"), rows)
+    zones = {str(one.zone) for one in view.models}
+    print_table(("model", "mode", in_zone("window", *zones), "verdict", "firing", "request"), rows)
     for one in view.models:
         _print_notes(one, loaded.config.models[one.name].timezone)
 
@@ -79,8 +81,8 @@ def _request(one: ModelView) -> Dispatch | None:
 
 
 def _print_notes(one: ModelView, zone: ZoneInfo) -> None:
-    """Print what does not fit a row: what fires and why, a failing source, pauses, silences, the need, the request."""
-    notes = []
+    """Print what does not fit a row: the metric, what fires and why, pauses, silences, the need, the request."""
+    notes = [*_metric_notes(one)]
     if one.newest and one.newest.status != "ok":
         notes.append(f"{one.newest.status.replace('_', ' ')}: {one.newest.reason or 'no reason given'}")
     notes += [firing.reason if firing.trigger == SOURCE_DOWN else f"{firing.trigger}: {firing.reason}"
@@ -99,6 +101,16 @@ def _print_notes(one: ModelView, zone: ZoneInfo) -> None:
         notes.append(f"request {request.id} {request.state}: {request.reason or without_reason}")
     for note in notes:
         say(f"{one.name}: {note}")
+
+
+def _metric_notes(one: ModelView) -> list[str]:
+    """The metric the model is judged by, its reference, and its course over the newest windows."""
+    if not one.trend:
+        return []
+    values = [point.score.value for point in one.trend if point.score.value is not None]
+    ends = [*values, *(point.score.reference for point in one.trend if point.score.reference is not None)]
+    course = f"  {spark(values, min(ends), max(ends))} ({several(len(values), 'window')})" if len(values) > 1 else ""
+    return [f"{now_and_before(one.trend[-1].score)}{course}"]
 
 
 def _version_notes(one: ModelView, zone: ZoneInfo) -> list[str]:
@@ -151,7 +163,7 @@ def history(
         print_json(**document)
         return
     rows = [_row(*pair, zone, triggers) for pair in found]
-    print_table(("window", "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
+    print_table((in_zone("window", zone), "rows", "data", "verdict", "fired", "guards"), rows, right=("rows",))
     for approval in approvals:
         say(_approval(approval, zone))
     for came in promotions:
@@ -259,7 +271,7 @@ def _needs(store: Store, snapshot: Snapshot) -> list[Episode]:
 
 def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> None:
     labels = "labels mature" if snapshot.mature else "labels still maturing: performance is provisional (~)"
-    say(f"{snapshot.window.model}, window {span(snapshot.window, zone)}, revision {snapshot.revision}")
+    say(f"{snapshot.window.model}, window {span(snapshot.window, zone)} ({zone}), revision {snapshot.revision}")
     say(f"{snapshot.rows} rows ({snapshot.late} late), {snapshot.labelled} labelled, {labels}")
     for text in unusual(snapshot.ledger):
         say(f"  {text}")

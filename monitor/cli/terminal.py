@@ -44,7 +44,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], right: 
     from monitor.cli.tables import table
 
     width = _width()
-    lines = table(headings, [[_cell(cell, width) for cell in row] for row in rows], width, right=right, whole=KEYS)
+    lines = table(headings, [[_cell(cell, width) for cell in row] for row in rows], width, right=right,
+                  whole=[one for one in headings if one.partition(" (")[0] in KEYS])
     click.echo(shown_on("\n".join(lines), sys.stdout))
 
 
@@ -86,11 +87,16 @@ def number(value: float | None) -> str:
 
 
 def moment(value: datetime | None, zone: tzinfo) -> str:
-    """Return a time in the model's time zone: a date if it is midnight, else to the minute."""
+    """Return a time in the model's time zone: a date if it is midnight, else to the minute, with the zone."""
     if value is None:
         return ""
     local = value.astimezone(zone)
-    return f"{local:%Y-%m-%d}" if local.time().isoformat() == "00:00:00" else f"{local:%Y-%m-%d %H:%M}"
+    return f"{local:%Y-%m-%d}" if local.time().isoformat() == "00:00:00" else f"{local:%Y-%m-%d %H:%M %Z}"
+
+
+def in_zone(heading: str, *zones: object) -> str:
+    """The heading of a column of times, with the time zone they are in; where models differ, each its own."""
+    return f"{heading} ({zones[0] if len(zones) == 1 else 'each in its zone'})" if zones else heading
 
 
 def span(window: Window, zone: tzinfo) -> str:

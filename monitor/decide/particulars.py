@@ -27,11 +27,14 @@ def whole_score(metric: str | None, scores: Iterable[Score]) -> Score | None:
 def metric_line(configured: str | None, scores: Sequence[Score]) -> str | None:
     """RMSE now 102.4, before 52.9; None while the window has no such score."""
     one = whole_score(judged_metric(configured, scores), scores)
-    if one is None:
-        return None
+    return None if one is None else f"{now_and_before(one)}."
+
+
+def now_and_before(one: Score) -> str:
+    """RMSE now 102.4, before 52.9."""
     before = f", before {shown(one.metric, one.reference)}" if one.reference is not None else ""
     doubt = " (provisional: not all labels have come)" if one.provisional else ""
-    return f"{titled(one.metric)} now {shown(one.metric, one.value)}{before}{doubt}."
+    return f"{titled(one.metric)} now {shown(one.metric, one.value)}{before}{doubt}"
 
 
 def columns_line(scores: Iterable[Score]) -> str | None:

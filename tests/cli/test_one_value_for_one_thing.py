@@ -176,6 +176,8 @@ def _subject(metric: str, method: str | None, column: str | None) -> str:
 def _of_text(text: str) -> set[Claim]:
     """What sentences claim: `rmse is 4 (limit 2, reference 1)`."""
     found: set[Claim] = set()
+    for metric, now, then in re.findall(r"\b([A-Z]+) now ([\d.]*\d), before ([\d.]*\d)", text):
+        found |= {(metric.lower(), "value", now), (metric.lower(), "reference", then)}
     for subject, value, beside, before in _SAYS.findall(re.sub(r"\s+", " ", text)):
         reference = before or (re.search(r"reference (-?[\d.]*\d)", beside) or [None, ""])[1]
         found |= {(subject, "value", value)} | ({(subject, "reference", reference)} if reference else set())

@@ -115,6 +115,18 @@ def test_status_says_what_goes_on(driftd: Any, config: Path) -> None:
     assert max(map(len, table.splitlines())) <= 80
 
 
+def test_status_shows_the_metric_its_reference_and_its_course(driftd: Any, config: Path) -> None:
+    """One line says how the model does, with a bar for each window; the window's column names its time zone."""
+    with Store.open(config.parent / "state") as store:
+        for week, value in ((2, 4.0), (3, 8.0), (4, 6.0)):
+            later = _snapshot(week, scores=(Score(metric="mae", value=value, reference=4.0, n=100),))
+            store.checks.commit(later, expected_reference="ref", verdict=_verdict(later, Action.HOLD))
+    out = driftd("status", "-c", config).out
+    assert "rides: MAE now 6, before 4  ▁█▅ (3 windows)\n" in out
+    assert "window (Europe/Paris)" in out.splitlines()[0]
+    assert "2024-02-05 – 2024-02-12" in driftd("history", "-c", config).out
+
+
 def test_status_as_json(driftd: Any, config: Path) -> None:
     """--json prints one document with the same, times in UTC."""
     document = driftd("status", "-c", config, "--json").json
@@ -176,7 +188,7 @@ def test_history_explains_a_window(driftd: Any, config: Path, window: str) -> No
     """--explain finds a window by its start, a moment inside it, or as the newest, and says why."""
     done = driftd("history", "-c", config, "--explain", window)
     assert done.code == 0
-    assert "rides, window 2024-02-12 – 2024-02-19, revision 0" in done.out
+    assert "rides, window 2024-02-12 – 2024-02-19 (Europe/Paris), revision 0" in done.out
     assert "168 rows (2 late), 160 labelled, labels mature" in done.out
     assert "a value below 2 would have held" in done.out
     assert "temp" in done.out

@@ -24,7 +24,7 @@ def test_init_writes_what_it_found(driftd: Any, rides: Path, tmp_path: Path) -> 
     """init finds the columns, the task and a fitting reference, and names the next two commands."""
     done = driftd("init", rides.name)
     assert done.code == 0, done.err
-    assert "2400 rows, 2024-01-01 to 2024-04-09 23:00; regression" in done.out
+    assert "2400 rows, 2024-01-01 to 2024-04-09 23:00 UTC; regression" in done.out
     assert "read as delimiter ';', decimal ','" in done.out
     assert "driftd validate -c driftd.toml" in done.out
     model = tomllib.loads((tmp_path / "driftd.toml").read_text())["models"]["rides"]
