@@ -50,9 +50,11 @@ PARTS = st.sampled_from([
     b"", b".", b"..", b"%2e%2e", b"%2f", b"%00", b"%ff", b"%zz", b"%", b"%0d%0aX:y", b"%ed%a0%80", b"v1", b"runs",
     b"mlflow", b"metrics", b"healthz", b"api", b"status", b"x" * 3_000, b";a", b"driftd-x-1", b"static", b"\xe9",
 ]) | st.text(st.sampled_from("aZ0%;=&+~:@"), max_size=6).map(str.encode)
-PATHS = st.sampled_from([b"/", b"/metrics", b"/api/status", b"/healthz", b"/readyz", b"/v1/runs/x", b"/v1/mlflow",
-                         b"*", b"http://evil.example/metrics", b"127.0.0.1:80", b"//evil.example/"]
-                        ) | st.lists(PARTS, max_size=5).map(lambda parts: b"/" + b"/".join(parts))
+PATHS = st.sampled_from([
+    b"/", b"/metrics", b"/api/status", b"/healthz", b"/readyz", b"/v1/runs/x", b"/v1/mlflow", b"/models/m",
+    b"/api/v1/models/m/windows", b"/api/v1/models/m/scores", b"/actions/pause", b"*", b"http://evil.example/metrics",
+    b"127.0.0.1:80", b"//evil.example/",
+]) | st.lists(PARTS, max_size=5).map(lambda parts: b"/" + b"/".join(parts))
 QUERIES = st.just(b"") | st.lists(PARTS, max_size=3).map(lambda parts: b"?" + b"&".join(parts))
 NAMES = st.sampled_from([
     b"Accept", b"Accept-Encoding", b"Cookie", b"Host", b"Origin", b"Range", b"If-None-Match", b"If-Modified-Since",

@@ -20,6 +20,7 @@ from monitor.sources.postgres import _compose, _select
 from monitor.store import Store
 from tests.store.conftest import T0, WEEK, dispatch, episode, reference, snapshot, verdict
 from tests.torture.test_hostile_text import _config, _rows
+from tests.web.test_pages import Site, crawled, remember, serving
 
 SQL = (
     "'", '"', "''", '""', "`", ";", "--", "/*", "*/", "\\", "\\'", "%", "%s", "%(a)s", "{}", "{0}", "?", ":a", "$1",
@@ -149,6 +150,25 @@ def test_paths_in_names_lead_nowhere(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(map(str, range(rounds)))
     figure(f"{rounds} models whose names, columns, triggers, pipelines and versions are paths: "
            "every file where it should be")
+
+
+@pytest.mark.torture(18)
+def test_names_on_pages_are_names(
+    effort: Callable[[int, int], int], seed: int, figure: Callable[[str], None]
+) -> None:
+    """Models, columns, triggers, versions and pipelines so called have pages, each reached by links, each whole."""
+    names = drawn(SQL + PATHS, effort(4, 200), random.Random(seed))
+    with Store.memory() as store:
+        for at, name in enumerate(names):
+            remember(store, name, names[at - 1], windows=3)
+        server = serving(store, *names)
+        try:
+            pages = crawled(Site(server, store), sorted_too=False)
+        finally:
+            server.close()
+    assert all(len(page.all("script")) == 1 for page in pages.values())
+    assert len([path for path in pages if "/columns/" in path]) == len(names)
+    figure(f"{len(pages)} pages about {len(names)} models with SQL and paths in names: all reached, none harmed")
 
 
 @pytest.mark.torture(18)
