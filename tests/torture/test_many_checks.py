@@ -38,7 +38,7 @@ def held() -> tuple[int, int, int, int]:
 def test_checks_leave_nothing_behind(tmp_path: Path, effort: Any, figure: Any) -> None:
     """Ten looks a day at a log that grows, one of which measures a window; workers are replaced meanwhile."""
     times, warm = effort(40, 10_000), effort(20, 2000)
-    model = Model(tmp_path, "parquet", workers := Workers(1, 2048, timedelta(minutes=2)))
+    model = Model(tmp_path, "parquet", workers := Workers(1, 2048, timedelta(minutes=30)))
     model.write()
     served = rows(0, (warm + times) // LOOKS, 1)
     write(served.drop_columns(["label"]), model.paths["log"])
