@@ -123,8 +123,9 @@ class SourceSection(Section):
     """A file, a glob, a folder, or the folder of a Delta or Iceberg table; also `s3://`, `gs://`, `abfs://` and
     `https://`: [sources](sources.md)."""
     format: Format | None = None
-    """`"parquet"`, `"csv"` or `"jsonl"`; [captures](sources.md#captures): `"sagemaker"`, `"kserve"`, `"seldon"`,
-    `"azureml"`, `"vertex"`, `"databricks"` or `"oip"`. Default: by the ending, of captures by the first record."""
+    """`"parquet"`, `"csv"` or `"jsonl"`; [captures](sources.md#captures): `"sagemaker"`, `"kserve"`,
+    `"seldon"`, `"azureml"`, `"vertex"`, `"databricks"` or `"oip"`. Default: by the ending, of captures by the first
+    record."""
     csv: CsvSection = CsvSection()
     """How a CSV file is read."""
     storage: StorageSection = StorageSection()
