@@ -184,6 +184,36 @@ def until(condition: Callable[[], object], seconds: float, log: Path | None = No
         time.sleep(0.2)
 
 
+@contextmanager
+def azurite(folder: Path) -> Iterator[str]:
+    """Azurite, Microsoft's emulator of Azure's blob storage; yields its address."""
+    node, port, log = _program("runners", "node"), free_port(), folder / "azurite.log"
+    program = INSTALLED / "runners/node_modules/.bin/azurite-blob"
+    if not program.exists():
+        pytest.skip("azurite is not installed: tests/real/install")
+    command = [str(node), str(program), "--location", str(folder), "--blobPort", str(port), "--silent",
+               "--skipApiVersionCheck", "--disableTelemetry"]
+    with _running(command, log, _environment(node)):
+        until(lambda: _listens(port), 60, log)
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def google_storage(folder: Path, bucket: str) -> Iterator[str]:
+    """An emulator of Google Cloud Storage with one bucket; yields its address."""
+    program, port, log = _program("stores", "gcp-storage-emulator"), free_port(), folder / "google.log"
+    command = [str(program), "start", "--host=127.0.0.1", f"--port={port}", "--in-memory", f"--default-bucket={bucket}"]
+    with _running(command, log, _environment(program)):
+        until(lambda: _listens(port), 60, log)
+        yield f"http://127.0.0.1:{port}"
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
