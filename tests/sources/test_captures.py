@@ -200,6 +200,22 @@ def test_what_is_no_capture(tmp_path: Path) -> None:
         source_of(tmp_path / "empty").read(None)
 
 
+@pytest.mark.parametrize("inputs", [
+    [], [{}], [{"datatype": "FP64"}], [{"name": "x", "shape": [0], "datatype": "FP64", "data": []}],
+    [{"name": "x", "shape": ["a", 1], "datatype": "FP64", "data": [1]}],
+    [{"name": "x", "shape": [2, 1], "datatype": "FP64", "data": [1, 2, 3]}],
+    [{"name": "x", "shape": [1e400, 1], "datatype": "FP64", "data": [1]}],
+    [{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": "AAAA"}],
+    [{"name": "x", "shape": [1], "datatype": "FP64", "data": json.loads("[" * 400 + "1" + "]" * 400)}],
+], ids=str)
+def test_bodies_of_another_form(tmp_path: Path, inputs: list[Json]) -> None:
+    """A body that is not as described is counted, or read where it can be; it never stops the others."""
+    oip(tmp_path)
+    lines(tmp_path / "b.jsonl", {"request": {"id": "b", "inputs": inputs}, "response": {
+        "model_name": "m", "outputs": [{"name": "y", "shape": [1], "datatype": "FP64", "data": [1]}]}})
+    assert source_of(tmp_path, "oip").read(None).num_rows == 9
+
+
 def test_init_of_a_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`driftd init FOLDER` says which platform wrote it, what became of each record, and writes the folder."""
     sagemaker(tmp_path / "capture")

@@ -60,7 +60,7 @@ def _parts(record: Any, family: str, path: Path) -> list[Part]:
         return list(known.parts(record))
     except Unusable:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         raise Unusable("a record of another form than described") from None
 
 
