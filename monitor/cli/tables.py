@@ -16,7 +16,7 @@ def table(
 ) -> list[str]:
     """The lines of a table, `width` terminal cells wide where its words allow that; None: as wide as it needs to be.
 
-    Columns named in `right` hold numbers; those in `whole` are never folded.
+    Columns named in `right` hold numbers; those in `whole` are folded only where nothing else is left.
     """
     columns = [[[heading], *(row[at] for row in rows)] for at, heading in enumerate(headings)]
     widest = [max((cell_len(line) for cell in column for line in cell), default=0) for column in columns]
@@ -27,6 +27,8 @@ def table(
                  for heading, column, wide in zip(headings, columns, widest, strict=True)]
         tries = [[word if heading in whole else min(word, longest)
                   for heading, word in zip(headings, words, strict=True)] for longest in _LONGEST]
+        tries.append([_longest_word(column) if heading in whole else min(word, SHORT)
+                      for heading, column, word in zip(headings, columns, words, strict=True)])
         widths = _shared(next((least for least in tries if sum(least) <= given), tries[-1]), widest, given)
     sides = [heading in right for heading in headings]
     lines = list(_row([[heading] for heading in headings], widths, sides))

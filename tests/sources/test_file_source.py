@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -266,23 +267,22 @@ def test_a_log_that_grows_while_it_is_read_is_no_failure(tmp_path: Path, monkeyp
     """Appending rows during a read is no error; a rewrite causes a second read."""
     path = lines(tmp_path / "a.jsonl", {"a": 1}, {"a": 2})
     before: list[Any] = []                   # what happens before each look at the file's size
-    real = os.fstat
 
     def stat(file: int) -> os.stat_result:
         if before:
             before.pop()()
-        return real(file)
+        return os.fstat(file)
 
-    monkeypatch.setattr("monitor.sources.text_files.os.fstat", stat)
+    monkeypatch.setattr("monitor.sources.text_files.os", SimpleNamespace(**vars(os) | {"fstat": stat}))
 
     def append() -> None:
         with path.open("a") as file:
             file.write('{"a": 3}\n')
 
-    before += [append, lambda: None, lambda: None]      # at the opening, before the read and after it
+    before += [append, lambda: None]         # before the read and after it
     assert source_of(path).read(None)["a"].to_pylist() == [1, 2]
     assert source_of(path).read(None)["a"].to_pylist() == [1, 2, 3]
-    before += [lambda: lines(path, {"a": 9}, {"a": 9}, {"a": 9}, {"a": 9}), lambda: None, lambda: None]
+    before += [lambda: lines(path, {"a": 9}, {"a": 9}, {"a": 9}, {"a": 9}), lambda: None]
     assert source_of(path).read(None)["a"].to_pylist() == [9, 9, 9, 9]
 
 
