@@ -1,8 +1,6 @@
 """The performance metrics on answers (labels and predictions), as scikit-learn defines them, with their intervals."""
 
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -185,10 +183,15 @@ def _specificity(given: Answers) -> float:
     return share
 
 
-def _by_sklearn(name: str, **options: Any) -> Callable[[Answers], float]:
-    return lambda given: float(
-        getattr(_sklearn(), name)(given.truth, given.predicted, sample_weight=given.weight, **options)
-    )
+def _rmse(given: Answers) -> float:
+    return float(np.sqrt(np.average(losses("rmse", given), weights=given.weight)))
+
+
+def _r2(given: Answers) -> float:
+    """1 − (sum of squared errors) / (sum of squared deviations of the labels from their mean)."""
+    about = given.truth - np.average(given.truth, weights=given.weight)
+    return float(1 - np.average(losses("rmse", given), weights=given.weight)
+                 / np.average(about ** 2, weights=given.weight))
 
 
 def _cumulative_counts(given: Answers) -> tuple[Floats, Floats]:
@@ -226,13 +229,6 @@ def _of_losses(metric: str) -> Callable[[Answers], float]:
     return lambda given: float(np.average(losses(metric, given), weights=given.weight))
 
 
-def _sklearn() -> ModuleType:
-    from sklearn import metrics
-
-    module: ModuleType = metrics
-    return module
-
-
 _VALUES: dict[str, Callable[[Answers], float]] = {
     "accuracy": lambda given: float(of_tallies("accuracy", given.task, _tallies(given))),
     "balanced_accuracy": _balanced_accuracy,
@@ -244,10 +240,10 @@ _VALUES: dict[str, Callable[[Answers], float]] = {
     "average_precision": _average_precision,
     "log_loss": _of_losses("log_loss"),
     "brier": _of_losses("brier"),
-    "mae": _by_sklearn("mean_absolute_error"),
-    "rmse": _by_sklearn("root_mean_squared_error"),
-    "r2": _by_sklearn("r2_score"),
-    "mape": _by_sklearn("mean_absolute_percentage_error"),
+    "mae": _of_losses("mae"),
+    "rmse": _rmse,
+    "r2": _r2,
+    "mape": _of_losses("mape"),
     "bias": _of_losses("bias"),
 }
 
