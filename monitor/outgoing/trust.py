@@ -5,6 +5,7 @@ SSL_CERT_FILE or SSL_CERT_DIR name another; so do REQUESTS_CA_BUNDLE and CURL_CA
 
 import os
 import ssl
+from functools import lru_cache
 from pathlib import Path
 
 from monitor.untrusted import require_file
@@ -19,11 +20,18 @@ def context(ca: Path | None = None) -> ssl.SSLContext:
         if os.path.isdir(place):
             return ssl.create_default_context(capath=place)
         require_file(Path(place))
-        return ssl.create_default_context(cafile=place)
+        found = os.stat(place)
+        return _of_file(place, (found.st_ino, found.st_size, found.st_mtime_ns))
     except ssl.SSLError:
         raise OSError(f"{place} holds no certificates, expected PEM") from None
     except OSError as error:
         raise OSError(f"the certificates in {place} cannot be read: {str(error.strerror).lower()}") from None
+
+
+@lru_cache(maxsize=8)
+def _of_file(place: str, stamp: tuple[int, int, int]) -> ssl.SSLContext:
+    """The context of a file as it is now: reading a store takes longer than most requests."""
+    return ssl.create_default_context(cafile=place)
 
 
 def store() -> str:

@@ -205,7 +205,7 @@ def _sample(path: Path, encoding: str | None) -> tuple[str, str] | None:
         with open_file(path) as file:
             data = file.read(HEAD)
             packed = compression(data[:16], path) is not None
-            data = unpacked(data + file.read(_PACKED), path, HEAD) if packed else data
+            data = unpacked(data + file.read(_PACKED), path, HEAD)[:HEAD] if packed else data
             size = 0 if packed else path.stat().st_size
             for place in (1, 2, 3) if size > HEAD and not is_wide(data) else ():
                 data = data[: data.rfind(b"\n") + 1] or data
