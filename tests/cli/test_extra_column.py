@@ -14,6 +14,7 @@ def test_it_is_mentioned_and_raises_no_alarm(driftd: Any, rides: Path, tmp_path:
     assert said.code == 0, said.err
     assert said.out.count("unwatched  wind: the reference has no such column") == 1
     text = (tmp_path / "driftd.toml").read_text().replace("# since", "since  ")
+    text = text.replace("[models.rides]\n", "[models.rides]\nrehearsal.enabled = false\n")
     (tmp_path / "driftd.toml").write_text(text)
     driftd("check", "-c", "driftd.toml")
     windows = driftd("history", "-c", "driftd.toml", "--json").json["windows"]

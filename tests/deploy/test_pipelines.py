@@ -27,6 +27,8 @@ window      = "7d"
 predictions = "log/*.parquet"
 reference   = "versions/{{version}}/reference.parquet"
 retrain     = {{ pipeline = "ci", min_labels = 1 }}
+rehearsal.enabled  = false
+estimation.enabled = false
 
 [[models.bikes.triggers]]
 name = "drift"
@@ -106,6 +108,7 @@ def test_the_plain_pipeline_goes_from_a_request_to_a_promotion(tmp_path: Path) -
     assert in_service(tmp_path) == ("2", str(made / "reference.parquet"))
 
 
+@pytest.mark.real        # nothing needs to be installed for it; it takes as long as the one above
 def test_a_refused_candidate_changes_nothing(tmp_path: Path) -> None:
     """The gate asks for more than the candidate gives: the run fails, and version 1 stays in service."""
     place(tmp_path, more=', GATE = "--margin 1000"')

@@ -15,8 +15,12 @@ from tests.retrain.delivering import address, pipeline
 from tests.retrain.kinds import KINDS, Side
 from tests.retrain.test_answers import secret_of
 
+# One of each way to tell a repeat: by a key of its own, refused by its name, found again, not at all.
+ALWAYS = ("webhook", "kubernetes", "gitlab", "github event")
 OFTEN = ("webhook", "airflow", "kubernetes", "gitlab", "jenkins", "github", "github event")
-SWEEPS = [(name, 1) for name in KINDS] + [pytest.param(name, 20, marks=pytest.mark.real) for name in OFTEN]
+SWEEPS = [(name, 1) for name in KINDS if name in ALWAYS] + [
+    pytest.param(name, 20 if name in OFTEN else 1, marks=pytest.mark.real) for name in KINDS
+]
 
 
 class Sides:
