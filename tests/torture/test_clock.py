@@ -46,7 +46,8 @@ def test_a_clock_that_was_wrong_bypasses_nothing_and_holds_nothing_up(
     allowed = 90 * SECOND + 60 * SECOND      # what was written while the clock was wrong counts from its return
     assert max(late) <= allowed, late
     figure(f"{count} clocks wrong by 1 s to 10 years for 20 to 90 s: no request more than {JUMP.total_seconds():.0f} s "
-           f"before cooldown or budget allowed it, the next one at most {max(late).total_seconds():.0f} s behind its time")
+           f"before cooldown or budget allowed it, the next one at most {max(late).total_seconds():.0f} s behind "
+           "its time")
 
 
 @pytest.mark.torture(8)
