@@ -3,66 +3,52 @@
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.web.addresses import client_of, is_own_host, is_own_origin
 from monitor.web.failures import Failures
-from monitor.web.passwords import Busy
+from monitor.web.guesses import Guesses
 from monitor.web.policy import ANONYMOUS, Policy, Principal
-from monitor.web.refusals import Refusals
+from monitor.web.refusals import Refusal, Refusals
+from monitor.web.sessions import Sessions
+from monitor.web.sign_in import cookie_of, led_to_sign_in
 
 LONGEST_NAME = 200      # characters of a name that a proxy says
 
 NOBODY = Principal("", "anonymous", frozenset())     # who may only have what everybody may
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request goes no further; the reason is for the log and the metric, the client reads the status."""
-
-    status: HTTPStatus
-    reason: str
-    wait: float = 0.0                    # seconds until another try is worth while
-
-    def response(self, policy: Policy) -> Response:
-        answer = Response(status_code=self.status)
-        if self.status == HTTPStatus.UNAUTHORIZED:
-            if policy.tokens:
-                answer.headers.append("WWW-Authenticate", 'Bearer realm="driftd"')
-            if policy.passwords:
-                answer.headers.append("WWW-Authenticate", 'Basic realm="driftd", charset="UTF-8"')
-        if self.wait:
-            answer.headers["Retry-After"] = str(int(self.wait) + 1)
-        return answer
-
-
 class AccessControl:
     """Lets a request through to the application with `request.state.principal` set.
 
-    `free(method, path)` says which need no credentials: they disclose nothing, or carry a signature of their own.
+    `request.state.sign_in`: whether there are users, who can sign in by the page. `free(method, path)` says which need
+    no credentials: they disclose nothing, or carry a signature of their own.
     """
 
     def __init__(
-        self, app: ASGIApp, policy: Callable[[], Policy], free: Callable[[str, str], bool], refusals: Refusals
+        self, app: ASGIApp, policy: Callable[[], Policy], free: Callable[[str, str], bool], refusals: Refusals,
+        sessions: Sessions, guesses: Guesses,
     ) -> None:
         self._app, self._policy, self._free, self._refusals = app, policy, free, refusals
-        self._failures = Failures()
+        self._sessions, self._guesses = sessions, guesses
+        self._failures = Failures()      # of tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         policy, headers = self._policy(), Headers(scope=scope)
         passed = _misdirected(policy, scope, headers) or await self._principal(policy, scope, headers)
         if isinstance(passed, Refusal):
+            if policy.passwords and passed.reason == "no_credentials" and (led := led_to_sign_in(scope, headers)):
+                return await led(scope, receive, send)
             self._refusals(passed.reason, scope["client"][0], host=ascii(headers.get("host", "")[:100]))
             await passed.response(policy)(scope, receive, send)
         else:
-            scope["state"]["principal"] = passed
+            scope["state"] |= {"principal": passed, "sign_in": bool(policy.passwords)}
             await self._app(scope, receive, send)
+        return None
 
     async def _principal(self, policy: Policy, scope: Scope, headers: Headers) -> Principal | Refusal:
         if not policy.asks:
@@ -77,7 +63,11 @@ class AccessControl:
             case "bearer" if policy.tokens:
                 return self._bearer(policy, value.strip(), client, free)
             case "basic" if policy.passwords and not free:
-                return await self._basic(policy, value.strip(), client)
+                user, password = _user_and_password(value.strip())
+                return await self._guesses.check(policy, client, user, password)
+        token = cookie_of(scope, headers)
+        if policy.passwords and token and (name := self._sessions.user(token, policy.passwords)) is not None:
+            return policy.user(name, "user")
         if policy.certificate_suffices and (name := scope["state"].get("certificate")) is not None:
             return policy.user(name, "certificate")
         return NOBODY if free else Refusal(HTTPStatus.UNAUTHORIZED, "no_credentials")
@@ -92,24 +82,6 @@ class AccessControl:
             return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_failures", wait)
         self._failures.count(client)
         return Refusal(HTTPStatus.UNAUTHORIZED, "wrong_credentials")
-
-    async def _basic(self, policy: Policy, value: str, client: str) -> Principal | Refusal:
-        """A password can be guessed: while a client must wait for a user, no password of that user is looked at."""
-        assert policy.passwords is not None     # the caller has looked
-        user, password = _user_and_password(value)
-        key = (client, user if user in policy.passwords else None)
-        if wait := self._failures.wait(key):
-            return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_failures", wait)
-        self._failures.count(key)       # before the look, so that many at once do not pass
-        try:
-            right = await policy.passwords.check(user, password)
-        except Busy:
-            self._failures.forgive(key)
-            return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "busy", 1.0)
-        if not right:
-            return Refusal(HTTPStatus.UNAUTHORIZED, "wrong_credentials")
-        self._failures.forgive(key)
-        return policy.user(user, "user")
 
 
 def _misdirected(policy: Policy, scope: Scope, headers: Headers) -> Refusal | None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple, cast, get_args
-from urllib.parse import parse_qsl
 
 from monitor import page_links
 from monitor.config import Config, ModelSection
@@ -26,11 +25,10 @@ from monitor.retrain.outbox import ENDED
 from monitor.retrain.requests_by_hand import UNSETTLED, Outcome, resolve, retry
 from monitor.store import Store
 from monitor.times import Clock, parse_duration
+from monitor.web.forms import Refused, form_of
 from monitor.web.policy import Principal
 
 SPANS = ("1h", "4h", "1d", "7d")
-FIELDS = 16             # of a form, at most
-FORM = "application/x-www-form-urlencoded"
 
 Retrain = Callable[[str, str, str], Dispatch | Episode]      # model, by, reason
 
@@ -61,14 +59,6 @@ class Done(NamedTuple):
     words: str
 
 
-class Refused(Exception):
-    """An action that is not done, with the reason in a sentence."""
-
-    def __init__(self, status: HTTPStatus, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-
-
 class Actions:
     """Does what forms say. `changed` is called after each that was done. Thread safe."""
 
@@ -91,9 +81,9 @@ class Actions:
 
     def act(self, action: str, principal: Principal, kind: str, body: bytes) -> Done:
         """Do what a form says. Raises Refused."""
-        if kind.partition(";")[0].strip().lower() != FORM or action not in self._do:
-            raise Refused(HTTPStatus.BAD_REQUEST, "expected a form of one of driftd's pages")
-        form = _form(body)
+        form = form_of(kind, body)
+        if action not in self._do:
+            raise Refused(HTTPStatus.BAD_REQUEST, "expected one of the actions of driftd's pages")
         if not hmac.compare_digest(form.get("token", "").encode(), self.token(principal).encode()):
             raise Refused(HTTPStatus.FORBIDDEN, "the form is too old or not ours; load the page again")
         reason = _reason(form)
@@ -238,15 +228,6 @@ def forms_of_request(request: Dispatch) -> Iterator[Form]:
 GRAVE = frozenset({
     "approve", "reject", "approve-version", "reject-version", "retrain", "rollback", "retry", "retry-new", "resolve",
 })
-
-
-def _form(body: bytes) -> dict[str, str]:
-    """The fields of a form. Raises Refused for what is none."""
-    try:
-        text = body.decode("ascii")
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS, errors="strict"))
-    except ValueError:
-        raise Refused(HTTPStatus.BAD_REQUEST, "expected a form of one of driftd's pages") from None
 
 
 def _reason(form: Mapping[str, str]) -> str:

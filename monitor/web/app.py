@@ -23,13 +23,16 @@ from monitor.expose.prometheus import Metrics
 from monitor.expose.status_document import status_document
 from monitor.expose.view import View
 from monitor.web.access import AccessControl, WithHeaders
-from monitor.web.actions import Refused
+from monitor.web.forms import Refused
+from monitor.web.guesses import Guesses
 from monitor.web.page import page
 from monitor.web.pages import Pages
 from monitor.web.policy import ACT, METRICS, READ, Policy
 from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts
 from monitor.web.refusals import Refusals
 from monitor.web.running import Running
+from monitor.web.sessions import Sessions
+from monitor.web.sign_in import SIGN_IN, SIGN_OUT, SignIn
 
 Probe = Callable[[], str | None]  # why not, None when all is well
 
@@ -47,6 +50,7 @@ _HEADERS = {
 }
 _CHUNK = 65_536         # bytes handed to a connection at once
 _STATIC = {"driftd.css": "text/css; charset=utf-8", "driftd.js": "text/javascript", "driftd.svg": "image/svg+xml"}
+_TO_SIGN_IN = {SIGN_IN, SIGN_OUT, *(f"/static/{name}" for name in _STATIC)}
 
 
 class App:
@@ -67,17 +71,20 @@ class App:
         self._healthy, self._ready = healthy, ready
         self.refusals = Refusals(metrics.refused)
         self._kept: dict[str, tuple[object, bytes]] = {}
+        sessions, guesses = Sessions(), Guesses()
         self.routes = [
             *self._health_routes(),
+            *SignIn(lambda: self.policy, sessions, guesses, self.refusals, body_of).routes,
             self._route("/metrics", METRICS, self._scrape),
             self._route("/api/status", READ, self._status),
             self._route("/", READ, self._page),
-            self._route("/static/{file}", READ, _static),
+            Route("/static/{file}", _static),
             *self._routes_of(pages),
             Route(RUNS + "{id:path}", self._posted, methods=["POST"]),
             Route(MLFLOW, self._posted, methods=["POST"]),
         ]
-        guarded = AccessControl(_application(self.routes), lambda: self.policy, self._free, self.refusals)
+        guarded = AccessControl(
+            _application(self.routes), lambda: self.policy, self._free, self.refusals, sessions, guesses)
         self._whole = WithHeaders(guarded, _HEADERS)
         self.health: ASGIApp = WithHeaders(_application(self._health_routes()), _HEADERS)
 
@@ -85,8 +92,11 @@ class App:
         await self._whole(scope, receive, send)
 
     def _free(self, method: str, path: str) -> bool:
-        """Health says no more than yes or no; what is posted carries a signature."""
-        return path in HEALTH or (method == "POST" and self._posts is not None and self._posts.takes(path))
+        """Health says no more than yes or no; what is posted carries a signature; the sign-in page has to be seen."""
+        return (
+            path in HEALTH or (bool(self.policy.passwords) and path in _TO_SIGN_IN)
+            or (method == "POST" and self._posts is not None and self._posts.takes(path))
+        )
 
     def _health_routes(self) -> list[Route]:
         return [Route("/healthz", self._probe(self._healthy)), Route("/readyz", self._probe(self._ready))]
@@ -124,8 +134,9 @@ class App:
 
     def _page(self, request: Request) -> Response:
         view, running, only = self._view(), self._running(), request.query_params.get("state", "")
-        only = only if only in set(State) else ""
-        text = self._rendered(f"page {only}", (view, running), lambda: page(view, running, only))
+        only, sign_in = only if only in set(State) else "", request.state.sign_in
+        text = self._rendered(
+            f"page {only}", (view, running, sign_in), lambda: page(view, running, only, sign_in=sign_in))
         return tagged(request, text, "text/html; charset=utf-8")
 
     def _routes_of(self, pages: Pages | None) -> list[Route]:
@@ -154,7 +165,7 @@ class App:
                 self.refusals("scope", principal.name, path=request.scope["path"])
                 return Response(status_code=HTTPStatus.FORBIDDEN)
             try:
-                body = await _body(request)
+                body = await body_of(request)
             except ClientDisconnect:
                 return Response(status_code=HTTPStatus.BAD_REQUEST)
             kind = request.headers.get("content-type", "")
@@ -162,7 +173,7 @@ class App:
                 done = await run_in_threadpool(
                     pages.actions.act, request.path_params["action"], principal, kind, body)
             except Refused as refused:
-                return _html(refused.status, pages.refused(str(refused)))
+                return _html(refused.status, pages.refused(request, str(refused)))
             return Response(status_code=HTTPStatus.SEE_OTHER, headers={"location": f"..{pages.done(done)}"})
 
         return endpoint
@@ -179,7 +190,7 @@ class App:
         if posts is None or not posts.takes(path):
             raise HTTPException(HTTPStatus.NOT_FOUND)
         try:
-            body = await _body(request)
+            body = await body_of(request)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody is there to read it
         told = await run_in_threadpool(posts.answer, path, request.headers, body)
@@ -210,7 +221,7 @@ def tagged(request: Request, body: bytes, media_type: str) -> Response:
     return Shared((body,), media_type, etag=tag)
 
 
-def _static(request: Request) -> Response:
+async def _static(request: Request) -> Response:
     """The style sheet, the script and the icon of the pages."""
     name = request.path_params["file"]
     if name not in _STATIC:
@@ -250,7 +261,7 @@ async def _explained(request: Request, error: Exception) -> Response:
     return answer
 
 
-async def _body(request: Request) -> bytes:
+async def body_of(request: Request) -> bytes:
     """The body of a request. Raises HTTPException where it is too long, ClientDisconnect."""
     body = bytearray()
     too_long = HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {BODY_LIMIT} bytes")

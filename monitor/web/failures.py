@@ -16,9 +16,9 @@ class Failures:
         self._clock = clock
         self._used: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()   # client → (failures, as of)
 
-    def wait(self, client: Hashable) -> float:
+    def wait(self, client: Hashable, at_once: int = AT_ONCE) -> float:
         """Seconds until the client may try again; 0 when it may now."""
-        return max(0.0, (self._now(client) - AT_ONCE + 1) * REFILL)
+        return max(0.0, (self._now(client) - at_once + 1) * REFILL)
 
     def count(self, client: Hashable) -> None:
         """Count a try as a failure; `forgive` it when it turns out right."""

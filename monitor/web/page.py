@@ -23,13 +23,13 @@ NOTES = 5       # lines on what is going on, of one model
 BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED)
 
 
-def page(view: View, running: Running | None = None, only: str = "") -> str:
+def page(view: View, running: Running | None = None, only: str = "", *, sign_in: bool = False) -> str:
     """The whole page as HTML; every text from outside is escaped. `only`: models in that state."""
     running = running or Running()
     lines = sorted((_line(model, running.looks.get(model.name, Looks())) for model in view.models), key=_urgency)
     counts = Counter(line.state for line in lines)
     return render(
-        "overview.html", root="./", title="Models", trail=(), view=view, running=running, only=only,
+        "overview.html", sign_in=sign_in, root="./", title="Models", trail=(), view=view, running=running, only=only,
         lines=[line for line in lines if not only or line.state == only],
         counts=[(state, counts[state]) for state in State if counts[state]],
     )

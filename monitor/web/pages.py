@@ -53,7 +53,7 @@ class Pages:
         """A page made once for as long as nothing was written and no configuration came."""
         source = (self._store.version(), self._view(), self._running())
         who = request.state.principal if ACT in request.state.principal.scopes else None
-        key = (request.scope["path"], request.scope["query_string"], who)
+        key = (request.scope["path"], request.scope["query_string"], who, request.state.sign_in)
         with self._lock:
             if source != self._made_from:
                 self._kept.clear()
@@ -126,9 +126,10 @@ class Pages:
         told = request_page(self._store, view, found)
         return self._page("request.html", request, told, {"request": found.id}, forms_of_request(found))
 
-    def refused(self, words: str) -> str:
+    def refused(self, request: Request, words: str) -> str:
         """What is told of an action that was not done."""
-        return render("refused.html", root="../", title="Not done", trail=(), words=words)
+        return render(
+            "refused.html", sign_in=request.state.sign_in, root="../", title="Not done", trail=(), words=words)
 
     def done(self, done: Done) -> str:
         """The address to go on at after an action, which tells of it."""
@@ -160,7 +161,8 @@ class Pages:
         principal = request.state.principal
         acting = self.actions is not None and ACT in principal.scopes
         return render(
-            template, root=root_of(request.scope["path"]), **told, who=principal.name, about=about or {},
+            template, sign_in=request.state.sign_in, root=root_of(request.scope["path"]), **told, who=principal.name,
+            about=about or {},
             forms=list(forms) if acting else [], done=self._said.get(request.query_params.get("done", "")),
             token=self.actions.token(principal) if acting and self.actions else "",
         )

@@ -37,6 +37,10 @@ class Passwords:
     def __contains__(self, user: str) -> bool:
         return user in self._hashes
 
+    def hashed(self, user: str) -> bytes:
+        """The hash of a user that there is."""
+        return self._hashes[user]
+
     async def check(self, user: str, password: bytes) -> bool:
         """Whether the password is the user's; an unknown user takes as long as a wrong password. Raises Busy."""
         digest = hashlib.blake2b(password, key=self._key, person=b"password").digest()

@@ -1,11 +1,16 @@
-"""Refused requests and closed connections: each is counted, and logged at most once a minute for each reason."""
+"""Refused requests and closed connections: why, counted, and logged at most once a minute for each reason."""
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import structlog
+from starlette.responses import Response
+
+from monitor.web.policy import Policy
 
 REASONS: Final = {
     "host": "Refused a request with an unknown Host; add the name to daemon.allowed_hosts if it is right.",
@@ -24,6 +29,26 @@ REASONS: Final = {
 _QUIET = 60.0           # seconds between two lines about one reason
 
 _log = structlog.get_logger("driftd.web")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request goes no further; the reason is for the log and the metric, the client reads the status."""
+
+    status: HTTPStatus
+    reason: str
+    wait: float = 0.0                    # seconds until another try is worth while
+
+    def response(self, policy: Policy) -> Response:
+        answer = Response(status_code=self.status)
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            if policy.tokens:
+                answer.headers.append("WWW-Authenticate", 'Bearer realm="driftd"')
+            if policy.passwords:
+                answer.headers.append("WWW-Authenticate", 'Basic realm="driftd", charset="UTF-8"')
+        if self.wait:
+            answer.headers["Retry-After"] = str(int(self.wait) + 1)
+        return answer
 
 
 class Refusals:

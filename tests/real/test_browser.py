@@ -26,7 +26,7 @@ from tests.web.test_pages import HOSTILE, NOW, remember
 pytestmark = pytest.mark.real
 AXE = Path(__file__).resolve().parents[2] / ".real/runners/node_modules/axe-core/axe.min.js"
 EVIL = HOSTILE[0]
-PAGES = ("/", "/models/m", "/models/m/windows/2026-01-19", "/models/m/windows/2026-01-19?sort=-value",
+PAGES = ("/", "/sign-in", "/models/m", "/models/m/windows/2026-01-19", "/models/m/windows/2026-01-19?sort=-value",
          "/models/m/columns/x")
 SCREENS = {"desk": (1280, 900), "tablet": (768, 1024), "phone": (390, 844)}
 
@@ -54,9 +54,19 @@ def browser(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     policy = Policy(passwords=password, scopes={"ann": frozenset({"read", "act"})})
     app = App(Metrics("1"), lambda: views[0], lambda: None, lambda: None, policy=policy, pages=pages)
     server = WebServer("127.0.0.1:0", app)
-    with Browser(tmp_path_factory.mktemp("browser"), f"http://ann:secret@{server.address}") as opened:
+    with Browser(tmp_path_factory.mktemp("browser"), f"http://{server.address}") as opened:
+        sign_in(opened)
+        until(lambda: opened.run("return location.pathname") == "/")
         yield opened
     server.close()
+
+
+def sign_in(browser: Browser, path: str = "/", password: str = "secret") -> None:
+    """As a person does: open a page, be led to the form, fill it in."""
+    browser.go(path)
+    browser.write("input[name=user]", "ann")
+    browser.write("input[name=password]", password)
+    browser.click(".sign-in button")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -78,6 +88,43 @@ def test_every_page_on_every_screen(browser: Browser, store: Store, screen: str,
             "const found = await axe.run(); return found.violations.map("
             "(one) => one.id + ': ' + one.nodes.map((node) => node.target + ' ' + node.failureSummary).slice(0, 3))")
         assert violations == [], (path, screen, scheme)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", ["desk", "phone"])
+def test_signing_out_and_in(browser: Browser, screen: str, scheme: str) -> None:
+    """Signed out, every page leads to the form, an open one too; a wrong password is told, the right one goes on."""
+    browser.screen(*SCREENS[screen], scheme)
+    browser.go("/sign-in")
+    assert "You are signed in as ann." in browser.text()
+    browser.click("form[action=sign-out] button")
+    until(lambda: "Password" in browser.text())
+    sign_in(browser, "/models/m", "wrong")
+    until(lambda: "There is no such user with this password." in browser.text())
+    assert browser.run("return document.documentElement.scrollWidth - window.innerWidth") <= 0
+    browser.run(AXE.read_text(encoding="utf-8") + "; window.axe = axe; return null")
+    assert browser.run("return (await axe.run()).violations.map((one) => one.id)") == []
+    browser.complaints()                    # that the form was refused
+    browser.write("input[name=password]", "secret\ue007")
+    until(lambda: browser.run("return location.pathname") == "/models/m")
+    browser.run("fetch('/sign-out', {method: 'POST', redirect: 'manual'}).then("
+                "() => document.dispatchEvent(new Event('visibilitychange')))")
+    until(lambda: browser.run("return location.pathname") == "/sign-in")
+    browser.write("input[name=user]", "ann")
+    browser.write("input[name=password]", "secret")
+    browser.click(".sign-in button")
+    until(lambda: browser.run("return location.pathname") == "/models/m")
+
+
+def test_a_link_from_elsewhere_needs_no_second_sign_in(browser: Browser) -> None:
+    """A link in a message, which is another site's page, opens the page for who is signed in."""
+    own = browser.run("return location.origin")
+    browser.address, kept = own.replace("127.0.0.1", "localhost"), browser.address
+    browser.go("/sign-in")
+    browser.address = kept
+    browser.run("const link = document.createElement('a'); link.href = given[0] + '/models/m';"
+                "document.body.append(link); link.click()", own)
+    until(lambda: browser.run("return location.href") == f"{own}/models/m")
 
 
 def test_names_from_data_do_nothing(browser: Browser) -> None:

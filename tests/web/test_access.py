@@ -44,7 +44,7 @@ def site(serve: Serve) -> Site:
 def test_every_route_is_guarded(site: Site) -> None:
     """The list of routes that these tests walk is the application's own."""
     paths = {re.sub(r"\{.*?\}", "x", route.path) for route in site.app.routes}
-    assert paths == {*GUARDED, "/healthz", "/readyz"} - {"/elsewhere"}
+    assert paths == {*GUARDED, "/healthz", "/readyz", "/sign-in", "/sign-out"} - {"/elsewhere"}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])

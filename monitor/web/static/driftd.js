@@ -29,8 +29,11 @@
     if (busy()) return;
     try {
       const here = location.origin + location.pathname + location.search;     // without credentials
-      const answer = await fetch(here, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
-      if (answer.status === 200) {
+      const headers = { Accept: "text/html", ...(tag ? { "If-None-Match": tag } : {}) };
+      const answer = await fetch(here, { headers, cache: "no-store", redirect: "manual" });
+      if (answer.type === "opaqueredirect") {       // the session has ended: the page leads to where one signs in
+        location.reload();
+      } else if (answer.status === 200) {
         tag = answer.headers.get("ETag");
         swap(await answer.text());
       } else if (answer.status !== 304) {
