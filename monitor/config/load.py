@@ -168,7 +168,7 @@ def _price(data: dict[str, Any], price: float) -> None:
 def _drop(data: dict[str, Any], key: Key) -> None:
     """Leave out what is wrong at `key`, or replace it by a stub if a value is required."""
     match key:
-        case ("pipelines", name, part, *_) if part != "kind":
+        case ("pipelines", name, str(part), *_) if part != "kind":
             _replace(data["pipelines"][name], part)
         case ("pipelines", name, *_):
             data["pipelines"][name] = {"kind": "command", "command": ["true"]}
@@ -184,15 +184,17 @@ def _drop(data: dict[str, Any], key: Key) -> None:
             data["models"][name][section] = _MODEL[section]
         case ("models", name, "labels" | "attributes" | "fairness" | "registry" as section, _, *_):
             data["models"][name].pop(section, None)
-        case ("models", name, section, part, *_):
+        case ("models", name, section, str(part), *_):
             _replace(data["models"][name][section], part)
-        case ("models", name, str(section)):
+        case ("models", name, str(section), *_):
             data["models"][name].pop(section, None)
-        case ("models", *rest):
-            data["models"] = {**data["models"], rest[0]: _MODEL} if rest else {"?": _MODEL}
-        case (str(section), part, *_):
+        case ("models", str(name), *_):
+            data["models"] = {**data["models"], name: _MODEL}
+        case ("models", *_):
+            data["models"] = {"?": _MODEL}
+        case (str(section), str(part), *_):
             _replace(data[section], part)
-        case (str(section),):
+        case (str(section), *_):
             data.pop(section, None)
 
 

@@ -384,7 +384,7 @@ class Daemon:
             source = (self._store.version(), self._loaded, silences)
             if source == self._published:
                 return
-            view = read_view(self._store, config, now)
+            view = read_view(self._store, config, now, self._view)
             self._published = source
             if view == self._view:
                 return

@@ -85,20 +85,24 @@ class View:
     messages_pending: int = 0
 
 
-def read_view(store: Store, config: Config, now: datetime) -> View:
-    """Read the state of every configured model; others are left out."""
+def read_view(store: Store, config: Config, now: datetime, before: View | None = None) -> View:
+    """Read the state of every configured model; others are left out. Scores that `before` has are not read again."""
+    shown = {one.name: one for one in before.models} if before else {}
     return View(
         all_columns=config.daemon.metrics_columns == "all",
         models=tuple(
-            _model(store, model, store.silences.in_force(config, name, now), now)
+            _model(store, model, store.silences.in_force(config, name, now), now, shown.get(name))
             for name, model in config.models.items()
         ),
         messages_pending=len(store.messages.due(now + _EVER)),
     )
 
 
-def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now: datetime) -> ModelView:
-    newest = store.snapshots.newest(model.name, until=now)
+def _model(
+    store: Store, model: ModelSection, silences: tuple[Silence, ...], now: datetime, before: ModelView | None
+) -> ModelView:
+    known = [one for one in (before.newest, before.mature) if one] if before else []
+    newest = store.snapshots.newest(model.name, until=now, known=known)
     metric = judged_metric(model.metric, newest.scores if newest else ())
     trend = _trend(store, model.name, metric, now) if metric else ()
     if metric and not trend:             # its labels have never come: the estimate, where there is one
@@ -109,7 +113,7 @@ def _model(store: Store, model: ModelSection, silences: tuple[Silence, ...], now
         mode=model.mode,
         triggers=tuple(trigger.name for trigger in model.triggers),
         newest=newest,
-        mature=_mature(store, newest),
+        mature=_mature(store, newest, known),
         verdict=since_then(verdict, firing, model.timezone) if verdict else None,
         firing=firing,
         episode=store.episodes.standing(model.name),
@@ -141,14 +145,14 @@ def _named(model: ModelSection) -> frozenset[str]:
     return frozenset(of_triggers | {*model.drift.columns, *model.drift.embeddings})
 
 
-def _mature(store: Store, newest: Snapshot | None) -> Snapshot | None:
+def _mature(store: Store, newest: Snapshot | None, known: list[Snapshot]) -> Snapshot | None:
     if newest is None or newest.mature:
         return newest
     model, spec = newest.window.model, newest.window.spec
-    mature = [known.window for known in store.windows.known(model, spec) if known.mature]
+    mature = [one.window for one in store.windows.known(model, spec) if one.mature]
     if not mature:
         return None
-    found = store.snapshots.newest_revisions(model, window_start=mature[-1].start, spec=spec)
+    found = store.snapshots.newest_revisions(model, window_start=mature[-1].start, spec=spec, known=known)
     return next((snapshot for snapshot in reversed(found) if snapshot.window == mature[-1]), None)
 
 

@@ -4,7 +4,7 @@ A window is known once by its bounds and its cut; each of its revisions is a sna
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -108,10 +108,12 @@ class Snapshots:
         self._windows = windows
 
     def newest(
-        self, model: str, metrics: Collection[str] | None = None, until: datetime | None = None
+        self, model: str, metrics: Collection[str] | None = None, until: datetime | None = None,
+        known: Collection[Snapshot] = (),
     ) -> Snapshot | None:
-        """The newest revision of the newest window (that ended by `until`); `metrics` keeps only those scores."""
-        return next(iter(self.newest_revisions(model, limit=1, metrics=metrics, until=until)), None)
+        """The newest revision of the newest window (that ended by `until`); the rest as for `newest_revisions`."""
+        found = self.newest_revisions(model, limit=1, metrics=metrics, until=until, known=known)
+        return next(iter(found), None)
 
     def newest_revisions(
         self,
@@ -124,12 +126,13 @@ class Snapshots:
         window_start: datetime | None = None,
         spec: str | None = None,
         until: datetime | None = None,
+        known: Collection[Snapshot] = (),
     ) -> list[Snapshot]:
         """The newest revision of each window, oldest first; with `limit` of the newest so many windows.
 
         `metrics` keeps only those scores, and of `if_breached` those in breach; `reference_id`, `window_start` and
         `spec` keep only those windows, `until` those that ended by then: others were measured while the clock was
-        ahead.
+        ahead. Of those `known`, which were read whole, the scores are not read again.
         """
         wanted = {
             "w.model": model, "w.spec": spec, "w.start_at": stamp(window_start),
@@ -141,7 +144,7 @@ class Snapshots:
             f"SELECT s.*, {WINDOW} {NEWEST} WHERE {where} AND w.end_at <= ? {BACKWARDS} LIMIT ?",
             *given.values(), stamp(until) or "9", 2**62 if limit is None else limit,
         )
-        return self._with_scores(found[::-1], metrics, if_breached)
+        return self._with_scores(found[::-1], metrics, if_breached, known)
 
     def revisions(self, window: Window) -> list[Snapshot]:
         """Every revision of one window, first to newest."""
@@ -183,12 +186,15 @@ class Snapshots:
                         run = excluded.run""")
 
     def _with_scores(
-        self, found: Sequence[Row], metrics: Collection[str] | None, if_breached: Collection[str] = ()
+        self, found: Sequence[Row], metrics: Collection[str] | None, if_breached: Collection[str] = (),
+        known: Collection[Snapshot] = (),
     ) -> list[Snapshot]:
-        scores: dict[int, tuple[Score, ...]] = {}
-        for chunk in (found[i:i + _AT_ONCE] for i in range(0, len(found), _AT_ONCE)):
-            scores |= self._scores([row["id"] for row in chunk], metrics, if_breached)
-        return [record_of(Snapshot, row, scores=scores.get(row["id"], ())) for row in found]
+        bare = {row["id"]: record_of(Snapshot, row, scores=()) for row in found}
+        scores = {id: one.scores for id, new in bare.items() for one in known if replace(one, scores=()) == new}
+        unread = [id for id in bare if id not in scores]
+        for chunk in (unread[i:i + _AT_ONCE] for i in range(0, len(unread), _AT_ONCE)):
+            scores |= self._scores(chunk, metrics, if_breached)
+        return [replace(new, scores=scores.get(id, ())) for id, new in bare.items()]
 
     def _scores(
         self, ids: list[int], metrics: Collection[str] | None, if_breached: Collection[str]

@@ -38,7 +38,7 @@ class Workers:
     `timeout` is the longest one task may take, waiting for a free child not counted. Thread safe.
     """
 
-    def __init__(self, size: int | None, memory_mb: int, timeout: timedelta, tasks_per_child: int = 50) -> None:
+    def __init__(self, size: int | None, memory_mb: int, timeout: timedelta, tasks_per_child: int = 500) -> None:
         self._memory_mb, self._timeout = memory_mb, timeout
         self._tasks_per_child = tasks_per_child
         self._changed = threading.Condition()

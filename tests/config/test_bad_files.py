@@ -3,6 +3,7 @@
 import json
 import tomllib
 from copy import deepcopy
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,12 @@ JUNK = st.sampled_from(
 )
 
 
+DAY = date(1979, 5, 27)
+
+
 def toml(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, dict):
         return "{" + ", ".join(f'"{name}" = {toml(child)}' for name, child in value.items()) + "}"
     if isinstance(value, list):
@@ -106,3 +112,14 @@ def test_any_mistake_is_a_sentence(tmp_path_factory: pytest.TempPathFactory, dat
     assert read(path).parsed
     for text in problems(path):              # GOOD itself has one: listen at the top
         assert text.startswith(f"{path}:")
+
+
+@pytest.mark.parametrize("wrong", [[DAY], [{"x": DAY}], {"x": [DAY]}], ids=toml)
+def test_a_date_anywhere_is_refused(tmp_path: Path, wrong: Any) -> None:
+    """TOML has dates, JSON has none: one in place of any value, or within it, is named as what it is."""
+    path, tables = tmp_path / "driftd.toml", tomllib.loads(GOOD)
+    for key in [key for key, _ in walk(tables)]:
+        changed = deepcopy(tables)
+        at(changed, key[:-1])[key[-1]] = wrong
+        path.write_text("\n".join(f"{name} = {toml(table)}" for name, table in changed.items()), encoding="utf-8")
+        assert any("date" in text or "1979" in text for text in problems(path)), key
