@@ -439,6 +439,7 @@ class Survey:
     tallies: tuple[Tally, ...]           # of the known windows asked for, and of all newly closed ones
     files: str | None = None             # changes when the files of the log or its labels do; None of databases
     schema: str = ""                     # the log's columns with their types
+    gone: str | None = None              # that rows of the reference have vanished
 
 
 @cache

@@ -21,9 +21,9 @@ from monitor.check.requests import (
 from monitor.config import Loaded, ModelSection
 from monitor.decide.decision import decide
 from monitor.decide.episodes import person_request
-from monitor.decide.messages import note_approval, note_source
+from monitor.decide.messages import note_approval, note_look
 from monitor.decide.recovery import measurable
-from monitor.decide.triggers import SOURCE_DOWN
+from monitor.decide.triggers import REFERENCE_GONE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError, SourceError, SourceSilent, Stopping, UsageError
 from monitor.history import SCALE, History, primary_metric, remembered
 from monitor.promotion.versions import as_in_service, collect
@@ -83,6 +83,7 @@ class Checker:
             if not isinstance(error, CannotJudge) or isinstance(error, SourceError):
                 self._note_source(model, now, str(error))
             raise
+        self._note(model, REFERENCE_GONE, now, survey.gone)
         known = self._known(model, reference, now)
         rules, judged_by = self._rules(name), self._store.moments.judged_by(name)
         first = self._store.windows.newest(name, spec(model.window, model.timezone)) is None
@@ -132,7 +133,8 @@ class Checker:
         model, now = self._model(window.model), self._clock()
         reference = self._store.references.current(model.name)
         return self._workers.run(SPREAD, SpreadRequest(
-            model=model, as_of=now, stretch=stretch_of(model, reference), profiles=self._profiles, window=window,
+            model=model, as_of=now, stretch=stretch_of(model, reference), taken=taken_of(reference),
+            profiles=self._profiles, window=window,
             column=column,
         ))
 
@@ -160,7 +162,8 @@ class Checker:
         current = self._promoted(model, now)
         recount = tuple(counted(known_window) for known_window in self._known(model, current, now))
         survey = self._workers.run(SURVEY, SurveyRequest(
-            model=model, as_of=now, stretch=stretch_of(model, current), profiles=self._profiles,
+            model=model, as_of=now, stretch=stretch_of(model, current), taken=taken_of(current),
+            profiles=self._profiles,
             since=first_start(model, now), last=self._last(model), recount=recount,
         ))
         return self._reference(model, current, survey, now), survey
@@ -176,7 +179,6 @@ class Checker:
         self, model: ModelSection, current: Reference | None, survey: Survey, now: datetime
     ) -> Reference:
         if current is not None and current.id == survey.reference_id:
-            require_whole(model, current, survey.reference_rows)
             return current if current.rows is not None else self._store.references.pin(current, survey.reference_rows)
         if survey.stretch is not None and model.reference.first is not None:
             since = survey.stretch + model.reference.first
@@ -274,7 +276,8 @@ class Checker:
         self, model: ModelSection, reference: Reference, due: Due, survey: Survey, now: datetime
     ) -> Snapshot:
         request = ObserveRequest(
-            model=model, as_of=now, stretch=stretch_of(model, reference), profiles=self._profiles,
+            model=model, as_of=now, stretch=stretch_of(model, reference), taken=taken_of(reference),
+            profiles=self._profiles,
             window=due.window, revision=due.revision, mature=due.mature, first_rows=due.first_rows,
             corrected=due.corrected, earlier=due.earlier, newest=due.last_row, config_hash=self._loaded.hash,
         )
@@ -337,8 +340,11 @@ class Checker:
         self._store.lineage.note_data(model.name, reference.id, contents.changed, now)
 
     def _note_source(self, model: ModelSection, now: datetime, failure: str | None) -> None:
-        before = {firing.trigger: firing for firing in self._store.firings.all(model.name)}.get(SOURCE_DOWN)
-        noted = note_source(model.name, before, failure, now)
+        self._note(model, SOURCE_DOWN, now, failure)
+
+    def _note(self, model: ModelSection, trigger: str, now: datetime, failure: str | None) -> None:
+        before = {firing.trigger: firing for firing in self._store.firings.all(model.name)}.get(trigger)
+        noted = note_look(model.name, trigger, before, failure, now)
         if noted is not None:
             self._store.checks.note(*noted)
 
@@ -368,23 +374,15 @@ class Rest:
         return self.until - self.span <= now < self.until and self.files in (None, files)
 
 
-def require_whole(model: ModelSection, reference: Reference, rows: int) -> None:
-    """Raise SourceError if rows of the reference have vanished since it was taken: windows would be compared with
-    what is left of it.
-    """
-    taken = reference.rows
-    if taken is not None and taken - rows > model.quality.lost * taken:
-        raise SourceError(
-            f"{model.name}: the reference ({reference.origin}) had {taken} rows when it was taken, {rows} of them are "
-            "left; nothing is judged. Put the rows back, keep them in a file and name it as reference, or set another "
-            "version to begin a new reference"
-        )
-
-
 def stretch_of(model: ModelSection, reference: Reference | None) -> datetime | None:
     """Where a reference of the form "first 90d" begins; None of another form, and as long as there is none."""
     span = model.reference.first
     return reference.since - span if reference and span else None
+
+
+def taken_of(reference: Reference | None) -> int | None:
+    """How many rows the reference had when it was taken, as far as that is known."""
+    return reference.rows if reference else None
 
 
 def dry_run(loaded: Loaded, name: str, at: datetime, workers: Runner) -> list[tuple[Snapshot, Verdict]]:

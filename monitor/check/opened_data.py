@@ -15,7 +15,9 @@ from monitor.sources.log import Log
 
 def open_reference(look: Look) -> ReferenceData:
     """Raises CannotJudge, ConfigError and SourceError as `load_reference` does."""
-    return load_reference(look.model, look.as_of, look.stretch, look.profiles, hold=look.hold)
+    return load_reference(
+        look.model, look.as_of, look.stretch, look.profiles, hold=look.hold, taken=look.taken
+    )
 
 
 def open_log(look: Look, roles: Roles) -> Log:

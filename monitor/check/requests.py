@@ -21,6 +21,7 @@ class Look:
     model: ModelSection
     as_of: datetime
     stretch: datetime | None = None      # where a reference of the form "first 90d" begins, once it is known
+    taken: int | None = None             # how many rows the reference had then
     profiles: Path | None = None         # where digests of references are kept
     hold: bool = False                   # keep the log in memory: it is looked at again and again
 

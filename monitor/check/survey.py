@@ -44,6 +44,7 @@ def survey(request: SurveyRequest) -> Survey:
         maturity=reference.maturity,
         tallies=tuple(_tallies(log, keys, [*known, *fresh], before, request.model.label_delay)),
         files=log.files(),
+        gone=reference.gone,
         schema=hashlib.sha256(str(log.schema().remove_metadata()).encode()).hexdigest(),
     )
 

@@ -23,7 +23,7 @@ from monitor.cli.options import (
 )
 from monitor.cli.terminal import in_zone, print_json, print_table, progress, say, span
 from monitor.config import Loaded, ModelSection
-from monitor.decide.triggers import SOURCE, SOURCE_DOWN
+from monitor.decide.triggers import REFERENCE_GONE, SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
 from monitor.expose.status_document import Request
 from monitor.ledger import unusual_rows
@@ -148,7 +148,7 @@ def _check_one(checker: Any, store: Store, model: ModelSection) -> Checked:
         verdicts, error = [], failure
     newest = store.snapshots.newest(name, metrics=())
     firing = {firing.trigger: firing.reason for firing in store.firings.all(name) if firing.firing}
-    unjudged = (firing.get(SOURCE_DOWN), _unjudged(newest)) if error is None else ()
+    unjudged = (firing.get(SOURCE_DOWN), firing.get(REFERENCE_GONE), _unjudged(newest)) if error is None else ()
     return Checked(
         model=name, verdicts=verdicts, error=error, firing=frozenset(firing),
         judged=newest is None or newest.status in JUDGED,

@@ -17,7 +17,7 @@ from monitor.decide.episodes import is_open
 from monitor.decide.guards import silence_words
 from monitor.decide.messages import need_words, since_then, standing
 from monitor.decide.particulars import now_and_before
-from monitor.decide.triggers import SOURCE_DOWN
+from monitor.decide.triggers import REFERENCE_GONE, SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.expose.documents import explained, history_document
 from monitor.expose.status_document import status_document, under_way
@@ -85,7 +85,7 @@ def _print_notes(one: ModelView, zone: ZoneInfo) -> None:
     notes = [*_metric_notes(one)]
     if one.newest and one.newest.status != "ok":
         notes.append(f"{one.newest.status.replace('_', ' ')}: {one.newest.reason or 'no reason given'}")
-    notes += [firing.reason if firing.trigger == SOURCE_DOWN else f"{firing.trigger}: {firing.reason}"
+    notes += [firing.reason if firing.trigger in (SOURCE_DOWN, REFERENCE_GONE) else f"{firing.trigger}: {firing.reason}"
               for firing in one.firing if firing.firing]
     if realised := one.gain_realised:
         notes.append(str(realised.reason))

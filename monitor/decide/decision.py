@@ -12,7 +12,7 @@ from monitor.decide.fairness import fairness_scores, whole_windows
 from monitor.decide.guards import Moment, speak
 from monitor.decide.messages import Letter, Outcome, reasons
 from monitor.decide.recovery import judge_recovery
-from monitor.decide.triggers import SOURCE_DOWN, Judgement, judge_all
+from monitor.decide.triggers import REFERENCE_GONE, SOURCE_DOWN, Judgement, judge_all
 from monitor.decide.votes import Case, data_ended, rows_score
 from monitor.estimation import skill as estimates
 from monitor.history import History
@@ -163,7 +163,7 @@ def _changed(case: Case, judged: Sequence[Judgement]) -> list[Firing]:
 
 def _gone(history: History, judged: Sequence[Judgement]) -> list[Firing]:
     """Triggers that fired and are no longer configured."""
-    names = {SOURCE_DOWN, *(judgement.name for judgement in judged)}
+    names = {SOURCE_DOWN, REFERENCE_GONE, *(judgement.name for judgement in judged)}
     return [
         replace(was, firing=False, reason="it is no longer configured")
         for name, was in history.firing.items() if was.firing and name not in names

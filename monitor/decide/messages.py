@@ -11,7 +11,7 @@ from monitor.decide.episodes import lapses_at
 from monitor.decide.guards import GUARDS
 from monitor.decide.particulars import columns_line, metric_line
 from monitor.decide.recovery import NO_RECOVERY
-from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN, Judgement
+from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SOURCE, SOURCE_DOWN, Judgement
 from monitor.history import History
 from monitor.metric_catalogue import DRIFT
 from monitor.records import Action, Episode, EpisodeState, Firing, Message, Promotion, Snapshot, Verdict, Window
@@ -150,26 +150,35 @@ def note_approval(model: ModelSection, episode: Episode, now: datetime) -> Messa
     )
 
 
-def note_source(
-    model: str, before: Firing | None, failure: str | None, now: datetime
-) -> tuple[Firing, Message | None] | None:
-    """What to remember and tell when a source fails or falls silent at a look, or is back; None without a change.
+_NOTICED = {                            # at a look: its titles, and what is said once it is over
+    SOURCE_DOWN: ("the source is down", "the source is back", "the source has fresh rows again", "it had been down"),
+    REFERENCE_GONE: ("rows of the reference are gone", "the reference is whole", "the reference has all its rows again",
+                     "some had been missing"),
+}
 
-    Of a source that stays down for another reason the new one is remembered, and nothing told again.
+
+def note_look(
+    model: str, trigger: str, before: Firing | None, failure: str | None, now: datetime
+) -> tuple[Firing, Message | None] | None:
+    """What to remember and tell when a look finds that the source or the reference fails, or is back; None without a
+    change.
+
+    Where it goes on for another reason the new one is remembered, and nothing told again.
     """
     failing = failure is not None
     if failure is not None and before is not None and before.firing:
         return None if before.reason == failure else (replace(before, reason=failure), None)
     if failure is None and (before is None or not before.firing):
         return None
-    words = failure or "the source has fresh rows again"
-    title = f"{model}: the source {'is down' if failing else 'is back'}"
-    firing = Firing(model=model, trigger=SOURCE_DOWN, firing=failing, since=now, reason=words)
+    begun, ended, over, before_that = _NOTICED[trigger]
+    words = failure or over
+    title = f"{model}: {begun if failing else ended}"
+    firing = Firing(model=model, trigger=trigger, firing=failing, since=now, reason=words)
     began = now if before is None or failing else before.since
-    body = words if failing else f"{words}; it had been down since {format_moment(began)}."
-    key = _hash(model, SOURCE_DOWN, str(failing), format_moment(began))
+    body = words if failing else f"{words}; {before_that} since {format_moment(began)}."
+    key = _hash(model, trigger, str(failing), format_moment(began))
     message = Message(
-        id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now, trigger=SOURCE_DOWN
+        id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now, trigger=trigger
     )
     return firing, message
 

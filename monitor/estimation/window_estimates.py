@@ -19,7 +19,8 @@ from monitor.estimation.estimators import (
 from monitor.metric_catalogue import ESTIMATED, ESTIMATES, estimable, place
 from monitor.performance.class_evidence import score_column
 from monitor.records import Score, from_json, to_json
-from monitor.reference.reference_data import Performance, ReferenceData, blocks
+from monitor.reference.known_reference import blocks
+from monitor.reference.reference_data import Performance, ReferenceData
 from monitor.sources.rows import Rows, picked
 
 MOST_FITTED = 100_000  # labelled rows of the reference that probabilities are calibrated on

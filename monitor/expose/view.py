@@ -9,7 +9,7 @@ from monitor.config import Config, ModelSection
 from monitor.decide.messages import since_then
 from monitor.decide.particulars import judged_metric
 from monitor.decide.recovery import NO_RECOVERY
-from monitor.decide.triggers import BROKEN_DATA, SOURCE, SOURCE_DOWN
+from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SOURCE, SOURCE_DOWN
 from monitor.metric_catalogue import ESTIMATED
 from monitor.records import (
     AliasMove,
@@ -27,7 +27,8 @@ from monitor.records import (
 from monitor.store import Pause, Store
 
 REGISTRY = "registry"                 # fires while the registry cannot be read
-BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN, NO_RECOVERY, REGISTRY)  # triggers that need no configuration
+# triggers that need no configuration
+BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN, REFERENCE_GONE, NO_RECOVERY, REGISTRY)
 TREND = 40                            # windows of the metric's line beside a model
 _EVER = timedelta(days=36_500)
 _UTC = ZoneInfo("UTC")

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from monitor.config.column_roles import FeatureKind
 from monitor.errors import CannotJudge
@@ -114,6 +116,33 @@ def kept(folder: Path | None, key: str, make: Callable[[], Any], mark: str = "")
     with suppress(OSError):
         _write(place, lambda file: file.write(json.dumps({"mark": mark, "value": value}).encode()))
     return value
+
+
+def keep_with_rows(folder: Path | None, key: str, mark: str, value: Any, rows: pa.Table) -> None:
+    """Keep a JSON value and rows for `kept_with_rows`, unless those of the same `mark` are kept."""
+    if folder is None:
+        return
+    place = _place(folder, key)
+
+    def written() -> Any:
+        _write(place.with_suffix(".parquet"), lambda file: pq.write_table(rows, file, write_page_checksum=True))
+        return value
+
+    with suppress(OSError):
+        kept(folder, key, written, mark)
+
+
+def kept_with_rows(folder: Path | None, key: str) -> tuple[str, Any, pa.Table] | None:
+    """Return mark, value and rows as they were last kept; None if they are not, or are damaged."""
+    if folder is None:
+        return None
+    place = _place(folder, key)
+    try:
+        found = parse_json(read_bytes(place.with_suffix(".json"), DOCUMENT))
+        rows = pq.read_table(place.with_suffix(".parquet"), memory_map=False, page_checksum_verification=True)
+        return found["mark"], found["value"], rows
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def kept_beside(root: Path | None, key: str, mark: str, make: Callable[[], Any]) -> Any:

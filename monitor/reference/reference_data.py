@@ -1,8 +1,7 @@
 """The reference of a model in a worker: its rows, and what is computed from them once for all windows."""
 
-from base64 import b64decode, b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -17,23 +16,36 @@ from monitor import __version__
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
 from monitor.config.column_roles import feature_kind
 from monitor.errors import CannotJudge, ConfigError, SourceError
-from monitor.metric_catalogue import default_metric
-from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
-from monitor.performance.labelled_rows import guess_task
-from monitor.performance.labels import delays_of, labels_digest, maturity_age
+from monitor.performance.labels import labels_digest
 from monitor.performance.lost_performance import Norm
-from monitor.performance.performance_scores import Keep, ReferenceMetrics, Segments, sd_and_norm
+from monitor.performance.performance_scores import Keep, ReferenceMetrics, Segments
 from monitor.records import Reference, Score, Window, from_json, to_json
-from monitor.reference.profile import Profile, kept, kept_beside, profile_folder
+from monitor.reference.known_reference import Known, known_of, schema_of
+from monitor.reference.profile import (
+    Profile,
+    keep_with_rows,
+    kept,
+    kept_beside,
+    kept_with_rows,
+    profile_folder,
+)
 from monitor.reference.role_evidence import Evidence
 from monitor.sources import Source, open_source
 from monitor.sources.column_types import is_number
-from monitor.sources.log import Log, column_facts, facts, facts_of, known_types, open_part, reference_rows
-from monitor.sources.row_counts import label_counts
+from monitor.sources.log import (
+    Log,
+    answer_columns,
+    column_facts,
+    facts,
+    facts_of,
+    known_types,
+    open_part,
+    reference_rows,
+)
 from monitor.sources.rows import Mask, Rows
-from monitor.sources.windows import closed_windows, first_stretch
+from monitor.sources.windows import first_stretch
 from monitor.tables import columns
-from monitor.tables.columns import Ints, counts
+from monitor.tables.columns import Ints
 from monitor.times import format_duration, format_moment
 
 
@@ -47,22 +59,6 @@ class Performance:
     norm: Norm                           # what a window's performance is held against
     reference: ReferenceMetrics          # every metric on the whole reference
     segments: Segments                   # every metric on its segments, computed on demand
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """All that checks ask of a reference but its rows and its columns' digests; kept with its profile."""
-
-    rows: int
-    each_once: bool                      # no row is repeated, so that no id is needed to read them again
-    schema: str                          # of all columns, as Arrow writes it, in base 64
-    roles: Roles
-    task: Task | None                    # None without labels, as the next three
-    metric: str | None
-    sd: Score | None
-    norm: Norm | None
-    maturity: timedelta
-    said: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +76,7 @@ class ReferenceData:
     performance: Performance | None      # None without labels
     maturity: timedelta                  # age at which nearly all labels are known
     said: tuple[str, ...] = ()           # on what the columns' roles and the classes rest
+    gone: str | None = None              # that rows of it have vanished from the log, and what is compared with now
 
     @property
     def answers(self) -> pa.Table:
@@ -135,18 +132,21 @@ _tables: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
 
 
 def load_reference(
-    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, *, hold: bool = False
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, *, hold: bool = False,
+    taken: int | None = None,
 ) -> ReferenceData:
     """Return the reference, from this worker's memory if neither data nor configuration has changed.
 
     `stretch` is the start of a reference of the form "first 90d"; None: the log's first row. Digests are stored in the
-    folder `profiles`. Raises SourceError, ConfigError, and CannotJudge while such a period is not over.
+    folder `profiles`, and `taken` is how many rows it had: if some have vanished, what was kept of it is returned.
+
+    Raises SourceError, ConfigError, and CannotJudge while such a period is not over.
     """
     if model.reference.source is not None:
         mark = open_source(model.reference.source, model.timezone).fingerprint()
         labels = open_source(model.labels, model.timezone).fingerprint() if model.labels else ""
         return _from_source(model.model_dump_json(), mark, labels, profiles)
-    return _from_log(model, as_of, stretch, profiles, hold)
+    return _from_log(model, as_of, stretch, profiles, hold, taken)
 
 
 @lru_cache(maxsize=8)
@@ -165,7 +165,7 @@ def _from_source(text: str, mark: str, labels: str, profiles: Path | None) -> Re
         roles = _roles(model, source, from_json(dict[str, Facts], found), f"reference {source.origin}")
         rows = reference_rows(model, open_part(section, model, roles), roles)
         read.append(rows)
-        return _known(model, rows, _with_types(model, roles, rows), None)
+        return known_of(model, rows, _with_types(model, roles, rows), None)
 
     told = _kept_for(model, folder, labels, known)
 
@@ -191,7 +191,8 @@ def _may_keep_values(model: ModelSection) -> bool:
 
 
 def _from_log(
-    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, hold: bool
+    model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, hold: bool,
+    taken: int | None,
 ) -> ReferenceData:
     log = Log(model, log_roles(model), as_of, hold=hold)
     start, span = stretch or log.first(), model.reference.first
@@ -205,10 +206,54 @@ def _from_log(
     window = Window(model=model.name, start=start, end=start + span, spec="")
     rows = log.window(window)
     id = Reference.new_id(first_stretch(span, start), model.version)
-    folder = profile_folder(profiles, id, str(len(rows.table)), model.predictions.model_dump_json(),
-                            model.columns.model_dump_json())
-    told = _known(model, rows, _with_types(model, log.roles, rows), as_of)
-    return _data(model, id, start, lambda: rows, folder, told, labels_digest(rows.table, told.roles) or "")
+    vanished = taken is not None and taken - len(rows.table) > model.quality.lost * taken
+    folder = profile_folder(profiles, id, str(taken if vanished else len(rows.table)),
+                            model.predictions.model_dump_json(), model.columns.model_dump_json())
+    if vanished:
+        return _from_kept(model, id, start, folder, f"had {taken} rows when it was taken, {len(rows.table)} of them")
+    told = known_of(model, rows, _with_types(model, log.roles, rows), as_of)
+    labels = labels_digest(rows.table, told.roles) or ""
+    if _may_keep_values(model):
+        without = set() if model.attributes else {told.roles.id}
+        needed = {told.roles.timestamp, *answer_columns(model, told.roles)} - without
+        answers = rows.table.select([name for name in rows.table.column_names if name in needed])
+        keep_with_rows(folder, _pinned(model), labels, to_json(told), answers)
+    return _data(model, id, start, lambda: rows, folder, told, labels)
+
+
+def _pinned(model: ModelSection) -> str:
+    return "\x1f".join(("pinned", __version__, model.model_dump_json()))
+
+
+def _from_kept(model: ModelSection, id: str, start: datetime, folder: Path | None, count: str) -> ReferenceData:
+    """Return a reference whose rows are in the log no more, by what was kept of it. Raises SourceError if nothing is.
+
+    Digests, thresholds, times, predictions and labels are kept, the rows of other columns are not.
+    """
+    remedy = ("Put the rows back, keep them in a file and name it as reference, or set another version to begin a new "
+              "reference")
+    found = kept_with_rows(folder, _pinned(model)) if _may_keep_values(model) else None
+    first = model.reference.first
+    what = f"the reference (first {format_duration(first or timedelta(0))}) {count} are left"
+    if found is None:
+        raise SourceError(f"{what}; nothing is judged. {remedy}")
+    labels, stored, answers = found
+    told = from_json(Known, stored)
+    scan = Vanished(schema_of(told), told.rows)
+    rows = Rows(answers, None, None, scan, model.window.memory_mb)
+    gone = (f"{what}; windows are compared with what was kept of it, which is enough for drift of single columns, data "
+            f"quality and performance, and for nothing else. {remedy}")
+    return replace(_data(model, id, start, lambda: rows, folder, told, labels), gone=gone)
+
+
+class Vanished:
+    """A Scan of rows that are nowhere any more."""
+
+    def __init__(self, schema: pa.Schema, rows: int) -> None:
+        self.schema, self.rows = schema, rows
+
+    def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        raise CannotJudge("it takes the rows of the reference, which are no longer in the log")
 
 
 def _with_types(model: ModelSection, roles: Roles, rows: Rows) -> Roles:
@@ -268,27 +313,6 @@ def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
         return otherwise
 
 
-def _known(model: ModelSection, rows: Rows, roles: Roles, known_until: datetime | None) -> Known:
-    """Work out what is known of a reference. `known_until`: when its labels were last read; None for a file of
-    unknown age.
-
-    Raises CannotJudge if the model's scores are worse than chance on it, and ConfigError if `columns.positive` is no
-    class of it.
-    """
-    task = _task(model, rows.table, roles)
-    roles, said = _settled(model, rows.table, roles, task)
-    metric, sd, norm = None, None, None
-    if task is not None:
-        metric = model.metric or default_metric(task, score_column(roles) is not None)
-        sd, norm = sd_and_norm(list(blocks(model, rows.table, roles)), roles, task, metric)
-    return Known(
-        rows=len(rows.table), each_once=rows.each_once, schema=b64encode(rows.schema.serialize()).decode(),
-        roles=roles, task=task, metric=metric, sd=sd, norm=norm,
-        maturity=_maturity(model, rows.table, roles, known_until),
-        said=(*roles.why, *said, *_undated(model, rows.table, roles)),
-    )
-
-
 def _data(
     model: ModelSection, id: str, stretch: datetime | None, opened: Callable[[], Rows], folder: Path | None,
     known: Known, labels: str,
@@ -305,50 +329,13 @@ def _data(
         rows=known.rows,
         opened=opened,
         keep=keep,
-        schema=pa.ipc.read_schema(pa.py_buffer(b64decode(known.schema))),
+        schema=schema_of(known),
         profile=profile,
         roles=known.roles,
         performance=_performance(model, opened, known, keep),
         maturity=known.maturity,
         said=known.said,
     )
-
-
-def _undated(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[str]:
-    """Say how many labels of the reference have no time at which they became known, and what is done about it."""
-    undated, labelled = label_counts(table, roles)
-    if undated:
-        yield (f"{undated} of {labelled} labels of the reference have no {roles.label_timestamp}: each counts from "
-               f"label_delay ({format_duration(model.label_delay)}) after its row on")
-
-
-def _settled(
-    model: ModelSection, table: pa.Table, roles: Roles, task: Task | None
-) -> tuple[Roles, tuple[str, ...]]:
-    """Return the roles with what the reference says of a classifier's scores, and sentences on it."""
-    positive = model.columns.positive
-    try:
-        roles, said = settle(roles, table, task or _unlabelled_task(table, roles), positive)
-        require_better_than_chance(roles, table, configured=positive is not None)
-    except ConfigError as error:
-        raise ConfigError([f"{model.name}: {text}" for text in error.problems]) from None
-    except CannotJudge as error:
-        raise CannotJudge(f"{model.name}: {error}") from None
-    return roles, said
-
-
-def _task(model: ModelSection, table: pa.Table, roles: Roles) -> Task | None:
-    """Return the task; None without labels."""
-    if not roles.label or not pc.any(pc.is_valid(table[roles.label])).as_py():
-        return None
-    return model.task or guess_task(table[roles.label], table[roles.prediction])
-
-
-def _unlabelled_task(table: pa.Table, roles: Roles) -> Task | None:
-    """Return "binary" if predictions of at most two classes come with a score."""
-    if roles.probability is None or roles.prediction not in table.column_names:
-        return None
-    return "binary" if len(counts(table[roles.prediction])) <= 2 else None
 
 
 def _performance(
@@ -367,21 +354,3 @@ def _performance(
     )
 
 
-def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: datetime | None) -> timedelta:
-    delays = delays_of(table, roles, known_until)
-    age = None if delays is None else maturity_age(delays)
-    return model.label_delay if age is None else timedelta(seconds=age)
-
-
-def blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
-    """Yield the rows of each window of the reference, cut as windows are."""
-    size, times = model.window.size, table[roles.timestamp]
-    if isinstance(size, int):
-        ordered = table.sort_by(roles.timestamp)
-        yield from (ordered.slice(at, size) for at in range(0, len(table) - size + 1, size))
-        return
-    first, last = pc.min(times).as_py(), pc.max(times).as_py()
-    for window in closed_windows(
-        model.window, model.timezone, model.name, after=None, first=first, until=last + model.window.lateness
-    ):
-        yield table.filter(pc.and_(pc.greater_equal(times, window.start), pc.less(times, window.end)))

@@ -213,7 +213,7 @@ def _gather(
 ) -> "_Gathered":
     """Read rows without repetitions and with their labels."""
     scan = None if whole else source.scan(roles.timestamp, start, end)
-    raw = _read(source, roles, start, end, _answers(model, roles) if scan else None)
+    raw = _read(source, roles, start, end, answer_columns(model, roles) if scan else None)
     keep = _once_each(source, raw, roles)
     labels = _labels(model, picked(raw, keep), roles, None, as_of)
     table = _joined(picked(raw, keep), labels, roles)
@@ -232,7 +232,7 @@ class _Gathered:
     labels: LabelCounts | None           # where labels are kept apart
 
 
-def _answers(model: ModelSection, roles: Roles) -> set[str]:
+def answer_columns(model: ModelSection, roles: Roles) -> set[str]:
     """Return the columns with the row's id, its groups, its prediction and its label."""
     chances = [column for _, column in roles.per_class]
     outcome = (roles.prediction, roles.probability, roles.label, roles.label_timestamp, *chances)

@@ -20,7 +20,7 @@ from monitor.decide.episodes import (
     reject,
     supersede,
 )
-from monitor.decide.messages import explain, need_words, note_approval, note_source, standing
+from monitor.decide.messages import explain, need_words, note_approval, note_look, standing
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.records import Action, Approval, Dispatch, Episode, EpisodeState, Firing, Score
@@ -213,20 +213,20 @@ def test_people_are_told_once_per_event(made):
 
 def test_a_source_that_cannot_be_read_is_told_once_each_way(made):
     """Failure and return make one message each, and only a change is remembered."""
-    fired, told = note_source("flights", None, "no file at log.csv", made.START)
+    fired, told = note_look("flights", SOURCE_DOWN, None, "no file at log.csv", made.START)
     assert (fired.trigger, fired.firing, told.kind) == (SOURCE_DOWN, True, "source")
     assert (told.title, told.trigger) == ("flights: the source is down", SOURCE_DOWN)
     assert "no file at log.csv" in told.body
-    assert note_source("flights", fired, "no file at log.csv", made.START + made.WEEK) is None
-    other, nothing = note_source("flights", fired, "another reason", made.START + made.WEEK)
+    assert note_look("flights", SOURCE_DOWN, fired, "no file at log.csv", made.START + made.WEEK) is None
+    other, nothing = note_look("flights", SOURCE_DOWN, fired, "another reason", made.START + made.WEEK)
     assert (other.reason, other.since, nothing) == ("another reason", fired.since, None)
-    cleared, back = note_source("flights", fired, None, made.START + made.WEEK)
+    cleared, back = note_look("flights", SOURCE_DOWN, fired, None, made.START + made.WEEK)
     assert not cleared.firing
     assert back.id != told.id
     assert back.title == "flights: the source is back"
     assert back.body == "the source has fresh rows again; it had been down since 2013-05-03T00:00:00Z."
-    assert note_source("flights", cleared, None, made.START) is None
-    assert note_source("flights", None, None, made.START) is None
+    assert note_look("flights", SOURCE_DOWN, cleared, None, made.START) is None
+    assert note_look("flights", SOURCE_DOWN, None, None, made.START) is None
 
 
 def test_every_verdict_explains_itself(made):

@@ -9,8 +9,10 @@ import pytest
 
 from monitor.errors import SourceError
 from monitor.ledger import unusual
+from monitor.store import Store
 
 LABEL_AFTER = timedelta(hours=1)
+GONE = "it takes the rows of the reference, which are no longer in the log"
 
 
 def without(table, name, rows):
@@ -140,7 +142,34 @@ def test_every_column_is_used_or_has_its_reason(world, made):
     assert "list" in ledger.left_out["tags"]
 
 
-def test_a_reference_that_was_rotated_away_is_told_and_nothing_is_judged(world, made):
+def test_what_is_kept_of_a_reference_that_was_rotated_away_goes_on_judging(world, made, tmp_path):
+    """The scores are those that the whole log gives, but for what takes its rows; people are told once, then again."""
+    log = made.rows(0, 30, label_after=LABEL_AFTER)
+    later = made.rows(30, 2, label_after=LABEL_AFTER, shift=5)
+    found, model = {}, {"reference": {"first": "20d"}, "since": None}
+    for kept in (False, True):
+        with Store.open(tmp_path / f"state-{kept}") as store:
+            world.store = store
+            world.write("log.parquet", log)
+            world.model(**model)
+            world.check(30.1)
+            world.write("log.parquet", log.slice(20 * 24 if kept else 0), later)
+            assert world.days(world.check(31.1)) == [30]
+            found[kept] = world.snapshots()[-1]
+            if kept:
+                gone = {one.trigger: one for one in store.firings.all("m")}["reference-gone"]
+                assert gone.firing
+                assert "had 480 rows when it was taken, 0 of them are left; windows are compared with" in gone.reason
+                world.write("log.parquet", log, later)
+                world.check(32.1)
+                assert world.said().count("source") == 2
+    assert {score for score in found[True].scores if score.reason != GONE} <= set(found[False].scores)
+    assert {(one.metric, one.column) for one in found[True].scores} == {
+        (one.metric, one.column) for one in found[False].scores}
+    assert found[True].reference_id == found[False].reference_id
+
+
+def test_a_reference_of_which_nothing_was_kept_is_told_and_nothing_is_judged(world, made):
     """Once the rows of the first days are gone, checks fail with a sentence, and people are told once."""
     log = made.rows(0, 30, label_after=LABEL_AFTER)
     world.write("log.parquet", log)

@@ -1,0 +1,122 @@
+"""What checks ask of a reference but its rows, worked out once: it is kept with the reference's profile."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.config import ModelSection, Roles, Task
+from monitor.errors import CannotJudge, ConfigError
+from monitor.metric_catalogue import default_metric
+from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
+from monitor.performance.labelled_rows import guess_task
+from monitor.performance.labels import delays_of, maturity_age
+from monitor.performance.lost_performance import Norm
+from monitor.performance.performance_scores import sd_and_norm
+from monitor.records import Score
+from monitor.sources.row_counts import label_counts
+from monitor.sources.rows import Rows
+from monitor.sources.windows import closed_windows
+from monitor.tables.columns import counts
+from monitor.times import format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """All that checks ask of a reference but its rows and its columns' digests; kept with its profile."""
+
+    rows: int
+    each_once: bool                      # no row is repeated, so that no id is needed to read them again
+    schema: str                          # of all columns, as Arrow writes it, in base 64
+    roles: Roles
+    task: Task | None                    # None without labels, as the next three
+    metric: str | None
+    sd: Score | None
+    norm: Norm | None
+    maturity: timedelta
+    said: tuple[str, ...]
+
+
+def known_of(model: ModelSection, rows: Rows, roles: Roles, known_until: datetime | None) -> Known:
+    """Work out what is known of a reference. `known_until`: when its labels were last read; None for a file of
+    unknown age.
+
+    Raises CannotJudge if the model's scores are worse than chance on it, and ConfigError if `columns.positive` is no
+    class of it.
+    """
+    task = _task(model, rows.table, roles)
+    roles, said = _settled(model, rows.table, roles, task)
+    metric, sd, norm = None, None, None
+    if task is not None:
+        metric = model.metric or default_metric(task, score_column(roles) is not None)
+        sd, norm = sd_and_norm(list(blocks(model, rows.table, roles)), roles, task, metric)
+    return Known(
+        rows=len(rows.table), each_once=rows.each_once, schema=b64encode(rows.schema.serialize()).decode(),
+        roles=roles, task=task, metric=metric, sd=sd, norm=norm,
+        maturity=_maturity(model, rows.table, roles, known_until),
+        said=(*roles.why, *said, *_undated(model, rows.table, roles)),
+    )
+
+
+def schema_of(known: Known) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(b64decode(known.schema)))
+
+
+def _undated(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[str]:
+    """Say how many labels of the reference have no time at which they became known, and what is done about it."""
+    undated, labelled = label_counts(table, roles)
+    if undated:
+        yield (f"{undated} of {labelled} labels of the reference have no {roles.label_timestamp}: each counts from "
+               f"label_delay ({format_duration(model.label_delay)}) after its row on")
+
+
+def _settled(
+    model: ModelSection, table: pa.Table, roles: Roles, task: Task | None
+) -> tuple[Roles, tuple[str, ...]]:
+    """Return the roles with what the reference says of a classifier's scores, and sentences on it."""
+    positive = model.columns.positive
+    try:
+        roles, said = settle(roles, table, task or _unlabelled_task(table, roles), positive)
+        require_better_than_chance(roles, table, configured=positive is not None)
+    except ConfigError as error:
+        raise ConfigError([f"{model.name}: {text}" for text in error.problems]) from None
+    except CannotJudge as error:
+        raise CannotJudge(f"{model.name}: {error}") from None
+    return roles, said
+
+
+def _task(model: ModelSection, table: pa.Table, roles: Roles) -> Task | None:
+    """Return the task; None without labels."""
+    if not roles.label or not pc.any(pc.is_valid(table[roles.label])).as_py():
+        return None
+    return model.task or guess_task(table[roles.label], table[roles.prediction])
+
+
+def _unlabelled_task(table: pa.Table, roles: Roles) -> Task | None:
+    """Return "binary" if predictions of at most two classes come with a score."""
+    if roles.probability is None or roles.prediction not in table.column_names:
+        return None
+    return "binary" if len(counts(table[roles.prediction])) <= 2 else None
+
+
+def _maturity(model: ModelSection, table: pa.Table, roles: Roles, known_until: datetime | None) -> timedelta:
+    delays = delays_of(table, roles, known_until)
+    age = None if delays is None else maturity_age(delays)
+    return model.label_delay if age is None else timedelta(seconds=age)
+
+
+def blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Table]:
+    """Yield the rows of each window of the reference, cut as windows are."""
+    size, times = model.window.size, table[roles.timestamp]
+    if isinstance(size, int):
+        ordered = table.sort_by(roles.timestamp)
+        yield from (ordered.slice(at, size) for at in range(0, len(table) - size + 1, size))
+        return
+    first, last = pc.min(times).as_py(), pc.max(times).as_py()
+    for window in closed_windows(
+        model.window, model.timezone, model.name, after=None, first=first, until=last + model.window.lateness
+    ):
+        yield table.filter(pc.and_(pc.greater_equal(times, window.start), pc.less(times, window.end)))
