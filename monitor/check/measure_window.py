@@ -7,6 +7,8 @@ very same code.
 import logging
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from monitor import __version__
 from monitor.check.opened_data import open_log, open_reference, with_columns
 from monitor.check.requests import ObserveRequest
@@ -57,6 +59,7 @@ def _scores(data: WindowData) -> Iterator[Score]:
     """Every score of the window; a part that fails yields one failed Score, and the others go on."""
     name = data.model.name
     for part in (part for part in PARTS if part.applies(data)):
+        pa.default_memory_pool().release_unused()
         try:
             yield from part.scores(data)
         except MemoryError:

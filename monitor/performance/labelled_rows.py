@@ -90,10 +90,11 @@ def answers(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] 
     labels = columns.codes(label, places_of(label, places))
     predicted, scores = _predictions(table, prediction, roles, task, places)
     known = np.flatnonzero((labels >= 0) & (predicted >= 0))
-    probability, clipped = _in_unit(None if scores is None else scores[known], roles)
+    if len(known) < len(labels):         # else they need no copies
+        labels, predicted, scores = labels[known], predicted[known], None if scores is None else scores[known]
+    probability, clipped = _in_unit(scores, roles)
     chances = _chances(table, roles, classes, known) if task == "multiclass" else None
-    return Answers(task, classes, labels[known], predicted[known], known, probability, None, clipped,
-                   roles.scale == "score", chances)
+    return Answers(task, classes, labels, predicted, known, probability, None, clipped, roles.scale == "score", chances)
 
 
 def unlabelled(table: pa.Table, roles: Roles, task: Task, classes: tuple[str, ...] = ()) -> Answers:

@@ -173,8 +173,7 @@ def _never_labelled(
     score = replace(score, value=1 - covered)
     if not before:
         return score
-    ordered = earlier.select([timestamp, label]).sort_by(timestamp)
-    return _against_reference(score, covered, before, ordered[label])
+    return _against_reference(score, covered, before, _by_time(earlier, timestamp, label))
 
 
 def _against_reference(score: Score, covered: float, before: float, labels: pa.ChunkedArray) -> Score:
@@ -219,7 +218,15 @@ def _labelled_share(table: pa.Table, label: str) -> float | None:
 def _until(table: pa.Table, timestamp: str, moment: datetime) -> pa.Table:
     times = table[timestamp]
     limit = moment if times.type.tz is not None else moment.astimezone(UTC).replace(tzinfo=None)
-    return table.filter(pc.less_equal(times, pa.scalar(limit, times.type)))
+    inside = pc.less_equal(times, pa.scalar(limit, times.type))
+    return table if pc.all(inside, skip_nulls=False).as_py() else table.filter(inside)
+
+
+def _by_time(table: pa.Table, timestamp: str, name: str) -> pa.ChunkedArray:
+    """Return a column in the order of the rows' timestamps."""
+    times = table[timestamp]
+    ordered = pc.all(pc.less_equal(times[:-1], times[1:]), skip_nulls=False).as_py()
+    return table[name] if ordered else table[name].take(pc.sort_indices(times))
 
 
 def _staleness(rows: int, newest: datetime | None, as_of: datetime) -> Score:

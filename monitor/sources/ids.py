@@ -15,12 +15,7 @@ from monitor import escape
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.sources.column_types import as_text
-
-Hashes = npt.NDArray[np.uint64]
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
+from monitor.sources.hashed_ids import Hashes, hash_ids, mix
 
 
 def row_ids(table: pa.Table, column: str | None) -> pa.Array:
@@ -63,7 +58,7 @@ def _hash_rows(table: pa.Table) -> Hashes:
     total = np.zeros(table.num_rows, dtype=np.uint64)
     for name in sorted(table.schema.names):
         seed = np.uint64(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little"))
-        total = _mix(total ^ _mix(_hash_column(table[name]) + seed))
+        total = mix(total ^ mix(_hash_column(table[name]) + seed))
     return total
 
 
@@ -80,15 +75,6 @@ def _hash_column(column: pa.ChunkedArray) -> Hashes:
     return hash_texts(_one_chunk(column.cast(pa.string())))
 
 
-def _mix(bits: Hashes) -> Hashes:
-    """Mix the bits as splitmix64 does (Steele, Lea and Flood 2014): every output bit depends on every input bit."""
-    bits = bits + _ODD
-    bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1
-    bits = (bits ^ (bits >> np.uint64(27))) * _MIX_2
-    mixed: Hashes = bits ^ (bits >> np.uint64(31))
-    return mixed
-
-
 def _hex(hashes: Hashes) -> pa.Array:
     digits = hashes.astype(">u8").tobytes().hex()
     offsets = pa.py_buffer(np.arange(0, len(digits) + 1, 16, dtype=np.int32))
@@ -100,20 +86,21 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 
 
 def sample(ids: pa.Array, keep: int) -> npt.NDArray[np.bool_]:
-    """Return for each row whether it is in the sample of at most `keep` rows.
+    """Return for each row, by its id, whether it is in the sample of at most `keep` rows.
 
     A row is kept if the hash of its id ends in k zero bits, with the smallest k that fits. So the other rows of
     the window affect only k, and a smaller sample is a subset of a larger one.
     """
-    return np.ones(len(ids), np.bool_) if len(ids) <= keep else _thinned(hash_texts(ids), keep)
+    return np.ones(len(ids), np.bool_) if len(ids) <= keep else sample_of_hashes(hash_ids(ids), keep)
 
 
 def sample_of_numbers(rows: int, keep: int) -> npt.NDArray[np.bool_]:
     """Return the same for rows without ids, by the hash of each row's number."""
-    return _thinned(_mix(np.arange(rows, dtype=np.uint64)), keep)
+    return sample_of_hashes(mix(np.arange(rows, dtype=np.uint64)), keep)
 
 
-def _thinned(hashes: Hashes, keep: int) -> npt.NDArray[np.bool_]:
+def sample_of_hashes(hashes: Hashes, keep: int) -> npt.NDArray[np.bool_]:
+    """Return the same, given the hash of each row's id."""
     kept, mask = np.ones(len(hashes), np.bool_), 0
     while kept.sum() > keep and mask < 2**63 - 1:
         mask = mask * 2 + 1

@@ -15,6 +15,7 @@ from monitor.config.sections import ModelSection, SourceSection
 from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source, open_source
 from monitor.sources.column_types import as_text, is_number
+from monitor.sources.hashed_ids import all_differ
 from monitor.sources.ids import LabelCounts, count_labels, given, join_labels, places_of, row_ids, sample
 from monitor.sources.known_types import KnownTypes
 from monitor.sources.row_counts import Repeats, ledger_of, repeats
@@ -82,8 +83,14 @@ class Log:
 
         Labels not yet known at `as_of` are null. A repeated row is returned once, one astray is not.
         """
+        return self._rows(start, end, columns)
+
+    def _rows(
+        self, start: datetime | None, end: datetime | None, columns: set[str] | None, *, ids: bool = True
+    ) -> pa.Table:
         first, last = self.strays.bounded(start, self._as_of if end is None else min(end, self._as_of))
-        table = read_rows(self._model, self._source, self.roles, first, last, columns, as_of=self._as_of)
+        scan = None if ids else self._source.scan(self.roles.timestamp, first, last)
+        table = read_rows(self._model, self._source, self.roles, first, last, columns, self._as_of, scan)
         return mask_labels(table, self.roles, self._as_of, self._model.label_delay)
 
     def window(self, window: Window, most: int | None = None, *, whole: bool = False) -> Rows:
@@ -101,14 +108,14 @@ class Log:
         last = min(window.end, self._as_of)
         by_hash = self.roles.id is None and by_id
         read = _gather(
-            self._model, self._source, self.roles, window.start, last, self._as_of, whole=whole or by_hash
+            self._model, self._source, self.roles, window.start, last, self._as_of, whole=whole or by_hash, ids=by_id
         )
         ids = self.ids(read.raw) if window.start_id or window.end_id else None
         inside = contains(read.raw, self.roles.timestamp, ids, window).to_numpy(zero_copy_only=False)
         table = picked(read.table, inside[read.keep])
         table = mask_labels(table, self.roles, self._as_of, self._model.label_delay)
         chosen = None if most is None else sample(self._whole_ids(table), most)
-        rows = Rows(table, read.keep & inside, chosen, read.scan, self._model.window.memory_mb)
+        rows = Rows(table, read.keep & inside, chosen, read.scan, self._model.window.memory_mb, self.roles.id)
         counted = repeats(read.raw, read.keep, inside, self.roles)
         rows.ledger = ledger_of(table, self.roles, window, self.strays, counted, read.labels, self._without_row())
         return rows
@@ -141,11 +148,13 @@ class Log:
         return _without_row[key]
 
     def keys(self, start: datetime | None) -> pa.Table:
-        """Return time, label and id columns of every row from `start` on: enough to cut windows and to count rows."""
-        roles = self.roles
+        """Return time and label columns of every row from `start` on, and ids where windows are cut by them or labels
+        joined: enough to cut windows and to count rows.
+        """
+        roles, by_id = self.roles, isinstance(self._model.window.size, int)
         wanted = {c for c in (roles.id, roles.label, roles.label_timestamp) if c}
-        by_hash = roles.id is None and isinstance(self._model.window.size, int)
-        return self.rows(start, None, None if by_hash else wanted)
+        by_hash = roles.id is None and by_id
+        return self._rows(start, None, None if by_hash else wanted, ids=by_id or self._model.labels is not None)
 
     def ids(self, table: pa.Table) -> pa.Array:
         """Return the id by which each row is ordered: from the id column, whichever other columns were read, or a hash
@@ -204,17 +213,18 @@ def reference_rows(model: ModelSection, source: Source, roles: Roles, *, by_id: 
     if not by_id:
         roles = replace(roles, id=None)
     read = _gather(model, source, roles, None, None, None, whole=False)
-    return Rows(read.table, read.keep, None, read.scan, model.window.memory_mb)
+    return Rows(read.table, read.keep, None, read.scan, model.window.memory_mb, roles.id)
 
 
 def _gather(
     model: ModelSection, source: Source, roles: Roles, start: datetime | None, end: datetime | None,
-    as_of: datetime | None, *, whole: bool,
+    as_of: datetime | None, *, whole: bool, ids: bool = False,
 ) -> "_Gathered":
-    """Read rows without repetitions and with their labels."""
+    """Read rows without repetitions and with their labels. `ids`: with their ids, where there is a column of these."""
     scan = None if whole else source.scan(roles.timestamp, start, end)
-    raw = _read(source, roles, start, end, answer_columns(model, roles) if scan else None)
-    keep = _once_each(source, raw, roles)
+    ids = ids or model.labels is not None or model.attributes is not None
+    wanted = answer_columns(model, roles) if scan else None
+    raw, keep = _read_once(source, roles, start, end, wanted, None if ids else scan)
     labels = _labels(model, picked(raw, keep), roles, None, as_of)
     table = _joined(picked(raw, keep), labels, roles)
     counted = None if labels is None else count_labels(labels, str(roles.id), str(roles.label))
@@ -248,13 +258,14 @@ def read_rows(
     end: datetime | None = None,
     columns: set[str] | None = None,
     as_of: datetime | None = None,
+    scan: Scan | None = None,
 ) -> pa.Table:
     """Read rows of a log or a reference, with times in UTC and without repetitions; join separate labels.
 
-    The newest label known at `as_of` is joined, because a later correction must not hide it.
+    The newest label known at `as_of` is joined, because a later correction must not hide it. With a `scan` of the same
+    rows, ids are left out where no row is repeated.
     """
-    table = _read(source, roles, start, end, columns)
-    table = picked(table, _once_each(source, table, roles))
+    table = picked(*_read_once(source, roles, start, end, columns, scan))
     return _joined(table, _labels(model, table, roles, columns, as_of), roles)
 
 
@@ -266,6 +277,23 @@ def _read(
     when = roles.label_timestamp
     moments = [when] if when and when in there and (wanted is None or when in wanted) else []
     return source.read(wanted, timestamp=roles.timestamp, start=start, end=end, moments=moments)
+
+
+def _read_once(
+    source: Source, roles: Roles, start: datetime | None, end: datetime | None, columns: set[str] | None,
+    scan: Scan | None = None,
+) -> tuple[pa.Table, Mask]:
+    """Read rows, and tell which of them to keep so that none is repeated.
+
+    With a scan of the same rows, ids are left out of the table where every row has one of its own.
+    """
+    if scan is not None and columns is not None and roles.id in columns and roles.id in scan.schema.names:
+        table = _read(source, roles, start, end, columns - {roles.id})
+        if all_differ((part[roles.id] for part in scan.parts([roles.id])), table[roles.timestamp]):
+            pa.default_memory_pool().release_unused()
+            return table, np.ones(len(table), np.bool_)
+    table = _read(source, roles, start, end, columns)
+    return table, _once_each(source, table, roles)
 
 
 def _once_each(source: Source, table: pa.Table, roles: Roles) -> Mask:

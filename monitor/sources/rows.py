@@ -19,7 +19,8 @@ from monitor.errors import SourceError
 from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source
 from monitor.sources.column_types import UTC_US, as_text
-from monitor.sources.ids import given, row_ids, sample, sample_of_numbers
+from monitor.sources.hashed_ids import all_differ, hash_ids
+from monitor.sources.ids import given, row_ids, sample, sample_of_hashes, sample_of_numbers
 from monitor.sources.windows import Key
 
 Mask = npt.NDArray[np.bool_]
@@ -51,9 +52,11 @@ class Rows:
     """
 
     def __init__(
-        self, table: pa.Table, keep: Mask | None, chosen: Mask | None, scan: Scan | None, memory_mb: int
+        self, table: pa.Table, keep: Mask | None, chosen: Mask | None, scan: Scan | None, memory_mb: int,
+        id: str | None = None,
     ) -> None:
         self.table = table
+        self._id = id                    # read by itself: it takes more memory than other columns
         self._keep = keep
         self._chosen = chosen
         self._scan = scan
@@ -122,7 +125,8 @@ class Rows:
         if not fitting:
             return _Column(self, name)
         if name not in self._batch:
-            names = list(self._apart)[self._apart[name] :][: max(1, fitting // _READING)]
+            later = [other for other in list(self._apart)[self._apart[name] :] if other != self._id]
+            names = [name] if name == self._id else later[: max(1, fitting // _READING)]
             parts = list(self.parts(names))
             self._batch = {column: [piece for part in parts for piece in part[column].chunks] for column in names}
         return self._batch[name]
@@ -156,8 +160,20 @@ class Rows:
         if labelled and roles.label in rows.column_names:
             able = pc.is_valid(rows[roles.label]).to_numpy()
         places, chosen = np.flatnonzero(able), np.zeros(len(rows), np.bool_)
-        chosen[places[_sampled(rows, places, roles.id, most)]] = True
+        chosen[places[self._drawn(places, roles.id, most)]] = True
         return Drawn(self.whole(chosen) if whole else picked(rows, chosen), len(places))
+
+    def _drawn(self, places: Ints, id: str | None, most: int) -> Mask:
+        """Return which of the sample's rows at these places are among `most` of them."""
+        if len(places) <= most:
+            return np.ones(len(places), np.bool_)
+        if id is not None and id in self._apart:         # so that none is missing
+            parts = self.parts([id])
+            hashes = np.concatenate([hash_ids(chunk) for part in parts for chunk in part[id].chunks])
+            return sample_of_hashes(hashes[places], most)
+        if id not in self.table.column_names or given(as_text(self.sample[id])).null_count:
+            return sample_of_numbers(len(places), most)
+        return sample(row_ids(self.sample.select([id]).take(places), id), most)
 
     def parts(self, names: Sequence[str], chosen: Mask | None = None) -> Iterator[pa.Table]:
         """Read columns of the sample, or of the `chosen` rows of it, part by part.
@@ -201,15 +217,6 @@ class _Column:
             yield from part[self._name].chunks
 
 
-def _sampled(rows: pa.Table, places: Ints, id: str | None, most: int) -> Mask:
-    """Return which of the rows at these places are among `most` of them."""
-    if len(places) <= most:
-        return np.ones(len(places), np.bool_)
-    if id not in rows.column_names or given(as_text(rows[id])).null_count:
-        return sample_of_numbers(len(places), most)
-    return sample(row_ids(rows.select([id]).take(places), id), most)
-
-
 def among(keep: Mask | None, chosen: Mask | None) -> Mask | None:
     """Return which rows are chosen among those that are kept; None stands for all."""
     if keep is None or chosen is None:
@@ -232,7 +239,7 @@ def once_each(table: pa.Table, id: str | None, timestamp: str) -> Mask:
     Rows without an id, or with a blank one, are all kept: they cannot be told to be repetitions.
     """
     keep = np.ones(len(table), np.bool_)
-    if id not in table.column_names or pc.count_distinct(table[id], mode="all").as_py() == len(table):
+    if id not in table.column_names or all_differ([table[id]], table[timestamp]):
         return keep
     ids = given(table[id])
     keep &= pc.is_null(ids).to_numpy()
