@@ -201,7 +201,7 @@ def test_columns_one_by_one_are_the_rows_of_the_whole(
     read, lazy = one.window(window, most, whole=True), one.window(window, most)
     lazy._memory = memory_mb << 20                   # 0: not even a column fits
     expected = read.whole()
-    assert lazy.sample["id"].to_pylist() == expected["id"].to_pylist()
+    assert lazy.column("id").to_pylist() == expected["id"].to_pylist()
     for column in ("x", "word", "x"):
         assert _values(lazy, column) == expected[column].to_pylist()
     joined = lazy.whole()
