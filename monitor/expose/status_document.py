@@ -60,6 +60,7 @@ def _model(model: ModelView) -> Json:
         "model": model.name,
         "mode": model.mode,
         "window": model.newest and _window(model.newest),
+        "metric": _metric(model),
         "action": standing(model.verdict, firing),
         "verdict": model.verdict and _chosen(model.verdict, "action", "at", "fired", "guards", "reasons"),
         "firing": [_chosen(one, "trigger", "since", "reason") for one in firing],
@@ -86,6 +87,15 @@ def _episode(episode: Episode, firing: Sequence[Firing]) -> Json:
     return told | {
         "reason": need_words(episode, firing), "window": {name: window[name] for name in ("start", "end")},
     }
+
+
+def _metric(model: ModelView) -> Json | None:
+    """The metric the model is judged by: its value in the newest window that has one, and that of the reference."""
+    if not model.trend:
+        return None
+    newest = model.trend[-1]
+    told = _chosen(newest.score, "metric", "value", "reference", "low", "high", "status", "provisional", "n")
+    return told | {"window_end": to_json(newest.end)}
 
 
 def _window(snapshot: Snapshot) -> Json:

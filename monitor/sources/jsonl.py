@@ -17,6 +17,7 @@ from monitor.records import Json
 from monitor.sources.column_types import UTC_US, tidy, unread
 from monitor.sources.moments import ZONED
 from monitor.sources.text_files import TextFormat, marked
+from monitor.sources.written_numbers import Style, number_share, numbers
 from monitor.untrusted import parse_json
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
@@ -49,7 +50,17 @@ class JsonLines(TextFormat):
         left_out, table = unread(table.schema), tidy(table, self._types.texts)
         open_ones = [name for name in mixed if name in table.column_names and name not in self._types.texts]
         table = marked(_with_moments(table, [*mixed, *self._types.texts]), open_ones)
+        table = _unquoted(table, {*mixed, *self._types.texts})
         return table if columns is None else table.select(columns), left_out
+
+
+def _unquoted(table: pa.Table, texts: Collection[str]) -> pa.Table:
+    """Return the table with numbers for text columns in which every value is a number in quotes, as CSV reads them."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) and field.name not in texts and number_share(table[at], Style()) == 1:
+            found = numbers(table[at], Style())
+            table = table if found is None else table.set_column(at, field.name, found)
+    return table
 
 
 def _by_arrow(data: bytes) -> pa.Table:

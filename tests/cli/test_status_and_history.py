@@ -123,6 +123,8 @@ def test_status_shows_the_metric_its_reference_and_its_course(driftd: Any, confi
             store.checks.commit(later, expected_reference="ref", verdict=_verdict(later, Action.HOLD))
     out = driftd("status", "-c", config).out
     assert "rides: MAE now 6, before 4  ▁█▅ (3 windows)\n" in out
+    told = driftd("status", "-c", config, "--json").json["models"][0]["metric"]
+    assert (told["metric"], told["value"], told["reference"]) == ("mae", 6, 4)
     assert "window (Europe/Paris)" in out.splitlines()[0]
     assert "2024-02-05 – 2024-02-12" in driftd("history", "-c", config).out
 
@@ -138,6 +140,7 @@ def test_status_as_json(driftd: Any, config: Path) -> None:
     assert [one["trigger"] for one in model["firing"]] == ["retraining-pays"]
     assert model["dispatch"]["state"] == "pending"
     assert model["episode"]["state"] == "requested"
+    assert model["metric"] is None
 
 
 def test_status_says_how_much_gains_count(driftd: Any, config: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.sources import Source, listing, open_source
+from monitor.sources.known_types import KnownTypes
 
 UTC_ZONE = ZoneInfo("UTC")
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -221,6 +222,22 @@ def test_json_lines_keep_the_offsets_of_their_times(tmp_path: Path) -> None:
                  {"t": "2026-01-01T12:00:00"})
     found = source_of(path, ZoneInfo("Asia/Tokyo")).read(None, timestamp="t")["t"].to_pylist()
     assert [t.hour for t in found] == [12, 10, 3]
+
+
+@pytest.mark.parametrize(("values", "read"), [
+    (["0.73", "1e-3", None], [0.73, 0.001, None]), (["12", "-7"], [12, -7]), (["0.5", "NaN", ""], [0.5, None, None]),
+    (["1.0", "0"], [1.0, 0.0]), (["94110", "01234"], ["94110", "01234"]), (["1", "online"], ["1", "online"]),
+    (["NA", "None"], ["NA", "None"]), (["1.1.2", "1.1"], ["1.1.2", "1.1"]), (["$5", "€5"], ["$5", "€5"]),
+])
+def test_numbers_in_quotes_are_numbers_in_json_lines_as_in_csv(tmp_path: Path, values: list[Any], read: Any) -> None:
+    """Where every value is one; codes and words are text, and so is a column that is declared to be text."""
+    path = lines(tmp_path / "a.jsonl", *({"n": at, "a": value} for at, value in enumerate(values)))
+    (tmp_path / "a.csv").write_text("n,a\n" + "".join(f"{at},{value or ''}\n" for at, value in enumerate(values)))
+    assert source_of(path).read(None)["a"].to_pylist() == read
+    of_csv = source_of(tmp_path / "a.csv").read(None)["a"]
+    assert of_csv.to_pylist() == read or values == ["NA", "None"]      # without quotes these are no words
+    declared = open_source(SourceSection(path=str(path)), UTC_ZONE, KnownTypes(words=frozenset("a")))
+    assert declared.read(None)["a"].to_pylist() == values
 
 
 def test_json_lines_of_mixed_types_are_text(tmp_path: Path) -> None:
