@@ -3,7 +3,7 @@
 A test names its row of docs/reliability.md with `@pytest.mark.torture(row)`, takes its number of repetitions from
 `effort`, its random numbers from `seed`, and says what came out with `figure`. The long form writes those figures into
 the table; a test marked `only_long=True` has no other. Environment: DRIFTD_TORTURE=long,
-DRIFTD_TORTURE_SEED=<number>, DRIFTD_TORTURE_ROW=<row>.
+DRIFTD_TORTURE_SEED=<number>, DRIFTD_TORTURE_ROW=<row>, DRIFTD_TORTURE_MINUTES=<of each fuzzer>.
 """
 
 import datetime

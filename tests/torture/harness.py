@@ -21,7 +21,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
 
-EXAMPLES = 20_000       # of one run of Hypothesis
+EXAMPLES = 2_000        # of one run of Hypothesis
+MANY = 10**9            # examples: as many as the time allows
+MINUTES = float(os.environ.get("DRIFTD_TORTURE_MINUTES", "60"))
 
 
 class Service:
@@ -116,19 +118,45 @@ def write_log(path: Path, start: datetime, rows: int, step: timedelta, *, right:
             writer.writerow([moment, f"{seed}-{number}", round(chance.gauss(20, 4), 3), prediction, label])
 
 
-def fuzz(examples: int, seed: int, strategy: st.SearchStrategy[Any], act: Callable[[Any], str]) -> Counter[str]:
-    """Act on so many examples; count what it answers. What it raises is raised, with the smallest example of it.
+class Tried(Counter[str]):
+    """What examples came to, and since when they are tried (monotonic seconds)."""
 
-    Hypothesis remembers each example of a run, so that many are several runs.
+    def __init__(self) -> None:
+        super().__init__()
+        self.since = time.monotonic()
+
+    @property
+    def minutes(self) -> float:
+        return (time.monotonic() - self.since) / 60
+
+    def batches(self, examples: int) -> Iterator[int]:
+        """How many of the examples to try next, until there were so many or the time is over."""
+        while (left := examples - self.total()) > 0 and self.minutes < MINUTES:
+            before = self.total()
+            yield min(EXAMPLES, left)
+            if self.total() == before:           # there are no more
+                return
+
+
+def fuzz(examples: int, seed: int, strategy: st.SearchStrategy[Any], act: Callable[[Any], str]) -> Tried:
+    """Act on so many examples, or for as long as the time allows; count what it answers.
+
+    What it raises is raised, with the smallest example of it.
     """
-    count: Counter[str] = Counter()
+    tried = Tried()
+    for most in tried.batches(examples):
+        fuzz_once(most, seed + tried.total(), strategy, act, tried)
+    return tried
 
+
+def fuzz_once(
+    examples: int, seed: int, strategy: st.SearchStrategy[Any], act: Callable[[Any], str], tried: Tried
+) -> None:
+    """One run of Hypothesis, which remembers each of its examples."""
     @given(strategy)
-    def tried(example: Any) -> None:
-        count[act(example)] += 1
+    def one(example: Any) -> None:
+        tried[act(example)] += 1
 
-    for done in range(0, examples, EXAMPLES):
-        run = settings(max_examples=min(EXAMPLES, examples - done), deadline=None, database=None,
-                       phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
-        hypothesis_seed(seed + done)(run(tried))()
-    return count
+    run = settings(max_examples=examples, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
+                   suppress_health_check=list(HealthCheck))
+    hypothesis_seed(seed)(run(one))()
