@@ -50,6 +50,7 @@ _STUCK = 120.0                    # seconds without a turn of the main loop
 _REST = timedelta(minutes=1)      # without a task, after which a worker's memory is given back
 _RESTAMPS = 12                    # looks at stamps from the future after the clock was set back
 _SIGN_EVERY = 60.0                # seconds between signs of life while a round of checks lasts
+_AGAIN = 30.0                     # seconds until what was refused is read again, though no file of it has changed
 _TIDY_EVERY = 6 * 3600.0          # seconds between looks at what has grown old
 _NEED_RESTART = (
     "state_dir", "listen", "health_listen", "workers", "worker_memory_mb", "worker_timeout", "log_format",
@@ -102,6 +103,7 @@ class Daemon:
         self._under_way: set[str] = set()    # models that are being checked
         self._looked: dict[str, tuple[datetime, str]] = {}      # when each was checked last, and what came of it
         self._refused: tuple[tuple[str, ...], datetime] | None = None    # a configuration: why, and when
+        self._read_at = time.monotonic()     # the configuration, in force or refused
         self._lived = threading.Event()      # a check has ended well since the last sign of life
         self._signed = time.monotonic()
         self._turned = time.monotonic()
@@ -176,6 +178,8 @@ class Daemon:
         if self._watch.changed():
             _log.info("The configuration's files have changed.")
             self.reload()
+        elif self._refused is not None and time.monotonic() - self._read_at > _AGAIN:
+            self.reload(again=True)          # a file that it names has come, or the state can be written again
         if self._web is not None:
             self._web.look(self._loaded)
         if self._stuck() is None:
@@ -204,20 +208,24 @@ class Daemon:
         for name in self._loaded.config.models:
             self._schedule.soon(_task(name))
 
-    def reload(self) -> None:
-        """Read the configuration again; all is built before anything is touched, else nothing changes."""
+    def reload(self, *, again: bool = False) -> None:
+        """Read the configuration again; all is built before anything is touched, else nothing changes.
+
+        `again`: nobody asked for it, so that what was refused before for the same reasons is not said once more.
+        """
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self._watch.follow(self._loaded.files, self._loaded.patterns)
+        self._read_at = time.monotonic()
         try:
             loaded = load(self._loaded.path)
             web = read_settings(loaded)
             parts = self._build(loaded, self._store, self._workers, self._clock)
             self._accept(loaded)
         except DriftdError as error:
-            self._refuse(str(error).split("\n"))
+            self._refuse(str(error).split("\n"), again=again)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the last good one must stay in force
             _log.exception("Reloading failed unexpectedly.")
-            self._refuse([repr(error)])
+            self._refuse([repr(error)], again=again)
         else:
             self._swap(loaded, parts)
             if self._web is not None:
@@ -232,7 +240,9 @@ class Daemon:
         for sentence in (*loaded.warnings, *missing_secrets(loaded)):
             _log.warning(sentence)
 
-    def _refuse(self, problems: list[str]) -> None:
+    def _refuse(self, problems: list[str], *, again: bool) -> None:
+        if again and self._refused is not None and list(self._refused[0]) == problems:
+            return
         _log.error("The configuration is refused; the last good one stays in force.", problems=problems)
         self._metrics.reloaded(False, self._clock())
         self._refused = (tuple(problems), self._clock())

@@ -104,6 +104,7 @@ def build(loaded, store, workers, clock):
 if __name__ == "__main__":
     service.build = build
     service._PATIENCE = timedelta(seconds=float(os.environ.get("PATIENCE", "7")))
+    service._AGAIN = float(os.environ.get("AGAIN", "30"))
     try:
         sys.exit(service.run(Path(sys.argv[1])))
     except DriftdError as error:
