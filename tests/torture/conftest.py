@@ -98,5 +98,5 @@ def _cell(line: re.Match[str], row: str, name: str, said: str) -> str:
     if line[1] != row:
         return line[0]
     *cells, last = line[0].strip("| ").split(" | ")
-    figures = dict(re.findall(r"`(\w+)`: (.*?)(?:<br>|$)", last)) | {name: said.replace("|", "/")}
+    figures = dict(re.findall(r"`([^`]+)`: (.*?)(?:<br>|$)", last)) | {name: said.replace("|", "/")}
     return f"| {' | '.join(cells)} | {'<br>'.join(f'`{key}`: {value}' for key, value in figures.items())} |"
