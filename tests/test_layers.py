@@ -45,7 +45,7 @@ ONE_PLACE = {
 } | dict.fromkeys(sorted(HEAVY - {"evidently"}), (IN_WORKERS, "heavy packages load only in workers"))
 # What measures and what decides does no I/O, reads no clock, writes no log, and imports only its like.
 PURE = (
-    "tables/", "quality/", "decide/", "history.py", "metric_catalogue.py", "wording.py", "records.py",
+    "tables/", "quality/", "decide/", "gate_result.py", "history.py", "metric_catalogue.py", "wording.py", "records.py",
     "errors.py", "escape.py", "ledger.py", "charts/",
     "drift/column_scores.py", "drift/count_tests.py", "drift/evidently.py", "drift/evidently_report.py",
     "drift/methods.py", "drift/multivariate.py", "drift/rank_tests.py", "drift/text.py",

@@ -86,11 +86,16 @@ def step_fit() -> None:
 
 
 def step_gate() -> None:
-    """Ask whether the candidate may replace the model in service; the table is kept for people."""
+    """Ask whether the candidate may replace the model in service; the table is kept for people, and told to driftd."""
     facts = json.loads((WORK / "facts.json").read_text())
-    run("gate", "--data", WORK / "rows.parquet", "--candidate", WORK / "predictions.parquet",
+    code = exit_code(
+        "gate", "--data", WORK / "rows.parquet", "--candidate", WORK / "predictions.parquet",
         "--trained-until", facts["trained_to"], "--markdown", WORK / "gate.md", "--junit", WORK / "gate.xml",
-        *shlex.split(os.environ.get("GATE", "")))
+        "--report", WORK / "gate.json", *shlex.split(os.environ.get("GATE", "")))
+    if code and (WORK / "gate.json").exists():
+        tell("failed", {"gate": json.loads((WORK / "gate.json").read_text())})
+    if code:
+        sys.exit(code)
 
 
 def step_register() -> None:
@@ -132,11 +137,19 @@ def step_report() -> None:
     """Tell driftd which version is in service now: it compares with that one's own reference from here on."""
     version = MADE.read_text()
     folder = (VERSIONS / version).resolve()
-    result = {"model_version": version, **json.loads((folder / "facts.json").read_text())}
+    result = {"model_version": version, **json.loads((folder / "facts.json").read_text()),
+              "gate": json.loads((folder / "gate.json").read_text())}
+    if "DRIFTD_RESULT" in os.environ:
+        result["reference"] = str(folder / "reference.parquet")
+    tell("succeeded", result)
+
+
+def tell(outcome: str, result: dict[str, object]) -> None:
+    """Say how the run ended: by a file on driftd's machine, else by a signed report."""
     if place := os.environ.get("DRIFTD_RESULT"):
-        Path(place).write_text(json.dumps({**result, "reference": str(folder / "reference.parquet")}))
+        Path(place).write_text(json.dumps(result))
     elif url := os.environ.get("DRIFTD_URL"):
-        post(f"{url}/v1/runs/{os.environ['DRIFTD_ID']}", {"schema_version": 1, "outcome": "succeeded", **result})
+        post(f"{url}/v1/runs/{os.environ['DRIFTD_ID']}", {"schema_version": 1, "outcome": outcome, **result})
 
 
 def post(url: str, report: dict[str, object]) -> None:
@@ -151,9 +164,12 @@ def post(url: str, report: dict[str, object]) -> None:
 
 def run(*command: object) -> None:
     """Run driftd, of this Python; its exit code ends this one where it is not 0."""
-    done = subprocess.run([sys.executable, "-m", "monitor", *map(str, command)], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+    if code := exit_code(*command):
+        sys.exit(code)
+
+
+def exit_code(*command: object) -> int:
+    return subprocess.run([sys.executable, "-m", "monitor", *map(str, command)], check=False).returncode
 
 
 def revision() -> str:

@@ -1,31 +1,29 @@
 """`driftd gate`: judge whether a candidate may replace the champion, from files or from the log of a watched model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from monitor.cli.junit_and_markdown import contract_lines, junit, sentence, table_lines
+from monitor.cli.gate_table import as_markdown, print_gate
+from monitor.cli.junit_and_markdown import junit
 from monitor.cli.log_rows import Asked, read_matured, stretch_options
 from monitor.cli.options import MOMENT, config_option, json_option, model_option, quiet_logs
-from monitor.cli.terminal import number, print_json, print_table, say
+from monitor.cli.terminal import print_json, say
 from monitor.config import ModelSection, Task
 from monitor.config.spanning_rules import wrong_limits
 from monitor.errors import UsageError
-from monitor.escape import markdown, markdown_name
-from monitor.gate.gate_verdict import Outcome
 from monitor.gate.trial import Judged, Seen, gate_files, gate_log
+from monitor.gate_result import Outcome
 from monitor.metric_catalogue import PERFORMANCE
 from monitor.private import keeping_quiet
-from monitor.records import Score, ScoreStatus
+from monitor.records import Score
 
 EXIT = {Outcome.PASSED: 0, Outcome.REFUSED: 3, Outcome.UNJUDGED: 4}
 _PARTS = ("timestamp", "id", "prediction", "probability", "label")
 _FILE = click.Path(path_type=Path)
-_NUMBERS = ("rows", "champion", "candidate", "better by", "at least", "at most")
-_WORDS = {ScoreStatus.BREACHED: "refused", ScoreStatus.INSUFFICIENT: "not judged", ScoreStatus.FAILED: "not judged"}
 
 
 class Limit(click.ParamType[tuple[str, float]]):
@@ -71,11 +69,12 @@ class Limit(click.ParamType[tuple[str, float]]):
 @json_option
 @click.option("--junit", "junit_file", type=_FILE, metavar="F", help="Write JUnit XML.")
 @click.option("--markdown", "markdown_file", type=_FILE, metavar="F", help="Write Markdown.")
+@click.option("--report", "report_file", type=_FILE, metavar="F", help="Write what a run reports of its gate: JSON.")
 def gate(
     data: Path | None, candidate: Path, config_file: Path | None, model: str | None, window: str | None,
     since: datetime | None, until: datetime | None, trained_until: datetime | None,
     champion_trained_until: datetime | None, trained_on: Path | None, as_json: bool, junit_file: Path | None,
-    markdown_file: Path | None, **by_files: Any,
+    markdown_file: Path | None, report_file: Path | None, **by_files: Any,
 ) -> int:
     """Judge whether a candidate may replace the champion. Its predictions come as a file, from any framework.
 
@@ -100,6 +99,8 @@ def gate(
         junit_file.write_text(junit(judged.verdict.scores, "gate", _case), encoding="utf-8")
     if markdown_file:
         markdown_file.write_text(as_markdown(judged), encoding="utf-8")
+    if report_file:
+        report_file.write_text(judged.result.as_text() + "\n", encoding="utf-8")
     if as_json:
         print_json(**judged.to_json())
     else:
@@ -138,14 +139,6 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
-def summary(judged: Judged) -> str:
-    """Return the answer in one line."""
-    verdict, found = judged.verdict, judged.measured
-    words = {Outcome.PASSED: "passed", Outcome.REFUSED: "refused", Outcome.UNJUDGED: "could not be judged"}
-    why = "; ".join(verdict.reasons) or f"{found.metric} is {verdict.overall.reason}"
-    return f"{words[verdict.outcome]}: {why}"
-
-
 def _case(score: Score) -> str:
     """Return the name of the JUnit test case for a score."""
     if score.metric == "improvement":
@@ -153,74 +146,14 @@ def _case(score: Score) -> str:
     return f"{score.metric} of {score.segment}" if score.segment else f"contract: {score.column or score.metric}"
 
 
-def _rows(judged: Judged) -> list[tuple[Score, tuple[str, ...]]]:
-    """Return the overall score, then segments: those that block, then by loss; those not judged last."""
-    beside = {score.segment: score for score in judged.measured.performance if score.metric == judged.measured.metric}
-    order = sorted(judged.verdict.segments, key=lambda score: (
-        score.status != ScoreStatus.BREACHED, score.value is None, score.value or 0.0,
-    ))
-    rows = []
-    for score in (judged.verdict.overall, *order):
-        both = beside.get(score.segment)
-        beside_it = (both.reference, both.value) if both else (None, None)
-        sure = (_short(number) for number in (score.value, score.low, score.high))
-        count = "" if score.n is None else str(score.n)
-        rows.append((score, (score.segment or "overall", count, *map(number, beside_it), *sure)))
-    return rows
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
-
-
-def _fairness_rows(scores: Sequence[Score]) -> list[tuple[Score, tuple[str, ...]]]:
-    return [
-        (score, (score.metric, score.segment or "", *map(number, (score.reference, score.value, score.threshold))))
-        for score in scores
-    ]
-
-
-_PERFORMANCE = ("part", *_NUMBERS, "")
-_FAIRNESS = ("limited", "group", "champion", "candidate", "limit", "")
-
-
 def _print(judged: Judged) -> None:
-    broken = [score for score in judged.verdict.contract if score.status == ScoreStatus.BREACHED]
-    for score in broken:
-        say(f"contract: {score.column or 'table'}: {sentence(score)}")
-    if broken:
+    found = judged.result
+    for part in found.contract:
+        say(f"contract: {part.part}: {part.reason}")
+    if found.contract:
         say()
-    print_table(_PERFORMANCE, [(*cells, _word(score)) for score, cells in _rows(judged)], _NUMBERS)
-    if judged.verdict.fairness:
-        say()
-        rows = [(*cells, _word(score)) for score, cells in _fairness_rows(judged.verdict.fairness)]
-        print_table(_FAIRNESS, rows, ("champion", "candidate", "limit"))
-    found = judged.measured
+    print_gate(found)
     say("", f"{found.rows} rows, {found.labelled} labelled, judged by {found.metric}")
     for note in judged.notes:
         say(note)
-    say(summary(judged))
-
-
-def _word(score: Score) -> str:
-    """Return a part's status in a word or two; JSON, JUnit and Markdown hold the whole sentence."""
-    unsure = "not shown" if score.value is not None and "not shown" in (score.reason or "") else ""
-    return _WORDS.get(score.status, f"looks worse, {unsure}" if unsure else "")
-
-
-def as_markdown(judged: Judged) -> str:
-    """Return a comment for a pull request: the answer, what broke, one line for each part."""
-    broken = [score for score in judged.verdict.contract if score.status == ScoreStatus.BREACHED]
-    lines = [f"**driftd gate**: {markdown(summary(judged))}", "", *contract_lines(broken)]
-    lines += table_lines(_PERFORMANCE, [_marked(*row, 1) for row in _rows(judged)], _NUMBERS)
-    if judged.verdict.fairness:
-        rows = [_marked(*row, 2) for row in _fairness_rows(judged.verdict.fairness)]
-        lines += ["", *table_lines(_FAIRNESS, rows, ("champion", "candidate", "limit"))]
-    return "\n".join([*lines, "", *map(markdown, judged.notes)]).rstrip() + "\n"
-
-
-def _marked(score: Score, cells: Sequence[str], names: int) -> tuple[str, ...]:
-    """Return the cells as Markdown: names as code, the reason of a refusal in bold."""
-    reason = markdown(score.reason or "")
-    reason = f"**{reason}**" if score.status == ScoreStatus.BREACHED else reason
-    return (*(markdown_name(name) if name else "" for name in cells[:names]), *cells[names:], reason)
+    say(found.sentence)

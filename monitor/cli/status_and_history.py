@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from monitor.cli.fired_words import fired_words, telling
+from monitor.cli.gate_table import print_gate
 from monitor.cli.options import chosen, config_option, json_option, known, load_config, model_option, open_state
 from monitor.cli.terminal import Cell, in_zone, moment, print_json, print_table, say, span
 from monitor.config import Loaded
@@ -19,7 +20,7 @@ from monitor.decide.messages import need_words, since_then, standing
 from monitor.decide.particulars import now_and_before
 from monitor.decide.triggers import REFERENCE_GONE, SOURCE_DOWN
 from monitor.errors import UsageError
-from monitor.expose.documents import explained, history_document
+from monitor.expose.documents import explained, gates_of, history_document
 from monitor.expose.status_document import status_document, under_way
 from monitor.expose.view import ModelView, read_view
 from monitor.ledger import unusual
@@ -246,11 +247,15 @@ def _explain(store: Store, snapshot: Snapshot, zone: ZoneInfo, as_json: bool) ->
         print_json(**explained(store, store.trends.of(snapshot.window)))
         return
     _print_head(snapshot, verdict, zone)
-    for need in _needs(store, snapshot):
+    needs = _needs(store, snapshot)
+    for need in needs:
         why = need_words(need, firing if is_open(need) else ())
         say(f"  the need of {need.trigger} that began here is {need.state}: {why}")
         if need.approval is not None:
             say(f"  {_approval(need, zone)}")
+    for request, gated in gates_of(store, needs).items():
+        say(f"  the gate of {request}, {moment(gated.at, zone)}: {gated.result.sentence}", "")
+        print_gate(gated.result)
     whole = [score for score in snapshot.scores if score.column is None]
     bad = [score for score in snapshot.scores if score.column is not None and score.status in _BAD]
     _print_scores(("metric",), [((_subject(score),), score) for score in whole])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from monitor.records import Episode, Json, Score
 from monitor.store import Store
+from monitor.store.gates import Gated
 from monitor.store.trends import Looked
 
 
@@ -40,18 +41,28 @@ def history_document(store: Store, model: str, windows: Sequence[Looked]) -> Jso
 
 
 def explained(store: Store, looked: Looked) -> Json:
-    """One window in full: its revisions, what became of its rows, every score, and the needs that began with it."""
+    """One window in full: its revisions, what became of its rows, every score, the needs that began with it, and by
+    request what gates said of the candidates that came of these."""
+    needs = needs_of(store, looked)
     return {"model": looked.window.model} | window_document(looked) | {
         "revisions": [snapshot.revision for snapshot in store.snapshots.revisions(looked.window)],
         "ledger": store.trends.ledger(looked.id),
         "scores": tuple(store.trends.scores([looked.id])[looked.id]),
-        "needs": needs_of(store, looked),
+        "needs": needs,
+        "gates": {request: gated.to_json() for request, gated in gates_of(store, needs).items()},
     }
 
 
 def needs_of(store: Store, looked: Looked) -> list[Episode]:
     """The needs to retrain that began with this window."""
     return [episode for episode in store.episodes.all(looked.window.model) if episode.window == looked.window]
+
+
+def gates_of(store: Store, needs: Sequence[Episode]) -> dict[str, Gated]:
+    """By request of these needs, what a gate said of the candidate."""
+    ids = {need.id for need in needs}
+    return store.gates.of([one.id for need in needs[:1] for one in store.requests.all(need.model)
+                           if one.episode_id in ids])
 
 
 def scored(looked: Looked, scores: Iterable[Score]) -> list[Json]:

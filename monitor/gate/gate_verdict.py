@@ -8,18 +8,12 @@ the bound of a group's distance from the others is beyond it, for all groups at 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from monitor.config.sections import GateSection
+from monitor.gate_result import Outcome
 from monitor.metric_catalogue import CATALOGUE
 from monitor.records import Score, ScoreStatus
 from monitor.wording import number
-
-
-class Outcome(StrEnum):
-    PASSED = "passed"
-    REFUSED = "refused"
-    UNJUDGED = "unjudged"            # too little to say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

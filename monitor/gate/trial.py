@@ -14,7 +14,8 @@ from monitor.config import ModelSection
 from monitor.config.sections import FairnessSection
 from monitor.decide.fairness import fairness_scores
 from monitor.gate.gate_verdict import GateVerdict, gate
-from monitor.records import Json, Score, Window
+from monitor.gate_result import GatePart, GateResult
+from monitor.records import Json, Score, ScoreStatus, Window
 from monitor.times import BEGINNING
 
 if TYPE_CHECKING:
@@ -43,6 +44,26 @@ class Judged:
     measured: "Measured"
     notes: tuple[str, ...]
 
+    @property
+    def result(self) -> GateResult:
+        """The answer with its table: overall, segments by what blocks and by loss, limits, what broke the contract."""
+        verdict, found = self.verdict, self.measured
+        beside = {score.segment: score for score in found.performance if score.metric == found.metric}
+        order = sorted(verdict.segments, key=lambda score: (
+            score.status != ScoreStatus.BREACHED, score.value is None, score.value or 0.0,
+        ))
+        broken = [score for score in verdict.contract if score.status == ScoreStatus.BREACHED]
+        return GateResult(
+            outcome=verdict.outcome, metric=found.metric, rows=found.rows, labelled=found.labelled,
+            reasons=verdict.reasons,
+            parts=(
+                *(_improvement(score, beside.get(score.segment)) for score in (verdict.overall, *order)),
+                *map(_limit, verdict.fairness),
+                *(GatePart(kind="contract", part=one.column or one.metric, status=one.status, reason=one.reason)
+                  for one in broken),
+            ),
+        )
+
     def to_json(self) -> Json:
         """The document of `driftd gate --json`, without its schema_version."""
         found = self.measured
@@ -62,6 +83,24 @@ class Judged:
             "notes": self.notes,
             "scores": (*self.verdict.scores, *found.performance),
         }
+
+
+def _improvement(score: Score, both: Score | None) -> GatePart:
+    """The row of the whole or of a segment; `both`: the metric of candidate and champion there."""
+    return GatePart(
+        kind="performance", part=score.segment or "overall", rows=score.n,
+        champion=both.reference if both else None, candidate=both.value if both else None,
+        better_by=score.value, low=score.low, high=score.high, limit=score.threshold,
+        status=score.status, reason=score.reason,
+    )
+
+
+def _limit(score: Score) -> GatePart:
+    return GatePart(
+        kind="limit", part=score.segment or "", limited=score.metric, rows=score.n, champion=score.reference,
+        candidate=score.value, low=score.low, high=score.high, limit=score.threshold, status=score.status,
+        reason=score.reason,
+    )
 
 
 def gate_files(

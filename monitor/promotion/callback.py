@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from monitor.config.values import Secret
+from monitor.gate_result import GateResult, read_gate_result
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.outbox import ACCEPTED, ENDED, message
 from monitor.retrain.pipelines.webhook import key_of
@@ -40,6 +41,7 @@ class Report(BaseModel):
     inputs: list[Any] | None = None
     trained_from: str | None = Field(default=None, max_length=100)
     trained_to: str | None = Field(default=None, max_length=100)
+    gate: dict[str, Any] | None = None       # what `driftd gate --report F` has written
 
     @property
     def facts(self) -> Json:
@@ -65,15 +67,18 @@ def take_report(
         return Reply(HTTPStatus.UNAUTHORIZED, wrong)
     try:
         report = Report.model_validate_json(body)
+        gate = None if report.gate is None else read_gate_result(report.gate)
     except ValidationError as error:
         return Reply(HTTPStatus.BAD_REQUEST, _flaw(error))
+    except ValueError as error:
+        return Reply(HTTPStatus.BAD_REQUEST, str(error))
     with store.transaction():
         dispatch = store.requests.get(id)
         if dispatch is None:
             return Reply(HTTPStatus.NOT_FOUND, f"no request has the id {id}")
         if not store.callbacks.take(id, headers["webhook-timestamp"], now, now - 3 * TOLERANCE):
             return Reply(HTTPStatus.CONFLICT, "this message was taken before; to say it again, sign it anew")
-        return _reported(store, dispatch, report, now)
+        return _reported(store, dispatch, report, gate, now)
 
 
 def unsigned(key: bytes, id: str, headers: Mapping[str, str], body: bytes, now: datetime) -> str | None:
@@ -89,7 +94,7 @@ def unsigned(key: bytes, id: str, headers: Mapping[str, str], body: bytes, now: 
     return None if any(matches) else "the signature is not right"
 
 
-def _reported(store: Store, before: Dispatch, report: Report, now: datetime) -> Reply:
+def _reported(store: Store, before: Dispatch, report: Report, gate: GateResult | None, now: datetime) -> Reply:
     state = DispatchState(report.outcome)
     if before.state in NEVER_SENT or (before.state is DispatchState.PENDING and not before.tries):
         return Reply(HTTPStatus.CONFLICT, f"the request is {before.state}: it was never handed over")
@@ -98,9 +103,14 @@ def _reported(store: Store, before: Dispatch, report: Report, now: datetime) -> 
     told = ((report.model_version, before.new_version), (report.reference, before.new_reference))
     if before.state is state and any(new and old and new != old for new, old in told):
         return Reply(HTTPStatus.CONFLICT, f"the run was reported before, with {before.new_version}")
+    known = store.gates.of([before.id]).get(before.id)
+    if known and gate and known.result != gate:
+        return Reply(HTTPStatus.CONFLICT, f"another result of the gate was reported before: {known.result.outcome}")
     after = _after(before, state, report, now)
-    if after == before:
+    if after == before and (known or not gate):
         return Reply(HTTPStatus.OK, "known already")
+    if gate is not None:
+        store.gates.record(before, gate, now)
     store.requests.record(after, was=before.state, at=now)
     if after.state is not before.state:
         store.messages.add(message(after, "outcome", now))

@@ -15,7 +15,7 @@ from monitor.config.sections import Config, ModelSection
 from monitor.errors import ConfigError, StateError, Stopping, UsageError
 from monitor.records import Dispatch, DispatchState, Episode, Message, Reference, Snapshot, Verdict
 from monitor.retrain.evidence import event
-from monitor.retrain.pipelines import Answer, Pipeline, Result, open_pipeline
+from monitor.retrain.pipelines import Answer, Pipeline, open_pipeline
 from monitor.store import LEASE, Store
 from monitor.times import Clock, Wait, as_of_now, format_duration, utcnow
 
@@ -186,7 +186,7 @@ class Outbox:
             after = replace(after, next_try_at=now + (answer.retry_after or self._wait(max(claimed.tries, 1))))
             worry = after.tries == WORRY_AT or (answer.heard and after.tries == REFUSED_AT)
             return self._write(claimed, after, tell="held" if worry else None)
-        return self._write(claimed, after, tell="outcome" if state in TOLD else None, result=answer.result)
+        return self._write(claimed, after, tell="outcome" if state in TOLD else None, answer=answer)
 
     def _applied(self, before: Dispatch, answer: Answer, state: DispatchState, now: datetime) -> Dispatch:
         accepted = now if state in ACCEPTED else None
@@ -214,7 +214,7 @@ class Outbox:
         if after == before:
             return None
         news = after.state in TOLD and after.state != before.state
-        self._write(before, after, tell="outcome" if news else None, result=answer.result)
+        self._write(before, after, tell="outcome" if news else None, answer=answer)
         return after if (after.state, after.handle) != (before.state, before.handle) else None
 
     def _late(self, dispatch: Dispatch, now: datetime, heard: bool) -> str | None:
@@ -240,14 +240,14 @@ class Outbox:
         return wait is None or wait.over(self._clock())
 
     def _write(
-        self, before: Dispatch, after: Dispatch, tell: str | None = None, result: Result | None = None
+        self, before: Dispatch, after: Dispatch, tell: str | None = None, answer: Answer | None = None
     ) -> Dispatch:
-        """Record the change, with the message about it and the new version's lineage, unless a hand came first."""
+        """Record the change, with the message about it and what the run told, unless a hand came first."""
         try:
-            return self._write_now(before, after, tell, result)
+            return self._write_now(before, after, tell, answer)
         except StateError:
             if before.state not in FOLLOWED:     # a run is asked after again
-                self._unwritten[before.id] = partial(self._write_now, before, after, tell, result)
+                self._unwritten[before.id] = partial(self._write_now, before, after, tell, answer)
             raise
 
     def _record_again(self, request: str) -> Dispatch:
@@ -256,14 +256,16 @@ class Outbox:
         del self._unwritten[request]
         return recorded
 
-    def _write_now(self, before: Dispatch, after: Dispatch, tell: str | None, result: Result | None) -> Dispatch:
+    def _write_now(self, before: Dispatch, after: Dispatch, tell: str | None, answer: Answer | None) -> Dispatch:
         with self._store.transaction():
             if not self._store.requests.record(after, was=before.state, at=self._clock()):
                 return self._store.requests.get(before.id) or before
             if tell is not None:
                 self._store.messages.add(message(after, tell, self._clock()))
-            if result is not None:
-                self._store.lineage.note_version(after.model, result.model_version, result.facts, self._clock())
+            if answer is not None and (made := answer.result):
+                self._store.lineage.note_version(after.model, made.model_version, made.facts, self._clock())
+            if answer is not None and answer.gate:
+                self._store.gates.record(after, answer.gate, self._clock())
         log.info("retrain request", dispatch=after.id, state=after.state, tries=after.tries, reason=after.reason)
         return after
 

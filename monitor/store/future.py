@@ -25,6 +25,7 @@ PASSED = {
     "version_facts": ("at",),
     "data_seen": ("seen_at",),
     "moments": ("at",),
+    "gates": ("at",),
 }
 
 

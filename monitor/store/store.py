@@ -13,6 +13,7 @@ from monitor.store.configurations import Configurations
 from monitor.store.database import Database, Heard
 from monitor.store.episodes import Episodes, Firings
 from monitor.store.future import Future
+from monitor.store.gates import Gates
 from monitor.store.lineage import Lineage
 from monitor.store.messages import Messages
 from monitor.store.moments import Moments
@@ -44,6 +45,7 @@ class Store:
         self.firings = Firings(database)
         self.episodes = Episodes(database, self.windows)
         self.requests = Requests(database, self.audit, self.windows, self.episodes)
+        self.gates = Gates(database, self.audit)
         self.promotions = Promotions(database, self.audit, self.requests)
         self.references = References(database, self.audit, self.episodes, self.requests, self.promotions)
         self.aliases = Aliases(database, self.audit)

@@ -80,11 +80,15 @@ class Api:
         return {"model": self._model(asked), "scores": told, "next": next_page}
 
     def request(self, asked: Asked) -> Json:
-        """A retrain request: its delivery, its run, and the event that was sent."""
+        """A retrain request: its delivery, its run, what its gate said, and the event that was sent."""
         found = self._store.requests.get(asked.path_params["request"])
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such request")
-        return {"model": found.model, "request": to_json(Request.of(found)), "event": parse_json(found.body)}
+        gated = self._store.gates.of([found.id]).get(found.id)
+        return {
+            "model": found.model, "request": to_json(Request.of(found)), "gate": gated and gated.to_json(),
+            "event": parse_json(found.body),
+        }
 
     def _model(self, asked: Asked) -> str:
         given = asked.path_params["model"]

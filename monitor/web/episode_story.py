@@ -1,12 +1,14 @@
 """A need to retrain as a line of steps: need, approval, request, run, promotion, recovery."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from monitor import page_links
+from monitor.gate_result import Outcome
 from monitor.records import Dispatch, DispatchState, Episode, EpisodeState, Promotion, PromotionState, Recovery
 from monitor.store import Store
+from monitor.store.gates import Gated
 
 NEWEST = 8          # needs of a model that are told
 _FAILED = (DispatchState.FAILED, DispatchState.CANCELLED, DispatchState.ABANDONED, DispatchState.UNKNOWN)
@@ -39,16 +41,23 @@ class Told:
 
 def told(store: Store, model: str) -> list[Told]:
     """The newest needs of a model, the newest first."""
-    needs, requests = store.episodes.all(model)[-NEWEST:], store.requests.all(model)
-    promotions = store.promotions.all(model)
-    return [story_of(need, requests, promotions) for need in reversed(needs)]
+    return stories_of(store, model, list(reversed(store.episodes.all(model)[-NEWEST:])))
 
 
-def story_of(episode: Episode, requests: Sequence[Dispatch], promotions: Sequence[Promotion]) -> Told:
+def stories_of(store: Store, model: str, needs: Sequence[Episode]) -> list[Told]:
+    """These needs of a model."""
+    requests, promotions = store.requests.all(model), store.promotions.all(model)
+    gates = store.gates.of([one.id for one in requests])
+    return [_story_of(need, requests, promotions, gates) for need in needs]
+
+
+def _story_of(
+    episode: Episode, requests: Sequence[Dispatch], promotions: Sequence[Promotion], gates: Mapping[str, Gated]
+) -> Told:
     """One need, from its own among all requests and promotions of the model."""
     own = tuple(one for one in requests if one.episode_id == episode.id)
     made = _promotion(episode, own, promotions)
-    return Told(episode, tuple(_steps(episode, own, made)), own)
+    return Told(episode, tuple(_steps(episode, own, gates, made)), own)
 
 
 def _promotion(episode: Episode, own: Sequence[Dispatch], promotions: Sequence[Promotion]) -> Promotion | None:
@@ -60,7 +69,9 @@ def _promotion(episode: Episode, own: Sequence[Dispatch], promotions: Sequence[P
     return next(iter([*reversed(named), *later]), None)
 
 
-def _steps(episode: Episode, own: Sequence[Dispatch], made: Promotion | None) -> Iterator[Step]:
+def _steps(
+    episode: Episode, own: Sequence[Dispatch], gates: Mapping[str, Gated], made: Promotion | None
+) -> Iterator[Step]:
     window = page_links.of_window(episode.window)[1:]
     yield Step("need", "done", episode.window.end, f"{episode.trigger} fires", window)
     if episode.state is EpisodeState.SUPPRESSED:
@@ -73,6 +84,9 @@ def _steps(episode: Episode, own: Sequence[Dispatch], made: Promotion | None) ->
         yield Step("approval", "bad" if bad else "done" if decided else "", asked.decided_at or asked.asked_at, words)
     for one in own:
         yield from _of_request(one)
+        if (gated := gates.get(one.id)) is not None:
+            kind = "done" if gated.result.outcome is Outcome.PASSED else "bad"
+            yield Step("gate", kind, gated.at, gated.result.sentence, f"{page_links.of_request(one.id)[1:]}#gate")
     if made is not None:
         yield from _of_promotion(made)
     elif episode.state in (EpisodeState.CLEARED, EpisodeState.SUPERSEDED):

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from monitor.expose.status_document import STATUS_VERSION, Request
+from monitor.gate_result import GateResult
 from monitor.records import SCHEMA_VERSION, Episode, Json, Ledger, Promotion, Score
 
 _PLACE = "#/components/schemas/"
@@ -95,7 +96,7 @@ def _sentence(words: str) -> Json:
 
 
 def _schemas() -> Json:
-    records = (Score, Episode, Promotion, Ledger, Request)
+    records = (Score, Episode, Promotion, Ledger, Request, GateResult)
     inputs: list[Any] = [(record, "serialization", TypeAdapter(record)) for record in records]
     _, made = TypeAdapter.json_schemas(inputs, ref_template=_PLACE + "{model}")
     found: Json = made["$defs"] | {"Window": _WINDOW}
@@ -118,6 +119,9 @@ def _documents() -> Json:
         "reference_id": text, "taken_at": {"type": "string", "format": "date-time"}, "verdict": maybe,
         "triggers": names, "guards": names, "reasons": names,
     }
+    told_at = {"type": "object", "required": ["at"], "properties": {"at": {"type": "string", "format": "date-time"}}}
+    gated = {"allOf": [of("GateResult"), told_at]}
+    gate = {"anyOf": [gated, {"type": "null"}]}
     score = {"window": of("Window"), "revision": count, "score": of("Score")}
     return {
         "Status": _object({"schema_version": {"const": STATUS_VERSION}, "models": many({"type": "object"}),
@@ -130,11 +134,12 @@ def _documents() -> Json:
         "Explained": _object({
             "schema_version": version, "model": text, **decided, "revisions": many(count),
             "ledger": {"anyOf": [of("Ledger"), {"type": "null"}]}, "scores": many(of("Score")),
-            "needs": many(of("Episode")),
+            "needs": many(of("Episode")), "gates": {"type": "object", "additionalProperties": gated},
         }),
         "Scores": _object({"schema_version": version, "model": text, "scores": many(_object(score)), "next": maybe}),
         "RequestInFull": _object({
-            "schema_version": version, "model": text, "request": of("Request"), "event": {"type": "object"},
+            "schema_version": version, "model": text, "request": of("Request"), "gate": gate,
+            "event": {"type": "object"},
         }),
     }
 

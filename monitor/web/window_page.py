@@ -14,7 +14,7 @@ from monitor.ledger import unusual
 from monitor.records import Dispatch, Ledger, Score
 from monitor.store import Store
 from monitor.store.trends import Looked
-from monitor.web.episode_story import story_of
+from monitor.web.episode_story import stories_of
 from monitor.web.model_page import when
 from monitor.wording import shown
 
@@ -52,7 +52,7 @@ def window_page(store: Store, view: ModelView, looked: Looked, sort: str, page: 
         "scores": [_told(score) for score in ordered[page * SCORES:(page + 1) * SCORES]], "sort": sort, "sorts": SORTS,
         "page": page, "pages": max(1, -(-len(ordered) // SCORES)), "known": len(ordered),
         "ledger": list(_ledger(ledger)) if ledger else [], "unusual": unusual(ledger),
-        "stories": [story_of(need, store.requests.all(view.name), store.promotions.all(view.name)) for need in needs],
+        "stories": stories_of(store, view.name, needs),
     }
 
 
@@ -96,12 +96,12 @@ class Happened:
 def request_page(store: Store, view: ModelView, request: Dispatch) -> dict[str, Any]:
     """What the template of a request shows: evidence, delivery, run, approval, outcome."""
     episode = store.episodes.get(request.episode_id)
-    requests, promotions = store.requests.all(view.name), store.promotions.all(view.name)
+    gated = store.gates.of([request.id]).get(request.id)
     about = [entry for entry in store.audit.about(view.name) if entry.subject in (request.id, request.episode_id)]
     return {
         "title": "retrain request", "trail": [(view.name, page_links.of_model(view.name)[1:])], "model": view,
         "request": request, "evidence": _evidence(request.body),
-        "told": story_of(episode, requests, promotions) if episode else None,
+        "told": next(iter(stories_of(store, view.name, [episode] if episode else [])), None), "gate": gated,
         "happened": [Happened(one.at, one.actor, one.action, one.reason or _change(one.details)) for one in about],
         "link": request.url if request.url and request.url.startswith(("https://", "http://")) else None,
     }

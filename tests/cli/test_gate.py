@@ -1,5 +1,6 @@
 """`driftd gate` and `driftd window export`: by files alone, and by the log of a model that is watched."""
 
+import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from monitor.gate_result import read_gate_result
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 ROWS = 3000
@@ -56,7 +59,7 @@ def test_a_candidate_that_is_better_but_unfairer_is_refused(driftd: Any, tmp_pat
     limits = ("--limit", "demographic_parity_difference=0.1", "--limit", "equal_opportunity_difference=0.1")
     files = write(tmp_path, loans(favour=0.25))
     assert driftd("gate", *files, *UNTIL).code == 0
-    done = driftd("gate", *files, *UNTIL, "--protected", "sex", *limits, "--json")
+    done = driftd("gate", *files, *UNTIL, "--protected", "sex", *limits, "--json", "--report", "gate.json")
     assert done.code == 3
     assert done.json["outcome"] == "refused"
     assert done.json["improvement"]["low"] > 0
@@ -64,6 +67,12 @@ def test_a_candidate_that_is_better_but_unfairer_is_refused(driftd: Any, tmp_pat
     assert {score["metric"] for score in refusing} == {"demographic_parity_difference", "equal_opportunity_difference"}
     for score in refusing:
         assert score["low"] > 0.1 > score["reference"]      # the champion kept the limit
+    told = read_gate_result(json.loads((tmp_path / "gate.json").read_text()))
+    assert (told.outcome, told.reasons) == (done.json["outcome"], tuple(done.json["reasons"]))
+    assert (told.parts[0].better_by, told.parts[0].low) == (
+        done.json["improvement"]["value"], done.json["improvement"]["low"])
+    refused = {part.limited for part in told.limits if part.status == "breached"}
+    assert refused == {score["metric"] for score in refusing}
     fair = driftd("gate", *write(tmp_path, loans()), *UNTIL, "--protected", "sex", *limits)
     assert fair.code == 0
 

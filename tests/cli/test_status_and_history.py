@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from monitor.gate_result import read_gate_result
 from monitor.records import (
     Action,
     Dispatch,
@@ -27,6 +28,7 @@ from monitor.records import (
     Window,
 )
 from monitor.store import Store
+from tests.gate.test_gate_result import GATE
 
 CONFIG = """
 [models.rides]
@@ -113,6 +115,19 @@ def test_status_says_what_goes_on(driftd: Any, config: Path) -> None:
         assert text in done.out
     table = done.out.split("\nrides: ")[0]
     assert max(map(len, table.splitlines())) <= 80
+
+
+def test_an_explanation_has_the_gate_of_the_candidate(driftd: Any, config: Path) -> None:
+    """What a gate said of the version that a need led to stands with the window the need began with."""
+    with Store.open(config.parent / "state") as store:
+        [request] = store.requests.all("rides")
+        assert store.gates.record(request, read_gate_result(GATE), MIDNIGHT + 3 * WEEK)
+    out = driftd("history", "--explain", "2024-02-12", "-c", config).out
+    assert f"the gate of {request.id}, 2024-02-26: refused: rmse of b=2: shown to be worse" in out
+    assert [line.split() for line in out.splitlines() if line.startswith("b=2")] == [
+        ["b=2", "300", "40", "52", "-12", "-15", "-9", "refused"]]
+    document = driftd("history", "--explain", "2024-02-12", "-c", config, "--json").json
+    assert document["gates"][request.id]["outcome"] == "refused"
 
 
 def test_status_shows_the_metric_its_reference_and_its_course(driftd: Any, config: Path) -> None:

@@ -89,6 +89,12 @@ def output(folder: Path) -> str:
     return "".join(path.read_text() for path in (folder / "state/runs").glob("*/output.log"))
 
 
+def gated(folder: Path) -> dict[str, Any]:
+    """What is known of the gate of the newest request: its event is that of the window it began with."""
+    [gate] = json.loads(driftd(folder, "history", "--explain", "newest", "--json").stdout)["gates"].values()
+    return dict(gate)
+
+
 def in_service(folder: Path) -> tuple[str, str]:
     """The version that the next check compares with, and where its reference is."""
     driftd(folder, "check")
@@ -102,6 +108,7 @@ def test_the_plain_pipeline_goes_from_a_request_to_a_promotion(tmp_path: Path) -
     last = ended(tmp_path)
     assert last["state"] == "succeeded", output(tmp_path)
     assert "passed: rmse is shown to be better" in output(tmp_path)
+    assert (gated(tmp_path)["outcome"], gated(tmp_path)["parts"][0]["part"]) == ("passed", "overall")
     made = tmp_path / "versions/2"
     reference = pq.read_table(made / "reference.parquet")
     assert reference["timestamp"][0].as_py().isoformat() >= json.loads((made / "facts.json").read_text())["trained_to"]
@@ -114,6 +121,7 @@ def test_a_refused_candidate_changes_nothing(tmp_path: Path) -> None:
     place(tmp_path, more=', GATE = "--margin 1000"')
     last = ended(tmp_path)
     assert last["state"] == "failed"
+    assert gated(tmp_path)["outcome"] == "refused"
     assert not (tmp_path / "versions/2").exists()
     assert in_service(tmp_path) == ("1", str(tmp_path / "versions/1/reference.parquet"))
 

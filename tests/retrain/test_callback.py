@@ -17,6 +17,7 @@ from standardwebhooks import Webhook as Signer
 
 from monitor.config import Config
 from monitor.expose.prometheus import Metrics
+from monitor.gate_result import read_gate_result
 from monitor.records import DispatchState
 from monitor.retrain.outbox import Outbox
 from monitor.retrain.pipelines import Answer
@@ -25,6 +26,7 @@ from monitor.times import utcnow
 from monitor.web.app import App
 from monitor.web.posts import Posts
 from monitor.web.server import WebServer
+from tests.gate.test_gate_result import GATE
 
 SUCCEEDED = {"schema_version": 1, "outcome": "succeeded", "model_version": "2", "reference": "new.csv",
              "run_url": "https://ci.example/7"}
@@ -144,6 +146,30 @@ def test_a_version_for_a_run_that_was_seen_to_succeed(service):
     service.store.requests.record(replace(run, state=DispatchState.SUCCEEDED, ended_at=utcnow()), was=run.state)
     assert service.report(SUCCEEDED) == (200, "taken\n")
     assert service.store.requests.get(service.id).new_version == "2"
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+def test_what_the_gate_said_is_kept_and_audited(service, outcome):
+    """The table comes with the report, of a run that the gate ended too; said again it is known already."""
+    report = SUCCEEDED | {"outcome": outcome, "gate": GATE}
+    first = utcnow()
+    assert service.report(report, at=first) == (200, "taken\n")
+    assert service.report(report, at=first + timedelta(seconds=1)) == (200, "known already\n")
+    [gated] = service.store.gates.of([service.id]).values()
+    assert gated.result == read_gate_result(GATE)
+    audited = [entry for entry in service.store.audit.about("m") if entry.subject == service.id]
+    assert [entry.action for entry in audited].count("gate refused") == 1
+
+
+def test_the_gate_may_be_told_after_the_outcome(service):
+    """Where the end of the run is known already, the table is still taken; another one after it is a conflict."""
+    first = utcnow()
+    service.report(SUCCEEDED, at=first)
+    assert service.report(SUCCEEDED | {"gate": GATE}, at=first + timedelta(seconds=1)) == (200, "taken\n")
+    status, text = service.report(SUCCEEDED | {"gate": GATE | {"rows": 7}}, at=first + timedelta(seconds=2))
+    assert (status, "another result of the gate" in text) == (409, True)
+    status, text = service.report(SUCCEEDED | {"gate": {}}, at=first + timedelta(seconds=3))
+    assert (status, "gate.outcome" in text) == (400, True)
 
 
 @pytest.mark.parametrize(("given", "status"), [

@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config.pipeline_sections import CommandPipeline
+from monitor.gate_result import read_gate_result
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Result, open_pipeline
 from monitor.retrain.pipelines.run_command import REDACTED, Hidden
+from tests.gate.test_gate_result import GATE
 
 
 @pytest.fixture
@@ -146,6 +148,20 @@ def test_a_command_may_say_what_it_made(command, dispatch: Dispatch, said: Any, 
     answer = ended(pipeline, dispatch)
     assert (answer.state, answer.result) == (DispatchState.SUCCEEDED, result)
     assert ("could not be used" in answer.reason) == (result is None)
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, DispatchState.SUCCEEDED), (3, DispatchState.FAILED)])
+@pytest.mark.parametrize(("gate", "words"), [(GATE, ""), (GATE | {"rows": -1}, "gate.rows")])
+def test_a_command_may_say_what_its_gate_said(
+    command, dispatch: Dispatch, code: int, state: str, gate: dict[str, Any], words: str
+) -> None:
+    """The gate's result is read of a run that it ended too; what cannot be read is told and changes nothing else."""
+    said = json.dumps({"model_version": "2", "gate": gate})
+    pipeline = command(f"import os; open(os.environ['DRIFTD_RESULT'], 'w').write({said!r}); raise SystemExit({code})")
+    pipeline.submit(dispatch)
+    answer = ended(pipeline, dispatch)
+    assert (answer.state, words in answer.reason) == (state, True)
+    assert answer.gate == (None if words else read_gate_result(GATE))
 
 
 def test_an_id_never_starts_twice(command, dispatch: Dispatch, tmp_path: Path) -> None:

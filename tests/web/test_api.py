@@ -14,11 +14,13 @@ from monitor.expose.documents import explained, history_document
 from monitor.expose.plain_json import plain
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View
+from monitor.gate_result import read_gate_result
 from monitor.store import Store
 from monitor.web.app import App
 from monitor.web.openapi import document
 from monitor.web.pages import Pages
 from monitor.web.running import Running
+from tests.gate.test_gate_result import GATE
 from tests.web.test_pages import HOSTILE, NOW, Site, remember, serving
 
 DOCUMENT = document()
@@ -29,6 +31,8 @@ def site() -> Iterator[Site]:
     with Store.memory() as store:
         remember(store, "m", "x")
         remember(store, HOSTILE[0], HOSTILE[2], windows=3)
+        [request] = store.requests.all("m")
+        assert store.gates.record(request, read_gate_result(GATE), NOW)
         server = serving(store, "m", HOSTILE[0])
         yield Site(server, store)
         server.close()
@@ -70,6 +74,14 @@ def test_the_document_names_every_path(site: Site) -> None:
 def serving_app(store: Store) -> App:
     pages = Pages(store, Config, View, Running, lambda: NOW)
     return App(Metrics("1"), View, lambda: None, lambda: None, pages=pages)
+
+
+def test_a_request_and_its_window_have_the_gate(site: Site) -> None:
+    """What a gate said of the candidate is with the request, and with the window that its need began with."""
+    request = site.store.requests.all("m")[0].id
+    told = asked(site, f"/api/v1/requests/{request}")["gate"]
+    assert read_gate_result({name: value for name, value in told.items() if name != "at"}) == read_gate_result(GATE)
+    assert asked(site, "/api/v1/models/m/windows/2026-01-19")["gates"] == {request: told}
 
 
 def test_windows_and_scores_come_in_pages(site: Site) -> None:

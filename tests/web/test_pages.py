@@ -14,12 +14,14 @@ from monitor import page_links
 from monitor.config import Config, ModelSection
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, read_view
+from monitor.gate_result import read_gate_result
 from monitor.records import Action, Episode, Score, ScoreStatus, Window
 from monitor.store import Store
 from monitor.web.app import App
 from monitor.web.pages import Pages
 from monitor.web.running import Running
 from monitor.web.server import WebServer
+from tests.gate.test_gate_result import GATE
 from tests.store.conftest import T0, WEEK, dispatch, episode, reference, snapshot, verdict
 
 HOSTILE = (
@@ -176,6 +178,22 @@ def test_a_model_says_how_it_does(site: Site) -> None:
     for words in ("0.77", "reference 0.9", "provisional", "1 of 1", "150%", "x fires", "drifted in 2 of 4 windows"):
         assert words in text, words
     assert text.count('class="mark asked"') == 2      # in the chart of the metric and of the cost
+
+
+def test_a_request_has_the_table_of_its_gate(site: Site) -> None:
+    """Candidate and champion overall and in segments, with bounds, what refuses and why; the story has a step."""
+    [request] = site.store.requests.all("m")
+    assert "The gate" not in site.get(f"/requests/{request.id}")[1]
+    hostile = read_gate_result(GATE | {"reasons": [HOSTILE[0]]})
+    assert site.store.gates.record(request, hostile, NOW)
+    page = site.page(f"/requests/{request.id}")
+    text = " ".join(" ".join(page.text).split())
+    for words in ("3,000 rows, 2,900 labelled, judged by rmse", "b=2 300 40 52 -12 -15 -9 refused : shown to be worse",
+                  "mae difference sex=f 0.1 0.2 0.3", "data contract, temp: the candidate has no such column"):
+        assert words in text, words
+    assert len(page.all("script")) == 1
+    steps = [attrs["href"] for attrs in site.page("/models/m").all("a") if attrs["href"].endswith("#gate")]
+    assert steps == [f"../requests/{request.id}#gate"]
 
 
 def test_charts_have_their_numbers_in_a_table(site: Site) -> None:

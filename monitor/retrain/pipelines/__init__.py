@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from monitor.config.pipeline_sections import Pipeline as PipelineSection
+from monitor.gate_result import GateResult
 from monitor.records import Dispatch, DispatchState
 
 Key = Literal["native", "findable", "blind"]
@@ -48,6 +49,7 @@ class Answer:
     url: str | None = None
     retry_after: timedelta | None = None
     result: Result | None = None
+    gate: GateResult | None = None           # what the run says its gate said, also where it failed by it
     heard: bool = True                       # False: the other side said nothing about the run
 
 

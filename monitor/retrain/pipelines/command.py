@@ -18,6 +18,7 @@ from pathlib import Path
 
 from monitor.config.pipeline_sections import CommandPipeline
 from monitor.config.values import Secret
+from monitor.gate_result import GateResult, read_gate_result
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer, Key, Result, run_command
 from monitor.retrain.pipelines.run_command import ALREADY, write_private
@@ -112,18 +113,30 @@ class Command:
 
 def _outcome(ended: Json, folder: Path) -> Answer:
     reason, handle = str(ended.get("reason")), str(folder)
+    place = folder / "result.json"
+    said = (_read_json(place) or {}) if place.exists() else None
+    gate, flaw = _gate(said or {}, place)
     if ended.get("code") != 0:
-        reason += f"; see {folder}/output.log"
-        return Answer(state=DispatchState.FAILED, handle=handle, reason=reason)
-    result, flaw = _result(folder / "result.json")
-    return Answer(state=DispatchState.SUCCEEDED, handle=handle, reason=reason + flaw, result=result)
+        reason += f"{flaw}; see {folder}/output.log"
+        return Answer(state=DispatchState.FAILED, handle=handle, reason=reason, gate=gate)
+    result, other = _result(said, place)
+    return Answer(state=DispatchState.SUCCEEDED, handle=handle, reason=reason + other + flaw, result=result, gate=gate)
 
 
-def _result(path: Path) -> tuple[Result | None, str]:
-    """What the command said it made, or what is wrong with how it said so."""
-    if not path.exists():
+def _gate(said: Json, path: Path) -> tuple[GateResult | None, str]:
+    """What the command's gate said, or what is wrong with how it is told."""
+    if not isinstance(told := said.get("gate"), dict):
         return None, ""
-    said = _read_json(path) or {}
+    try:
+        return read_gate_result(told), ""
+    except ValueError as error:
+        return None, f"; {path}: {error}"
+
+
+def _result(said: Json | None, path: Path) -> tuple[Result | None, str]:
+    """What the command said it made, or what is wrong with how it said so."""
+    if said is None:
+        return None, ""
     version, reference = said.get("model_version"), said.get("reference")
     if not isinstance(version, str) or not version or not isinstance(reference, str | None):
         return None, f'; {path} could not be used, expected {{"model_version": "…", "reference": "path"}}'
