@@ -211,13 +211,13 @@ def _blocks(
 
 
 def _chance(method: str, values: Numbers, block: Ints, kind: FeatureKind) -> float:
-    """Return the median score of blocks of randomly drawn rows."""
+    """Return the median score of blocks of randomly drawn rows; NaN where none has one: a single block has no rest."""
     if is_p_value(method):
         return math.log(2)
     drawn = np.random.default_rng(0).permutation(np.where(block < _DRAWN, block, -1))
     scores = block_scores(method, values, drawn, _DRAWN, categorical=kind == "categorical")
     assert scores is not None
-    return float(np.nanmedian(scores))
+    return math.nan if np.isnan(scores).all() else float(np.nanmedian(scores))
 
 
 def _values(kind: FeatureKind, column: pa.ChunkedArray) -> tuple[Numbers, Numbers]:

@@ -119,20 +119,21 @@ def test_bomb(bomb: str, tmp_path: Path) -> None:
 def test_at_the_limits(
     tmp_path: Path, effort: Callable[[int, int], int], seed: int, figure: Callable[[str], None]
 ) -> None:
-    """Configurations just below the limits of bytes and keys are answered within 5 seconds too."""
+    """Configurations just below the limits of bytes and keys are answered within 5 seconds of processor time too."""
     chosen = random.Random(seed).sample(sorted(AT_THE_LIMITS), effort(1, len(AT_THE_LIMITS)))
-    slowest = max(_seconds_until_refused(tmp_path, AT_THE_LIMITS[name]) for name in chosen)
-    figure(f"{len(chosen)} configurations as large as they may be: the slowest refused after {slowest:.1f} s")
+    slowest = max(_seconds_until_refused(tmp_path, AT_THE_LIMITS[name], time.process_time) for name in chosen)
+    figure(f"{len(chosen)} configurations as large as they may be: the slowest refused after {slowest:.1f} s of "
+           "processor time")
     assert slowest < DEADLINE
 
 
-def _seconds_until_refused(folder: Path, text: str) -> float:
+def _seconds_until_refused(folder: Path, text: str, clock: Callable[[], float] = time.monotonic) -> float:
     (folder / "bomb.toml").write_text(text)
-    begun = time.monotonic()
+    begun = clock()
     with pytest.raises(ConfigError) as refused:
         load(folder / "bomb.toml")
     assert len(refused.value.problems) <= 201
-    return time.monotonic() - begun
+    return clock() - begun
 
 
 def _whole_configuration(folder: Path) -> list[str]:
