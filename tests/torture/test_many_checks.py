@@ -10,13 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from monitor.store import Store
 from monitor.workers.pool import Workers
-from tests.torture.test_data_harm import DAY, Model, rows, write
+from tests.torture.test_data_harm import DAY, Model, rows
 
-LOOKS = 10       # a day
+LOOKS = 25       # a day
 
 
 @pytest.fixture
@@ -36,13 +37,13 @@ def held() -> tuple[int, int, int, int]:
 @pytest.mark.torture(10)
 @pytest.mark.usefixtures("traced")
 def test_checks_leave_nothing_behind(tmp_path: Path, effort: Any, figure: Any) -> None:
-    """Ten looks a day at a log that grows, one of which measures a window; workers are replaced meanwhile."""
-    times, warm = effort(40, 10_000), effort(20, 2000)
+    """Twenty-five looks a day at a log that grows, one of which measures a window; workers are replaced meanwhile."""
+    times, warm = effort(50, 10_000), effort(25, 2000)
     model = Model(tmp_path, "parquet", workers := Workers(1, 2048, timedelta(minutes=30)))
     model.write()
     served = rows(0, (warm + times) // LOOKS, 1)
-    write(served.drop_columns(["label"]), model.paths["log"])
-    write(served.select(["prediction_id", "label"]), model.paths["labels"])
+    pq.write_table(served.drop_columns(["label"]), model.paths["log"])
+    pq.write_table(served.select(["prediction_id", "label"]), model.paths["labels"])
     with workers, Store.open(tmp_path / "state") as store:
         checker = model.checker(store, 0)
         for turn in range(warm + times):
