@@ -5,20 +5,21 @@ A subcommand is imported when it is called, so that `driftd --help` costs almost
 is locked or damaged). An exception carries its exit code.
 """
 
+import os
 import signal
 import sys
 
-# Before anything that takes time; `daemon.signals` takes over.
+# Before anything that takes time; `daemon.signals` takes over. Nothing is open yet that would have to be closed, and an
+# exception out of a handler may be lost: an import that is under way may catch it.
 if next((word for word in sys.argv[1:] if not word.startswith("-")), "") == "run":
     for number in (signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)        # the start reads the configuration and checks every model anyway
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, lambda *_: os._exit(0))
 
 import difflib
 import errno
 import importlib
-import os
 import traceback
 from collections.abc import Sequence
 from io import StringIO

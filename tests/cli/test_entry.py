@@ -108,6 +108,15 @@ def test_ctrl_c_is_quiet(tmp_path: Path, send: Callable[[int, int], None]) -> No
     assert (process.returncode, error) == (130, "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_an_import_ends_the_service(number: int) -> None:
+    """It ends at once with 0, though libraries catch whatever comes while they are imported."""
+    lines = ("import os, sys", "sys.argv[1:] = ['run']", "import monitor.cli", "try:",
+             f"    os.kill(os.getpid(), {number})", "except BaseException:", "    pass", "print('goes on')")
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, b"")
+
+
 def test_python_m_is_the_same() -> None:
     """`python -m monitor` is `driftd`."""
     done = subprocess.run([sys.executable, "-m", "monitor", "--version"], capture_output=True, text=True)
