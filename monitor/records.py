@@ -440,6 +440,7 @@ class Survey:
     files: str | None = None             # changes when the files of the log or its labels do; None of databases
     schema: str = ""                     # the log's columns with their types
     gone: str | None = None              # that rows of the reference have vanished
+    timestamp: str = ""                  # the column that tells when a row was predicted
 
 
 @cache

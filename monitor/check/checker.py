@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -104,7 +105,7 @@ class Checker:
         if judged_by != rules:
             self._store.moments.note_judged(name, rules, now)
         if due:
-            self._note_data(model, reference, now)
+            self._note_data(model, reference, survey.timestamp, [one.window for one in due], now)
         return [verdict for verdict in verdicts if verdict is not None]
 
     def request(self, name: str, by: str, reason: str) -> Dispatch | Episode:
@@ -325,13 +326,18 @@ class Checker:
             silences=self._store.silences.in_force(self._loaded.config, model.name, now),
         )
 
-    def _note_data(self, model: ModelSection, reference: Reference, now: datetime) -> None:
+    def _note_data(
+        self, model: ModelSection, reference: Reference, timestamp: str, windows: Sequence[Window], now: datetime
+    ) -> None:
         """Keep the content hashes of the data the windows came from; no lineage where nothing is kept at all."""
         if self._store.folder is None:
             return
         seen = (seen.content for seen in self._store.lineage.data_seen(model.name) if seen.reference_id == reference.id)
         try:
-            contents = self._workers.run(CONTENTS, ContentsRequest(model=model, known=tuple(seen)))
+            contents = self._workers.run(CONTENTS, ContentsRequest(
+                model=model, as_of=now, stretch=stretch_of(model, reference), profiles=self._profiles,
+                known=tuple(seen), timestamp=timestamp, windows=tuple(windows),
+            ))
         except Stopping:
             raise
         except DriftdError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from monitor import __version__
-from monitor.check.opened_data import open_log, open_reference, with_columns
+from monitor.check.opened_data import known_files, open_log, open_reference, with_columns
 from monitor.check.requests import ObserveRequest
 from monitor.check.window_parts import PARTS, WindowData, reads_whole_rows
 from monitor.errors import DriftdError
@@ -25,6 +25,11 @@ _log = logging.getLogger(__name__)
 @for_a_model
 def observe(request: ObserveRequest) -> Snapshot:
     """Measure one window: a snapshot with every score but those `decide` adds."""
+    with known_files(request):
+        return _observe(request)
+
+
+def _observe(request: ObserveRequest) -> Snapshot:
     model, reference, first_rows = request.model, open_reference(request), request.first_rows
     log = open_log(request, reference.roles)
     whole = reads_whole_rows(model, reference)

@@ -1,16 +1,34 @@
 """The data a request is about, opened as they were known at its moment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from monitor.check.requests import Look
 from monitor.config import USUAL_NAMES, ModelSection, Roles
 from monitor.config.column_roles import is_row_number
 from monitor.private import HIDDEN, is_quiet
-from monitor.records import Ledger
+from monitor.records import Ledger, from_json, to_json
+from monitor.reference.profile import keep_beside, last_beside
 from monitor.reference.reference_data import ReferenceData, load_reference
+from monitor.sources import extents
 from monitor.sources.log import Log
+
+
+@contextmanager
+def known_files(look: Look) -> Iterator[None]:
+    """Know of the log's files what earlier processes found there, and keep what is found meanwhile for later ones."""
+    key = f"extents\x1f{look.model.predictions.model_dump_json()}"
+    with suppress(ValidationError, IndexError, ValueError, pa.ArrowException):       # damaged: files are opened again
+        if (told := last_beside(look.profiles, key)) is not None:
+            extents.recall(from_json(extents.Told, told))
+    with extents.learning() as learnt:
+        yield
+    if learnt.new:
+        keep_beside(look.profiles, key, to_json(learnt.told()))
 
 
 def open_reference(look: Look) -> ReferenceData:

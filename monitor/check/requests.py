@@ -88,15 +88,12 @@ class SpreadRequest(Look):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContentsRequest:
-    """Hash the data of a model that are not as they were when they were `known`."""
+class ContentsRequest(Look):
+    """Hash the data of a model that are not as they were when they were `known`, of the log those of the windows."""
 
-    model: ModelSection
     known: tuple[Content, ...]
-
-    @property
-    def asker(self) -> Asker:
-        return Asker(self.model.name, self.model.source_timeout)
+    timestamp: str
+    windows: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

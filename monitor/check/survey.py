@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.check.opened_data import open_log, open_reference
+from monitor.check.opened_data import known_files, open_log, open_reference
 from monitor.check.requests import Look, SurveyRequest
 from monitor.config import Roles
 from monitor.performance.labels import corrected, count_true, label_known
@@ -21,6 +21,11 @@ from monitor.sources.windows import closed_windows, row_windows, spec
 @for_a_model
 def survey(request: SurveyRequest) -> Survey:
     """Count the rows and labels of the windows in `recount`, and of all that closed after `last`."""
+    with known_files(request):
+        return _survey(request)
+
+
+def _survey(request: SurveyRequest) -> Survey:
     reference = open_reference(request)
     before = {counted.window: counted for counted in request.recount}
     known, last, since = list(before), request.last, request.since
@@ -45,6 +50,7 @@ def survey(request: SurveyRequest) -> Survey:
         tallies=tuple(_tallies(log, keys, [*known, *fresh], before, request.model.label_delay)),
         files=log.files(),
         gone=reference.gone,
+        timestamp=reference.roles.timestamp,
         schema=hashlib.sha256(str(log.schema().remove_metadata()).encode()).hexdigest(),
     )
 

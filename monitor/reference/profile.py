@@ -118,17 +118,27 @@ def kept(folder: Path | None, key: str, make: Callable[[], Any], mark: str = "")
     """
     if folder is None:
         return make()
-    place = _place(folder, key).with_suffix(".json")
-    try:
-        found = parse_json(read_bytes(place, DOCUMENT))
-        if found["mark"] == mark:
-            return found["value"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass                             # there is none, or it is damaged
+    found = _last(folder, key)
+    if found is not None and found[0] == mark:
+        return found[1]
     value = make()
-    with suppress(OSError):
-        _write(place, lambda file: file.write(json.dumps({"mark": mark, "value": value}).encode()))
+    _keep(folder, key, mark, value)
     return value
+
+
+def _last(folder: Path, key: str) -> tuple[str, Any] | None:
+    """Return mark and value that were kept last; None if there are none, or they are damaged."""
+    try:
+        found = parse_json(read_bytes(_place(folder, key).with_suffix(".json"), DOCUMENT))
+        return found["mark"], found["value"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(folder: Path, key: str, mark: str, value: Any) -> None:
+    text = json.dumps({"mark": mark, "value": value}).encode()
+    with suppress(OSError):
+        _write(_place(folder, key).with_suffix(".json"), lambda file: file.write(text))
 
 
 def keep_with_rows(folder: Path | None, key: str, mark: str, value: Any, rows: pa.Table) -> None:
@@ -160,14 +170,32 @@ def kept_with_rows(folder: Path | None, key: str) -> tuple[str, Any, pa.Table] |
 
 def kept_beside(root: Path | None, key: str, mark: str, make: Callable[[], Any]) -> Any:
     """Return the same of what is known of a source as long as its fingerprint, `mark`, is the same."""
-    folder = None if root is None else root / KNOWN
+    return kept(_beside(root), key, make, mark)
+
+
+def last_beside(root: Path | None, key: str) -> Any:
+    """Return what was kept last of a source, whatever has changed since; None if nothing was."""
+    found = None if (folder := _beside(root)) is None else _last(folder, key)
+    return None if found is None else found[1]
+
+
+def keep_beside(root: Path | None, key: str, value: Any) -> None:
+    """Keep a JSON value for `last_beside`, in place of the one before."""
+    if (folder := _beside(root)) is not None:
+        _keep(folder, key, "", value)
+
+
+def _beside(root: Path | None) -> Path | None:
+    """Return the writable folder of what is known of sources; None without a root, or if it cannot be written."""
+    if root is None:
+        return None
+    folder = root / KNOWN
     try:
-        if folder is not None:
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError:
-        folder = None
-    return kept(folder, key, make, mark)
+        return None
+    return folder
 
 
 def profile_folder(root: Path | None, *made_from: str) -> Path | None:

@@ -16,6 +16,7 @@ from monitor.sources.known_types import NOTHING, KnownTypes
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from monitor.sources.column_types import Bounds
     from monitor.sources.strays import Strays
 
 _KINDS = {
@@ -36,8 +37,11 @@ class Source(Protocol):
     def content_id(self) -> str:
         """Return the SHA-256 of the content; reads everything."""
 
-    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
-        """Yield each file or table of the source, except those whose (name, stamp) is in `known`.
+    def contents(
+        self, place: str, known: Collection[tuple[str, str]], during: "Sequence[Bounds]" = ()
+    ) -> Iterator[Content]:
+        """Yield each file or table of the source, except those whose (name, stamp) is in `known`, and except Parquet
+        files whose footer shows that no row is in one of the time ranges `during`, if there are any.
 
         Each one that is yielded is read completely for its hash.
         """

@@ -66,7 +66,7 @@ class FileSource:
         self._zone = zone
         self._known = known
         self._schemas: dict[Stamp, pa.Schema] = {}
-        self._plain: set[Path] = set()           # folders that are in no table of a lake
+        self._listed: list[Path] | None = None
 
     def fingerprint(self) -> str:
         stamps = [Stamp.of(path) for path in self._files()]
@@ -80,13 +80,21 @@ class FileSource:
                 whole.update(repr(named).encode())
         return whole.hexdigest()
 
-    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
-        for path in self._files():
+    def contents(
+        self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
+    ) -> Iterator[Content]:
+        for path in (path for path in self._files() if self._may_hold(path, during)):
             was = Stamp.of(path)
             stamp = f"{was.size}-{was.mtime_ns}"
             if (str(path), stamp) not in known:
                 hash = _steadily(path, _digest, grows=True).hex()
                 yield Content(place=place, name=str(path), stamp=stamp, hash=hash, bytes=was.size)
+
+    def _may_hold(self, path: Path, during: Sequence[Bounds]) -> bool:
+        """Tell whether a file may have rows in one of the time ranges; True without any."""
+        if not during or not isinstance(self._format, Columnar):
+            return True
+        return not all(self._format.lies_outside(path, bounds) for bounds in during)
 
     def guesses(self) -> dict[str, str]:
         return self._format.guesses()
@@ -245,7 +253,14 @@ class FileSource:
         raise SourceError(f'{self.origin}: {what}; set format = "parquet", "csv" or "jsonl"')
 
     def _files(self) -> list[Path]:
-        """Return the files that exist now, sorted by name. Raises SourceError if there are none."""
+        """Return the files that there were when they were first asked for, sorted by name. Raises SourceError if there
+        are none.
+        """
+        if self._listed is None:
+            self._listed = self._list()
+        return self._listed
+
+    def _list(self) -> list[Path]:
         try:
             files = files_at(self.origin, self._section.format)
         except OSError as error:
@@ -254,19 +269,11 @@ class FileSource:
             odd = Path(self.origin).exists() and not Path(self.origin).is_dir()
             what = "is neither a file nor a folder" if odd else "there is no such file"
             raise SourceError(f"{self.origin}: {what}, expected at least one file to read")
-        if files != [Path(self.origin)] and (found := self._table(frozenset(file.parent for file in files))):
+        if files != [Path(self.origin)] and (found := table_around({file.parent for file in files})):
             kind, folder = found
             raise SourceError(f"{self.origin}: {folder} holds a table ({kind}), whose deleted rows are in its "
                               f'files; name the table alone, path = "{folder}"')
         return files
-
-    def _table(self, folders: frozenset[Path]) -> tuple[str, Path] | None:
-        """Return the table that one of these folders belongs to; it is looked for once in each folder."""
-        if new := folders - self._plain:
-            found = table_around(new)
-            self._plain |= set() if found else new
-            return found
-        return None
 
 
 class FileScan:

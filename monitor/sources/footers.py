@@ -51,11 +51,15 @@ def newest(path: Path) -> Footer:
 
 def keep(path: Path, stamp: Stamp, file: pq.ParquetFile) -> None:
     """Keep the footer of a file that was just opened."""
-    schema = _schemas.setdefault(file.schema_arrow, file.schema_arrow)
-    _footers[path] = Footer(stamp, file.metadata, schema)
+    _footers[path] = Footer(stamp, file.metadata, one_schema(file.schema_arrow))
     _footers.move_to_end(path)
     while len(_footers) > MOST:
         _footers.popitem(last=False)
+
+
+def one_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the same object for all schemas that are equal."""
+    return _schemas.setdefault(schema, schema)
 
 
 def ends_of(footer: Footer, group: int, timestamp: str) -> pa.ChunkedArray | None:

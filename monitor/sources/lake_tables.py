@@ -91,9 +91,11 @@ class LakeTable(FileSource):
             whole.update(repr((sorted(file.values.items()), file.deleted)).encode())
         return whole.hexdigest()
 
-    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+    def contents(
+        self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
+    ) -> Iterator[Content]:
         """Yield each file, then the table with its version, whose hash is that of the list of its files."""
-        for file in self._snapshot.files:
+        for file in (file for file in self._snapshot.files if self._may_hold(file.path, during)):
             was = Stamp.of(file.path)
             stamp = f"{was.size}-{was.mtime_ns}"
             if (str(file.path), stamp) not in known:

@@ -13,6 +13,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.records import Content
 from monitor.sources import Source, open_source
+from monitor.sources.column_types import Bounds
 from monitor.sources.files import FileSource
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.rows import once_each
@@ -40,8 +41,10 @@ class SourceInMemory:
     def content_id(self) -> str:
         return self._source.content_id()
 
-    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
-        return self._source.contents(place, known)
+    def contents(
+        self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
+    ) -> Iterator[Content]:
+        return self._source.contents(place, known, during)
 
     def guesses(self) -> dict[str, str]:
         return self._source.guesses()

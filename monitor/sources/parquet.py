@@ -5,10 +5,9 @@ page covers neither its header nor the footer, and most writers leave it out.
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -18,15 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.sources import footers
+from monitor.sources import extents, footers
 from monitor.sources.column_types import UTC_US, Bounds, flat, is_number, mask_of, require_distinct, tidy, unread
+from monitor.sources.extents import Extent, Group, Span
 from monitor.sources.footers import Footer, Stamp, ends_of, nulls_of, size_of
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.moments import Unit, in_utc, to_utc, unit_of
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.strays import CLOSE, Times
 
-Span = tuple[datetime, datetime]                # between which a row group's rows lie
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
 
 _LITTLE = 256 * 1024             # bytes of a column that are read to prove what the footer says
@@ -34,11 +33,9 @@ _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 _SLACK = timedelta(hours=3)      # naive times are not monotone when clocks are set back
 
 
-# Of this process: what its footer says of a file holds as long as the file is as it was.
-_schemas: dict[tuple[pa.Schema, str], pa.Schema] = {}
-_spans: OrderedDict[tuple[Stamp, str, str], tuple["Span | None", ...]] = OrderedDict()
-_proven: set[tuple[Stamp, int]] = set()          # row groups whose times are as the footer says
-MOST_SPANS = 100_000
+# Of this process, by the identity of the schema that is stored: equal ones are one object, which stays.
+_schemas: dict[tuple[int, frozenset[str]], pa.Schema] = {}
+_unread: dict[int, dict[str, str]] = {}
 
 
 class Parquet:
@@ -61,59 +58,60 @@ class Parquet:
         return table
 
     def schema(self, path: Path) -> pa.Schema:
-        stored = self._footer(path).schema
-        key = (stored, repr(sorted(self._exact)))
+        stored = self._stored(path)
+        key = (id(stored), self._exact)
         if key not in _schemas:
             _schemas[key] = tidy(stored.empty_table(), self._exact).schema
         return _schemas[key]
 
     def left_out(self, path: Path) -> dict[str, str]:
-        return unread(self._footer(path).schema)
+        stored = self._stored(path)
+        if id(stored) not in _unread:
+            _unread[id(stored)] = unread(stored)
+        return _unread[id(stored)]
 
     def lies_outside(self, path: Path, bounds: Bounds) -> bool:
         """Tell whether the footer shows that no row is in [start, end]."""
-        return not self._overlapping(self._footer(path), path, bounds)
+        return not self._overlapping(path, bounds)[1]
 
     def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]:
         """Yield an empty table, for its schema, then the row groups that may have rows in [start, end]."""
-        footer = self._footer(path)
-        wanted = None if columns is None else _there(footer.schema, columns, self._exact)
-        yield _select(footer.schema.empty_table(), wanted)
-        if groups := self._overlapping(footer, path, bounds):
-            with self._opened(path, footer=footer) as file:
+        stamp, groups = self._overlapping(path, bounds)
+        schema = self._stored(path)
+        wanted = None if columns is None else _there(schema, columns, self._exact)
+        yield _select(schema.empty_table(), wanted)
+        if groups:
+            with self._opened(path, stamp=stamp) as file:
                 for group in groups:
                     yield _row_group(file, path, group, wanted)
 
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the rows in [start, end], one row group at a time, with strings dictionary encoded."""
-        footer = self._footer(path)
-        wanted, groups = _there(footer.schema, columns, self._exact), self._groups(footer, path, bounds)
-        with self._opened(path, columns, footer) as file:
+        stamp, groups = self._groups(path, bounds)
+        wanted = _there(self._stored(path), columns, self._exact)
+        with self._opened(path, columns, stamp) as file:
             for group, inside in groups:
                 table = _row_group(file, path, group, wanted)
                 yield table if inside is None else table.filter(inside)
 
     def count(self, path: Path, bounds: Bounds) -> int:
         """Count the rows in [start, end]."""
-        footer = self._footer(path)
-        return sum(
-            footer.metadata.row_group(group).num_rows if inside is None else pc.sum(inside).as_py()
-            for group, inside in self._groups(footer, path, bounds)
-        )
+        rows = self._extent(path, bounds.timestamp).groups
+        return sum(rows[group].rows if inside is None else pc.sum(inside).as_py()
+                   for group, inside in self._groups(path, bounds)[1])
 
     def times(self, path: Path, timestamp: str) -> Iterator[Times]:
         """Yield the timestamps of each row group; statistics are enough where they show that nothing is amiss."""
-        footer = self._footer(path)
-        for group, ends in enumerate(self._limits(footer, path, timestamp)):
-            rows = footer.metadata.row_group(group).num_rows
-            if rows and ends is not None and nulls_of(footer, group, timestamp) == 0:
-                low, high = pa.array(ends, UTC_US).cast(pa.int64()).to_pylist()
+        extent = self._extent(path, timestamp)
+        for place, group in enumerate(extent.groups):
+            if group.rows and group.span is not None and group.nulls == 0:
+                low, high = pa.array(group.span, UTC_US).cast(pa.int64()).to_pylist()
                 if high - low <= CLOSE:
-                    yield Times(rows, low, high, None)
+                    yield Times(group.rows, low, high, None)
                     continue
-            with self._opened(path, footer=footer) as file:
-                wanted = _there(footer.schema, [timestamp], self._exact)
-                table = _select(file.read_row_group(group, columns=wanted), None)
+            with self._opened(path, stamp=extent.stamp) as file:
+                wanted = _there(extent.schema, [timestamp], self._exact)
+                table = _select(file.read_row_group(place, columns=wanted), None)
             if timestamp in table.schema.names:
                 yield Times.of(self._timed(table, timestamp, path)[timestamp])
 
@@ -124,7 +122,7 @@ class Parquet:
         numbers = [name for name, kind in kinds.items() if is_number(kind) or pa.types.is_decimal(kind)]
         for name in numbers:
             if (footer.stamp, name) not in self._units:
-                with self._opened(path, footer=footer) as file:
+                with self._opened(path, stamp=footer.stamp) as file:
                     self._units[footer.stamp, name] = unit_of(file.read([name])[name])
         known = {name: self._units[footer.stamp, name] for name in numbers}
         return {name: unit for name, unit in known.items() if unit}
@@ -135,78 +133,65 @@ class Parquet:
     def _timed(self, table: pa.Table, timestamp: str, path: Path) -> pa.Table:
         return in_utc(table, [timestamp], self._zone, path, units=self.units(path, [timestamp]))
 
-    def _groups(self, footer: Footer, path: Path, bounds: Bounds) -> list[Part]:
+    def _groups(self, path: Path, bounds: Bounds) -> tuple[Stamp, list[Part]]:
         """Return each row group with rows in [start, end], and which rows these are; found once per file."""
-        key = (footer.stamp, bounds)
+        extent = self._extent(path, bounds.timestamp)
+        key = (extent.stamp, bounds)
         if key not in self._parts:
-            self._parts[key] = list(self._search(footer, path, bounds))
-        return self._parts[key]
+            self._parts[key] = list(self._search(extent, path, bounds))
+        return extent.stamp, self._parts[key]
 
-    def _search(self, footer: Footer, path: Path, bounds: Bounds) -> Iterator[Part]:
-        for group in self._overlapping(footer, path, bounds):
-            if not footer.metadata.row_group(group).num_rows:
+    def _search(self, extent: Extent, path: Path, bounds: Bounds) -> Iterator[Part]:
+        for group in self._overlapping(path, bounds)[1]:
+            if not extent.groups[group].rows:
                 continue
-            if bounds.timestamp is None or self._lies_within(footer, path, group, bounds):
+            if bounds.timestamp is None or _lies_within(extent, group, bounds):
                 yield group, None
                 continue
-            with self._opened(path, footer=footer) as file:
+            with self._opened(path, stamp=extent.stamp) as file:
                 times = _row_group(file, path, group, [bounds.timestamp])
             inside = pc.fill_null(mask_of(self._timed(times, bounds.timestamp, path), bounds), False)
             if pc.any(inside).as_py():
                 yield group, None if pc.all(inside).as_py() else inside
 
-    def _lies_within(self, footer: Footer, path: Path, group: int, bounds: Bounds) -> bool:
-        """Tell whether the statistics show that every row is in [start, end]."""
-        if bounds.start is None and bounds.end is None:
-            return True
-        limits = self._span(footer, path, group, bounds.timestamp)
-        return limits is not None and nulls_of(footer, group, str(bounds.timestamp)) == 0 and bounds.covers(*limits)
-
-    def _overlapping(self, footer: Footer, path: Path, bounds: Bounds) -> list[int]:
+    def _overlapping(self, path: Path, bounds: Bounds) -> tuple[Stamp, list[int]]:
         """Return the row groups that may have rows in [start, end]."""
-        limits = [self._span(footer, path, group, bounds.timestamp)
-                  for group in range(footer.metadata.num_row_groups)]
-        overlap = [span is None or bounds.overlaps(*span) for span in limits]
-        self._prove(footer, path, [group for group, may in enumerate(overlap) if not may], str(bounds.timestamp))
-        return [group for group, may in enumerate(overlap) if may]
+        extent = self._extent(path, bounds.timestamp)
+        spans = ((place, _span(extent, place, bounds.timestamp)) for place in range(len(extent.groups)))
+        return extent.stamp, [place for place, span in spans if span is None or bounds.overlaps(*span)]
 
-    def _prove(self, footer: Footer, path: Path, groups: Sequence[int], timestamp: str) -> None:
-        """Hold the times of row groups that will not be read against the footer, once and where that costs little:
-        a flipped bit there would hide their rows."""
-        unproven = [group for group in groups if (footer.stamp, group) not in _proven]
-        cheap = [group for group in unproven if size_of(footer, group, timestamp) <= _LITTLE]
-        if not cheap:
-            return
-        with self._opened(path, footer=footer) as file:
-            for group in cheap:
-                _row_group(file, path, group, [timestamp])
-        if len(_proven) > MOST_SPANS:
-            _proven.clear()
-        _proven.update((footer.stamp, group) for group in cheap)
+    def _extent(self, path: Path, timestamp: str | None) -> Extent:
+        """Return what the file holds, from its footer, unless it is known; without a timestamp no times.
 
-    def _span(self, footer: Footer, path: Path, group: int, timestamp: str | None) -> Span | None:
-        """Return times between which a row group's rows lie; None if the statistics do not tell."""
-        limits = None if timestamp is None else self._limits(footer, path, timestamp)[group]
-        if limits is None:
-            return None
-        naive = not getattr(footer.schema.field(str(timestamp)).type, "tz", None)
-        return (limits[0] - _SLACK, limits[1] + _SLACK) if naive else limits
-
-    def _limits(self, footer: Footer, path: Path, timestamp: str) -> tuple[Span | None, ...]:
-        """Return the oldest and newest time of each row group; None where the statistics do not tell."""
-        key = (footer.stamp, timestamp, self._zone.key)
-        if key not in _spans:
-            _spans[key] = tuple(self._told(ends_of(footer, group, timestamp), path, timestamp)
-                                for group in range(footer.metadata.num_row_groups))
-            while len(_spans) > MOST_SPANS:
-                _spans.popitem(last=False)
-        return _spans[key]
+        The times are held against the footer once, where that costs little: a flipped bit there would hide the rows
+        of row groups that are not read.
+        """
+        stamp, column = Stamp.of(path), timestamp or ""
+        if (found := extents.known(stamp, column, self._zone.key)) is not None:
+            return found
+        with self._opened(path) as file:
+            footer = footers.newest(path)
+            ends = [ends_of(footer, group, column) for group in range(footer.metadata.num_row_groups)]
+            for group, told in enumerate(ends):
+                if told is not None and size_of(footer, group, column) <= _LITTLE:
+                    _row_group(file, path, group, [column])
+        groups = tuple(
+            Group(footer.metadata.row_group(group).num_rows, self._told(told, path, column),
+                  None if told is None else nulls_of(footer, group, column))
+            for group, told in enumerate(ends)
+        )
+        return extents.keep(Extent(footer.stamp, footer.schema, groups), column, self._zone.key)
 
     def _told(self, ends: pa.ChunkedArray | None, path: Path, timestamp: str) -> Span | None:
         if ends is None:
             return None
         low, high = self._moments(ends, path, timestamp).to_pylist()
         return None if low is None or high is None else (low, high)
+
+    def _stored(self, path: Path) -> pa.Schema:
+        """Return the file's columns as they are stored."""
+        found = extents.columns_of(Stamp.of(path))
+        return self._footer(path).schema if found is None else found
 
     def _footer(self, path: Path) -> Footer:
         """Return the file's footer; it is read again after the file has changed."""
@@ -217,16 +202,16 @@ class Parquet:
 
     @contextmanager
     def _opened(
-        self, path: Path, dictionaries: Sequence[str] | None = None, footer: Footer | None = None
+        self, path: Path, dictionaries: Sequence[str] | None = None, stamp: Stamp | None = None
     ) -> Iterator[pq.ParquetFile]:
         """Open a file, reading its footer once. Strings of the columns `dictionaries` are dictionary encoded.
 
-        Raises SourceError if it is no longer the file of the `footer`.
+        Raises SourceError if it is no longer the file of the `stamp`.
         """
         try:
-            stamp = Stamp.of(path)
-            known = footers.known(path, stamp)
-            if footer is not None and footer.stamp != stamp:
+            now = Stamp.of(path)
+            known = footers.known(path, now)
+            if stamp is not None and stamp != now:
                 raise SourceError(f"{path}: was written during the read; write to a name ending in .tmp, then rename")
             with pq.ParquetFile(
                 path, page_checksum_verification=True, memory_map=False, read_dictionary=dictionaries,
@@ -235,7 +220,7 @@ class Parquet:
                 if known is None:
                     _require_sums(file, path)
                     require_distinct(flat(file.schema_arrow.empty_table()).column_names, path)
-                    footers.keep(path, stamp, file)
+                    footers.keep(path, now, file)
                 yield file
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:    # a column's name may be damaged
             if isinstance(error, FileNotFoundError | PermissionError | MemoryError):
@@ -244,6 +229,23 @@ class Parquet:
                 raise MemoryError(str(error)) from None
             raise SourceError(f"{path}: is not a complete Parquet file ({str(error).splitlines()[0][:160]}); "
                               "write it again, or move it away") from None
+
+
+def _lies_within(extent: Extent, place: int, bounds: Bounds) -> bool:
+    """Tell whether the statistics show that every row of a row group is in [start, end]."""
+    if bounds.start is None and bounds.end is None:
+        return True
+    span = _span(extent, place, bounds.timestamp)
+    return span is not None and extent.groups[place].nulls == 0 and bounds.covers(*span)
+
+
+def _span(extent: Extent, place: int, timestamp: str | None) -> Span | None:
+    """Return times between which a row group's rows lie; None if the statistics do not tell."""
+    span = extent.groups[place].span
+    if span is None:
+        return None
+    naive = not getattr(extent.schema.field(str(timestamp)).type, "tz", None)
+    return (span[0] - _SLACK, span[1] + _SLACK) if naive else span
 
 
 def _row_group(file: pq.ParquetFile, path: Path, group: int, columns: list[str] | None) -> pa.Table:

@@ -86,7 +86,9 @@ class PostgresSource:
             row = connection.execute(_compose(sums, self._table)).fetchone()
         return hashlib.sha256(repr(row).encode()).hexdigest()
 
-    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+    def contents(
+        self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
+    ) -> Iterator[Content]:
         stamp = self.fingerprint()
         if (self.origin, stamp) not in known:
             yield Content(place=place, name=self.origin, stamp=stamp, hash=None, bytes=None)

@@ -6,7 +6,7 @@ So every number is that of the same rows in local files.
 import hashlib
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.records import Content
 from monitor.sources import Source, copies
+from monitor.sources.column_types import Bounds
 from monitor.sources.copied import CopiedSource
 from monitor.sources.listing import may_be_data, of_a_table
 from monitor.sources.object_stores import Gone, Object, open_store
@@ -50,10 +51,12 @@ class RemoteSource(CopiedSource):
         with self._local() as source:
             return source.content_id()
 
-    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+    def contents(
+        self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
+    ) -> Iterator[Content]:
         with self._local() as source:
             named = {(self._here(name), stamp) for name, stamp in known}
-            for one in source.contents(place, named):
+            for one in source.contents(place, named, during):
                 yield Content(place=one.place, name=self._there(one.name), stamp=one.stamp, hash=one.hash,
                               bytes=one.bytes)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from monitor.records import Content
 from monitor.sources import Source, copies
 from monitor.sources.captures.conversion import Converted, convert
 from monitor.sources.captures.families import FAMILIES, family_of
+from monitor.sources.column_types import Bounds
 from monitor.sources.copied import CopiedSource
 from monitor.sources.files import FileSource, steady_digest
 from monitor.sources.footers import Stamp
@@ -56,7 +57,9 @@ class CaptureSource(CopiedSource):
     def content_id(self) -> str:
         return hashlib.sha256(b"".join(steady_digest(path) for path in self._files())).hexdigest()
 
-    def contents(self, place: str, known: Collection[tuple[str, str]]) -> Iterator[Content]:
+    def contents(
+        self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
+    ) -> Iterator[Content]:
         for path in self._files():
             was = Stamp.of(path)
             stamp = f"{was.size}-{was.mtime_ns}"

@@ -1,0 +1,127 @@
+"""What Parquet files hold, known without opening them: their columns, and rows and times of each row group.
+
+It is true as long as a file is as it was. This process knows it, and can tell it to the next one.
+"""
+
+from base64 import b64decode, b64encode
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+
+from monitor.sources.footers import Stamp, one_schema
+
+Span = tuple[datetime, datetime]                # between which a row group's rows lie
+MOST = 100_000                                  # files that are known
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row group."""
+
+    rows: int
+    span: Span | None                    # None where the footer does not tell
+    nulls: int | None = None             # rows without a timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a file holds; `schema` is one object for all files with the same columns."""
+
+    stamp: Stamp
+    schema: pa.Schema
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldFile:
+    timestamp: str
+    zone: str
+    stamp: Stamp
+    schema: int                          # its place among the schemas
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Extents as one process tells them to the next one."""
+
+    schemas: tuple[str, ...]             # as Arrow writes them, in base 64
+    files: tuple[ToldFile, ...]
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What one task asked of files, and whether some of it was not known before."""
+
+    asked: dict[tuple[str, str, str], Extent] = field(default_factory=dict)
+    new: bool = False
+
+    def told(self) -> Told:
+        schemas = {id(extent.schema): extent.schema for extent in self.asked.values()}
+        places = {key: place for place, key in enumerate(schemas)}
+        return Told(
+            tuple(b64encode(schema.serialize()).decode() for schema in schemas.values()),
+            tuple(ToldFile(timestamp, zone, extent.stamp, places[id(extent.schema)], extent.groups)
+                  for (_, timestamp, zone), extent in self.asked.items()),
+        )
+
+
+_known: OrderedDict[tuple[str, str, str], Extent] = OrderedDict()       # by path, timestamp column and time zone
+_newest: dict[str, Extent] = {}                 # the last one of each path
+_learning: list[Learnt] = []
+
+
+def known(stamp: Stamp, timestamp: str, zone: str) -> Extent | None:
+    """Return the extent of a file that is as it was; None if it is not known."""
+    key = (stamp.path, timestamp, zone)
+    found = _known.get(key)
+    if found is None or found.stamp != stamp:
+        return None
+    for learnt in _learning:
+        learnt.asked[key] = found
+    return found
+
+
+def columns_of(stamp: Stamp) -> pa.Schema | None:
+    """Return the columns of a file that is as it was, with the types that are stored; None if they are not known."""
+    found = _newest.get(stamp.path)
+    return found.schema if found is not None and found.stamp == stamp else None
+
+
+def keep(extent: Extent, timestamp: str, zone: str) -> Extent:
+    """Know the extent of a file that was just opened."""
+    for learnt in _learning:
+        learnt.asked[extent.stamp.path, timestamp, zone], learnt.new = extent, True
+    _know(extent, timestamp, zone)
+    return extent
+
+
+def recall(told: Told) -> None:
+    """Know what another process told."""
+    schemas = [one_schema(pa.ipc.read_schema(pa.py_buffer(b64decode(text)))) for text in told.schemas]
+    for file in told.files:
+        _know(Extent(file.stamp, schemas[file.schema], file.groups), file.timestamp, file.zone)
+
+
+@contextmanager
+def learning() -> Iterator[Learnt]:
+    """Note of which files an extent is asked for meanwhile."""
+    learnt = Learnt()
+    _learning.append(learnt)
+    try:
+        yield learnt
+    finally:
+        _learning.remove(learnt)
+
+
+def _know(extent: Extent, timestamp: str, zone: str) -> None:
+    key = (extent.stamp.path, timestamp, zone)
+    _known[key] = _newest[extent.stamp.path] = extent
+    _known.move_to_end(key)
+    while len(_known) > MOST:
+        (path, _, _), _ = _known.popitem(last=False)
+        _newest.pop(path, None)
