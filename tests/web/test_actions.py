@@ -18,6 +18,7 @@ from tests.store.conftest import T0, WEEK, dispatch, episode, reference, snapsho
 from tests.web.conftest import TOKENS, Serve, Site, asked
 from tests.web.test_access import PASSWORD, USERS, basic, bearer
 
+EVERY = (*sorted(GRAVE), "pause", "resume", "silence", "end-silence")
 ANN = Principal("ann", "user", frozenset({ACT, READ}))
 BOB = Principal("bob", "user", frozenset({ACT, READ}))
 NOW = T0 + 3 * WEEK
@@ -154,6 +155,21 @@ def test_a_form_that_is_not_ours_is_refused(store: Store, actions: Actions, give
     assert (store.pauses.current("m"), store.audit.by_people()) == (None, [])
 
 
+def test_no_action_is_taken_without_the_token_of_the_page(store: Store, actions: Actions) -> None:
+    """Of every action: no token, another person's, one of another start of driftd, one cut short. None is accepted."""
+    wait_for_approval(store)
+    other = Actions(store, lambda: Config(models={}), lambda: NOW, asked, lambda: None)
+    tokens = ("", actions.token(BOB), other.token(ANN), actions.token(ANN)[:-1], actions.token(ANN) + "0",
+              actions.token(Principal("ann", "token", ANN.scopes)))
+    before = len(store.audit.about("m"))
+    for action in EVERY:
+        for token in tokens:
+            with pytest.raises(Refused, match="too old or not ours") as refused:
+                actions.act(action, ANN, FORM, form(actions, token=token, version="1", outcome="sent", **{"for": "1h"}))
+            assert refused.value.status == 403
+    assert len(store.audit.about("m")) == before
+
+
 @pytest.mark.parametrize("body", [b"", b"\xff", b"a=%ff", b"&".join([b"a=b"] * 40), b"=" * 10_000])
 def test_noise_is_refused(actions: Actions, body: bytes) -> None:
     """A body that is no form of ours is told so, whatever it is; so is another type, or an unknown action."""
@@ -193,7 +209,7 @@ def test_who_may_only_read_sees_no_form_and_does_nothing(site: Site) -> None:
     """Without the scope there is no form, and no action is taken however it is sent."""
     for given in (basic("bob", PASSWORD), bearer("r" * 32), bearer("m" * 32)):
         assert b"<form" not in site.ask("/models/m", Authorization=given).body
-        for action in (*GRAVE, "pause", "resume", "silence", "end-silence", "none"):
+        for action in (*EVERY, "none"):
             answer = site.ask(f"/actions/{action}", "POST", body=b"model=m", Authorization=given, Content_Type=FORM)
             assert (answer.status, answer.body) == (403, b"")
     assert site.ask("/actions/pause", Authorization=basic("ann", PASSWORD)).status == 405
