@@ -50,6 +50,11 @@ def of_request(request: str) -> str:
     return f"/requests/{part(request)}"
 
 
+def report_of(path: str) -> str:
+    """The report, one file, of the model or the request with this page."""
+    return f"{path}/report"
+
+
 def window_key(window: Window) -> str:
     """The date of its start, with the time of day unless it is midnight UTC; more where another began then too."""
     start = window.start.astimezone(UTC)

@@ -73,9 +73,9 @@ def _decided(report: Report, zone: tzinfo) -> Iterator[Section]:
             for n in report.needs)))
     if report.requests:
         yield Section(title="Requests", table=_table(
-            ("asked", "request", "pipeline", "outcome", "ended", "run", "made version", "last answer"),
-            ((_moment(r.at, zone), r.id, r.pipeline, r.state, _moment(r.ended_at, zone), r.url or "", r.made or "",
-              r.outcome or "") for r in report.requests)))
+            ("asked", "request", "pipeline", "outcome", "ended", "run", "gate", "made version", "last answer"),
+            ((_moment(r.at, zone), r.id, r.pipeline, r.state, _moment(r.ended_at, zone), r.url or "", r.gate or "",
+              r.made or "", r.outcome or "") for r in report.requests)))
     if report.hands:
         yield Section(title="What people did", table=_table(("when", "who", "what", "about", "why"), (
             (_moment(h.at, zone), h.by, h.action, h.subject, h.reason) for h in report.hands)))

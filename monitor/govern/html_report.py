@@ -26,10 +26,15 @@ details.data .wide { max-height: none }
 """
 
 
-def html(report: Report, zone: tzinfo) -> str:
+def sheet() -> str:
+    """The style sheet inside the file."""
+    return style() + _STYLE
+
+
+def html(report: Report, zone: tzinfo, about: str = "governance report") -> str:
     """Write the report; every text in it is escaped."""
     body = "\n".join(part for section in sections(report, zone) for part in _section(section, zone))
-    title = escape.html(f"{report.model}: governance report")
+    title = escape.html(f"{report.model}: {about}")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -37,11 +42,13 @@ def html(report: Report, zone: tzinfo) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>{style()}{_STYLE}</style>
+<style>{sheet()}</style>
 </head>
 <body>
+<main>
 <h1>{title}</h1>
 {body}
+</main>
 </body>
 </html>
 """
@@ -54,7 +61,7 @@ def _section(section: Section, zone: tzinfo) -> Iterator[str]:
     for name, points in (section.pictures or {}).items():
         yield _picture(name, points, zone)
     if section.table is not None:
-        yield _table(section.table)
+        yield _table(section.title, section.table)
 
 
 def _picture(name: str, points: Sequence[Point], zone: tzinfo) -> str:
@@ -67,7 +74,11 @@ def _picture(name: str, points: Sequence[Point], zone: tzinfo) -> str:
     return line(drawn, Words(caption=name, value=name, of=lambda value: shown(name, value)), zone)
 
 
-def _table(table: Table) -> str:
+def _table(title: str, table: Table) -> str:
+    name = escape.html(title)
     heads = "".join(f'<th scope="col">{escape.html(head)}</th>' for head in table.heads)
     rows = "".join(f"<tr>{''.join(f'<td>{escape.html(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{name}"><table><caption class="hidden">{name}'
+        f"</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )

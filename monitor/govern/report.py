@@ -1,7 +1,7 @@
 """What the governance report says of one model, gathered from the store; how it looks is `html` and `markdown`."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.config import ModelSection
@@ -9,10 +9,12 @@ from monitor.govern.version_history import Version, versions
 from monitor.metric_catalogue import CATALOGUE, OF_GROUPS, PERFORMANCE, Group, Use, names_for, place
 from monitor.records import Action, Dispatch, Episode, Firing, Reference, Score, Snapshot, SnapshotStatus, Verdict
 from monitor.store import Store
+from monitor.store.gates import Gated
 
 WHOLE = names_for(Use.REPORT)
 _FIRST = (Group.PERFORMANCE, Group.DECISION, Group.DRIFT, Group.ESTIMATE)
 PICTURES = 8      # at most, the model's own metric first
+BEFORE = 26       # windows before a need that its report shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Request:
     url: str | None
     made: str | None                     # the version it made
     outcome: str | None                  # the last answer, in words
+    gate: str | None                     # what the gate said of the candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +107,14 @@ class Report:
     audit_problem: str | None            # None: the chain is whole
 
 
-def gather(store: Store, model: ModelSection, now: datetime) -> Report:
-    """Gather the report of a model from everything the store still holds."""
-    snapshots = store.snapshots.newest_revisions(model.name, metrics={*WHOLE, *OF_GROUPS})
-    verdicts = store.verdicts.all(model.name)
+def gather(store: Store, model: ModelSection, now: datetime, windows: int | None = None) -> Report:
+    """Gather the report of a model from everything the store still holds, or of the newest so many windows."""
+    snapshots = store.snapshots.newest_revisions(model.name, limit=windows, metrics={*WHOLE, *OF_GROUPS})
+    held = {snapshot.window for snapshot in snapshots}
+    verdicts = [verdict for verdict in store.verdicts.all(model.name) if windows is None or verdict.window in held]
     newest = {verdict.window: verdict for verdict in verdicts}
+    requests = store.requests.all(model.name)
+    gates = store.gates.of([one.id for one in requests])
     verified = store.audit.verify()
     metrics = _metrics(snapshots)
     judged = model.metric or next((name for name in metrics if name in PERFORMANCE), None)
@@ -121,7 +127,7 @@ def gather(store: Store, model: ModelSection, now: datetime) -> Report:
         triggers=tuple(_conditions(model, store.firings.all(model.name))),
         decisions=tuple(verdict for verdict in verdicts if verdict.action is not Action.HOLD),
         needs=tuple(store.episodes.all(model.name)),
-        requests=tuple(map(_request, store.requests.all(model.name))),
+        requests=tuple(_request(one, gates.get(one.id)) for one in requests),
         hands=tuple(Hand(at=entry.at, by=entry.actor, action=entry.action, subject=entry.subject, reason=entry.reason)
                     for entry in store.audit.about(model.name) if entry.actor != "driftd"),
         versions=tuple(versions(store, model.name)),
@@ -181,8 +187,33 @@ def _condition(name: str, metric: str, action: str, state: Firing | None) -> Con
     )
 
 
-def _request(one: Dispatch) -> Request:
+def of_need(report: Report, need: Episode) -> Report:
+    """What a report says of one need: the windows from some before it until it was over, and what was done for it."""
+    begun = need.window.start
+    before = [window.start for window in report.windows if window.start < begun][-BEFORE:]
+    since = before[0] if before else begun
+    later = [one.window.start for one in report.needs if one.window.start > begun]
+    until = min(later, default=None)
+    own = tuple(one for one in report.requests if one.id.startswith(f"driftd-{need.id}-"))
+
+    def holds(start: datetime) -> bool:
+        return since <= start and (until is None or start < until)
+
+    held = {window.end for window in report.windows if holds(window.start)}
+    return replace(
+        report,
+        windows=tuple(window for window in report.windows if holds(window.start)),
+        metrics={name: kept for name, points in report.metrics.items()
+                 if (kept := tuple(point for point in points if point.at in held))},
+        decisions=tuple(verdict for verdict in report.decisions if holds(verdict.window.start)),
+        needs=(need,), requests=own,
+        hands=tuple(hand for hand in report.hands if hand.subject in (need.id, *(one.id for one in own))),
+    )
+
+
+def _request(one: Dispatch, gated: Gated | None) -> Request:
     return Request(
+        gate=gated.result.sentence if gated else None,
         id=one.id, at=one.created_at, pipeline=one.pipeline, state=one.state, ended_at=one.ended_at, url=one.url,
         made=one.new_version, outcome=one.reason,
     )

@@ -55,15 +55,17 @@ class _Places:
 
 
 def _whole(message: Message, url: str | None) -> str:
-    """The body, with the page about its model and with what a repeat is known by."""
-    page = [] if url is None else [page_links.address(url, page_links.of_model(message.model))]
+    """The body, with the page about its model, its report, and what a repeat is known by."""
+    about = page_links.of_model(message.model)
+    page = [] if url is None else [
+        page_links.address(url, about), f"report: {page_links.address(url, page_links.report_of(about))}"]
     return "\n".join([message.body, *page, f"message {hashlib.sha256(message.id.encode()).hexdigest()[:16]}"])
 
 
 class Notifier:
     """Sends due messages. One thread at a time; addresses are revealed only while sending.
 
-    `url`: where people reach the page; each message then ends with the address of its model's.
+    `url`: where people reach the page; each message then ends with the addresses of its model's and of its report.
     """
 
     def __init__(

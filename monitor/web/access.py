@@ -119,7 +119,7 @@ def _user_and_password(value: str) -> tuple[str, bytes]:
 
 
 class WithHeaders:
-    """Adds headers to every answer of an application, refusals too."""
+    """Adds headers to every answer of an application, refusals too, but for those it has of its own."""
 
     def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
         self._app = app
@@ -128,7 +128,9 @@ class WithHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message | Any) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+                own = list(message.get("headers", ()))
+                named = {name for name, _ in own}
+                message = {**message, "headers": [*own, *(one for one in self._headers if one[0] not in named)]}
             await send(message)
 
         await self._app(scope, receive, sent)

@@ -1,5 +1,6 @@
 """What the daemon answers over HTTP: nothing secret, nothing cached by others; what is told it is signed."""
 
+import base64
 import hashlib
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -22,6 +23,7 @@ from monitor.expose.model_state import State
 from monitor.expose.prometheus import Metrics
 from monitor.expose.status_document import status_document
 from monitor.expose.view import View
+from monitor.govern.html_report import sheet
 from monitor.web.access import AccessControl, WithHeaders
 from monitor.web.forms import Refused
 from monitor.web.guesses import Guesses
@@ -151,7 +153,13 @@ class App:
         def answer(make: Callable[[Request], str], media_type: str) -> Callable[[Request], Response]:
             return lambda request: tagged(request, pages(request, make), media_type)
 
+        def report(make: Callable[[Request], str]) -> Callable[[Request], Response]:
+            policy = {"content-security-policy": _report_policy()}
+            return lambda request: tagged(request, pages(request, make), "text/html; charset=utf-8", **policy)
+
+        reports = {"/models/{model}/report": pages.model_report, "/requests/{request}/report": pages.need_report}
         html = [self._route(path, READ, answer(make, "text/html; charset=utf-8")) for path, make in kinds.items()]
+        html += [self._route(path, READ, report(make)) for path, make in reports.items()]
         json = [self._route(path, READ, answer(make, "application/json")) for path, make in pages.api.routes.items()]
         described = self._route("/api/openapi.json", READ, lambda request: tagged(
             request, _description(), "application/json"))
@@ -213,12 +221,12 @@ class Shared(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-def tagged(request: Request, body: bytes, media_type: str) -> Response:
+def tagged(request: Request, body: bytes, media_type: str, **headers: str) -> Response:
     """The body, or that it is the same as the client has it: `If-None-Match` says which it has."""
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"etag": tag})
-    return Shared((body,), media_type, etag=tag)
+    return Shared((body,), media_type, **headers, etag=tag)
 
 
 async def _static(request: Request) -> Response:
@@ -227,6 +235,14 @@ async def _static(request: Request) -> Response:
     if name not in _STATIC:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return tagged(request, _file(name), _STATIC[name])
+
+
+@cache
+def _report_policy() -> str:
+    """A report is one file, with its style sheet inside: no other style than that one, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(sheet().encode()).digest()).decode()
+    nothing = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return f"default-src 'none'; style-src 'sha256-{digest}'; {nothing}"
 
 
 @cache

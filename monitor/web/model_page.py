@@ -52,7 +52,8 @@ def model_page(store: Store, view: ModelView, looks: Looks, now: datetime, befor
              *_came(promotions)]
     first = windows[0].window.start if windows else None
     return {
-        "title": view.name, "trail": (), "model": view, "state": state_of(view), "looks": looks,
+        "title": view.name, "trail": (), "report": page_links.report_of(page_links.of_model(view.name))[1:],
+        "model": view, "state": state_of(view), "looks": looks,
         "now": metric_now(view), "cost": cost_of(view.whole("regret")), "drift": drift_words(view),
         "labels": share(view.newest.label_coverage) if view.newest else "", "notes": notes_of(view),
         "window": span(view.newest.window.start, view.newest.window.end, view.zone) if view.newest else "",

@@ -14,10 +14,12 @@ from starlette.requests import Request
 
 from monitor import page_links
 from monitor.charts.bars import bars
-from monitor.config import Config
+from monitor.config import Config, ModelSection
 from monitor.errors import DriftdError
 from monitor.expose.view import ModelView, View
-from monitor.records import Spread, Window
+from monitor.govern.html_report import html
+from monitor.govern.report import gather, of_need
+from monitor.records import Dispatch, Spread, Window
 from monitor.store import Store
 from monitor.times import Clock
 from monitor.web.actions import Actions, Done, Form, forms_of_model, forms_of_request
@@ -28,7 +30,9 @@ from monitor.web.policy import ACT
 from monitor.web.render import render, root_of
 from monitor.web.running import Looks, Running
 from monitor.web.window_page import SORTS, request_page, window_page
+from monitor.wording import day
 
+REPORTED = 100          # windows of a model's report
 KEPT = 32               # pages that are kept for as long as nothing has changed …
 LARGE = 300_000         # … and have at most so many bytes
 
@@ -118,13 +122,25 @@ class Pages:
 
     def request(self, request: Request) -> str:
         """A retrain request."""
-        given = request.path_params["request"]
-        found = self._store.requests.get(given)
-        view = next((one for one in self._view().models if found is not None and one.name == found.model), None)
-        if found is None or view is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such request")
+        found, view = self._request(request)
         told = request_page(self._store, view, found)
         return self._page("request.html", request, told, {"request": found.id}, forms_of_request(found))
+
+    def model_report(self, request: Request) -> str:
+        """The report of a model, one file: its newest windows."""
+        view = self._model(request)
+        section = self._section(view)
+        return html(gather(self._store, section, self._clock(), REPORTED), section.timezone, "report")
+
+    def need_report(self, request: Request) -> str:
+        """The report of the need that a request answers, one file."""
+        found, view = self._request(request)
+        need, section = self._store.episodes.get(found.episode_id), self._section(view)
+        if need is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such request")
+        report = of_need(gather(self._store, section, self._clock()), need)
+        since = day(need.window.start, section.timezone)
+        return html(report, section.timezone, f"report of the need {need.trigger} since {since}")
 
     def refused(self, request: Request, words: str) -> str:
         """What is told of an action that was not done."""
@@ -145,6 +161,19 @@ class Pages:
         scores = view.newest.scores if view.newest else ()
         known = {score.column for score in scores if score.column is not None}
         return next((name for name in known if page_links.names(given, name)), given)
+
+    def _request(self, request: Request) -> tuple[Dispatch, ModelView]:
+        found = self._store.requests.get(request.path_params["request"])
+        view = next((one for one in self._view().models if found is not None and one.name == found.model), None)
+        if found is None or view is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such request")
+        return found, view
+
+    def _section(self, view: ModelView) -> ModelSection:
+        section = self._config().models.get(view.name)
+        if section is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "the model is no longer configured")
+        return section
 
     def _model(self, request: Request) -> ModelView:
         given = request.path_params["model"]

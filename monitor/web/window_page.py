@@ -100,6 +100,7 @@ def request_page(store: Store, view: ModelView, request: Dispatch) -> dict[str, 
     about = [entry for entry in store.audit.about(view.name) if entry.subject in (request.id, request.episode_id)]
     return {
         "title": "retrain request", "trail": [(view.name, page_links.of_model(view.name)[1:])], "model": view,
+        "report": page_links.report_of(page_links.of_request(request.id))[1:],
         "request": request, "evidence": _evidence(request.body),
         "told": next(iter(stories_of(store, view.name, [episode] if episode else [])), None), "gate": gated,
         "happened": [Happened(one.at, one.actor, one.action, one.reason or _change(one.details)) for one in about],

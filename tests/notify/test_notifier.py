@@ -204,13 +204,14 @@ def test_a_message_arrives_as_mail(
 def test_a_message_leads_to_the_page_of_its_model(
     store: Store, clock: HandClock, receiver: Receiver, secret: MakeSecret, url: str | None, link: str
 ) -> None:
-    """Where `daemon.url` says how people reach the page, the address stands behind the words."""
+    """Where `daemon.url` says how people reach them, page and report stand behind the words."""
     store.messages.add(message())
     clock.forward(timedelta(minutes=1))
     section = NotifySection(urls=(secret(f"json://127.0.0.1:{receiver.port}/in"),))
     Notifier(store.messages, section, clock, url=url).send_due()
     [body] = receiver.bodies
-    assert f"window 2013-06-03 to 2013-06-10\n{link}message " in body["message"]
+    report = f"report: {link.strip()}/report\n" if link else ""
+    assert f"window 2013-06-03 to 2013-06-10\n{link}{report}message " in body["message"]
 
 
 def test_a_message_arrives_at_a_web_hook(

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 AXE = Path(__file__).resolve().parents[2] / ".real/runners/node_modules/axe-core/axe.min.js"
 EVIL = HOSTILE[0]
 PAGES = ("/", "/sign-in", "/models/m", "/models/m/windows/2026-01-19", "/models/m/windows/2026-01-19?sort=-value",
-         "/models/m/columns/x")
+         "/models/m/columns/x", "/models/m/report")
 SCREENS = {"desk": (1280, 900), "tablet": (768, 1024), "phone": (390, 844)}
 
 
@@ -74,7 +74,8 @@ def sign_in(browser: Browser, path: str = "/", password: str = "secret") -> None
 def test_every_page_on_every_screen(browser: Browser, store: Store, screen: str, scheme: str) -> None:
     """No page is wider than its screen, breaks the policy or the rules of accessibility, or asks another server."""
     browser.screen(*SCREENS[screen], scheme)
-    for path in (*PAGES, f"/requests/{store.requests.all('m')[0].id}"):
+    request = f"/requests/{store.requests.all('m')[0].id}"
+    for path in (*PAGES, request, f"{request}/report"):
         browser.go(path)
         wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, (path, screen, wide)

@@ -13,7 +13,8 @@ from tests.web.conftest import ACT_TOKEN, CANARY, METRICS_TOKEN, READ_TOKEN, TOK
 PASSWORD = "correct horse"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users:\n  ann: {HASH}\n  bob: {HASH.replace('$2b$', '$2y$')}\n"
-PAGES = ("/models/x", "/models/x/windows/x", "/models/x/columns/x", "/requests/x", "/actions/x")
+PAGES = ("/models/x", "/models/x/report", "/requests/x/report",
+         "/models/x/windows/x", "/models/x/columns/x", "/requests/x", "/actions/x")
 API = ("/api/openapi.json", "/api/v1/models", *(f"/api/v1/models/x{rest}" for rest in (
     "", "/windows", "/windows/x", "/scores")), "/api/v1/requests/x")
 GUARDED = ("/", "/metrics", "/api/status", "/static/x", *PAGES, *API, "/v1/runs/x", "/v1/mlflow", "/elsewhere")

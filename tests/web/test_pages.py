@@ -1,7 +1,10 @@
 """The pages about models, windows, columns and requests: asked over a socket, read as a browser would."""
 
+import base64
+import hashlib
 import http.client
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,7 +18,7 @@ from monitor.config import Config, ModelSection
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, read_view
 from monitor.gate_result import read_gate_result
-from monitor.records import Action, Episode, Score, ScoreStatus, Window
+from monitor.records import Action, Episode, EpisodeState, Score, ScoreStatus, Window
 from monitor.store import Store
 from monitor.web.app import App
 from monitor.web.pages import Pages
@@ -159,8 +162,9 @@ def test_every_link_leads_to_a_page(site: Site) -> None:
 def test_pages_are_for_everybody(site: Site) -> None:
     """Each page has a language, a title, one heading, landmarks; pictures have names, tables captions and heads."""
     for path, page in crawled(site).items():
+        alone = path.endswith("/report")        # one file, to be sent
         assert page.all("html") == [{"lang": "en"}]
-        assert [len(page.all(tag)) for tag in ("h1", "main", "header", "footer")] == [1] * 4, path
+        assert [len(page.all(tag)) for tag in ("h1", "main", "header", "footer")] == [1, 1, not alone, not alone], path
         assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
         for picture in page.all("svg"):
             assert "aria-hidden" in picture or (picture["role"] in ("img", "group") and picture["aria-label"]), path
@@ -169,7 +173,7 @@ def test_pages_are_for_everybody(site: Site) -> None:
         ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
         assert len(ids) == len(set(ids)), path
         assert not any("style" in attrs or name.startswith("on") for _, attrs in page.tags for name in attrs), path
-        assert [script["src"].split("/")[-1] for script in page.all("script")] == ["driftd.js"], path
+        assert [script["src"].split("/")[-1] for script in page.all("script")] == ["driftd.js"] * (not alone), path
 
 
 def test_a_model_says_how_it_does(site: Site) -> None:
@@ -194,6 +198,43 @@ def test_a_request_has_the_table_of_its_gate(site: Site) -> None:
     assert len(page.all("script")) == 1
     steps = [attrs["href"] for attrs in site.page("/models/m").all("a") if attrs["href"].endswith("#gate")]
     assert steps == [f"../requests/{request.id}#gate"]
+
+
+def test_reports_are_one_file(site: Site) -> None:
+    """A model's and a need's: pictures, decisions, requests; nothing is loaded, and only their own style is let in."""
+    site.store.pauses.begin("m", "ann", "a quiet week", NOW)
+    [request] = site.store.requests.all("m")
+    of_need = f"/requests/{request.id}/report"
+    for path, windows, said in (("/models/m/report", 4, "a quiet week"), (of_need, 4, "x since 19")):
+        status, text, headers = site.get(path)
+        page = Page(text)
+        assert (status, page.all("link", "script", "img"), len(page.all("style"))) == (200, [], 1)
+        assert text.count('<circle class="dot') >= windows
+        assert said in text
+        sheet = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+        assert sheet is not None
+        digest = base64.b64encode(hashlib.sha256(sheet[1].encode()).digest()).decode()
+        assert headers["content-security-policy"].startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+
+
+def test_the_report_of_a_need_has_its_own_story_alone(store: Store) -> None:
+    """Windows from half a year before it until the next need; its requests, and what people did about these."""
+    remember(store, "m", "x", windows=40)
+    server = serving(store, "m")
+    [request] = store.requests.all("m")
+    try:
+        site = Site(server, store)
+        assert site.get(f"/requests/{request.id}/report")[1].count('<circle class="dot') >= 40
+        over = store.episodes.get(request.episode_id)
+        assert over is not None
+        store.episodes.save(replace(over, state=EpisodeState.SUPERSEDED))
+        later = replace(episode(), id="f" * 40, model="m", window=replace(snapshot(10).window, model="m"))
+        store.episodes.save(later)
+        page = Page(site.get(f"/requests/{request.id}/report")[1])
+    finally:
+        server.close()
+    rows = [words for words in page.text if words.startswith("2026-")]
+    assert max(rows) < "2026-03-23"
 
 
 def test_charts_have_their_numbers_in_a_table(site: Site) -> None:
@@ -246,7 +287,7 @@ def test_names_from_data_are_names(store: Store) -> None:
         site = Site(server, store)
         pages = crawled(site, sorted_too=False)
         for path, page in pages.items():
-            assert len(page.all("script")) == 1, path
+            assert len(page.all("script")) == (not path.endswith("/report")), path
             assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs), path
             assert len(path) < 400, path
             assert sum(map(len, page.text)) < 60_000, path
