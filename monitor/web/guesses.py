@@ -1,6 +1,7 @@
 """Passwords that may be guesses: checked only while neither the client nor the user has failed too often."""
 
-from collections.abc import Hashable, Iterable
+import time
+from collections.abc import Callable, Hashable, Iterable
 from http import HTTPStatus
 
 from monitor.web.failures import AT_ONCE, Failures
@@ -15,8 +16,8 @@ OF_USER = 10 * AT_ONCE      # failures about one user, from all clients: seldom 
 class Guesses:
     """Signs people in by their passwords. For one thread."""
 
-    def __init__(self) -> None:
-        self._failures = Failures()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._failures = Failures(clock)
 
     async def check(self, policy: Policy, client: str, user: str, password: bytes) -> Principal | Refusal:
         """Who it is; while the client or the user must wait, no password of that user is looked at."""
