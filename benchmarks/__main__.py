@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 import click
 
-from benchmarks import calibrated, check, closed_loop, commands, gate, page, pages, peers, processes, rehearsing
+from benchmarks import (
+    calibrated,
+    check,
+    closed_loop,
+    commands,
+    dead_models,
+    gate,
+    page,
+    pages,
+    peers,
+    processes,
+    rehearsing,
+)
 from benchmarks.rows import Absent, Asked, Row, Section
 from monitor.cli.terminal import print_json, print_table
 
@@ -51,6 +63,10 @@ SECTIONS = {
     "gate": Section(
         title=f"{gate.SEGMENTS} segments of {gate.ROWS} rows", unit="blocked", ratio="times the point estimate",
         measure=gate.blocked,
+    ),
+    "dead-models": Section(
+        title="a model that dies", unit="noticed within two windows", ratio="false alarms in 52 windows",
+        measure=dead_models.noticed, slow=True,
     ),
     "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
 }

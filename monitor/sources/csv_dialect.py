@@ -4,10 +4,12 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import takewhile
+from itertools import islice, takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,11 +145,14 @@ def _are_padded(tables: Sequence[Sequence[Sequence[str]]]) -> bool:
 
 
 def _guess_delimiter(texts: Sequence[str]) -> str:
-    """Return the delimiter that gives the first file the most columns, the same number in most rows."""
+    """Return the delimiter that gives the first file the most columns, the same number in most rows.
+
+    The header may have another number of them: that is a mistake, which who reads the rows says.
+    """
     def width(delimiter: str) -> int:
-        rows = [row for row in rows_of(texts[0], delimiter) if row][:500]
-        regular = sum(len(row) == len(rows[0]) for row in rows)
-        return len(rows[0]) if regular > len(rows) / 2 else 0
+        widths = Counter(len(row) for row in islice(filter(None, rows_of(texts[0], delimiter)), 500))
+        usual, count = max(widths.items(), key=itemgetter(1))
+        return usual if count > widths.total() / 2 else 0
 
     return max(_DELIMITERS, key=width) if texts and texts[0].strip() else ","
 

@@ -214,6 +214,7 @@ def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) 
     if pc.any(pc.match_substring_regex(text, _DAY_MONTH)).as_py():
         if day_first is None:
             day_first = guess_day_first(v for v in text.unique().to_pylist() if v)
+        _require_one_order(text, bool(day_first))
         text = _to_iso(text, bool(day_first))
     text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
     text = pc.replace_substring_regex(text, r"(:\d\d(\.\d+)?) ?(UTC|GMT)$", r"\1Z")
@@ -226,6 +227,14 @@ def _from_text(column: pa.ChunkedArray, zone: ZoneInfo, day_first: bool | None) 
     except pa.ArrowInvalid:
         return _by_pandas(text, zone, bool(day_first))
     return pc.coalesce(aware, _from_timestamps(naive, zone))
+
+
+def _require_one_order(text: pa.ChunkedArray, day_first: bool) -> None:
+    """Raise ValueError for a date that can only be read with day and month the other way round."""
+    other = r"^\d{1,2}[./-](1[3-9]|[23]\d)[./-]\d{4}" if day_first else r"^(1[3-9]|[23]\d)[./-]\d{1,2}[./-]\d{4}"
+    odd = text.filter(pc.fill_null(pc.match_substring_regex(text, other), False))
+    if len(odd):
+        raise ValueError(f"{odd[0].as_py()} has the {'month' if day_first else 'day'} first, other values do not")
 
 
 def _to_iso(text: pa.ChunkedArray, day_first: bool) -> pa.ChunkedArray:

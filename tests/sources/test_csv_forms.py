@@ -129,6 +129,8 @@ def test_codes_with_leading_zeros_are_found_anywhere(read: Read) -> None:
     ("2026-01-01T00:00:00Z,a1,0.5\n2026-01-02T00:00:00Z,a2,0.6\n2026-01-03T00:00:00Z,a3,0.7\n",
      "its first row holds values .* write them as the first line"),
     ("x,y\n1,2\n% the end\n3,4\n", "lines that are no rows begin with csv.comment"),
+    ("t,x,y\n1,2,3,\n4,5,6,\n7,8,9,\n", "Expected 3 columns, got 4"),
+    ("t;x;y\n1;2;3;\n4;5;6;\n7;8;9;\n", "Expected 3 columns, got 4"),
 ])
 def test_what_cannot_be_read_says_what_to_set(read: Read, text: str, sentence: str) -> None:
     """A file without a header, and lines that are no rows, are refused in one sentence."""

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config.sections import SourceSection
+from monitor.errors import SourceError
 from monitor.sources import open_source
 from monitor.sources.moments import to_utc
 
@@ -148,3 +149,13 @@ def test_a_date_before_1970_in_a_zone_is_midnight_there() -> None:
     days = pa.chunked_array([pa.array([date(1965, 7, 1)])])
     paris = to_utc(days, ZoneInfo("Europe/Paris"), where="t").to_pylist()
     assert paris == [datetime(1965, 7, 1, tzinfo=ZoneInfo("Europe/Paris"))]
+
+
+@pytest.mark.parametrize(("values", "day_first"), [
+    (["31/12/2025 10:00", "12/30/2025 10:00"], None), (["12/30/2025", "31/12/2025"], None),
+    (["01/02/2026", "12/30/2025"], True), (["01.02.2026", "31.12.2025"], False),
+])
+def test_dates_of_both_orders_in_one_column_are_refused(values: list[str], day_first: bool | None) -> None:
+    """A date that can only be read the other way round is no date of the file's order: none is guessed."""
+    with pytest.raises(SourceError, match=r"column t: holds a value .* first, other values do not"):
+        to_utc(pa.chunked_array([values]), ZoneInfo("UTC"), where="a.csv: column t", day_first=day_first)
