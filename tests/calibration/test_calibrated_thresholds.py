@@ -85,7 +85,7 @@ def test_blocks_of_categories_have_the_methods_own_numbers(method: str, words: i
 def test_a_block_without_values_has_no_score() -> None:
     """Nothing is said of a block every value of which is missing."""
     values, block = np.arange(100.0), np.repeat([0, 2], 50)
-    for method in ("psi", "wasserstein", "ks"):
+    for method in ("psi", "wasserstein", "ks", "t_test"):
         found = block_scores(method, values, block, 3, categorical=False)
         assert found is not None
         assert list(np.isnan(found)) == [False, True, False]

@@ -83,6 +83,21 @@ def test_labels_are_overdue_only_after_the_maturity_age() -> None:
     assert scores(fresh)["never_labelled_share", None].status == "insufficient"
 
 
+def test_a_reference_without_overdue_labels_judges_none() -> None:
+    """Where none of the reference's rows is old enough, missing labels are counted, and nothing is held against them."""
+    young = table(timestamp=pa.array([NOW - timedelta(days=1)] * 4, pa.timestamp("us", "UTC")))
+    found = scores(table(label=[None] * 4), reference=young)
+    overdue, lost = found["never_labelled_share", None], found["labels_lost", None]
+    assert (overdue.value, overdue.reference, overdue.threshold, overdue.status) == (1, None, None, "ok")
+    assert (lost.status, lost.reason) == ("insufficient", "the reference has no label that is overdue or known")
+
+
+def test_a_reference_without_values_has_no_range() -> None:
+    """Values beside a column that was always empty are neither inside nor outside of a range."""
+    score = scores(table(), reference=table(x=pa.array([None] * 4, pa.float64())))["out_of_range_share", "x"]
+    assert (score.value, score.reason) == (None, "every value in the reference is missing")
+
+
 def test_an_empty_window_says_so() -> None:
     """A window without rows breaches staleness, and its shares are insufficient."""
     found = scores(table().slice(0, 0))
