@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config.sections import RetrainSection
+from monitor.config.sections import ApprovalSection, RetrainSection
 from monitor.decide.decision import decide
 from monitor.decide.episodes import (
     PERSON,
@@ -16,6 +16,7 @@ from monitor.decide.episodes import (
     advance,
     approve,
     give_way,
+    lapses_at,
     person_request,
     reject,
     supersede,
@@ -260,6 +261,7 @@ def test_a_word_that_nobody_waits_for_changes_nothing(made):
     done = approve(waiting, "bob", "fine", made.START + made.WEEK)
     assert (done.state, done.reason) == (S.REQUESTED, "low; approved by bob: fine")
     assert (done.approval.decision, done.approval.decided_by) == (S.REQUESTED, "bob")
+    assert lapses_at(made.model(retrain=None), waiting) == made.START + ApprovalSection().lapse    # asked under another
     taken = give_way(_episode(made, S.SUPPRESSED), "ann asked")
     assert (taken.state, taken.reason) == (S.SUPERSEDED, "ann asked")
 

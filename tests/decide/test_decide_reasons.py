@@ -112,6 +112,20 @@ def test_all_and_any_follow_their_members(made):
     assert fired == [set(), {"either"}, {"both", "either"}, {"either"}, set()]
 
 
+@pytest.mark.parametrize(("how", "auc", "mae", "lacks"), [
+    ("all", 0.4, 1, "both would fire when slow fires too."),
+    ("all", 0.6, 1, "both would fire when low and slow fire too."),
+    ("any", 0.6, 1, "both would fire when one of low and slow fires."),
+])
+def test_what_a_composed_trigger_lacks_is_said(made, how, auc, mae, lacks):
+    """The members that do not fire are named: all of them must, or one."""
+    model = made.model(LOW, {"name": "slow", "metric": "mae", "above": 3},
+                       {"name": "both", how: ["low", "slow"], "action": "retrain"})
+    scores = Score(metric="roc_auc", value=auc), Score(metric="mae", value=mae)
+    decisions, _ = made.play(model, [made.snapshot(0, *scores)])
+    assert lacks in explain(decisions[0].verdict, model)
+
+
 def _guess(status=ScoreStatus.OK, **given):
     return Score(metric="estimated_roc_auc", value=0.3, status=status, **given)
 

@@ -84,7 +84,7 @@ def test_labels_are_overdue_only_after_the_maturity_age() -> None:
 
 
 def test_a_reference_without_overdue_labels_judges_none() -> None:
-    """Where none of the reference's rows is old enough, missing labels are counted, and nothing is held against them."""
+    """Where none of the reference's rows is old enough, missing labels are counted and held against nothing."""
     young = table(timestamp=pa.array([NOW - timedelta(days=1)] * 4, pa.timestamp("us", "UTC")))
     found = scores(table(label=[None] * 4), reference=young)
     overdue, lost = found["never_labelled_share", None], found["labels_lost", None]
