@@ -12,6 +12,7 @@ from sklearn import metrics as sk
 
 from monitor.config import Columns, Roles, SourceSection, find_roles
 from monitor.estimation.estimators import estimate_scores, fit_estimator
+from monitor.performance.labelled_rows import answers
 from monitor.performance.performance_scores import ReferenceMetrics, performance_scores
 from monitor.reference.role_evidence import Evidence
 from monitor.sources import open_source
@@ -64,6 +65,16 @@ def test_each_class_has_its_column(tmp_path: Path, classes: list[Any], names: li
     assert by_name["roc_auc"].value == pytest.approx(area)
     assert by_name["roc_auc"].low is not None
     assert by_name["log_loss"].high is not None
+
+
+def test_a_probability_beyond_one_counts_as_one(tmp_path: Path) -> None:
+    """What rounding or a sum of a hair more than one leaves is held to the range of a probability."""
+    classes, names = ["cat", "dog", "owl"], ["p_cat", "p_dog", "p_owl"]
+    table = log(classes, names)
+    beyond = table.set_column(4, "p_cat", pa.array(table["p_cat"].to_numpy() * 1.5 - 0.1))
+    chances = answers(beyond, roles_of(tmp_path, table), "multiclass", tuple(classes)).chances
+    assert chances is not None
+    assert (chances.min(), chances.max()) == (0, 1)
 
 
 def test_their_performance_is_estimated(tmp_path: Path) -> None:
