@@ -151,6 +151,14 @@ def test_a_price_becomes_sd_times_windows(made, length, threshold):
     assert _regret(made, model, made.history(), one).threshold == pytest.approx(threshold)
 
 
+def test_what_has_been_lost_is_held_against_that_price(made):
+    """0.02 for 30 days is 1.7 sd × windows of a week here: one sd lost is less, two are more."""
+    model = made.model({**PAYS, "above": "0.02 for 30d"}, window=WindowSection(size="7d"))
+    gains = (-0.1, 0.02, 0.03, 0.05)
+    decisions, _ = made.play(model, [made.snapshot(i, *made.gain(g, sd=0.05)) for i, g in enumerate(gains)])
+    assert ["pays" in one.verdict.fired for one in decisions] == [False, False, False, True]
+
+
 def test_overlapping_windows_are_priced_by_those_that_count(made):
     """With daily steps of a week only each seventh window counts, so the price is that of weekly windows."""
     model = made.model({**PAYS, "above": "0.02 for 30d"}, window=WindowSection(size="7d", step="1d"))
