@@ -8,14 +8,19 @@ with the settings it may have; `leave_one_out.py` chooses among them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
+from benchmarks.gain_noise import Constants
+from benchmarks.gain_noise import noise_of as noise_by_gains
 from benchmarks.streams import Stream
 from monitor.backtest.simulated_triggers import MOST_BEFORE
 from monitor.decide.regret import noise_of
 
 BACK = 0.25             # what going back costs, as a share of a retrain
+VERSIONS = 4            # models that served before which stay in the race
+GO_BACK = 3.0           # standard errors that the sum of one of them must reach
 REST = 3                # windows after a retrain in which the usual triggers are silent
 PERIODS = (*range(1, 13), 15, 20, 26, 39, 52)
 
@@ -114,6 +119,50 @@ def regret(past: Past, setting: Setting) -> int | None:
     return past.newest if total * (1 + ahead / windows) > past.price else None
 
 
+def regret_by_gains(past: Past, setting: Setting) -> int | None:
+    """The same sum, with the noise of a gain told from the gains themselves (`gain_noise.py`)."""
+    by = Constants(**setting)
+    return past.newest if _worth(past, past.gains, _noise(past, by), by, past.price) else None
+
+
+def going_back(past: Past, setting: Setting) -> int | None:
+    """That rule, which also asks of each model that served before what it would have gained over the one in service.
+
+    It goes back when such a sum passes what going back costs, over at least three windows, with more evidence than a
+    retrain needs, since there are more models to be wrong about. It retrains where that gains more beyond its price.
+    """
+    by, more = Constants(**setting), Constants(**{**setting, "evidence": GO_BACK})
+    noise, found = _noise(past, by), {}
+    if total := _worth(past, past.gains, noise, by, past.price):
+        found[past.newest] = total - past.price
+    for row in sorted({row for _, row in past.judged} - {past.champion})[-VERSIONS:]:
+        gains = [float(past.score[row, j] - past.score[past.champion, j]) for j in past.served]
+        total = _worth(past, gains, noise, more, BACK * past.price, fewest=3)
+        if total and total > sum(past.gains[-3:]):
+            found[row] = total - BACK * past.price
+    return max(found, key=lambda row: found[row]) if found else None
+
+
+def _worth(past: Past, gains: Sequence[float], noise: float, by: Constants, price: float, fewest: int = 1) -> float:
+    """The sum of gains where it passes the price and what noise alone reaches, with windows to come; else 0."""
+    total, windows = 0.0, 0
+    for gain in gains:
+        total = max(0.0, total + gain - by.allowance * noise)
+        windows = windows + 1 if total else 0
+    if windows < fewest or not total or total < by.evidence * noise * np.sqrt(windows):
+        return 0.0
+    total *= 1 + min(past.newest - past.score.shape[1], windows) / windows
+    return total if total > price else 0.0
+
+
+def _noise(past: Past, by: Constants) -> float:
+    """Of a gain, from the newest windows over all models that served."""
+    told = past.judged[-MOST_BEFORE:]
+    placebos = [past.gain(window, over=window - 1) for window, _ in told if window > 1]     # row 0 was shipped
+    services = groupby(told, key=lambda one: one[1])
+    return noise_by_gains(placebos, ([past.gain(*one) for one in service] for _, service in services), by)
+
+
 def plain_regret(past: Past, setting: Setting) -> int | None:
     """S ← max(0, S + gain), a retrain at S ≥ price: without allowance, evidence or forecast."""
     total = 0.0
@@ -164,8 +213,15 @@ SHARES: Sequence[Setting] = [{"share": share} for share in (0.2, 0.35, 0.5, 0.65
 CONSTANTS: Sequence[Setting] = [
     {"allowance": allowance, "evidence": evidence} for allowance in (0.25, 0.5, 0.75, 1.0) for evidence in (2.0, 3.0)
 ]
+# Each of these bounds the moves in noise.
+BOUNDED: Sequence[Setting] = [
+    {"allowance": allowance, "evidence": evidence}
+    for allowance, evidence in ((0.4, 2.75), (0.5, 2.5), (0.6, 2.25), (0.75, 2.0))
+]
 RULES: dict[str, Tried] = {
     "regret by driftd's rule": Tried(regret, CONSTANTS),
+    "regret, noise from the gains": Tried(regret_by_gains, BOUNDED),
+    "… and going back": Tried(going_back, BOUNDED),
     "plain regret": Tried(plain_regret),
     "a calendar": Tried(calendar, [{"every": period} for period in PERIODS]),
     "accuracy falls": Tried(worse, [{"sd": sd} for sd in (0.5, 1.0, 1.5, 2.0, 3.0)], _has_reference),
