@@ -15,6 +15,7 @@ from monitor.records import Ledger, from_json, to_json
 from monitor.reference.profile import keep_beside, last_beside
 from monitor.reference.reference_data import ReferenceData, load_reference
 from monitor.sources import extents
+from monitor.sources.column_types import is_number
 from monitor.sources.log import Log
 
 
@@ -49,7 +50,8 @@ def with_columns(ledger: Ledger | None, look: Look, reference: ReferenceData, lo
     roles, model = reference.roles, look.model
     named = {name: role for role in USUAL_NAMES if (name := getattr(roles, role)) is not None}
     apart = dict.fromkeys(model.fairness.columns if model.fairness else (), "protected")
-    used = dict.fromkeys(model.columns.segments, "segment") | roles.features | apart | named
+    chances = dict.fromkeys((column for _, column in roles.per_class), "class probability")
+    used = dict.fromkeys(model.columns.segments, "segment") | roles.features | apart | chances | named
     extra = dict.fromkeys(unwatched_columns(look, reference, log), "the reference has no such column")
     schema = log.schema()
     rest = {field.name: _why_not(field.type, model) for field in schema if field.name not in used
@@ -65,6 +67,8 @@ def _why_not(kind: pa.DataType, model: ModelSection) -> str:
         return "it holds times"
     if pa.types.is_null(kind):
         return "no row has a value in it"
+    if is_number(kind):
+        return "it is the probability of the other class"
     return f"it holds {kind}, which is neither numbers, text nor booleans"
 
 

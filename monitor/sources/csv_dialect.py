@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, takewhile
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,12 +146,12 @@ def _are_padded(tables: Sequence[Sequence[Sequence[str]]]) -> bool:
 def _guess_delimiter(texts: Sequence[str]) -> str:
     """Return the delimiter that gives the first file the most columns, the same number in most rows.
 
-    The header may have another number of them: that is a mistake, which who reads the rows says.
+    A header of several columns may have another number of them: that is a mistake, which who reads the rows says.
     """
     def width(delimiter: str) -> int:
-        widths = Counter(len(row) for row in islice(filter(None, rows_of(texts[0], delimiter)), 500))
-        usual, count = max(widths.items(), key=itemgetter(1))
-        return usual if count > widths.total() / 2 else 0
+        widths = [len(row) for row in islice(filter(None, rows_of(texts[0], delimiter)), 500)]
+        usual, count = Counter(widths).most_common(1)[0]
+        return 0 if count <= len(widths) / 2 or (widths[0] == 1 < usual) else usual
 
     return max(_DELIMITERS, key=width) if texts and texts[0].strip() else ","
 
