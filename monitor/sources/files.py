@@ -69,6 +69,7 @@ class FileSource:
         self._listed: list[Path] | None = None
 
     def fingerprint(self) -> str:
+        self._listed = None              # look again: files may have come or gone
         stamps = [Stamp.of(path) for path in self._files()]
         return hashlib.sha256(repr(stamps).encode()).hexdigest()
 
@@ -253,8 +254,8 @@ class FileSource:
         raise SourceError(f'{self.origin}: {what}; set format = "parquet", "csv" or "jsonl"')
 
     def _files(self) -> list[Path]:
-        """Return the files that there were when they were first asked for, sorted by name. Raises SourceError if there
-        are none.
+        """Return the files that there were at the first look, or when the fingerprint was last taken, sorted by name.
+        Raises SourceError if there are none.
         """
         if self._listed is None:
             self._listed = self._list()
