@@ -14,7 +14,8 @@ from monitor.store.gates import Gated
 WHOLE = names_for(Use.REPORT)
 _FIRST = (Group.PERFORMANCE, Group.DECISION, Group.DRIFT, Group.ESTIMATE)
 PICTURES = 8      # at most, the model's own metric first
-BEFORE = 26       # windows before a need that its report shows
+BEFORE = 26       # windows before a need that its report shows …
+AROUND = 100      # … and in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,7 @@ def _condition(name: str, metric: str, action: str, state: Firing | None) -> Con
 
 
 def of_need(report: Report, need: Episode) -> Report:
-    """What a report says of one need: the windows from some before it until it was over, and what was done for it."""
+    """What a report says of one need: windows from some before it until the next one, and what was done for it."""
     begun = need.window.start
     before = [window.start for window in report.windows if window.start < begun][-BEFORE:]
     since = before[0] if before else begun
@@ -199,10 +200,11 @@ def of_need(report: Report, need: Episode) -> Report:
     def holds(start: datetime) -> bool:
         return since <= start and (until is None or start < until)
 
-    held = {window.end for window in report.windows if holds(window.start)}
+    windows = tuple(window for window in report.windows if holds(window.start))[:AROUND]
+    until = windows[-1].end if windows else until
+    held = {window.end for window in windows}
     return replace(
-        report,
-        windows=tuple(window for window in report.windows if holds(window.start)),
+        report, windows=windows,
         metrics={name: kept for name, points in report.metrics.items()
                  if (kept := tuple(point for point in points if point.at in held))},
         decisions=tuple(verdict for verdict in report.decisions if holds(verdict.window.start)),
