@@ -37,7 +37,8 @@ class LongRunError:
         """Return of each series the distance of mean and expectation that is exceeded, on one side, by `chance`."""
         from scipy.special import stdtr
 
-        low, high = np.zeros(len(self.scales)), self.scales.max(axis=1) * 1e3
+        low: Floats = np.zeros(len(self.scales))
+        high: Floats = self.scales.max(axis=1) * 1e3
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
             beyond = (self.weights * stdtr(self.length - 1, -middle[:, None] / self.scales)).sum(axis=1) > chance
