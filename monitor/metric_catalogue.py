@@ -231,6 +231,10 @@ _LOST = (
            "The model's metric (`method`), compared with the reference's windows; drifted where it is worse than 99 % "
            "of them would be, or where the 99 % interval of the model's skill holds a guess.",
            labels=("method",), needs=_LABELS, uses=(Use.ALERT,), judged=True, of_version=True, untold=_ALONE),
+    Metric("lost_to", Group.PERFORMANCE_LOST, Unit.METRIC, _LOWER,
+           "Where performance is lost: how much of that is due to broken columns, other inputs, other shares of the "
+           "labels, or another relation of labels to inputs (`method`), and to which columns or rows; drifted where "
+           "that is certain.", labels=("method", "column", "segment"), needs=_LABELS, uses=(), judged=True),
 )
 
 

@@ -18,7 +18,7 @@ HEAVY = {"pandas", "pyarrow", "scipy", "sklearn", "evidently"}
 # Only workers and one-shot commands load these: here heavy packages may be imported.
 IN_WORKERS = (
     "sources/", "tables/", "quality/", "drift/", "performance/", "estimation/", "challenger/", "reference/",
-    "calibration/", "check/column_values.py",
+    "attribution/", "calibration/", "check/column_values.py",
     "check/data_seen.py", "check/measure_window.py", "check/opened_data.py", "check/resolve.py",
     "check/survey.py", "check/window_parts.py", "backtest/challenger_scores.py", "gate/matured_rows.py",
     "gate/long_run_error.py", "gate/measured_trial.py", "gate/paired_difference.py", "gate/prediction_files.py",
@@ -51,7 +51,8 @@ PURE = (
     "drift/column_scores.py", "drift/count_tests.py", "drift/evidently.py", "drift/evidently_report.py",
     "drift/methods.py", "drift/multivariate.py", "drift/rank_tests.py", "drift/text.py",
     "performance/", "estimation/cbpe_and_dle.py", "estimation/estimators.py", "estimation/skill.py",
-    "challenger/rehearsal.py",
+    "attribution/broken_columns.py", "attribution/explanations.py", "attribution/loss_parts.py",
+    "attribution/relation.py", "attribution/sides.py", "challenger/rehearsal.py",
     "calibration/block_bootstrap.py", "calibration/calibrated_thresholds.py", "calibration/outlook.py",
     "backtest/policies.py", "backtest/schedules.py", "backtest/simulated_triggers.py",
     "gate/gate_verdict.py", "gate/long_run_error.py", "gate/paired_difference.py", "gate/resampled_metrics.py",

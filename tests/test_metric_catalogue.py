@@ -269,10 +269,10 @@ def test_estimates_are_of_performance() -> None:
 
 
 def test_uses_fit_groups() -> None:
-    """Performance judges a model, fairness is limited by the gate, and its own answer is no trigger's metric."""
+    """Performance judges a model, fairness is limited by the gate; no trigger asks for its answer, or for a cause."""
     assert names_for(Use.JUDGE) == PERFORMANCE
     assert names_for(Use.LIMIT) == FAIRNESS
-    assert set(CATALOGUE) - set(names_for(Use.ALERT)) == set(names(Group.GATE))
+    assert set(CATALOGUE) - set(names_for(Use.ALERT)) == {*names(Group.GATE), "lost_to"}
 
 
 def test_false_alarms_are_told_or_not() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from monitor.attribution.window_causes import lost_to
 from monitor.calibration.reference_blocks import calibration
 from monitor.challenger.window_rehearsal import rehearsal_scores
 from monitor.check.opened_data import unwatched_columns
@@ -25,7 +26,7 @@ from monitor.performance.lost_performance import lost_performance
 from monitor.performance.performance_scores import performance_scores, segment_scores
 from monitor.quality.collapsed_predictions import collapse_scores
 from monitor.quality.column_checks import ledger_scores, quality_scores, schema_changes
-from monitor.records import Score
+from monitor.records import Score, ScoreStatus
 from monitor.reference.profile import RowsSide
 from monitor.reference.reference_data import Performance, ReferenceData
 from monitor.sources.log import Log, with_attributes
@@ -136,6 +137,12 @@ def _performance(data: WindowData) -> list[Score]:
     return [*found, judged.sd, lost_performance(judged.norm, {score.metric: score for score in found})]
 
 
+def _lost_to(data: WindowData) -> list[Score]:
+    lost = next(score for score in _performance(data) if score.metric == "performance_lost")
+    fell = lost.status is ScoreStatus.DRIFTED
+    return lost_to(data.model, data.reference, data.judged, data.window) if fell else []
+
+
 def _collapse(data: WindowData) -> Iterable[Score]:
     return collapse_scores(data.reference.answers, data.window.table, data.roles, data.model.window.min_rows)
 
@@ -190,6 +197,7 @@ PARTS = (
          lambda data: bool(data.model.drift.multivariate or data.model.drift.embeddings)),
     Part(lambda data: data.model.evidently[0].metric, _evidently, lambda data: bool(data.model.evidently)),
     Part("performance", _performance, _labelled),
+    Part("lost_to", _lost_to, lambda data: _labelled(data) and data.request.mature),
     Part("segments", _segments, lambda data: _labelled(data) and bool(data.model.columns.segments)),
     Part("challenger_gain", _rehearsal, _rehearsed),
     Part(lambda data: ESTIMATED + data.judged.metric, _estimates, _estimated),

@@ -19,6 +19,7 @@ from monitor.decide.guards import silence_words
 from monitor.decide.messages import need_words, since_then, standing
 from monitor.decide.particulars import now_and_before
 from monitor.decide.triggers import REFERENCE_GONE, SOURCE_DOWN
+from monitor.decide.why_it_fell import why_it_fell
 from monitor.errors import UsageError
 from monitor.expose.documents import explained, gates_of, history_document
 from monitor.expose.status_document import status_document, under_way
@@ -288,6 +289,8 @@ def _print_head(snapshot: Snapshot, verdict: Verdict | None, zone: tzinfo) -> No
     say(f"verdict: {verdict.action}, reached {moment(verdict.at, zone)}")
     for reason in verdict.reasons:
         say(f"  {reason}")
+    if fell := why_it_fell(snapshot.scores):
+        say(f"  {fell}")
 
 
 def _print_scores(headings: Sequence[str], scores: Sequence[tuple[Sequence[str | None], Score]]) -> None:

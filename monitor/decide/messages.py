@@ -12,6 +12,7 @@ from monitor.decide.guards import GUARDS
 from monitor.decide.particulars import columns_line, metric_line
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SOURCE, SOURCE_DOWN, Judgement
+from monitor.decide.why_it_fell import why_it_fell
 from monitor.history import History
 from monitor.metric_catalogue import DRIFT
 from monitor.records import Action, Episode, EpisodeState, Firing, Message, Promotion, Snapshot, Verdict, Window
@@ -78,10 +79,13 @@ class Letter:
     def _figures(self, trigger: str | None = None) -> list[str]:
         """The metric now and before, and the columns that drifted most: both, or what the trigger is about."""
         metric, columns = metric_line(self.model.metric, self.snapshot.scores), columns_line(self.snapshot.scores)
+        fell = f"{words}." if (words := why_it_fell(self.snapshot.scores)) else None
         if trigger is None:
-            return [line for line in (metric, columns) if line]
-        first = (columns, metric) if self._watches_drift(trigger) else (metric, columns)
-        return [line for line in first if line][:1] if trigger not in (BROKEN_DATA, SOURCE) else []
+            return [line for line in (metric, fell, columns) if line]
+        if trigger in (BROKEN_DATA, SOURCE):
+            return []
+        first = (columns, metric) if self._watches_drift(trigger) else (fell or metric, columns)
+        return [line for line in first if line][:1]
 
     def _watches_drift(self, name: str) -> bool:
         return any(trigger.name == name and trigger.metric in DRIFT for trigger in self.model.triggers)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from monitor.decide.why_it_fell import why_it_fell
 from monitor.records import Episode, Json, Score
 from monitor.store import Store
 from monitor.store.gates import Gated
@@ -44,10 +45,12 @@ def explained(store: Store, looked: Looked) -> Json:
     """One window in full: its revisions, what became of its rows, every score, the needs that began with it, and by
     request what gates said of the candidates that came of these."""
     needs = needs_of(store, looked)
+    scores = tuple(store.trends.scores([looked.id])[looked.id])
     return {"model": looked.window.model} | window_document(looked) | {
+        "why_it_fell": why_it_fell(scores),
         "revisions": [snapshot.revision for snapshot in store.snapshots.revisions(looked.window)],
         "ledger": store.trends.ledger(looked.id),
-        "scores": tuple(store.trends.scores([looked.id])[looked.id]),
+        "scores": scores,
         "needs": needs,
         "gates": {request: gated.to_json() for request, gated in gates_of(store, needs).items()},
     }

@@ -8,6 +8,7 @@ from typing import Any
 from monitor import page_links
 from monitor.config.sections import ModelSection
 from monitor.decide.particulars import most_drifted
+from monitor.decide.why_it_fell import why_it_fell
 from monitor.escape import bounded, json_text, shortened
 from monitor.metric_catalogue import PERFORMANCE
 from monitor.records import SCHEMA_VERSION, Json, Reference, Score, Snapshot, Verdict, Window
@@ -91,6 +92,7 @@ def _data(
         "triggers": list(verdict.fired) if verdict else [],
         "reasons": [shortened(reason, REASON_LENGTH) for reason in said],
         "accuracy": _accuracy(scores, metric),
+        "why_it_fell": why_it_fell(scores),
         "regret": next((s.reason for s in scores if s.metric == "regret" and s.value is not None), None),
         "drifted_columns": _drifted(scores),
         "reference": {

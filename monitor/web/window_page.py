@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor import page_links
 from monitor.charts.heat import LEVELS, level_of
+from monitor.decide.why_it_fell import why_it_fell
 from monitor.expose.model_state import verdict_words
 from monitor.expose.view import ModelView
 from monitor.ledger import unusual
@@ -49,6 +50,7 @@ def window_page(store: Store, view: ModelView, looked: Looked, sort: str, page: 
     return {
         "title": when(view, looked), "trail": [(view.name, page_links.of_model(view.name)[1:])], "model": view,
         "looked": looked, "verdict": verdict_words(looked.action, looked.fired or (), (), ()),
+        "fell": why_it_fell(scores),
         "scores": [_told(score) for score in ordered[page * SCORES:(page + 1) * SCORES]], "sort": sort, "sorts": SORTS,
         "page": page, "pages": max(1, -(-len(ordered) // SCORES)), "known": len(ordered),
         "ledger": list(_ledger(ledger)) if ledger else [], "unusual": unusual(ledger),

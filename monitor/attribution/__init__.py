@@ -1,0 +1,1 @@
+"""Why did the model's performance fall?"""
