@@ -146,7 +146,7 @@ def find_roles(
         timestamp=timestamp, id=found["id"], prediction=prediction, probability=found["probability"],
         label=found["label"], label_timestamp=found["label_timestamp"], model_version=found["model_version"],
         features=features, keys=tuple(finder.keys), why=tuple(finder.why),
-        per_class=tuple(per_class.items()) if len(per_class) > 2 else (),
+        per_class=tuple(sorted(per_class.items())) if len(per_class) > 2 else (),
     )
 
 
