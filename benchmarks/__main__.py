@@ -68,9 +68,6 @@ SECTIONS = {
         title="a model that dies", unit="noticed within two windows", ratio="false alarms in 52 windows",
         measure=dead_models.noticed, slow=True,
     ),
-    "gate-alike": Section(
-        title="equal candidates, rows alike", unit="passed", ratio="times the rate", measure=gate.passed, slow=True
-    ),
     "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
 }
 

@@ -1,10 +1,6 @@
-"""How often the gate blocks a candidate for a segment: where nothing is worse by chance, where one segment is.
-
-And how often it passes an equal one whose difference to the champion lasts for many rows: at one look, at any of ten.
-"""
+"""How often the gate blocks a candidate for a segment: where nothing is worse by chance, where one segment is."""
 
 import numpy as np
-from scipy.signal import lfilter
 
 from benchmarks.rows import Asked, Row
 from monitor.cli.terminal import progress
@@ -22,8 +18,6 @@ CANDIDATES, SLOWLY = 100, 1000    # of each kind; so many that a rate of 5 % is 
 DIFFER = (0.02, 0.05, 0.1, 0.2)   # shares of rows where one is right and the other wrong
 DIFFER_WORSE = (0.05, 0.07, 0.09, 0.1, 0.12)
 ACCURACY = 0.8
-ALIKE = ((1000, 0.0), (2000, 0.9), (2000, 0.98), (2000, 0.995), (10_000, 0.0), (10_000, 0.98), (10_000, 0.995))
-LOOKS = 10                        # as rows arrive, at equal distances
 
 
 def blocked(asked: Asked) -> list[Row]:
@@ -78,40 +72,3 @@ def _answers(chance: np.random.Generator, metric: str, truth: Numbers, right: Nu
     said = np.where(right, truth, 1 - truth)
     probability: Floats = 0.5 + (said - 0.5) * chance.random(len(truth))
     return Answers("binary", ("0", "1"), truth, said, at, probability)
-
-
-def passed(asked: Asked) -> list[Row]:
-    """Share of equal candidates that are passed, their differences an AR(1): at the last look, and at any of ten."""
-    with progress("gate") as report:
-        found = []
-        for at, case in enumerate(ALIKE):
-            report(at, len(ALIKE))
-            found.append(_passed(*case, SLOWLY if asked.slow else CANDIDATES))
-    return found
-
-
-def _passed(rows: int, phi: float, candidates: int) -> Row:
-    chance = np.random.default_rng(7)
-    said = np.array([_looks(_alike(chance, rows, phi)) for _ in range(candidates)])
-    once, always = said[:, 0, -1], said[:, 1].any(axis=1)
-    also = {"ten looks, each as if the only one": said[:, 0].any(axis=1).mean(), "ten looks, repeated": always.mean()}
-    rate = float(once.mean())
-    return Row(what=f"{rows:,} rows, φ = {phi:g}", value=rate, ratio=rate / RATE, also=also, goal="≤ 0.06")
-
-
-def _looks(pair: Pair) -> list[list[bool]]:
-    """Whether each look shows the candidate better: at bounds for one look, at those for all."""
-    places = [np.arange(len(pair) * look // LOOKS) for look in range(1, LOOKS + 1)]
-    found = [[improvements("mae", pair.take(place), [], 100, repeated=more)[0] for place in places]
-             for more in (False, True)]
-    return [[score.low is not None and score.low > 0 for score in scores] for scores in found]
-
-
-def _alike(chance: np.random.Generator, rows: int, phi: float) -> Pair:
-    """Two models whose absolute errors differ by an AR(1) of mean zero."""
-    noise = chance.normal(size=rows)
-    noise[0] /= np.sqrt(1 - phi**2)
-    better = lfilter([1], [1, -phi], noise) * np.sqrt(1 - phi**2)
-    truth, at = np.zeros(rows), np.arange(rows)
-    errors = 10 + better / 2, 10 - better / 2
-    return Pair(*(Answers("regression", (), truth, error, at) for error in errors))

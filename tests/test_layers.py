@@ -21,8 +21,7 @@ IN_WORKERS = (
     "attribution/", "calibration/", "check/column_values.py",
     "check/data_seen.py", "check/measure_window.py", "check/opened_data.py", "check/resolve.py",
     "check/survey.py", "check/window_parts.py", "backtest/challenger_scores.py", "gate/matured_rows.py",
-    "gate/long_run_error.py", "gate/measured_trial.py", "gate/paired_difference.py", "gate/prediction_files.py",
-    "gate/resampled_metrics.py",
+    "gate/measured_trial.py", "gate/paired_difference.py", "gate/prediction_files.py", "gate/resampled_metrics.py",
     "demo/",
 )
 # The only places that may import a package, and why it is so.
@@ -55,7 +54,7 @@ PURE = (
     "attribution/relation.py", "attribution/sides.py", "challenger/rehearsal.py",
     "calibration/block_bootstrap.py", "calibration/calibrated_thresholds.py", "calibration/outlook.py",
     "backtest/policies.py", "backtest/schedules.py", "backtest/simulated_triggers.py",
-    "gate/gate_verdict.py", "gate/long_run_error.py", "gate/paired_difference.py", "gate/resampled_metrics.py",
+    "gate/gate_verdict.py", "gate/paired_difference.py", "gate/resampled_metrics.py",
 )
 BESIDE_PURE = ("config/", "times.py", "private.py")     # what pure files may import besides
 IMPURE = {"logging", "structlog", "socket", "subprocess", "threading", "urllib", "http", "tempfile", "shutil"}

@@ -99,9 +99,6 @@ class GateSection(Section):
     """A segment blocks the candidate if its loss is certainly larger than this."""
     min_rows: int = Field(default=100, ge=1)
     """Labelled rows needed, in total and in each segment and group."""
-    repeated: bool = False
-    """Whether one candidate is judged again and again as rows arrive: then the bounds hold at all looks together, and
-    are wider."""
     segments: tuple[str, ...] | None = None
     """Columns whose values are segments. Default: `columns.segments`."""
     limits: dict[str, float] = {}
