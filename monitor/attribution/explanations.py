@@ -92,11 +92,14 @@ class Explanations:
         return float(farthest)
 
     def _from_labels(self) -> float:
-        """How far the rows of each label are from those of the reference, by how the sides differ and by the model's
-        own answer; infinite where a label of the window has no rows to compare with.
+        """How far the rows of each label are from those of the reference, by how the sides differ, by the model's own
+        answer and by its loss; infinite where a label of the window has no rows to compare with.
         """
         before, now = self._labels
-        pairs = ((self.spread.reference, self.spread.window), (self.reference.said[0], self.window.said[0]))
+        lost, losing = (self._row_losses(side, actual)
+                        for side, actual in zip((self.reference, self.window), self._actual, strict=True))
+        pairs = ((self.spread.reference, self.spread.window), (self.reference.said[0], self.window.said[0]),
+                 (lost, losing))
         return max(_within(before, now, *pair) for pair in pairs)
 
     def _other_shares(self) -> bool:
