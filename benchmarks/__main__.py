@@ -6,6 +6,7 @@ import click
 
 from benchmarks import (
     calibrated,
+    causes,
     check,
     closed_loop,
     commands,
@@ -67,6 +68,9 @@ SECTIONS = {
     "dead-models": Section(
         title="a model that dies", unit="noticed within two windows", ratio="false alarms in 52 windows",
         measure=dead_models.noticed, slow=True,
+    ),
+    "causes": Section(
+        title="why it fell", unit="right", ratio="more than a drift report", measure=causes.named, slow=True,
     ),
     "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
 }
