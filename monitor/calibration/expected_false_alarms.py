@@ -20,7 +20,7 @@ from monitor.config import ModelSection
 from monitor.config.drift_methods import is_p_value
 from monitor.config.sections import BUILT_IN_TRIGGERS, DriftSection, QualitySection, TriggerSection
 from monitor.decide.fairness import fairness_scores
-from monitor.decide.regret import FALSE_RETRAINS
+from monitor.decide.regret import FALSE_RETRAINS, FALSE_WHERE_ALIKE
 from monitor.decide.triggers import Ballot, ballot
 from monitor.drift.column_scores import drifted_share, held_against, prediction_kinds
 from monitor.drift.methods import UNCALIBRATED, Calibration
@@ -53,7 +53,8 @@ def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
     for votes in ballots(model, reference, divided, calibrated):
         for name, (drawn, fired) in drawn_years(model.triggers, votes, yearly, _neighbours(model)).items():
             years[name], expected[name] = drawn, drawn.expected(name, fired)
-    for name in (trigger.name for trigger in model.triggers if trigger.metric == "regret"):
+    by_regret = [trigger.name for trigger in model.triggers if trigger.metric == "regret"]
+    for name in by_regret:
         years[name] = by_chance(FALSE_RETRAINS * yearly / 52)
         expected[name] = years[name].expected(name)
     few = model.window.min_rows
@@ -61,8 +62,13 @@ def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
         expected.get(trigger.name) or Expected(trigger=trigger.name, untold=_untold(trigger, reference, divided, few))
         for trigger in model.triggers if trigger not in BUILT_IN_TRIGGERS
     ]
-    notes = tuple(_notes(divided, calibrated))
+    notes = (*_notes(divided, calibrated), *(_alike(name, yearly) for name in by_regret))
     return Outlook(triggers=tuple(triggers), together=_together(triggers, years), notes=notes)
+
+
+def _alike(name: str, yearly: float) -> str:
+    most = FALSE_WHERE_ALIKE * yearly / 52
+    return f"{name}: up to {most:.2g} a year where models retrained one window apart are much alike"
 
 
 def _together(triggers: Sequence[Expected], years: Mapping[str, Years]) -> Expected | None:

@@ -32,7 +32,8 @@ from monitor.wording import day, several
 
 _ALLOWANCE = 0.75   # of σ, taken off every gain: chosen in the closed loop, see docs/decisions.md
 _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
-FALSE_RETRAINS = 0.2  # about so many in 52 windows at the most, were gains noise and neighbouring challengers unlike
+FALSE_RETRAINS = 0.2  # about so many in 52 windows at the most, were gains noise and neighbouring challengers unlike …
+FALSE_WHERE_ALIKE = 1.2   # … and about so many if they are much alike (benchmarks closed_loop)
 _NO_SCALE = "the spread of the metric over reference windows is not known"
 _NO_SPREAD = "the metric is the same in every reference window, so gains have no scale"
 _KEPT = 0.8     # a tenth of each tail is winsorised: sizes above the 80 % quantile count as that
