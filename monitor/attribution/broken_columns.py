@@ -1,4 +1,7 @@
-"""Columns that are broken in a window: more values than before are missing, unseen or far away, or all became one."""
+"""Columns that are broken in a window: more values than before are missing or far away, or all became one.
+
+A new category, or a value that changes as slowly as a season, is no fault of the data.
+"""
 
 from collections.abc import Sequence
 
@@ -11,6 +14,7 @@ LEAST_SHARE = 0.05           # more rows than in the reference …
 SURE = 3.0                   # … and so many standard errors more
 ENDS = (0.001, 0.999)        # of the reference's values; farther outside than they are apart is far away
 MOST_ALIKE = 0.5             # of the reference's values, of a value that all may have become
+LONGEST_RUN = 0.05           # of the reference's rows with one value: a column that changes so slowly may stand still
 
 
 def broken_columns(reference: Side, window: Side, categorical: Sequence[bool]) -> tuple[int, ...]:
@@ -41,6 +45,8 @@ def _bad(reference: Floats, values: Floats, categorical: bool) -> Numbers:
     if categorical or not len(there):
         return missing
     low, high = np.quantile(there, ENDS)
+    if low == high:
+        return missing
     with np.errstate(invalid="ignore"):
         bad: Numbers = missing | (values > high + (high - low)) | (values < low - (high - low))
     return bad
@@ -50,4 +56,6 @@ def _stuck(reference: Floats, window: Floats) -> bool:
     there = reference[~np.isnan(reference)]
     if not len(there) or bool((window != window[0]).any()):
         return False
-    return bool((there == window[0]).mean() < MOST_ALIKE)
+    changes = np.flatnonzero(np.diff(there) != 0)
+    longest = np.diff(np.concatenate([[-1], changes, [len(there) - 1]])).max()
+    return bool((there == window[0]).mean() < MOST_ALIKE) and bool(longest < LONGEST_RUN * len(there))

@@ -2,7 +2,7 @@
 
 In this order, each part being what the metric changes by at its step:
 
-* *broken columns*: rows with missing, unseen or far values in a column that had few such before are set aside;
+* *broken columns*: rows with missing or far values in a column that had few such before are set aside;
 * then either *inputs*: rows as in the window, with the relation of label to row that the reference has (covariate
   shift); or *labels*: shares of the labels as in the window, with the rows of each label that the reference has (label
   shift). Both are tested, and the one that describes the window better is taken;

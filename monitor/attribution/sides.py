@@ -15,7 +15,7 @@ BLOCKS = 100                 # of each side, in order of time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """Labelled rows in order of time, with their features: rows × columns, NaN where missing or unseen."""
+    """Labelled rows in order of time, with their features: rows × columns, NaN where missing."""
 
     answers: Answers
     matrix: Floats

@@ -17,7 +17,8 @@ from monitor.performance.labelled_rows import answers
 from monitor.records import Score, ScoreStatus
 from monitor.reference.reference_data import Performance, ReferenceData
 from monitor.sources.rows import Rows
-from monitor.tables.columns import Category, Features, Floats, features_of
+from monitor.tables import columns
+from monitor.tables.columns import MOST_CATEGORIES, Category, Features, Floats, features_of
 from monitor.wording import number
 
 MOST_ROWS = 10_000           # labelled rows of either side
@@ -45,9 +46,19 @@ def _loss(reference: ReferenceData, judged: Performance, window: pa.Table) -> tu
         raise CannotJudge("the model has no features")
     most = MOST_EXPECTED // max(len(classes), 1)
     before, now = (_side(table, roles.timestamp, features, most) for table in (usual, window))
-    sides = [Side(given := answers(table, roles, judged.task, classes), features.matrix(table)[given.at])
+    sides = [Side(given := answers(table, roles, judged.task, classes), _matrix(features, table)[given.at])
              for table in (before, now)]
     return loss_parts(metric, sides[0], sides[1], features.categorical), features, sides[0].matrix
+
+
+def _matrix(features: Features, table: pa.Table) -> Floats:
+    """The features' matrix, where a category that the reference lacks is one of its own and not missing."""
+    matrix = features.matrix(table)
+    for at, name in enumerate(features.names):
+        if (places := (features.places or {}).get(name)) is not None and name in table.column_names:
+            new = np.isnan(matrix[:, at]) & columns.is_present(table[name]).to_numpy()
+            matrix[new, at] = min(len(places), MOST_CATEGORIES - 1)
+    return matrix
 
 
 def _side(table: pa.Table, timestamp: str, features: Features, most: int) -> pa.Table:
@@ -81,7 +92,7 @@ def _scores(
 
 def _names(places: Sequence[int], features: Features) -> str:
     names = [features.names[at] for at in places]
-    return f"values of {', '.join(names[:MOST_COLUMNS])} are missing, new, far away, or have all become one"
+    return f"values of {', '.join(names[:MOST_COLUMNS])} are missing or far away, or have all become one"
 
 
 def _group(group: tuple[int, int], features: Features, before: Floats) -> str:

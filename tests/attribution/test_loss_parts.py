@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from monitor.attribution.broken_columns import broken_columns
 from monitor.attribution.loss_parts import Cause, Loss, loss_parts
 from monitor.attribution.sides import Side
 from monitor.metric_catalogue import better_by
@@ -135,3 +136,15 @@ def test_other_shares_of_the_labels() -> None:
     loss = loss_parts("log_loss", drawn(BEFORE, 0.2), drawn(NOW, 0.8), CATEGORICAL)
     assert loss.main is not None
     assert loss.main.cause is Cause.LABELS
+
+
+def test_a_season_is_not_broken() -> None:
+    """It stands still in a window, or brings a value that the reference never had, as it always does."""
+    chance = np.random.default_rng(4)
+    x, y = rows(BEFORE, chance), rows(NOW, chance)
+    x[:, 2], y[:, 2] = np.arange(BEFORE) * 4 // BEFORE, 1
+    x[:, 3], y[:, 3] = np.arange(BEFORE) * 3 // BEFORE, 3
+    before, now = binary(x, logit(x), chance), binary(y, logit(y), chance)
+    assert broken_columns(before, now, CATEGORICAL) == ()
+    y[:, 3] = np.nan
+    assert broken_columns(before, binary(y, logit(y), chance), CATEGORICAL) == (3,)
