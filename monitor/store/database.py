@@ -1,5 +1,6 @@
 """One SQLite connection, shared by threads, with nested transactions; nothing here knows a table."""
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -240,6 +241,15 @@ def statements(path: Path) -> list[str]:
     return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]
 
 
+# One text whatever the number of values is: SQLite's connection keeps prepared statements by their text.
+AMONG = "(SELECT value FROM json_each(?))"
+
+
+def listed(values: Iterable[int | str]) -> str:
+    """The value of AMONG's placeholder."""
+    return json.dumps(list(values))
+
+
 def marks(values: Collection[object]) -> str:
-    """As many placeholders as there are values."""
+    """As many placeholders as there are values, of which there are always as many; others: AMONG."""
     return ", ".join("?" * len(values))

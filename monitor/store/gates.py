@@ -7,7 +7,7 @@ from datetime import datetime
 from monitor.gate_result import GateResult, read_gate_result
 from monitor.records import Dispatch, Json, to_json
 from monitor.store.audit import DRIFTD, Audit
-from monitor.store.database import Database, marks, stamp, sure
+from monitor.store.database import AMONG, Database, listed, stamp, sure
 from monitor.times import format_moment
 from monitor.untrusted import parse_json
 
@@ -42,7 +42,7 @@ class Gates:
 
     def of(self, requests: Collection[str]) -> dict[str, Gated]:
         """By request, what is known."""
-        found = self._db.all(f"SELECT * FROM gates WHERE dispatch_id IN ({marks(requests)})", *requests)
+        found = self._db.all(f"SELECT * FROM gates WHERE dispatch_id IN {AMONG}", listed(requests))
         return {
             row["dispatch_id"]: Gated(at=sure(row["at"]), result=read_gate_result(parse_json(row["result"])))
             for row in found

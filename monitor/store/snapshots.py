@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from monitor.records import Action, Score, Snapshot, SnapshotStatus, Verdict, Window
 from monitor.store.audit import DRIFTD, Audit
-from monitor.store.database import Database, Row, marks, stamp
+from monitor.store.database import AMONG, Database, Row, listed, marks, stamp
 from monitor.store.rows import columns, record_of, records_of, row_of
 
 WINDOW = columns(Window, "w", "window")
@@ -210,8 +210,8 @@ class Snapshots:
         named = "" if metrics is None else f"AND s.metric IN ({marks(metrics)})"
         return self._db.all(
             f"""SELECT {_SCORE}, s.snapshot_id, s.position FROM scores s
-                WHERE s.snapshot_id IN ({marks(ids)}) {named} {only} ORDER BY s.snapshot_id, s.position""",
-            *ids, *(metrics or ()),
+                WHERE s.snapshot_id IN {AMONG} {named} {only} ORDER BY s.snapshot_id, s.position""",
+            listed(ids), *(metrics or ()),
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from monitor.store.database import Database, Row, marks, stamp
+from monitor.store.database import AMONG, Database, Row, listed, stamp
 
 AT_ONCE = 50     # windows a transaction removes, so that nobody waits long
 
@@ -36,11 +36,12 @@ class Tidy:
         """
         with self._db.transaction():
             ids = [row["id"] for row in self._db.all(_OLD, stamp(before), AT_ONCE)]
-            those = f"SELECT id FROM snapshots WHERE window_id IN ({marks(ids)})"
-            self._db.run(f"DELETE FROM scores WHERE snapshot_id IN ({those})", *ids)
-            self._db.run(f"DELETE FROM verdicts WHERE snapshot_id IN ({those})", *ids)
-            self._db.run(f"DELETE FROM snapshots WHERE window_id IN ({marks(ids)})", *ids)
-            self._db.run(f"DELETE FROM tracked WHERE window_id IN ({marks(ids)})", *ids)
+            among = listed(ids)
+            those = f"SELECT id FROM snapshots WHERE window_id IN {AMONG}"
+            self._db.run(f"DELETE FROM scores WHERE snapshot_id IN ({those})", among)
+            self._db.run(f"DELETE FROM verdicts WHERE snapshot_id IN ({those})", among)
+            self._db.run(f"DELETE FROM snapshots WHERE window_id IN {AMONG}", among)
+            self._db.run(f"DELETE FROM tracked WHERE window_id IN {AMONG}", among)
             self._db.run(_UNUSED, stamp(before))
         return len(ids)
 

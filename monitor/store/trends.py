@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.records import Action, Ledger, Score, ScoreStatus, SnapshotStatus, Window, from_json
-from monitor.store.database import Database, marks, stamp
+from monitor.store.database import AMONG, Database, listed, marks, stamp
 from monitor.store.rows import columns, record_of, records_of
 from monitor.store.snapshots import BACKWARDS, NEWEST, WINDOW
 
@@ -108,9 +108,9 @@ class Trends:
         for begin in range(0, len(ids), _AT_ONCE):
             some = ids[begin:begin + _AT_ONCE]
             for row in self._db.all(
-                f"""SELECT {_SCORE}, s.snapshot_id FROM scores s WHERE s.snapshot_id IN ({marks(some)}) {only}
+                f"""SELECT {_SCORE}, s.snapshot_id FROM scores s WHERE s.snapshot_id IN {AMONG} {only}
                     ORDER BY s.snapshot_id, s.position""",
-                *some, *values,
+                listed(some), *values,
             ):
                 found[row["snapshot_id"]].append(record_of(Score, row))
         return found
@@ -122,9 +122,9 @@ class Trends:
             some = ids[begin:begin + _AT_ONCE]
             found += records_of(CellScore, self._db.all(
                 f"""SELECT snapshot_id, column_name, metric, method, status, value, threshold FROM scores
-                    WHERE snapshot_id IN ({marks(some)}) AND column_name IS NOT NULL
+                    WHERE snapshot_id IN {AMONG} AND column_name IS NOT NULL
                     AND (status IN ({marks(_NOTABLE)}) OR (metric IN ({marks(metrics)}) AND status = ?))""",
-                *some, *_NOTABLE, *metrics, ScoreStatus.INSUFFICIENT,
+                listed(some), *_NOTABLE, *metrics, ScoreStatus.INSUFFICIENT,
             ))
         return found
 
