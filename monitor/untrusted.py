@@ -61,18 +61,30 @@ def read_text(path: Path, most: int = SETTINGS) -> str:
     return read_bytes(path, most).decode("utf-8-sig")
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Parse JSON in UTF-8. Raises ValueError and nothing else, also for JSON that is nested too deep.
+class KeyTwice(ValueError):
+    """An object has two values under one key."""
+
+
+def parse_json(text: str | bytes, *, keys_once: bool = False) -> Any:
+    """Parse JSON in UTF-8. Raises ValueError and nothing else, also for JSON that is nested too deep; with `keys_once`
+    KeyTwice, of which the last value would count, where an object has a key twice.
 
     Half a character (a lone surrogate) is refused too: no file, database or message can hold it.
     """
     text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_keys_once if keys_once else None)
         if not text.isascii() or _HALF.search(text):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+    return found
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise KeyTwice(next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at])))
     return found
 
 

@@ -54,8 +54,9 @@ def with_columns(ledger: Ledger | None, look: Look, reference: ReferenceData, lo
     used = dict.fromkeys(model.columns.segments, "segment") | roles.features | apart | chances | named
     extra = dict.fromkeys(unwatched_columns(look, reference, log), "the reference has no such column")
     schema = log.schema()
-    rest = {field.name: _why_not(field.type, model) for field in schema if field.name not in used
-            and HIDDEN not in extra and (field.name not in extra or pa.types.is_temporal(field.type))}
+    kinds = {field.name: field.type for field in (*schema, *reference.schema)}       # as they are read
+    rest = {name: _why_not(kinds[name], model) for name in schema.names if name not in used
+            and HIDDEN not in extra and (name not in extra or pa.types.is_temporal(kinds[name]))}
     present = {name: use for name, use in used.items() if name in schema.names}
     return replace(ledger, columns=present, left_out=extra | rest | log.left_out())
 

@@ -15,6 +15,9 @@ from monitor.errors import ConfigError
 from monitor.escape import names
 from monitor.private import for_a_model
 from monitor.reference.reference_data import ReferenceData, log_roles
+from monitor.sources.column_types import is_number, text_columns
+from monitor.sources.log import Log
+from monitor.sources.written_numbers import doubts, style_of
 from monitor.tables.digest import CategoryDigest, NumberDigest
 
 _KINDS: dict[FeatureKind, str] = {"numerical": "numbers", "categorical": "categories", "text": "text"}
@@ -34,7 +37,7 @@ def resolve(look: Look) -> Resolved:
     return Resolved(
         roles=reference.roles,
         extra=extra,
-        types=tuple(_types(reference, look.model.columns.private)),
+        types=(*_types(reference, log, look.model.columns.private), *_doubts(reference, log)),
         left_out={name: why for name, why in ledger.left_out.items() if name not in extra},
         task=judged.task if judged else None,
         metric=judged.metric if judged else None,
@@ -47,15 +50,27 @@ def resolve(look: Look) -> Resolved:
     )
 
 
-def _types(reference: ReferenceData, private: Collection[str]) -> Iterator[str]:
+def _types(reference: ReferenceData, log: Log, private: Collection[str]) -> Iterator[str]:
     """Yield a line for each kind of feature: its columns, and what of the reference makes them so."""
+    numbers = {field.name for field in reference.schema if is_number(field.type)}
+    stored = dict.fromkeys(numbers & text_columns(log.schema()), " (text of numbers alone)")
     for kind, word in _KINDS.items():
         columns = [name for name, one in reference.roles.features.items() if one == kind]
-        told = [_told(reference, name, private) for name in columns] if kind == "categorical" else columns
+        told = [_told(reference, name, private) if kind == "categorical" else f"{name}{stored.get(name, '')}"
+                for name in columns]
         if told:
             yield f"{word}: {names(told)}, by {reference.rows} rows of the reference"
     if same := [name for name in reference.roles.features if _is_constant(reference, name)]:
         yield f"always the same in the reference: {names(same)}; any other value is drift"
+
+
+def _doubts(reference: ReferenceData, log: Log) -> Iterator[str]:
+    """Yield a line for each column that is text although most of its values are numbers."""
+    roles = reference.roles
+    names = [*roles.features, *(name for name in (roles.prediction, roles.probability, roles.label) if name)]
+    unclear = [name for name in names if name in text_columns(reference.schema)]
+    if reference.gone is None:
+        yield from doubts(reference.opened().columns(unclear), style_of(log.guesses()))
 
 
 def _is_constant(reference: ReferenceData, name: str) -> bool:

@@ -1,6 +1,6 @@
 """`driftd compare`: which columns of two files drifted, and what broke the data contract."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,7 @@ class Comparison:
     share: Score                         # of drifted columns
     left_out: dict[str, str]             # columns that are not compared, with the reason
     new: tuple[str, ...]                 # columns that only the current table has
+    doubts: tuple[str, ...] = ()         # on columns of text that hold numbers nearly throughout
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -144,6 +145,7 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
         left_out={name: _why(name, of) for name, of in columns.items() if name not in roles.features} | unread
         | unread_now,
         new=tuple(name for name in now.schema.names if name not in columns and name not in unread),
+        doubts=tuple(dict.fromkeys(text for rows in (before, now) for text in _doubts(rows, roles))),
     )
 
 
@@ -161,6 +163,14 @@ def _read(path: str, words: Collection[str] = ()) -> tuple["Rows", dict[str, str
     if not len(rows.table):
         raise CannotJudge(f"{path} has no rows, expected some to compare")
     return rows, source.left_out()
+
+
+def _doubts(rows: "Rows", roles: Roles) -> Iterator[str]:
+    from monitor.sources.column_types import text_columns
+    from monitor.sources.written_numbers import Style, doubts
+
+    unclear = text_columns(rows.schema) & set(roles.features)
+    return doubts(rows.columns(unclear), Style(), settable=False)
 
 
 def _why(name: str, facts: Facts) -> str:
@@ -202,6 +212,7 @@ def document(result: Comparison) -> Json:
         "reference_rows": result.reference_rows,
         "current_rows": result.current_rows,
         "new_columns": result.new,
+        "doubts": result.doubts,
         "left_out": list(result.left_out),
         "left_out_because": result.left_out,
         "scores": result.scores,
@@ -232,5 +243,7 @@ def _print(result: Comparison) -> None:
     say("", summary(result), f"{result.current_rows} rows against {result.reference_rows}")
     if result.new:
         say(f"only in the second file, not compared: {names(result.new)}")
+    for text in result.doubts:
+        say(text)
     for reason in dict.fromkeys(result.left_out.values()):
         say(f"left out: {names([name for name, why in result.left_out.items() if why == reason])}: {reason}")

@@ -165,6 +165,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     from monitor.reference.role_evidence import Evidence
     from monitor.sources import open_source
     from monitor.sources.log import facts
+    from monitor.sources.written_numbers import doubts, style_of
 
     source, apart = (
         open_source(SourceSection(path=stores.absolute(place)), ZoneInfo("UTC")) if place else None
@@ -187,11 +188,15 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         raise ConfigError([_with_flags(text) for text in error.problems]) from None
     except CannotJudge as error:
         raise CannotJudge(_with_flags(str(error))) from None
+    unclear = [name for name in (*roles.features, roles.prediction, roles.probability, roles.label)
+               if name in table.column_names]
     used = {*roles.features, *(getattr(roles, role) for role in ROLES), *(column for _, column in roles.per_class)}
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
         rows=strays.rows - strays.untimed - strays.apart, first=strays.low, newest=strays.high,
-        guesses=dict(source.guesses()), unusual=_unusual(data, labels, roles),
+        guesses=dict(source.guesses()), unusual=(
+            *_unusual(data, labels, roles), *doubts(table.select(unclear), style_of(source.guesses()))
+        ),
         left_out=source.left_out() | {name: _why_not(name, one) for name, one in known.items()
                                       if name not in used and name not in columns.ignore},
         said=(*_chosen(columns, roles), *roles.why, *said),

@@ -21,7 +21,9 @@ SMALL = 1e7                  # numbers that count seconds are mostly larger
 OLDEST, ORDERED = 1990, 0.9  # logs with rows from before this year are in order of time: their ranks, correlated
 CHANGES = 0.05               # of rows in order of time, at most, another version than the row before
 ROUNDED, MOST = 0.01, 0.99   # probabilities of all classes add up to 1, so nearly, in so many rows
-_AFFIX = r"(?:p|pr|prob|proba|probability|prediction_proba|pred_proba|y_pred_proba|y_proba|score|chance)"
+_AFFIX = (r"(?:p|pr|probs?|probas?|probability|probabilities|score|chance|confidence|softmax|class|cls|category|label|"
+          r"is|of|y|pred|predicted|prediction|model|output)")
+AGREES = 0.9                 # of rows, at least, predicted as the class whose probability is the largest
 UNIQUE = 0.5                 # distinct values of an id, at least, as a share of the rows
 
 
@@ -53,16 +55,31 @@ class Evidence:
             classes = self._classes(prediction, label)
         except (DriftdError, pa.ArrowException, KeyError):
             return {}
+        if not 2 <= len(classes) <= MOST_CLASSES:
+            return {}
         floats = [name for name, one in self._facts.items() if one.kind in ("float", "integer")]
         named = {one: [name for name in floats if _names(name, one)] for one in classes}
-        if not 2 <= len(named) <= MOST_CLASSES or any(len(of) != 1 for of in named.values()):
-            return {}
-        found = {one: of[0] for one, of in named.items()}
+        if all(len(of) == 1 for of in named.values()):
+            found = {one: of[0] for one, of in named.items()}
+            return found if self._add_up(found) else {}
+        found = _numbered(floats, sorted(classes))
+        return found if found and self._add_up(found) and self._agree(found, prediction) else {}
+
+    def _agree(self, found: dict[str, str], prediction: str) -> bool:
+        """Tell whether the class with the largest probability is the one that is predicted."""
+        table = self._log.read([*found.values(), prediction])
+        shares = np.column_stack([columns.numeric(table[name]) for name in found.values()])
+        said = np.array([None if one is None else word(one) for one in table[prediction].to_pylist()])
+        there = ~np.isnan(shares).any(axis=1)
+        largest = np.array(list(found))[shares[there].argmax(axis=1)]
+        return bool(there.any()) and float(np.mean(largest == said[there])) >= AGREES
+
+    def _add_up(self, found: dict[str, str]) -> bool:
+        """Tell whether columns hold shares of a whole."""
         table = self._log.read(sorted(found.values()))
         shares = np.column_stack([columns.numeric(table[name]) for name in found.values()])
         shares = shares[~np.isnan(shares).any(axis=1)]
-        whole = len(shares) and shares.min() >= -HAIR and np.mean(abs(shares.sum(axis=1) - 1) < ROUNDED) > MOST
-        return found if whole else {}
+        return bool(len(shares) and shares.min() >= -HAIR and np.mean(abs(shares.sum(axis=1) - 1) < ROUNDED) > MOST)
 
     def _classes(self, prediction: str, label: str | None) -> set[str]:
         of_log = [name for name in (prediction, label) if name in self._facts]
@@ -91,9 +108,18 @@ class Evidence:
 
 
 def _names(column: str, name: str) -> bool:
-    """Tell whether a column is named as the probability of a class: `p_cat`, `proba_0`, `P(cat)`, `cat_score`."""
+    """Tell whether a column is named as the probability of a class: `p_cat`, `class_0_prob`, `P(cat)`, `cat_score`."""
     named = re.escape(name.lower())
-    return bool(re.fullmatch(rf"(?:{_AFFIX}[\W_]*)?{named}(?:[\W_]*{_AFFIX})?[\W_]*", column.lower()))
+    return bool(re.fullmatch(rf"(?:{_AFFIX}[\W_]*)*{named}(?:[\W_]*{_AFFIX})*[\W_]*", column.lower()))
+
+
+def _numbered(names: list[str], classes: list[str]) -> dict[str, str]:
+    """Return the columns that are numbered from 0 or 1 on, `prob_0`, `prob_1`, …, for the classes in their order."""
+    for first in (0, 1):
+        found = {one: [name for name in names if _names(name, str(at))] for at, one in enumerate(classes, first)}
+        if all(len(of) == 1 for of in found.values()):
+            return {one: of[0] for one, of in found.items()}
+    return {}
 
 
 def _no_moment(data: Evidence, name: str, timestamp: str | None, prediction: str | None) -> str | None:

@@ -140,6 +140,11 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column without dictionary encoding."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return ids as text with all their digits: 17, 17.0 and "17" are the same id, and so are a UUID and its text.
 
@@ -147,8 +152,7 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     if isinstance(column.type, pa.BaseExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = decoded(column)
     kind = column.type
     if pa.types.is_string(kind):
         return column

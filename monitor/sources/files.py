@@ -15,7 +15,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import Bounds, common_type, conform, is_number, tidy, union, within
+from monitor.sources.column_types import Bounds, common_type, conform, decoded, flat, is_number, tidy, union, within
 from monitor.sources.footers import Stamp
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.listing import files_at, kind_of, partition_values, table_around
@@ -23,6 +23,7 @@ from monitor.sources.moments import Unit, in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.partitions import Partitions, partitions_of
 from monitor.sources.strays import Strays, Times, strays_of
+from monitor.sources.typed_text import in_type, type_of, typed
 from monitor.sources.written_numbers import Style, as_declared
 from monitor.untrusted import open_file
 
@@ -179,8 +180,9 @@ class FileSource:
             kinds = {field.name: field.type for field in schema}
             schema = pa.schema([(name, kinds.get(name, pa.null())) for name in wanted])
         schema = _with_times(schema, times)
-        return pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
-                                or [schema.empty_table()])
+        table = pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
+                                 or [schema.empty_table()])
+        return typed(table, self._known.texts) if isinstance(self._format, Columnar) else table
 
     def strays(self, timestamp: str) -> Strays:
         key = (self.origin, repr(self._section), self._zone.key, timestamp, self.fingerprint())
@@ -206,7 +208,7 @@ class FileSource:
                        for name in self._known.numbers & set(schema.names))
         if timestamp in partitions.kinds or declared:
             return None
-        return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known.exact, partitions)
+        return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known, partitions)
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         units = self._format.units(path, times)
@@ -281,16 +283,26 @@ class FileScan:
     """Reads columns of the rows within the bounds, one row group at a time."""
 
     def __init__(
-        self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds, exact: Collection[str],
+        self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds, known: KnownTypes,
         partitions: Partitions,
     ) -> None:
-        self._format, self._bounds, self._exact, self._partitions = format, bounds, exact, partitions
+        self._format, self._bounds, self._known, self._partitions = format, bounds, known, partitions
         self._stamps = {path: Stamp.of(path) for path in schemas}
         counts = {path: format.count(path, bounds) for path in schemas}
         self.rows = sum(counts.values())
         self._filled = [path for path, count in counts.items() if count]
         self._schemas = {str(path): schema for path, schema in schemas.items()}
+        self._schemas |= {str(path): self._typed(path, schemas[path]) for path in self._filled}
         self.schema = _common(self._schemas, [str(path) for path in self._filled])
+
+    def _typed(self, path: Path, schema: pa.Schema) -> pa.Schema:
+        """Return the types of a file's columns, those of text by what they hold, unless that is known."""
+        apart = self._known.texts | set(self._partitions.kinds) | {self._bounds.timestamp}
+        for name in (name for name in schema.names if name not in apart):
+            if pa.types.is_string(schema.field(name).type):
+                parts = (decoded(flat(part)[name]) for part in self._format.scan(path, [name], self._bounds))
+                schema = schema.set(schema.get_field_index(name), pa.field(name, type_of(parts)))
+        return schema
 
     def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         for path in self._filled:
@@ -319,14 +331,16 @@ class FileScan:
                if f.name in part.schema.names else False for f in wanted):
             return part.select(columns)
         coded = [f.name for f in part.schema if f.type == pa.dictionary(pa.int32(), pa.string())]
-        plain = tidy(part.drop_columns(coded), self._exact)
+        plain = tidy(part.drop_columns(coded), self._known.exact)
 
         def column(name: str) -> pa.ChunkedArray:
             kind = self.schema.field(name).type
             if name in coded and pa.types.is_string(kind):
                 return part[name]
             if name in part.column_names or name in plain.column_names:
-                return (part if name in coded else plain)[name].cast(kind, safe=False)
+                found = decoded((part if name in coded else plain)[name])
+                text = pa.types.is_string(found.type) and not pa.types.is_string(kind)
+                return in_type(found, kind) if text else found.cast(kind, safe=False)
             return pa.chunked_array([pa.nulls(len(part), kind)])
 
         return pa.table({name: column(name) for name in columns})

@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json
 
+from monitor import escape
 from monitor.errors import SourceError
+from monitor.private import quoted
 from monitor.records import Json
-from monitor.sources.column_types import UTC_US, tidy, unread
-from monitor.sources.moments import ZONED
+from monitor.sources.column_types import tidy, unread
 from monitor.sources.text_files import TextFormat, marked
-from monitor.sources.written_numbers import Style, number_share, numbers
-from monitor.untrusted import parse_json
+from monitor.sources.typed_text import typed
+from monitor.untrusted import KeyTwice, parse_json
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
-_MOMENT = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 _HEAD = 256 * 1024               # bytes read to find the time columns
 _NESTED = 1000                   # objects and lists within each other; some 10,000 end a process in Arrow's reader
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -49,18 +48,8 @@ class JsonLines(TextFormat):
             table, mixed = _line_by_line(data, path, exact)
         left_out, table = unread(table.schema), tidy(table, self._types.texts)
         open_ones = [name for name in mixed if name in table.column_names and name not in self._types.texts]
-        table = marked(_with_moments(table, [*mixed, *self._types.texts]), open_ones)
-        table = _unquoted(table, {*mixed, *self._types.texts})
+        table = marked(typed(table, {*mixed, *self._types.texts}), open_ones)
         return table if columns is None else table.select(columns), left_out
-
-
-def _unquoted(table: pa.Table, texts: Collection[str]) -> pa.Table:
-    """Return the table with numbers for text columns in which every value is a number in quotes, as CSV reads them."""
-    for at, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) and field.name not in texts and number_share(table[at], Style()) == 1:
-            found = numbers(table[at], Style())
-            table = table if found is None else table.set_column(at, field.name, found)
-    return table
 
 
 def _by_arrow(data: bytes) -> pa.Table:
@@ -70,31 +59,6 @@ def _by_arrow(data: bytes) -> pa.Table:
     table = _read(data, moments)
     later = _moments(table)
     return _read(data, moments + later) if later else table
-
-
-def _with_moments(table: pa.Table, texts: Collection[str]) -> pa.Table:
-    """Return the table with times for text columns that hold nothing else, as in CSV, but for those in `texts`.
-
-    Columns in which only some times have an offset stay text.
-    """
-    for at, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) and field.name not in texts:
-            table = table.set_column(at, field.name, _as_moments(table[at])) if _is_moment(table[at]) else table
-    return table
-
-
-def _is_moment(text: pa.ChunkedArray) -> bool:
-    first = next((value for value in text.slice(0, 100).to_pylist() if value is not None), "")
-    return bool(_MOMENT.match(first)) and pc.all(pc.match_substring_regex(text, _MOMENT.pattern)).as_py() is True
-
-
-def _as_moments(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    zoned = pc.match_substring_regex(text, ZONED)
-    kind = UTC_US if pc.all(zoned).as_py() else None if pc.any(zoned).as_py() else pa.timestamp("us")
-    try:
-        return text if kind is None else text.cast(kind)
-    except pa.ArrowInvalid:
-        return text
 
 
 def _read(data: bytes, texts: list[str]) -> pa.Table:
@@ -128,7 +92,10 @@ def _line_by_line(data: bytes, path: Path, exact: Collection[str]) -> tuple[pa.T
 
 def _object(line: bytes, number: int, path: Path) -> Json:
     try:
-        value = parse_json(line)
+        value = parse_json(line, keys_once=True)
+    except KeyTwice as error:
+        raise SourceError(f"{path}: line {number} has the key {quoted(escape.name(str(error)))} twice, expected each "
+                          "once; correct the line, or what writes it") from None
     except ValueError:
         value = None
     if isinstance(value, dict):

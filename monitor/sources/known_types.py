@@ -5,7 +5,9 @@ from dataclasses import dataclass
 # Texts that mean "missing" in a column of numbers or times. Among words they are words.
 MISSING_WORDS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA", "NULL",
-    "NaN", "n/a", "nan", "null", "None", "none", "Null", "<NA>", "NaT",
+    "NaN", "n/a", "nan", "null", "None", "none", "Null", "<NA>", "NaT", "NAN", "na", "N.A.", "n.a.", "N.A", "n.a",
+    "NONE", "nil", "NIL", "(null)", "\\N", "-", "--", "---", "\u2013", "\u2014", ".", "?", "#VALUE!", "#DIV/0!",
+    "#REF!", "#NUM!", "#NAME?", "#NULL!",
 )
 
 

@@ -25,6 +25,7 @@ from monitor.times import BEGINNING
 
 FEW = 0.1                # share of texts that are no codes, below which a column holds codes
 _NO_CODE = r"\s|^[+-]?(0|[1-9]\d{0,14})?([.,]\d+)?$"      # with a blank, or a number
+_EXACT = 2.0**53         # up to which a float holds every whole number
 MOST_IDS = 2_000_000     # a log with more rows is not searched for the ids of labels
 _without_row: dict[tuple[str, ...], int] = {}
 
@@ -46,6 +47,10 @@ class Log:
         labels = open_part(self._model.labels, self._model, self.roles).schema()
         wanted = [n for n in (self.roles.label, self.roles.label_timestamp) if n in labels.names]
         return pa.schema([*self._schema, *(labels.field(n) for n in wanted if n not in self._schema.names)])
+
+    def guesses(self) -> dict[str, str]:
+        """Return how the files of the log are read, as guessed or configured."""
+        return self._source.guesses()
 
     def files(self) -> str | None:
         """Return what changes whenever a file of the log or of its labels does; None where a database is read."""
@@ -380,11 +385,17 @@ def column_facts(column: pa.ChunkedArray, *, counted: bool = True) -> Facts:
     if kind == "other":
         distinct = 0
     else:
-        distinct = pc.count_distinct(present).as_py() if counted or _rises(present) else len(present)
+        counted = (counted or _rises(present)) and not _is_rounded(present)
+        distinct = pc.count_distinct(present).as_py() if counted else len(present)
     many = len(present) > 1 and distinct > len(present) * TEXT_SHARE
     rises = many and kind not in ("other", "boolean") and _rises(present)
     single = many and kind == "string" and pc.mean(pc.match_substring_regex(present, _NO_CODE)).as_py() < FEW
     return Facts(kind=kind, distinct=distinct, rows=len(present), rises=rises, single=single)
+
+
+def _is_rounded(present: pa.ChunkedArray) -> bool:
+    """Tell whether numbers have more digits than they are read with, such as ids of twenty: several are one then."""
+    return pa.types.is_floating(present.type) and bool(pc.any(pc.greater_equal(pc.abs(present), _EXACT)).as_py())
 
 
 def _rises(present: pa.ChunkedArray) -> bool:

@@ -20,6 +20,7 @@ from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.moments import in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.strays import CLOSE, Strays, Times, strays_of
+from monitor.sources.typed_text import typed
 from monitor.sources.written_numbers import Style, as_declared
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class PostgresSource:
         self._secret = section.database
         self._table = section.table
         self._zone = zone
-        self._exact, self._numbers = known.exact, known.numbers
+        self._known = known
         self._timeout = section.timeout
 
     def fingerprint(self) -> str:
@@ -126,7 +127,7 @@ class PostgresSource:
                 raise SourceError(f"{self.origin}: has no column {missing[0]}, expected it among {', '.join(kinds)}")
             batches = self._batches(connection, {name: kinds[name] for name in wanted}, bounds)
             tables = [within(in_utc(batch, times, self._zone, self.origin), bounds) for batch in batches]
-        return as_declared(pa.concat_tables(tables), self._numbers, Style())
+        return as_declared(typed(pa.concat_tables(tables), self._known.texts), self._known.numbers, Style())
 
     def strays(self, timestamp: str) -> Strays:
         """Look at rows without a timestamp and at both ends of the table, which an index on the timestamp makes cheap.
@@ -165,7 +166,7 @@ class PostgresSource:
         known = {kind.oid: kind.name for kind in connection.adapters.types}
         kinds = {column.name: "array" if column.type_code in arrays else known.get(column.type_code, "unknown")
                  for column in described}
-        return kinds | {name: "text" for name in kinds if name in self._exact}
+        return kinds | {name: "text" for name in kinds if name in self._known.exact}
 
     def _batches(
         self, connection: "Connection[Any]", kinds: dict[str, str], bounds: Bounds

@@ -1,18 +1,25 @@
 """Numbers as people write them: decimal commas, groups of thousands, signs of currencies, per cent, brackets."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import escape
+from monitor.config.column_roles import INTEGER_CATEGORIES
+from monitor.private import quoted
 from monitor.sources.known_types import MISSING_WORDS
+from monitor.wording import several
 
 GROUPS = (",", ".", " ", "\u00a0", "\u202f", "'", "\u2019")     # signs between groups of thousands
 SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD|BRL|kr|zł"
 _GLANCE = 500                    # values looked at before all of them are
+_UNITS = r"[^\s\d.,;:()+-][^\s()]{0,11}"               # kg, km/h, m2, °C, %
+_MOSTLY, _FEW = 0.5, 3           # numbers among other words, at least; units, or words that are named, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,38 +29,100 @@ class Style:
     decimal: str = "."
     thousands: str | None = None
 
-    @property
-    def pattern(self) -> str:
-        """A regular expression of one number with all that may stand around it."""
+    def pattern(self, units: str = "%") -> str:
+        """Return a regular expression of one number with all that may stand around it; `units` beside currencies."""
         point = re.escape(self.decimal)
         body = rf"(?:0|[1-9]\d*)(?:{point}\d*)?(?:[eE][+-]?\d+)?|{point}\d+(?:[eE][+-]?\d+)?"
         if self.thousands is not None:
             body = rf"\d{{1,3}}(?:{re.escape(self.thousands)}\d{{3}})+(?:{point}\d+)?|{body}"
         return (rf"^(?P<open>\(?)(?P<sign>[+-]?)(?P<before>(?:{SIGNS})?)\s?(?P<inner>[+-]?)(?P<body>{body})"
-                rf"\s?(?P<after>(?:{SIGNS}|%)?)(?P<close>\)?)$")
+                rf"\s?(?P<after>(?:{SIGNS}|{units})?)(?P<close>\)?)$")
 
 
 def numbers(text: pa.ChunkedArray, style: Style, *, lenient: bool = False) -> pa.ChunkedArray | None:
     """Return the numbers that a column of text holds, whole ones as int64; None if one of its values is no number.
 
-    Words for "missing" are null; with `lenient` so is all that is no number. 12.5 % is 0.125. A column with two
-    currencies, or with percentages beside plain numbers, holds no numbers of one kind.
+    Words for "missing" are null. 12.5 % is 0.125. A column with two currencies, or with percentages beside plain
+    numbers, holds no numbers of one kind. With `lenient` any unit may follow, and what is no number, or one of
+    another kind than most, is null.
     """
-    text = pc.utf8_trim_whitespace(text)
-    text = pc.if_else(pc.is_in(text, value_set=pa.array(MISSING_WORDS)), pa.scalar(None, pa.string()), text)
-    found = pc.extract_regex(text, style.pattern)
-    if found.null_count > text.null_count and not lenient:
+    text = _without_missing(text)
+    found = pc.extract_regex(text, style.pattern(_UNITS) if lenient else style.pattern())
+    if lenient:
+        found = _of_one_kind(found)
+    elif found.null_count > text.null_count:
         return None
     names = ("open", "sign", "before", "inner", "body", "after", "close")
     part = {name: pc.struct_field(found, name) for name in names}
-    signs = pc.binary_join_element_wise(part["before"], part["after"], "")
-    kinds = {sign for sign in pc.unique(signs).to_pylist() if sign is not None}
+    kinds = {sign for sign in pc.unique(_kinds(found)).to_pylist() if sign is not None}
     bracketed = pc.all(pc.equal(pc.equal(part["open"], "("), pc.equal(part["close"], ")"))).as_py()
     if len(kinds - {""}) > 1 or ("%" in kinds and "" in kinds) or bracketed is False:
         return None
     minus = pc.or_(pc.equal(pc.binary_join_element_wise(part["sign"], part["inner"], ""), "-"),
                    pc.equal(part["open"], "("))
     return _values(part["body"], minus, style, percent="%" in kinds)
+
+
+def _without_missing(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    text = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING_WORDS)), pa.scalar(None, pa.string()), text)
+
+
+def _kinds(found: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the sign or unit of each number that was found."""
+    return pc.binary_join_element_wise(pc.struct_field(found, "before"), pc.struct_field(found, "after"), "")
+
+
+def _of_one_kind(found: pa.ChunkedArray) -> pa.ChunkedArray:
+    kinds = _kinds(found)
+    most = _most(kinds.drop_null())
+    if len(most) < 2:
+        return found
+    return pc.if_else(pc.equal(kinds, most[0]["values"]), found, pa.scalar(None, found.type))
+
+
+def doubts(table: pa.Table, style: Style, *, settable: bool = True) -> Iterator[str]:
+    """Yield a sentence on each column of text that most people would take for one of numbers.
+
+    `settable`: with the key of the configuration that makes it one.
+    """
+    for name in table.column_names:
+        if pa.types.is_string(table.schema.field(name).type) and (why := _doubt(table[name], style)):
+            key = f'; columns.types.{escape.toml_key(name)} = "number" reads it as numbers, and what is none as missing'
+            yield f"{escape.name(name)} is read as text, since it holds {quoted(why)}{key if settable else ''}"
+
+
+def style_of(guesses: Mapping[str, str]) -> Style:
+    """Return the style that a source's `guesses` tell."""
+    return Style(guesses.get("decimal", "."), guesses.get("thousands"))
+
+
+def _doubt(text: pa.ChunkedArray, style: Style) -> str | None:
+    """Return why a column of text is none of numbers although most of its values are some; None where few are."""
+    there = _without_missing(text).drop_null()
+    if pc.count_distinct(there).as_py() <= INTEGER_CATEGORIES:       # a category either way
+        return None
+    plain = pc.match_substring_regex(there, style.pattern())
+    found = pc.extract_regex(there, style.pattern(_UNITS)).drop_null()
+    units = [one["values"] for one in _most(_kinds(found))]
+    if len(found) == len(there) and len(units) <= _FEW:
+        return f"numbers with {_listed(units)}"
+    if pc.mean(plain).as_py() < _MOSTLY:
+        return None
+    others = _most(there.filter(pc.invert(plain)))
+    more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""
+    named = ", ".join(f"{one['values'][:20]!r} in {several(one['counts'], 'row')}" for one in others[:_FEW])
+    return f"numbers but for {named}{more}"
+
+
+def _listed(units: list[str]) -> str:
+    named = ", ".join(repr(unit) for unit in units if unit)
+    return f"the unit {named}" if "" not in units else f"the unit {named} in some rows"
+
+
+def _most(values: pa.ChunkedArray) -> list[dict[str, Any]]:
+    """Return the distinct values with their counts, the most frequent first."""
+    return sorted(values.value_counts().to_pylist(), key=lambda one: (-one["counts"], str(one["values"])))
 
 
 def _values(body: pa.ChunkedArray, minus: pa.ChunkedArray, style: Style, *, percent: bool) -> pa.ChunkedArray:
@@ -78,9 +147,8 @@ def number_share(text: pa.ChunkedArray, style: Style) -> float:
         few = there.take(pa.array(np.linspace(0, len(there) - 1, _GLANCE).astype(np.int64)))
         if not number_share(few, style):
             return 0.0
-    there = pc.utf8_trim_whitespace(there)
-    there = there.filter(pc.invert(pc.is_in(there, value_set=pa.array(MISSING_WORDS))))
-    found = pc.sum(pc.match_substring_regex(there, style.pattern)).as_py() or 0
+    there = _without_missing(there).drop_null()
+    found = pc.sum(pc.match_substring_regex(there, style.pattern())).as_py() or 0
     return float(found / len(there)) if len(there) else 0.0
 
 

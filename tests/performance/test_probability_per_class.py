@@ -12,7 +12,7 @@ from sklearn import metrics as sk
 
 from monitor.config import Columns, Roles, SourceSection, find_roles
 from monitor.estimation.estimators import estimate_scores, fit_estimator
-from monitor.performance.labelled_rows import answers
+from monitor.performance.labelled_rows import answers, word
 from monitor.performance.performance_scores import ReferenceMetrics, performance_scores
 from monitor.reference.role_evidence import Evidence
 from monitor.sources import open_source
@@ -48,12 +48,18 @@ def roles_of(folder: Path, table: pa.Table, **given: Any) -> Roles:
     (["cat", "dog", "owl"], ["p_cat", "p_dog", "p_owl"]), ([0, 1, 2], ["proba_0", "proba_1", "proba_2"]),
     (["cat", "dog", "owl"], ["cat", "dog", "owl"]), (["a", "b", "c", "d"], ["P(a)", "P(b)", "P(c)", "P(d)"]),
     (["high risk", "low", "mid"], ["high risk_probability", "low_probability", "mid_probability"]),
+    ([0, 1, 2], ["class_0_prob", "class_1_prob", "class_2_prob"]), ([0, 1, 2], ["p_0", "p_1", "p_2"]),
+    ([0, 1, 2], ["prob_class_0", "prob_class_1", "prob_class_2"]), ([1, 2, 3], ["Class1", "Class2", "Class3"]),
+    ([0, 1, 2], ["pred_proba[0]", "pred_proba[1]", "pred_proba[2]"]), ([0, 1, 2], ["probs.0", "probs.1", "probs.2"]),
+    (["cat", "dog", "owl"], ["proba_0", "proba_1", "proba_2"]),
+    (["cat", "dog", "owl"], ["confidence 1", "confidence 2", "confidence 3"]),
+    (["0.0", "1.0", "2.0"], ["class_0_score", "class_1_score", "class_2_score"]),
 ])
 def test_each_class_has_its_column(tmp_path: Path, classes: list[Any], names: list[str]) -> None:
     """Log loss and the ROC AUC of each class against the rest are scikit-learn's; the columns are no features."""
     table = log(classes, names)
     roles = roles_of(tmp_path, table)
-    assert dict(roles.per_class) == {str(one): name for one, name in zip(classes, names, strict=True)}
+    assert dict(roles.per_class) == {word(one): name for one, name in zip(classes, names, strict=True)}
     assert list(roles.features) == ["x"]
     reference = ReferenceMetrics(lambda: table, roles, "multiclass")
     found = performance_scores(reference, table, "accuracy", provisional=False)
@@ -65,6 +71,12 @@ def test_each_class_has_its_column(tmp_path: Path, classes: list[Any], names: li
     assert by_name["roc_auc"].value == pytest.approx(area)
     assert by_name["roc_auc"].low is not None
     assert by_name["log_loss"].high is not None
+
+
+@pytest.mark.parametrize("names", [["size_0", "size_1", "size_2"], ["p_0", "p_1", "p_3"], ["p_2", "p_1", "p_0"]])
+def test_numbered_columns_that_do_not_agree_with_the_prediction_are_features(tmp_path: Path, names: list[str]) -> None:
+    """Numbers alone say little: the class with the largest one must be the one that is predicted."""
+    assert not roles_of(tmp_path, log(["cat", "dog", "owl"], names)).per_class
 
 
 def test_a_probability_beyond_one_counts_as_one(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from monitor.errors import SourceError
 from monitor.sources import Source, open_source
 from monitor.store.audit import GUARDS
 from monitor.store.database import statements
-from tests.sources.awkward_table import DECIMALS, Opener, as_parquet, awkward, worked_out
+from tests.sources.awkward_table import DECIMALS, Opener, as_parquet, awkward, texted, worked_out
 
 pytestmark = pytest.mark.real
 
@@ -279,12 +279,24 @@ def test_a_table_of_awkward_columns_is_the_same_as_in_parquet(
     def file(name: str) -> Opener:
         return lambda known: open_source(SourceSection(path=str(tmp_path / f"{name}.parquet")), ZoneInfo("UTC"), known)
 
+    with psycopg.connect(postgres_address) as connection:
+        for name, rows in (("before", awkward(1)), ("now", awkward(2, later=True))):
+            text = {column: values for column, values in texted(rows).items() if not isinstance(values[0], bool)}
+            columns = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(column)) for column in text)
+            connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(f"text_{name}"), columns))
+            marks = sql.SQL(", ").join([sql.Placeholder()] * len(text))
+            insert = sql.SQL("INSERT INTO {} VALUES ({})").format(sql.Identifier(f"text_{name}"), marks)
+            connection.cursor().executemany(insert, list(zip(*text.values(), strict=True)))
+    of_text = worked_out(table("text_before"), table("text_now"))[1]
     (roles, scores), (parquet_roles, parquet_scores) = (worked_out(of("before"), of("now")) for of in (table, file))
     assert roles == parquet_roles
     assert {(s.metric, s.column): s.value for s in scores} == pytest.approx(
         {(s.metric, s.column): s.value for s in parquet_scores}, rel=1e-12)
     assert [(s.metric, s.column, s.status, s.n) for s in scores] == [
         (s.metric, s.column, s.status, s.n) for s in parquet_scores]
+    known = {(s.metric, s.column): s.value for s in scores}
+    assert {(s.metric, s.column): s.value for s in of_text if s.column} == pytest.approx(
+        {key: known[key] for key in ((s.metric, s.column) for s in of_text if s.column)}, rel=1e-12)
 
 
 def sql_type(column: str, values: list[Any]) -> str:

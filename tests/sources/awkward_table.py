@@ -69,6 +69,14 @@ def awkward(seed: int, rows: int = 240, *, later: bool = False) -> Rows:
     }
 
 
+def texted(rows: Rows) -> Rows:
+    """Return the same rows with numbers, dates and times written as text, in columns of some hundred of them."""
+    def text(value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value if isinstance(value, bool) else str(value)
+
+    return {name: [None if value is None else text(value) for value in values] for name, values in rows.items()}
+
+
 def as_csv(path: Path, rows: Rows, sign: str = ",", point: str = ".") -> None:
     """Write CSV: an empty text is quoted, a missing value is nothing."""
     def cell(value: Any) -> str:

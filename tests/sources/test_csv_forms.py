@@ -1,5 +1,6 @@
 """CSV in the forms that people and programs write: what its cells mean, or one sentence that says what to set."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from monitor.config.sections import CsvSection, SourceSection
 from monitor.errors import SourceError
 from monitor.sources import Source, open_source
 from monitor.sources.known_types import KnownTypes
+from monitor.sources.written_numbers import Style, doubts
 
 
 def source_of(path: Path, known: KnownTypes | None = None, **csv: object) -> Source:
@@ -107,6 +109,49 @@ def test_words_for_missing_are_words_among_words(read: Read, word: str) -> None:
     assert read(f"x,y\n{word},1\n2.5,2\n,3\n")["x"] == [None, 2.5, None]
     assert read(f'x,y\n"{word}",1\n2.5,2\n,3\n')["x"] == [word, "2.5", None]
     assert read(f'"x","y"\n"{word}","1"\n"2.5","2"\n"","3"\n')["x"] == [None, 2.5, None]
+
+
+WITH_UNITS = {"12 kg": "kg", "3.5km/h": "km/h", "20 °C": "°C", "7 m2": "m2", "5 pcs": "pcs", "1e3 Hz": "Hz"}
+
+
+@pytest.mark.parametrize("form", WITH_UNITS)
+def test_numbers_with_a_unit_are_said_and_can_be_read(tmp_path: Path, form: str) -> None:
+    """A column of numbers with one unit is text, which is said with the key that makes it numbers."""
+    number = re.match(r"[\d.e]+", form)
+    assert number
+    cells = [form.replace(number[0], str(n)) for n in range(1, 41)]
+    (tmp_path / "a.csv").write_text("\n".join(["x", *cells]) + "\n")
+    text = source_of(tmp_path / "a.csv").read(None)
+    assert text["x"].to_pylist() == cells
+    said, key = next(doubts(text, Style())).split("; ")
+    assert said == f"x is read as text, since it holds numbers with the unit {WITH_UNITS[form]!r}"
+    assert key == 'columns.types.x = "number" reads it as numbers, and what is none as missing'
+    known = KnownTypes(numbers=frozenset(["x"]))
+    assert source_of(tmp_path / "a.csv", known).read(None)["x"].to_pylist() == list(range(1, 41))
+    pq.write_table(pa.table({"x": cells}), tmp_path / "a.parquet")
+    assert source_of(tmp_path / "a.parquet", known).read(None)["x"].to_pylist() == list(range(1, 41))
+
+
+@pytest.mark.parametrize(("cells", "why"), [
+    (["5 kg", "6 lb"], "numbers with the unit 'kg', 'lb'"), (["5 kg", "6"], "numbers with the unit 'kg' in some rows"),
+    (["5", "35%"], "numbers with the unit '%' in some rows"), (["5", "7", "tbd"], "numbers but for 'tbd' in 20 rows"),
+    (["5", "7", "9", "8", "a", "b", "c", "d"],
+     "numbers but for 'a' in 20 rows, 'b' in 20 rows, 'c' in 20 rows and 1 more"),
+    (["red", "blue", "5"], None), (["A5", "B6"], None), (["5A", "6B", "7C", "8D"], None), (["1.2.3", "1.10.1"], None),
+    (["2026-W01", "2026-W02"], None), (["5", "x"], None),
+], ids=str)
+def test_what_is_nearly_numbers_is_said(cells: list[str], why: str | None) -> None:
+    """Words among numbers and several units are named; codes, versions and words are no numbers to anybody."""
+    varied = [re.sub(r"(\d)", rf"\g<1>{n}", cell) for n in range(20) for cell in cells]
+    found = list(doubts(pa.table({"x": cells * 20 if cells == ["5", "x"] else varied}), Style(), settable=False))
+    assert found == ([] if why is None else [f"x is read as text, since it holds {why}"])
+
+
+def test_a_declared_number_with_several_units_keeps_the_usual_one(tmp_path: Path) -> None:
+    """What is of another kind than most is missing, and nothing is added up that has not one unit."""
+    (tmp_path / "a.csv").write_text("x\n5 kg\n6 kg\n7 lb\n8\nnone known\n")
+    found = source_of(tmp_path / "a.csv", KnownTypes(numbers=frozenset(["x"]))).read(None)
+    assert found["x"].to_pylist() == [5, 6, None, None, None]
 
 
 def test_which_texts_mean_missing_can_be_set(read: Read) -> None:
