@@ -59,7 +59,10 @@ def _labels(ledger: Ledger) -> Iterator[str]:
         yield (f"{ledger.labels_repeated} of {several(ledger.labels or 0, 'label')} replaced by a newer one of the "
                f"same id ({'none says' if not differ else f'{differ} said'} something else)")
     if ledger.labels_without_row:
-        yield f"{several(ledger.labels_without_row, 'id')} with a label and no row in the log"
+        written = ("would have one if capitals, blanks, hyphens, underscores and zeros in front did not count: write "
+                   "ids alike in both places")
+        nearly = f"; {ledger.labels_nearly_joined} of them {written}" if ledger.labels_nearly_joined else ""
+        yield f"{several(ledger.labels_without_row, 'id')} with a label and no row in the log{nearly}"
 
 
 def _columns(ledger: Ledger) -> Iterator[str]:

@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,6 +95,8 @@ def _several(flag: str, text: str) -> Option:
 _ABOUT_COLUMNS: tuple[Option, ...] = (
     *(click.option(f"--{flag}", role, metavar="COLUMN", help=f"The {role.replace('_', ' ')} column; default: by its "
                    "usual name, unless its values speak against it.") for role, flag in ROLES.items()),
+    click.option("--label-id", metavar="COLUMN", help="The id in --labels, if it has another name there; default: the "
+                 "column that holds the ids of the log."),
     click.option("--positive", metavar="CLASS", help="The class that the probability is of; default: worked out."),
     click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="Default: from the labels."),
     _several("ignore", "A column that is no feature."),
@@ -164,18 +166,25 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     from monitor.performance.labelled_rows import guess_task
     from monitor.reference.role_evidence import Evidence
     from monitor.sources import open_source
+    from monitor.sources.labels_apart import LabelsApart, column_of_ids
     from monitor.sources.log import facts
     from monitor.sources.written_numbers import doubts, style_of
 
-    source, apart = (
+    source, other = (
         open_source(SourceSection(path=stores.absolute(place)), ZoneInfo("UTC")) if place else None
         for place in (data, labels)
     )
     assert source is not None
-    table, answers = source.read(None), apart.read(None) if apart else None
+    table, answers = source.read(None), other.read(None) if other else None
     known, of_labels = facts(table), facts(answers) if answers is not None else None
     columns = _joined_on(columns, known, of_labels)
+    id = _id(columns, known)
+    if answers is not None and columns.label_id is None and id in known and id not in answers.column_names:
+        columns = columns.model_copy(update={"label_id": column_of_ids(table[id], answers)})
     try:
+        apart = LabelsApart(other, columns.label_id, id) if other else None
+        answers = apart.read(None) if apart else None
+        of_labels = facts(answers) if answers is not None else None
         roles = find_roles(columns, known, of_labels, data, evidence=Evidence(source, known, apart))
         strays = source.strays(roles.timestamp)
         if strays.low is None or strays.high is None or strays.rows is None:
@@ -195,7 +204,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
         rows=strays.rows - strays.untimed - strays.apart, first=strays.low, newest=strays.high,
         guesses=dict(source.guesses()), unusual=(
-            *_unusual(data, labels, roles), *doubts(table.select(unclear), style_of(source.guesses()))
+            *_unusual(data, labels, roles, columns.label_id), *doubts(table.select(unclear), style_of(source.guesses()))
         ),
         left_out=source.left_out() | {name: _why_not(name, one) for name, one in known.items()
                                       if name not in used and name not in columns.ignore},
@@ -217,6 +226,12 @@ def _joined_on(columns: Columns, log: dict[str, Facts], labels: dict[str, Facts]
     return columns.model_copy(update={"id": shared[0]}) if len(shared) == 1 else columns
 
 
+def _id(columns: Columns, log: Collection[str]) -> str | None:
+    """Return the id of the log, as given or by its usual name, if there is one."""
+    usual = [name for name in log if name.lower() in USUAL_NAMES["id"]]
+    return columns.id or (usual[0] if len(usual) == 1 else None)
+
+
 def _chosen(columns: Columns, roles: Roles) -> Iterator[str]:
     """Say of each role which column it is, and why."""
     for role, flag in ROLES.items():
@@ -226,23 +241,25 @@ def _chosen(columns: Columns, roles: Roles) -> Iterator[str]:
         else:
             given = getattr(columns, role) is not None
             yield f"{role}: {shown(name)}, {'as given' if given else 'by its usual name'}"
+    if columns.label_id is not None:
+        yield f"label_id: {shown(columns.label_id)}, the id in the labels"
 
 
 def _with_flags(text: str) -> str:
     """Name the flags of `init` where a sentence names keys of the file."""
-    for role, flag in ROLES.items():
+    for role, flag in {**ROLES, "label_id": "label-id"}.items():
         text = re.sub(rf"columns\.{role}\b", f"--{flag}", text)
     text = re.sub(r"columns\.positive( = )?", "--positive ", text)
     return text.replace("under columns", "by its flag")
 
 
-def _unusual(data: str, labels: str | None, roles: Roles) -> tuple[str, ...]:
+def _unusual(data: str, labels: str | None, roles: Roles, label_id: str | None) -> tuple[str, ...]:
     """Return sentences on the rows and labels that are left out, or used with a doubt."""
     from monitor.sources.log import Log
 
     log, apart = (SourceSection(path=stores.absolute(place)) if place else None for place in (data, labels))
     model = ModelSection.model_validate({"name": "init", "predictions": log, "labels": apart,
-                                         "reference": {"source": log}})
+                                         "reference": {"source": log}, "columns": {"label_id": label_id}})
     return unusual_rows(Log(model, roles, utcnow()).account())
 
 
@@ -321,6 +338,7 @@ def _window(found: Found) -> Json:
 def _columns(found: Found) -> Json:
     roles, given = found.roles, found.columns
     named = {part: column for part in ROLES if (column := getattr(roles, part)) is not None}
+    named |= {"label_id": given.label_id} if given.label_id is not None else {}
     classes = {"positive": roles.positive} if roles.positive is not None else {}
     apart = {part: list(column) for part in ("ignore", "segments", "private") if (column := getattr(given, part))}
     categorical = [column for column, kind in roles.features.items() if kind == "categorical"]

@@ -259,7 +259,8 @@ class _Finder:
             self.problem("id", f"{what} in a place of their own are joined on it, expected one of "
                                f"{_listed(self.facts)}")
         elif name is not None and name not in place:
-            self.problem("id", f'the {what} have no "{name}" to be joined on, they have {_listed(place)}')
+            other = "; if the id has another name there, columns.label_id says so" if what == "labels" else ""
+            self.problem("id", f'the {what} have no "{name}" to be joined on, they have {_listed(place)}{other}')
 
     def features(self, taken: set[str], protected: set[str]) -> dict[str, FeatureKind]:
         """Return the kind of each feature: of those listed, else of every suitable column without another role."""

@@ -35,6 +35,8 @@ class Columns(Section):
     """When the prediction was made."""
     id: str | None = None
     """Identifier of the prediction. Default: a hash of the row, unless labels are joined."""
+    label_id: str | None = None
+    """The id among labels that are kept apart, if it has another name there than in the log."""
     prediction: str | None = None
     """What the model predicted."""
     probability: str | None = None

@@ -84,6 +84,7 @@ def _model(model: ModelSection) -> Problems:
     yield from _schedule(model)
     yield from _window(model.window)
     yield from _columns(model.columns)
+    yield from _label_id(model)
     yield from _sources(model)
     yield from _drift(model.drift)
     yield from _fairness(model)
@@ -123,6 +124,11 @@ def _window(window: WindowSection) -> Problems:
             yield ("window", "size"), f"{window.size} rows are {few}"
     if window.sample is not None and window.sample < window.min_rows:
         yield ("window", "sample"), f"{window.sample} rows are {few}"
+
+
+def _label_id(model: ModelSection) -> Problems:
+    if model.columns.label_id is not None and model.labels is None:
+        yield ("columns", "label_id"), "is the id among labels that are kept apart, expected labels beside predictions"
 
 
 def _columns(columns: Columns) -> Problems:

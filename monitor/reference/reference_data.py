@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor import __version__
-from monitor.config import Facts, ModelSection, Roles, Task, find_roles, wrongly_private
+from monitor.config import USUAL_NAMES, Facts, ModelSection, Roles, Task, find_roles, wrongly_private
 from monitor.config.column_roles import feature_kind
 from monitor.errors import CannotJudge, ConfigError, SourceError
 from monitor.performance.labels import labels_digest
@@ -32,6 +32,7 @@ from monitor.reference.profile import (
 from monitor.reference.role_evidence import Evidence
 from monitor.sources import Source, open_source
 from monitor.sources.column_types import is_number
+from monitor.sources.labels_apart import LabelsApart
 from monitor.sources.log import (
     Log,
     answer_columns,
@@ -287,7 +288,7 @@ def _log_roles(text: str) -> Roles:
 
 
 def _roles(model: ModelSection, source: Source, found: dict[str, Facts], where: str) -> Roles:
-    labels = open_source(model.labels, model.timezone, known_types(model)) if model.labels else None
+    labels = _labels(model, found) if model.labels else None
     protected = model.fairness.columns if model.fairness else ()
     roles = find_roles(
         model.columns,
@@ -302,6 +303,14 @@ def _roles(model: ModelSection, source: Source, found: dict[str, Facts], where: 
     if problems := wrongly_private(model, roles):
         raise ConfigError(problems)
     return roles
+
+
+def _labels(model: ModelSection, found: dict[str, Facts]) -> LabelsApart:
+    """Return labels that are kept apart; the id of the log is not known yet where it is not configured."""
+    assert model.labels is not None
+    usual = [name for name in found if name.lower() in USUAL_NAMES["id"]]
+    id = model.columns.id or (usual[0] if len(usual) == 1 else None)
+    return LabelsApart(open_source(model.labels, model.timezone, known_types(model)), model.columns.label_id, id)
 
 
 def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:

@@ -146,6 +146,29 @@ def places_of(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.Array:
     return pc.coalesce(places, pc.index_in(_plain_ids(ids), value_set=loose, skip_nulls=True))
 
 
+def shared(ids: pa.ChunkedArray, others: pa.ChunkedArray) -> float:
+    """Return the share of the distinct ids that are among the others."""
+    known, there = (pc.unique(given(as_text(column))).drop_null() for column in (ids, others))
+    return 1 - places_of(known, there).null_count / len(known) if len(known) else 0.0
+
+
+def nearly_joined(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> int:
+    """Count the distinct ids that are not among the distinct `known` ones and would be one of those that no id is, if
+    capitals, blanks, hyphens, underscores and zeros in front did not count.
+    """
+    ids, known = _one_chunk(ids), _one_chunk(known)
+    missing = ids.filter(pc.is_null(places_of(ids, known)))
+    if not len(missing):
+        return 0
+    free = known.filter(pc.is_null(places_of(known, ids)))
+    return pc.sum(pc.is_in(_bare(missing), value_set=_bare(free), skip_nulls=True)).as_py() or 0
+
+
+def _bare(ids: pa.Array) -> pa.Array:
+    plain = pc.replace_substring_regex(pc.utf8_lower(ids), r"[\s_-]+", "")
+    return pc.replace_substring_regex(plain, r"^0+(.)", r"\1")
+
+
 def _is_loose(ids: pa.Array) -> bool:
     """Tell whether an id may have blanks around it or end in ".0"."""
     return any(pc.any(pc.match_substring(ids, text)).as_py() for text in (" ", ".0"))

@@ -16,8 +16,9 @@ from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source, open_source
 from monitor.sources.column_types import as_text, is_number
 from monitor.sources.hashed_ids import all_differ
-from monitor.sources.ids import LabelCounts, count_labels, given, join_labels, places_of, row_ids, sample
+from monitor.sources.ids import LabelCounts, count_labels, given, join_labels, nearly_joined, places_of, row_ids, sample
 from monitor.sources.known_types import KnownTypes
+from monitor.sources.labels_apart import LabelsApart
 from monitor.sources.row_counts import Repeats, ledger_of, repeats
 from monitor.sources.rows import Mask, RowKeys, Rows, contains, once_each, picked
 from monitor.sources.strays import Strays
@@ -27,7 +28,7 @@ FEW = 0.1                # share of texts that are no codes, below which a colum
 _NO_CODE = r"\s|^[+-]?(0|[1-9]\d{0,14})?([.,]\d+)?$"      # with a blank, or a number
 _EXACT = 2.0**53         # up to which a float holds every whole number
 MOST_IDS = 2_000_000     # a log with more rows is not searched for the ids of labels
-_without_row: dict[tuple[str, ...], int] = {}
+_without_row: dict[tuple[str, ...], tuple[int, int]] = {}
 
 
 class Log:
@@ -44,7 +45,7 @@ class Log:
         """Return the columns of the log with the types of the source, including those of joined labels."""
         if self._model.labels is None:
             return self._schema
-        labels = open_part(self._model.labels, self._model, self.roles).schema()
+        labels = open_labels(self._model, self._model.labels, self.roles).schema()
         wanted = [n for n in (self.roles.label, self.roles.label_timestamp) if n in labels.names]
         return pa.schema([*self._schema, *(labels.field(n) for n in wanted if n not in self._schema.names)])
 
@@ -135,21 +136,24 @@ class Log:
         assert ledger is not None
         return ledger
 
-    def _without_row(self) -> int | None:
-        """Count the ids that have a label and no row; None where labels are in the log, or it is too large to look."""
+    def _without_row(self) -> tuple[int, int] | None:
+        """Count the ids that have a label and no row, and those that nearly have one, see `nearly_joined`.
+
+        None where labels are in the log, or it is too large to look.
+        """
         model, roles, id = self._model, self.roles, self.roles.id
         if model.labels is None or roles.label is None or id is None or roles.label in self._schema.names:
             return None
         if self.strays.rows is None or self.strays.rows > MOST_IDS:
             return None
-        labels = open_part(model.labels, model, roles)
+        labels = open_labels(model, model.labels, roles)
         key = (self._source.origin, id, roles.label, self._source.fingerprint(), labels.fingerprint())
         if key not in _without_row:
             _without_row.clear()
             told = labels.read([id, roles.label])
             known = pc.unique(given(as_text(told[id].filter(pc.is_valid(told[roles.label]))))).drop_null()
             there = pc.unique(given(as_text(self._source.read([id])[id]))).drop_null()
-            _without_row[key] = places_of(pa.chunked_array([known]), pa.chunked_array([there])).null_count
+            _without_row[key] = places_of(known, there).null_count, nearly_joined(known, there)
         return _without_row[key]
 
     def keys(self, start: datetime | None) -> pa.Table:
@@ -200,6 +204,13 @@ def _open(model: ModelSection, roles: Roles) -> Source:
 def open_part(section: SourceSection, model: ModelSection, roles: Roles) -> Source:
     """Return a source of the model whose columns have the types that were decided for them."""
     return open_source(section, model.timezone, known_types(model, roles))
+
+
+def open_labels(model: ModelSection, section: SourceSection, roles: Roles) -> LabelsApart:
+    """Return labels that are kept apart, with their id under the name it has in the log."""
+    known, own = known_types(model, roles), model.columns.label_id
+    exact = known.exact | {own} if own is not None else known.exact
+    return LabelsApart(open_source(section, model.timezone, replace(known, exact=exact)), own, roles.id)
 
 
 def known_types(model: ModelSection, roles: Roles | None = None) -> KnownTypes:
@@ -314,7 +325,7 @@ def _labels(
     if roles.label in table.column_names or (columns is not None and roles.label not in columns):
         return None
     when = roles.label_timestamp
-    source = open_part(model.labels, model, roles)
+    source = open_labels(model, model.labels, roles)
     names = [roles.id, roles.label, *([when] if when else [])]
     labels = source.read(names, moments=names[2:])
     if when and as_of is not None:

@@ -1,6 +1,7 @@
 """Labels that are kept apart from the log, as `init` takes them up."""
 
 import tomllib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,45 @@ def test_labels_apart_are_joined(driftd: Any, apart: Path) -> None:
     assert said.code in (0, 3), said.err
 
 
+@pytest.mark.parametrize(("name", "flags"), [("ref", ()), ("ref", ("--label-id", "ref")), ("ID", ())])
+def test_the_id_may_have_another_name_among_the_labels(
+    driftd: Any, apart: Path, name: str, flags: tuple[str, ...]
+) -> None:
+    """The column that holds the log's ids is found, said, written and joined on; a column of its name there is not."""
+    text = (apart / "answers.csv").read_text()
+    (apart / "answers.csv").write_text(text.replace("request_id", name, 1))
+    done = driftd("init", "log.csv", "--labels", "answers.csv", *flags)
+    assert done.code == 0, done.err
+    assert f"label_id: {name}, the id in the labels" in done.out
+    columns = tomllib.loads((apart / "driftd.toml").read_text())["models"]["log"]["columns"]
+    assert (columns["id"], columns["label_id"]) == ("request_id", name)
+    validated = driftd("validate", "-c", "driftd.toml")
+    assert validated.code == 0
+    assert "task       binary, judged by" in validated.out
+    assert "no row in the log" not in validated.out
+    (apart / "driftd.toml").write_text((apart / "driftd.toml").read_text().replace(f'= "{name}"', '= "rfe"'))
+    assert 'the labels have no column "rfe"' in driftd("validate", "-c", "driftd.toml").err
+
+
+@pytest.mark.parametrize("write", [
+    str.upper, lambda id: f"{id[0]}-{id[1:]}", lambda id: f"{id[0]}_{id[1:]}", lambda id: f"00{id}",
+], ids=["capitals", "hyphens", "underscores", "zeros"])
+def test_ids_that_are_written_otherwise_are_said(driftd: Any, apart: Path, write: Callable[[str], str]) -> None:
+    """Ids are joined as they are written; how many would join if that did not matter is said."""
+    first, *lines = (apart / "answers.csv").read_text().splitlines()
+    lines = [",".join([write(line.split(",")[0]), *line.split(",")[1:]]) if at % 2 else line
+             for at, line in enumerate(lines)]
+    (apart / "answers.csv").write_text("\n".join([first, *lines]) + "\n")
+    said = driftd("init", "log.csv", "--labels", "answers.csv").out
+    assert "1000 ids with a label and no row in the log; 1000 of them would have one if capitals" in said
+
+
 def test_labels_apart_need_an_id_in_common(driftd: Any, apart: Path) -> None:
     """Labels that cannot be joined are refused in a sentence, and nothing is written."""
     text = (apart / "answers.csv").read_text()
-    (apart / "answers.csv").write_text(text.replace("request_id", "row", 1))
+    (apart / "answers.csv").write_text(text.replace("request_id", "row", 1).replace("\nr", "\nanswer "))
     done = driftd("init", "log.csv", "--labels", "answers.csv")
     assert done.code == 2
     assert 'the labels have no "request_id" to be joined on' in done.err
+    assert "if the id has another name there, --label-id says so" in done.err
     assert not (apart / "driftd.toml").exists()

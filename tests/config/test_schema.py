@@ -29,7 +29,7 @@ BEYOND = {
         "trigger-method", "trigger-metric-of-task", "trigger-name",
     },
     "keys that must fit each other": {
-        "column-twice", "label-twice", "private", "remote-half-key", "remote-key", "storage-of-a-folder",
+        "column-twice", "label-id", "label-twice", "private", "remote-half-key", "remote-key", "storage-of-a-folder",
         "trigger-composed-estimate", "trigger-date", "trigger-drifted",
         "trigger-estimate-retrain", "trigger-estimate-task", "trigger-retrain", "window-rows", "window-sample",
         "window-step", "window-step-rows",

@@ -240,6 +240,18 @@ def test_numbers_in_quotes_are_numbers_in_json_lines_as_in_csv(tmp_path: Path, v
     assert declared.read(None)["a"].to_pylist() == values
 
 
+@pytest.mark.parametrize("bad", [
+    '{"a": 1, "b": "x", "a": 2}', '{"a": 1, "a": 1}', '{"b": {"c": 1, "c": 2}, "a": 1}', '{"a": null, "a": 1}',
+    '{"b": [{"c": 1, "c": 2}]}', '{"a": 1, "\\u0061": 2}',
+])
+def test_a_key_twice_in_a_json_line_is_refused(tmp_path: Path, bad: str) -> None:
+    """Which of the two values is meant nobody knows: the line is named, wherever it stands."""
+    for text in (f'{{"a": 1}}\n{bad}\n', f'{bad}\n{{"a": 1}}\n'):
+        (tmp_path / "a.jsonl").write_text(text)
+        with pytest.raises(SourceError, match=r"line [12] has the key [ac] twice, expected each once"):
+            source_of(tmp_path / "a.jsonl").read(None)
+
+
 def test_json_lines_of_mixed_types_are_text(tmp_path: Path) -> None:
     """A column of numbers and text is text if both are read; objects become dotted columns."""
     path = lines(tmp_path / "a.jsonl", {"a": 1, "f": {"x": 1}}, {"a": "one", "b": None}, {"a": True, "f": {"x": 2.5}})
