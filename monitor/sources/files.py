@@ -23,8 +23,7 @@ from monitor.sources.moments import Unit, in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.partitions import Partitions, partitions_of
 from monitor.sources.strays import Strays, Times, strays_of
-from monitor.sources.typed_text import in_type, type_of, typed
-from monitor.sources.written_numbers import Style, as_declared
+from monitor.sources.written_numbers import Style, as_declared, in_type, type_of, typed
 from monitor.untrusted import open_file
 
 T = TypeVar("T")
@@ -182,7 +181,7 @@ class FileSource:
         schema = _with_times(schema, times)
         table = pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                  or [schema.empty_table()])
-        return typed(table, self._known.texts) if isinstance(self._format, Columnar) else table
+        return typed(table, self._known.exact | self._known.words) if isinstance(self._format, Columnar) else table
 
     def strays(self, timestamp: str) -> Strays:
         key = (self.origin, repr(self._section), self._zone.key, timestamp, self.fingerprint())
@@ -297,7 +296,7 @@ class FileScan:
 
     def _typed(self, path: Path, schema: pa.Schema) -> pa.Schema:
         """Return the types of a file's columns, those of text by what they hold, unless that is known."""
-        apart = self._known.texts | set(self._partitions.kinds) | {self._bounds.timestamp}
+        apart = self._known.exact | self._known.words | set(self._partitions.kinds) | {self._bounds.timestamp}
         for name in (name for name in schema.names if name not in apart):
             if pa.types.is_string(schema.field(name).type):
                 parts = (decoded(flat(part)[name]) for part in self._format.scan(path, [name], self._bounds))

@@ -17,7 +17,7 @@ from monitor.private import quoted
 from monitor.records import Json
 from monitor.sources.column_types import tidy, unread
 from monitor.sources.text_files import TextFormat, marked
-from monitor.sources.typed_text import typed
+from monitor.sources.written_numbers import typed
 from monitor.untrusted import KeyTwice, parse_json
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads

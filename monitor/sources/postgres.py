@@ -20,8 +20,7 @@ from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.moments import in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.strays import CLOSE, Strays, Times, strays_of
-from monitor.sources.typed_text import typed
-from monitor.sources.written_numbers import Style, as_declared
+from monitor.sources.written_numbers import Style, as_declared, typed
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql

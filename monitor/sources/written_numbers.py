@@ -1,7 +1,10 @@
-"""Numbers as people write them: decimal commas, groups of thousands, signs of currencies, per cent, brackets."""
+"""Text that is numbers or times: decimal commas, groups of thousands, signs of currencies, per cent, brackets, units.
+
+A column of text that holds nothing else is of numbers or times in every format, as it is in CSV files.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +15,16 @@ import pyarrow.compute as pc
 from monitor import escape
 from monitor.config.column_roles import INTEGER_CATEGORIES
 from monitor.private import quoted
+from monitor.sources.column_types import UTC_US
 from monitor.sources.known_types import MISSING_WORDS
+from monitor.sources.moments import ZONED
 from monitor.wording import several
 
 GROUPS = (",", ".", " ", "\u00a0", "\u202f", "'", "\u2019")     # signs between groups of thousands
 SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD|BRL|kr|zł"
 _GLANCE = 500                    # values looked at before all of them are
+_FIRST = 100                     # … of a column that may hold numbers or times
+_MOMENT = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 _UNITS = r"[^\s\d.,;:()+-][^\s()]{0,11}"               # kg, km/h, m2, °C, %
 _MOSTLY, _FEW = 0.5, 3           # numbers among other words, at least; units, or words that are named, at most
 
@@ -161,3 +168,52 @@ def as_declared(table: pa.Table, names: Iterable[str], style: Style) -> pa.Table
             values = pa.nulls(len(table), pa.float64()) if found is None else found.cast(pa.float64())
             table = table.set_column(at, name, values)
     return table
+
+
+def typed(table: pa.Table, texts: Collection[str]) -> pa.Table:
+    """Return the table with times or numbers for text columns that hold nothing else, but for those in `texts`."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) and field.name not in texts:
+            table = table.set_column(at, field.name, _typed(table[at]))
+    return table
+
+
+def type_of(parts: Iterable[pa.ChunkedArray]) -> pa.DataType:
+    """Return the type that a column of text gets which is read in parts; the rest is not read once it is text."""
+    kinds = set()
+    for part in parts:
+        if part.null_count < len(part):
+            kinds.add(_typed(part).type)
+        if pa.string() in kinds:
+            break
+    if kinds == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    return kinds.pop() if len(kinds) == 1 else pa.string()
+
+
+def in_type(text: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a part of a column of text in the type that `type_of` gave to the whole column."""
+    return _typed(text).cast(kind)
+
+
+def _typed(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return one column; text in which only some times have an offset, or some values are words, stays text."""
+    if _is_moment(text):
+        return _as_moments(text)
+    if numbers(text.slice(0, _FIRST), Style()) is None or (found := numbers(text, Style())) is None:
+        return text
+    return found if found.null_count < len(found) else text
+
+
+def _is_moment(text: pa.ChunkedArray) -> bool:
+    first = next((value for value in text.slice(0, _FIRST).to_pylist() if value is not None), "")
+    return bool(_MOMENT.match(first)) and pc.all(pc.match_substring_regex(text, _MOMENT.pattern)).as_py() is True
+
+
+def _as_moments(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    zoned = pc.match_substring_regex(text, ZONED)
+    kind = UTC_US if pc.all(zoned).as_py() else None if pc.any(zoned).as_py() else pa.timestamp("us")
+    try:
+        return text if kind is None else text.cast(kind)
+    except pa.ArrowInvalid:
+        return text
