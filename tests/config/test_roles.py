@@ -105,9 +105,9 @@ def test_labels_in_a_place_of_their_own() -> None:
     log = {"ts": WHEN, "id": NAME, "pred": FLAG, "x": MANY}
     roles = find_roles(Columns(), log, {"id": NAME, "outcome": FLAG, "labeled_at": WHEN}, "log")
     assert (roles.label, roles.label_timestamp, list(roles.features)) == ("outcome", "labeled_at", ["x"])
+    other = "if the id has another name there, columns.label_id says so"
     assert problems(Columns(), log, {"key": NAME, "outcome": FLAG}) == [
-        f'{WHERE}.id: the labels have no "id" to be joined on, they have key, outcome; if the id has another name there, '
-        "columns.label_id says so"
+        f'{WHERE}.id: the labels have no "id" to be joined on, they have key, outcome; {other}'
     ]
     del log["id"]
     one_of = "expected one of ts, pred, x"
