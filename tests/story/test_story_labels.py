@@ -4,6 +4,9 @@ from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.csv
+import pytest
+
+from monitor.reference.reference_data import load_reference
 
 
 def _apart(world, made, answers):
@@ -61,6 +64,29 @@ def test_labels_that_are_not_there_yet_are_no_failure(world, made):
     world.check(1)
     (one,) = world.snapshots()
     assert (one.status, one.labelled, _mae(one).status) == ("ok", 0, "insufficient")
+
+
+@pytest.mark.parametrize(("undated", "labelled"), [
+    (lambda hour: True, 19), (lambda hour: hour >= 12, 12 + 7), (lambda hour: hour % 2 == 0, 12 + 10),
+], ids=["all", "half", "every other"])
+def test_labels_without_a_time_of_their_own_count_by_the_delay(world, made, undated, labelled):
+    """A row whose label has no time is labelled `label_delay` after it, the others as they say; a sentence says so."""
+    def written(first, days):
+        rows = made.rows(first, days, label_after=made.HOUR)
+        known = rows["label_timestamp"].to_pylist()
+        times = [None if undated(at % 24) else one for at, one in enumerate(known)]
+        return rows.set_column(rows.schema.get_field_index("label_timestamp"), "label_timestamp",
+                               pa.array(times, pa.timestamp("us", "UTC")))
+
+    world.write("reference.parquet", written(-20, 20))
+    world.write("log.parquet", written(0, 1))
+    section = world.model(task="regression", metric="mae", label_delay="6h")
+    world.check(1)
+    (one,) = world.snapshots()
+    assert (one.labelled, _mae(one).status) == (labelled, "ok")
+    said = load_reference(section, made.START, None, None).said
+    assert any("labels of the reference have no label_timestamp: each counts from label_delay (6h)" in text
+               for text in said)
 
 
 def test_a_row_written_twice_counts_once(world, made):
