@@ -64,9 +64,21 @@ class Division:
 
 
 def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
-    """Return the thresholds for a model's drift scores, computed once per reference and configuration."""
+    """Return the thresholds for a model's drift scores, computed once per reference and configuration.
+
+    None of a reference whose rows are gone, unless they were computed before.
+    """
     if not asked(model.drift):
         return UNCALIBRATED
+    try:
+        return _calibration(model, reference)
+    except CannotJudge as error:
+        if reference.gone is None:
+            raise
+        return Calibration(limits={}, lack=dict.fromkeys(_watched(model, reference), str(error)))
+
+
+def _calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
     window, drift = model.window.model_dump_json(), model.drift.model_dump_json()
     triggers = "".join(trigger.model_dump_json() for trigger in model.triggers)
     parts = str(to_json(reference.roles))
@@ -81,11 +93,20 @@ def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
 
 def division(model: ModelSection, reference: ReferenceData) -> Division:
     """Divide a reference as windows are cut, and score each part against the rest."""
-    task = reference.performance.task if reference.performance else None
-    predictions = prediction_kinds(reference.answers, reference.roles, task)
-    features = one_by_one(reference.roles, model.drift).features
-    kinds: dict[str, FeatureKind] = {name: kind for name, kind in features.items() if kind != "text"}
+    predictions = _predictions(reference)
+    kinds = {name: kind for name, kind in _watched(model, reference).items() if name not in predictions}
     return divide(model, reference.answers[reference.roles.timestamp], kinds, predictions, reference.profile.pieces)
+
+
+def _watched(model: ModelSection, reference: ReferenceData) -> dict[str, FeatureKind]:
+    """Return the columns whose drift has thresholds, with their kinds."""
+    features = one_by_one(reference.roles, model.drift).features
+    return {name: kind for name, kind in features.items() if kind != "text"} | _predictions(reference)
+
+
+def _predictions(reference: ReferenceData) -> dict[str, FeatureKind]:
+    task = reference.performance.task if reference.performance else None
+    return dict(prediction_kinds(reference.answers, reference.roles, task))
 
 
 def asked(section: DriftSection) -> bool:

@@ -155,15 +155,15 @@ def keep_with_rows(folder: Path | None, key: str, mark: str, value: Any, rows: p
         kept(folder, key, written, mark)
 
 
-def kept_with_rows(folder: Path | None, key: str) -> tuple[str, Any, pa.Table] | None:
-    """Return mark, value and rows as they were last kept; None if they are not, or are damaged."""
+def kept_with_rows(folder: Path | None, key: str) -> tuple[Any, pa.Table] | None:
+    """Return the value and rows as they were last kept; None if they are not, or are damaged."""
     if folder is None:
         return None
     place = _place(folder, key)
     try:
         found = parse_json(read_bytes(place.with_suffix(".json"), DOCUMENT))
         rows = pq.read_table(place.with_suffix(".parquet"), memory_map=False, page_checksum_verification=True)
-        return found["mark"], found["value"], rows
+        return found["value"], rows
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -128,6 +128,7 @@ class ReferenceData:
         return chosen
 
 
+PINNED = "pinned"        # what is kept of a reference that is the beginning of a log, whose rows may go
 KEPT = 2  # references with all their columns in this worker's memory
 _tables: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
 
@@ -211,40 +212,44 @@ def _from_log(
     folder = profile_folder(profiles, id, str(taken if vanished else len(rows.table)),
                             model.predictions.model_dump_json(), model.columns.model_dump_json())
     if vanished:
-        return _from_kept(model, id, start, folder, f"had {taken} rows when it was taken, {len(rows.table)} of them")
+        count = f"had {taken} rows when it was taken, {len(rows.table)} of them"
+        return _from_kept(model, id, start, folder, count, as_of)
     told = known_of(model, rows, _with_types(model, log.roles, rows), as_of)
     labels = labels_digest(rows.table, told.roles) or ""
     if _may_keep_values(model):
         without = set() if model.attributes else {told.roles.id}
         needed = {told.roles.timestamp, *answer_columns(model, told.roles)} - without
         answers = rows.table.select([name for name in rows.table.column_names if name in needed])
-        keep_with_rows(folder, _pinned(model), labels, to_json(told), answers)
+        value = {"by": __version__, "labels": labels, "known": to_json(told)}
+        mark = "\x1f".join((labels, __version__, str(to_json(told.roles)), *answers.column_names))
+        keep_with_rows(folder, PINNED, mark, value, answers)
     return _data(model, id, start, lambda: rows, folder, told, labels)
 
 
-def _pinned(model: ModelSection) -> str:
-    return "\x1f".join(("pinned", __version__, model.model_dump_json()))
-
-
-def _from_kept(model: ModelSection, id: str, start: datetime, folder: Path | None, count: str) -> ReferenceData:
+def _from_kept(
+    model: ModelSection, id: str, start: datetime, folder: Path | None, count: str, as_of: datetime
+) -> ReferenceData:
     """Return a reference whose rows are in the log no more, by what was kept of it. Raises SourceError if nothing is.
 
-    Digests, thresholds, times, predictions and labels are kept, the rows of other columns are not.
+    Digests, thresholds, times, predictions and labels are kept, the rows of other columns are not. What an earlier
+    version of driftd kept is used as it is; settings that are others now are worked out from the answers.
     """
     remedy = ("Put the rows back, keep them in a file and name it as reference, or set another version to begin a new "
               "reference")
-    found = kept_with_rows(folder, _pinned(model)) if _may_keep_values(model) else None
+    found = kept_with_rows(folder, PINNED) if _may_keep_values(model) else None
     first = model.reference.first
     what = f"the reference (first {format_duration(first or timedelta(0))}) {count} are left"
-    if found is None:
-        raise SourceError(f"{what}; nothing is judged. {remedy}")
-    labels, stored, answers = found
-    told = from_json(Known, stored)
+    try:
+        value, answers = found or ({}, pa.table({}))
+        by, labels, told = value["by"], value["labels"], from_json(Known, value["known"])
+    except (KeyError, TypeError, ValueError):            # nothing is kept, or in a form that is no longer known
+        raise SourceError(f"{what}; nothing is judged. {remedy}") from None
     scan = Vanished(schema_of(told), told.rows)
     rows = Rows(answers, None, None, scan, model.window.memory_mb)
+    told = known_of(model, rows, told.roles, as_of)
     gone = (f"{what}; windows are compared with what was kept of it, which is enough for drift of single columns, data "
             f"quality and performance, and for nothing else. {remedy}")
-    return replace(_data(model, id, start, lambda: rows, folder, told, labels), gone=gone)
+    return replace(_data(model, id, start, lambda: rows, folder, told, labels, by), gone=gone)
 
 
 class Vanished:
@@ -324,10 +329,10 @@ def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
 
 def _data(
     model: ModelSection, id: str, stretch: datetime | None, opened: Callable[[], Rows], folder: Path | None,
-    known: Known, labels: str,
+    known: Known, labels: str, by: str = __version__,
 ) -> ReferenceData:
     profile = Profile(known.rows, opened, folder, model.columns.private)
-    made_from = "\x1f".join((__version__, str(to_json(known.roles)), str(known.task)))
+    made_from = "\x1f".join((by, str(to_json(known.roles)), str(known.task)))
 
     def keep(key: str, make: Callable[[], Any]) -> Any:
         return profile.kept(f"{made_from}\x1f{key}", make, labels) if _may_keep_values(model) else make()

@@ -49,7 +49,7 @@ def prepare(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StateError(f"the state folder {folder} cannot be created: {error.strerror}") from None
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         raise StateError(f"the state folder {folder} cannot be read and written by this user")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from monitor.errors import SourceError
 from monitor.ledger import unusual
+from monitor.reference import reference_data
 from monitor.store import Store
 
 LABEL_AFTER = timedelta(hours=1)
@@ -142,6 +143,13 @@ def test_every_column_is_used_or_has_its_reason(world, made):
     assert "list" in ledger.left_out["tags"]
 
 
+@pytest.fixture
+def kept_state(tmp_path):
+    """A state in a folder, where something can be kept of a reference."""
+    with Store.open(tmp_path / "state") as store:
+        yield store
+
+
 def test_what_is_kept_of_a_reference_that_was_rotated_away_goes_on_judging(world, made, tmp_path):
     """The scores are those that the whole log gives, but for what takes its rows; people are told once, then again."""
     log = made.rows(0, 30, label_after=LABEL_AFTER)
@@ -167,6 +175,42 @@ def test_what_is_kept_of_a_reference_that_was_rotated_away_goes_on_judging(world
     assert {(one.metric, one.column) for one in found[True].scores} == {
         (one.metric, one.column) for one in found[False].scores}
     assert found[True].reference_id == found[False].reference_id
+
+
+@pytest.mark.parametrize("change", [
+    "nothing", "driftd", {"task": "regression", "metric": "rmse"}, {"label_delay": "2d"},
+    {"triggers": [{"name": "drift", "drifted": True, "windows": "2 of 2"}]}, {"drift": {"threshold": 0.3}},
+], ids=str)
+def test_it_goes_on_judging_after_an_upgrade_and_with_other_settings(world, made, change, kept_state, monkeypatch):
+    """What an earlier version kept is used, and what the new settings ask for is worked out from the answers."""
+    world.store = kept_state
+    world.write("log.parquet", made.rows(0, 30, label_after=LABEL_AFTER))
+    world.model(reference={"first": "20d"}, since=None)
+    world.check(30.1)
+    if change == "driftd":
+        monkeypatch.setattr(reference_data, "__version__", "99.0.0")
+    world.model(reference={"first": "20d"}, since=None, **(change if isinstance(change, dict) else {}))
+    world.write("log.parquet", made.rows(20, 10, label_after=LABEL_AFTER),
+                made.rows(30, 1, label_after=LABEL_AFTER, shift=5))
+    world.check(31.1)
+    snapshot = world.snapshots()[-1]
+    drift = next(one for one in snapshot.scores if one.metric == "drift" and one.column == "x")
+    assert (drift.status, score(snapshot, "rmse").status) == ("drifted", "ok")
+    assert score(snapshot, "rmse").reference == pytest.approx(1, abs=0.1)
+    assert {one.trigger: one.firing for one in world.store.firings.all("m")}["reference-gone"]
+
+
+def test_a_reference_whose_columns_are_others_judges_nothing_and_says_so(world, made, kept_state):
+    """What was kept of columns that are read otherwise now is of no use: one sentence says so, at each check."""
+    world.store = kept_state
+    world.write("log.parquet", made.rows(0, 30, label_after=LABEL_AFTER))
+    world.model(reference={"first": "20d"}, since=None)
+    world.check(30.1)
+    world.model(reference={"first": "20d"}, since=None, columns={"types": {"x": "category"}})
+    world.write("log.parquet", made.rows(20, 11, label_after=LABEL_AFTER))
+    with pytest.raises(SourceError, match="480 rows when it was taken, 0 of them are left; nothing is judged"):
+        world.check(31.1)
+    assert world.said() == ["source"]
 
 
 def test_a_reference_of_which_nothing_was_kept_is_told_and_nothing_is_judged(world, made):
