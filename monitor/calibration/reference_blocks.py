@@ -16,10 +16,11 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, block_scores, factor, largest
+from monitor.calibration.block_scores import scorer
+from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, Null, factor, largest
+from monitor.calibration.dependence import autocorrelations, inflations
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
-from monitor.config.drift_methods import is_p_value
 from monitor.config.sections import DriftSection, TriggerSection, WindowSection
 from monitor.config.values import Budget, Persistence
 from monitor.decide.triggers import fires
@@ -34,20 +35,19 @@ from monitor.records import Window, from_json, to_json
 from monitor.reference.reference_data import ReferenceData
 from monitor.sources.windows import closed_windows, spec
 from monitor.tables import columns
-from monitor.tables.columns import Ints, Numbers
+from monitor.tables.columns import Floats, Ints, Numbers
 from monitor.tables.digest import Pieces, digest_of
 from monitor.times import format_duration
 
 MOST = 0.1                     # share of windows in alarm by chance, however long they are
 WEEK = timedelta(days=7)       # a reference must contain every weekday, because most logs have a weekly cycle
 
-FORMAT = "1"                   # version of the stored calibration; another version is computed again
+FORMAT = "2"                   # version of the stored calibration; another version is computed again
 
 _log = logging.getLogger(__name__)
 
 _kept: OrderedDict[tuple[str, str], Calibration] = OrderedDict()
 _MOST_KEPT = 8
-_DRAWN = 20                    # random blocks, for the score that chance alone gives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,17 +194,20 @@ def divide(
     windows, block = cut(model, moments)
     span = timedelta(microseconds=int(moments.max() - moments.min())) if len(moments) else timedelta(0)
     blocks: dict[str, Blocks] = {}
+    alike: dict[str, Floats | None] = {}
     lack: dict[str, str] = {}
     for name, kind in {**features, **predictions}.items():
         if (values := pieces(name)) is not None:
             try:
                 column, method = pa.chunked_array(list(values)), wanted(name, kind, model.drift)[0]
-                blocks[name] = _blocks(method, kind, column, block, len(windows), model.window.min_rows)
+                blocks[name], alike[name] = _blocks(method, kind, column, block, len(windows), model.window.min_rows)
             except CannotJudge as error:
                 lack[name] = str(error)
             except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
                 lack[name] = words(error)
                 _log.error("%s: %s is not calibrated: %s", model.name, name, lack[name], exc_info=not is_quiet())
+    grown = inflations(alike, len(windows))
+    blocks = {name: one.inflated(grown[name]) for name, one in blocks.items()}
     return Division(
         windows=tuple(windows), span=span, pace=_pace(model.window, span, len(moments)), blocks=blocks, lack=lack,
         kinds={**features, **predictions},
@@ -214,7 +217,8 @@ def divide(
 
 def _blocks(
     method: str, kind: FeatureKind, column: pa.ChunkedArray, block: Ints, count: int, min_rows: int
-) -> Blocks:
+) -> tuple[Blocks, Floats | None]:
+    """Return a column's blocks, and how alike neighbouring ones are."""
     if columns.missing(column) == len(column):
         raise CannotJudge("every value in the reference is missing")
     if method == "auto":
@@ -223,22 +227,17 @@ def _blocks(
     present, values = _values(kind, column)
     if not len(values):
         raise CannotJudge("no value in the reference is a number")
-    scores = block_scores(method, values, block[present], count, categorical=kind == "categorical")
-    if scores is None:
+    column_scorer = scorer(method, values, categorical=kind == "categorical", blocks=count)
+    if column_scorer is None:
         raise CannotJudge(f"{method} takes too long for {count} windows")
-    sizes = np.bincount(block[present & (block >= 0)], minlength=count)
-    scores = np.where(sizes < min_rows, np.nan, scores)
-    return Blocks.beside_the_rest(method, scores, sizes, len(values), _chance(method, values, block[present], kind))
-
-
-def _chance(method: str, values: Numbers, block: Ints, kind: FeatureKind) -> float:
-    """Return the median score of blocks of randomly drawn rows; NaN where none has one: a single block has no rest."""
-    if is_p_value(method):
-        return math.log(2)
-    drawn = np.random.default_rng(0).permutation(np.where(block < _DRAWN, block, -1))
-    scores = block_scores(method, values, drawn, _DRAWN, categorical=kind == "categorical")
-    assert scores is not None
-    return math.nan if np.isnan(scores).all() else float(np.nanmedian(scores))
+    block = block[present]
+    sizes = np.bincount(block[block >= 0], minlength=count)
+    judged = sizes >= min_rows
+    scores = np.where(judged, column_scorer.of_blocks(block, count), np.nan)
+    rows = int(np.median(sizes[judged])) if judged.any() else min_rows
+    chance = Null.of(method, column_scorer.by_chance(rows))
+    alike = autocorrelations(values, block, sizes, categorical=kind == "categorical")
+    return Blocks.beside_the_rest(method, scores, sizes, len(values), chance), alike
 
 
 def _values(kind: FeatureKind, column: pa.ChunkedArray) -> tuple[Numbers, Numbers]:

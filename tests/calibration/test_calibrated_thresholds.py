@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, block_scores, expected, factor, largest
+from monitor.calibration.block_scores import scorer
+from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, Null, expected, factor, largest
 from monitor.config.values import Persistence
 from monitor.decide.triggers import fires
 from monitor.drift.methods import Limit, work_out
@@ -34,6 +35,11 @@ def columns(seed: int = 0) -> dict[str, Any]:
         "few": chance.integers(0, 5, rows).astype(float),
         "whole": chance.integers(0, 900, rows),
     }
+
+
+def block_scores(method: str, values: Any, block: Any, count: int, *, categorical: bool) -> Any:
+    found = scorer(method, values, categorical=categorical, blocks=count)
+    return None if found is None else found.of_blocks(block, count)
 
 
 def by_hand(method: str, rest: Any, inside: Any) -> float:
@@ -101,12 +107,11 @@ def test_a_method_that_takes_too_long_is_not_asked() -> None:
 def column(reference: Any, size: int, method: str = "wasserstein") -> Blocks:
     count = len(reference) // size
     block = blocks_of(size, count)
-    scores = block_scores(method, reference, block, count, categorical=False)
-    drawn = block_scores(method, reference, np.random.default_rng(0).permutation(block), count, categorical=False)
-    assert scores is not None
-    assert drawn is not None
+    scored = scorer(method, reference, categorical=False, blocks=count)
+    assert scored is not None
+    chance = Null.of(method, scored.by_chance(size))
     return Blocks.beside_the_rest(
-        method, scores, np.full(count, size), len(reference), float(np.median(drawn))
+        method, scored.of_blocks(block, count), np.full(count, size), len(reference), chance
     )
 
 
@@ -186,20 +191,48 @@ def test_a_rare_event_does_not_silence_the_other_columns() -> None:
     calm, holiday = chance.normal(size=60 * 40), np.zeros(60 * 40)
     holiday[600:660] = holiday[1200:1260] = 1
     usual, rare = column(calm, 60), column(holiday, 60)
-    assert rare.scale == pytest.approx(float(np.max(rare.scores)))
-    assert float(np.max(largest([usual, rare]))) < 4
+    level = float(np.max(largest([usual, rare])))
+    assert usual.limit(level).value < 1.5 * np.max(usual.scores)
+    assert rare.limit(level).value >= np.max(rare.scores)
 
 
 def test_a_column_that_never_moves_keeps_the_usual_threshold() -> None:
     """A constant reference says nothing about distances: Evidently's threshold is its measure."""
     still = column(np.ones(60 * FEWEST), 60)
-    assert still.scale == pytest.approx(0.1)
     assert still.lack is None
-    assert not np.any(still.ratios)
+    assert not np.any(still.surprises)
+    assert 0.1 <= still.limit(3.0).value <= 0.3
+
+
+@pytest.mark.parametrize(("method", "draw"), [
+    ("wasserstein", lambda chance, size: chance.normal(size=size)),
+    ("wasserstein", lambda chance, size: chance.lognormal(0, 0.8, size)),
+    ("psi", lambda chance, size: chance.normal(size=size)),
+    ("jensenshannon", lambda chance, size: chance.choice(2, size, p=[0.3, 0.7])),
+    ("jensenshannon", lambda chance, size: chance.choice(8, size)),
+    ("ks", lambda chance, size: chance.normal(size=size)),
+])
+def test_a_surprise_is_as_rare_as_it_says_in_every_column(method: str, draw: Any) -> None:
+    """Random windows have p < 1 % about as often, whatever the shape of the column and of the method's scores."""
+    chance = np.random.default_rng(1)
+    values = draw(chance, ROWS * 200)
+    scored = scorer(method, values, categorical=method == "jensenshannon", blocks=ROWS)
+    assert scored is not None
+    null = Null.of(method, scored.by_chance(200))
+    orders = [scored.of_blocks(chance.permutation(blocks_of(200, ROWS)), ROWS) for _ in range(25)]
+    squares = np.concatenate(orders) ** (2 if method in ("wasserstein", "jensenshannon") else 1)
+    assert 0.003 < np.mean(null.surprise(squares / null.mean) > -math.log(0.01)) < 0.03
+
+
+def test_surprises_and_squares_are_inverse() -> None:
+    """Also far beyond what is tabulated, and where windows move by themselves."""
+    null = Null.of("psi", np.random.default_rng(0).exponential(size=500)).moved(9.0, 0.5)
+    for surprise in (0.5, 3.0, 9.9, 40.0, 500.0):
+        assert null.surprise(np.array([null.square(surprise)]))[0] == pytest.approx(surprise)
 
 
 def test_p_values_of_nought_calibrate_nothing() -> None:
     """Where a part of the reference has p = 0 there is no number beyond it."""
     found = Blocks(method="chisquare", scores=np.array([1.0] * 11 + [np.inf]), sizes=np.full(12, 50), total=600,
-                   chance=0.7)
+                   chance=Null.of("chisquare", None))
     assert "p = 0" in str(found.lack)

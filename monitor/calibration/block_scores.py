@@ -1,0 +1,268 @@
+"""The scores of a reference's blocks against its rest, and of windows drawn at random from it, all at once.
+
+A score is higher for a larger difference: a distance as it is, a p-value as −log p.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.config.drift_methods import METHODS, is_p_value
+from monitor.drift.count_tests import (
+    chisquare_of_counts,
+    from_overlap,
+    kl_of_shares,
+    psi_of_counts,
+    quantile_edges,
+    relative_entropy,
+    shares_of,
+    z_score,
+)
+from monitor.drift.methods import spread, work_out
+from monitor.tables.columns import Floats, Ints, Numbers
+from monitor.tables.digest import FEW, NumberDigest
+
+QUICK = ("cramer_von_mises", "anderson", "es", "mannw", "t_test")    # computed block by block
+MOST = 100      # blocks up to which these are computed
+DRAWN, MOST_DRAWN = 400, 80_000    # windows drawn at random, and values in all of them together
+_HYPERGEOMETRIC = 1_000_000_000    # NumPy draws without replacement from fewer rows than this
+
+
+class Scorer(Protocol):
+    """One column's values (or its categories' codes, numbered in sorted order) without missing ones, and a method."""
+
+    def of_blocks(self, block: Ints, blocks: int) -> Floats:
+        """Score each block against the rest of the column.
+
+        `block` has the number of each value's block, −1 for none; the rest is everything else. Block and rest together
+        are the whole column, so bins and ranks are computed once for all blocks. NaN if a block or its rest is empty.
+        """
+
+    def by_chance(self, rows: int) -> Floats | None:
+        """Score windows of `rows` values drawn at random against the whole column; None for a p-value."""
+
+
+def scorer(method: str, values: Numbers, *, categorical: bool, blocks: int) -> Scorer | None:
+    """Return what scores a column by a method; None for a method that takes too long for so many blocks."""
+    if method in _BINNED:
+        return _Binned(method, values, categorical)
+    if method in ("wasserstein", "ks"):
+        return _Ranked(method, values)
+    return _OneByOne(method, values) if method in QUICK and blocks <= MOST else None
+
+
+class _Binned:
+    def __init__(self, method: str, values: Numbers, categorical: bool) -> None:
+        self._score = _BINNED[method]
+        self._code, self._bins = _binned(method, values, categorical)
+        self._whole = np.bincount(self._code, minlength=self._bins)
+        self._method = method
+
+    def of_blocks(self, block: Ints, blocks: int) -> Floats:
+        inside = block >= 0
+        cells = np.bincount(block[inside] * self._bins + self._code[inside], minlength=blocks * self._bins)
+        return self._scores(cells.reshape(blocks, self._bins))
+
+    def by_chance(self, rows: int) -> Floats | None:
+        total = len(self._code)
+        if is_p_value(self._method) or rows >= total:
+            return None
+        draws = min(DRAWN, max(1, MOST_DRAWN // self._bins))
+        chance = np.random.default_rng(0)
+        if total < _HYPERGEOMETRIC:
+            counts = chance.multivariate_hypergeometric(self._whole, rows, draws, method="marginals")
+        else:
+            counts = chance.multinomial(rows, self._whole / total, draws)
+        shrink = spread(self._method, total, rows) / spread(self._method, total - rows, rows)
+        scaled: Floats = self._scores(counts) * shrink
+        return scaled
+
+    def _scores(self, counts: Ints) -> Floats:
+        inside = counts.astype(np.float64)
+        rest = self._whole - inside
+        empty = (rest.sum(axis=1) == 0) | (inside.sum(axis=1) == 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(empty, np.nan, self._score(rest, inside))
+
+
+class _Ranked:
+    def __init__(self, method: str, values: Numbers) -> None:
+        self._method, self._values = method, values.astype(np.float64)
+        self._order = np.argsort(self._values, kind="stable")
+        self._ascending = self._values[self._order]
+
+    def of_blocks(self, block: Ints, blocks: int) -> Floats:
+        lies = block[self._order]
+        inside = np.flatnonzero(lies >= 0)
+        rank = inside[np.argsort(lies[inside], kind="stable")]       # by block, then by value
+        ranks = _Ranks(self._ascending, rank, np.bincount(lies[inside], minlength=blocks))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self._method == "ks":
+                return _ks(ranks)
+            distance: Floats = ranks.of_rest(_wasserstein(ranks)) / np.maximum(
+                _spread_of_rest(self._values, block, blocks), 0.001
+            )
+            return distance
+
+    def by_chance(self, rows: int) -> Floats | None:
+        if is_p_value(self._method):
+            return None
+        drawn = min(rows, MOST_DRAWN // DRAWN)        # the shape of a longer window's scores is the same
+        total = len(self._values)
+        rank = np.sort(np.random.default_rng(0).integers(0, total, (DRAWN, drawn)), axis=1)
+        distance = _wasserstein(_Ranks(self._ascending, rank.ravel(), np.full(DRAWN, drawn)))
+        scaled: Floats = distance / max(float(self._values.std()), 0.001) * np.sqrt(drawn / rows + drawn / total)
+        return scaled
+
+
+class _OneByOne:
+    def __init__(self, method: str, values: Numbers) -> None:
+        self._method, self._values = method, values
+
+    def of_blocks(self, block: Ints, blocks: int) -> Floats:
+        return np.array([self._score(block == at) for at in range(blocks)])
+
+    def by_chance(self, rows: int) -> Floats | None:
+        return None
+
+    def _score(self, inside: Numbers) -> float:
+        if inside.all() or not inside.any():
+            return float("nan")
+        sides = (NumberDigest([pa.array(side)], len(side)) for side in (self._values[~inside], self._values[inside]))
+        value = work_out(self._method, *sides)
+        return float(-np.log(value)) if is_p_value(self._method) else value
+
+
+def _binned(method: str, values: Numbers, categorical: bool) -> tuple[Ints, int]:
+    """Return each value's bin, and the number of bins."""
+    if method == "psi_quantile" and not categorical:
+        edges = quantile_edges(np.sort(values))
+        return np.searchsorted(edges, values, "right"), len(edges) + 1
+    distinct, code = np.unique(values, return_inverse=True)
+    by_value = len(distinct) <= FEW and method != "hellinger"
+    if categorical or by_value or METHODS[method].kinds == ("categorical",):
+        return code, len(distinct)
+    edges = np.histogram_bin_edges(distinct if method == "hellinger" else values, "sturges")
+    return np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2), len(edges) - 1
+
+
+def _kl_div(rest: Floats, inside: Floats) -> Floats:
+    return kl_of_shares(shares_of(rest), shares_of(inside))
+
+
+def _jensenshannon(rest: Floats, inside: Floats) -> Floats:
+    r, c = shares_of(rest), shares_of(inside)
+    terms = [relative_entropy(side, (r + c) / 2) for side in (r, c)]
+    divergence: Floats = ((terms[0] + terms[1]) / 2).sum(axis=1)
+    return np.sqrt(np.maximum(divergence, 0.0))
+
+
+def _hellinger(rest: Floats, inside: Floats) -> Floats:
+    return from_overlap(np.sqrt(shares_of(rest) * shares_of(inside)).sum(axis=1))
+
+
+def _chisquare(rest: Floats, inside: Floats) -> Floats:
+    scores: Floats = -np.log(chisquare_of_counts(rest, inside))
+    return scores
+
+
+def _z(rest: Floats, inside: Floats) -> Floats:
+    from scipy.special import log_ndtr
+
+    if inside.shape[1] == 1:
+        return np.zeros(len(inside))
+    n1, n2 = rest.sum(axis=1), inside.sum(axis=1)
+    scores: Floats = -np.log(2) - log_ndtr(-z_score(1 - rest[:, 0] / n1, n1, 1 - inside[:, 0] / n2, n2))
+    return scores
+
+
+class _Ranks:
+    """The positions of each block's values in the whole sorted column.
+
+    Between two neighbouring values of a block are the gaps j = a + 1 … b of the column, at which a share of j / N of
+    the whole and i / m of the block is smaller. Block − rest is N / (N − m) times block − whole.
+    """
+
+    def __init__(self, ascending: Numbers, rank: Ints, sizes: Ints) -> None:
+        """Take the sorted column, and the positions in it of each block's values, ascending, block after block."""
+        blocks = len(sizes)
+        self.sorted, self.total, self.sizes = ascending, len(ascending), sizes
+        owner = np.repeat(np.arange(blocks), self.sizes + 1)          # one stretch more than values in each
+        first = np.cumsum(self.sizes + 1) - (self.sizes + 1)
+        self.owner, self.first = owner, first
+        self.below = np.arange(len(owner)) - first[owner]              # i
+        starts = np.zeros(len(owner), dtype=np.int64)
+        starts[self.below > 0] = rank + 1
+        self.a = np.maximum(starts - 1, 0)
+        ends = np.append(starts[1:], 0)
+        self.b = np.where(self.below == self.sizes[owner], self.total - 1, np.maximum(ends - 1, 0))
+        self.share = self.below / np.maximum(self.sizes, 1)[owner]
+
+    def summed(self, values: Floats) -> Floats:
+        scaled: Floats = np.add.reduceat(values, self.first)
+        return scaled
+
+    def largest(self, values: Floats) -> Floats:
+        scaled: Floats = np.maximum.reduceat(values, self.first)
+        return scaled
+
+    def of_rest(self, totals: Floats) -> Floats:
+        rest = np.where((self.sizes == 0) | (self.sizes == self.total), np.nan, self.total - self.sizes)
+        scaled: Floats = totals * self.total / rest
+        return scaled
+
+
+def _wasserstein(ranks: _Ranks) -> Floats:
+    """Return the distance of each block to the whole column, in the column's unit."""
+    n = ranks.total
+    gaps = np.concatenate([[0.0], np.diff(ranks.sorted)])
+    length, weighted = np.cumsum(gaps), np.cumsum(gaps * np.arange(n) / n)
+    middle = np.clip(np.floor(ranks.share * n).astype(np.int64), ranks.a, ranks.b)
+    under = ranks.share * (length[middle] - length[ranks.a]) - (weighted[middle] - weighted[ranks.a])
+    over = (weighted[ranks.b] - weighted[middle]) - ranks.share * (length[ranks.b] - length[middle])
+    return ranks.summed(under + over)
+
+
+def _spread_of_rest(values: Numbers, block: Ints, blocks: int) -> Floats:
+    inside = block >= 0
+    centred = values - values.mean()
+    owner = block[inside]
+    rest = len(values) - np.bincount(owner, minlength=blocks)
+    means = (centred.sum() - np.bincount(owner, centred[inside], blocks)) / rest
+    squares = ((centred**2).sum() - np.bincount(owner, centred[inside] ** 2, blocks)) / rest
+    spread: Floats = np.sqrt(np.maximum(squares - means**2, 0.0))
+    return spread
+
+
+def _distance(ranks: _Ranks) -> Floats:
+    """The Kolmogorov-Smirnov statistic; equal values are one step, so only gaps of some length count."""
+    n = ranks.total
+    real = np.concatenate([[False], np.diff(ranks.sorted) > 0, [True]])
+    places = np.arange(n + 1)
+    after = np.minimum.accumulate(np.where(real, places, n)[::-1])[::-1]
+    before = np.maximum.accumulate(np.where(real, places, 0))
+    low, high = after[np.minimum(ranks.a + 1, n)], before[ranks.b]
+    ends = np.maximum(np.abs(low / n - ranks.share), np.abs(high / n - ranks.share))
+    return ranks.largest(np.where(low <= ranks.b, ends, 0.0))
+
+
+def _ks(ranks: _Ranks) -> Floats:
+    from scipy.stats import kstwo
+
+    distance = ranks.of_rest(_distance(ranks))
+    rows = np.round((ranks.total - ranks.sizes) * ranks.sizes / ranks.total)
+    scores: Floats = -kstwo.logsf(np.minimum(distance, 1.0), np.maximum(rows, 1))
+    return scores
+
+
+_BINNED: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "psi": psi_of_counts,
+    "psi_quantile": psi_of_counts,
+    "kl_div": _kl_div,
+    "jensenshannon": _jensenshannon,
+    "hellinger": _hellinger,
+    "chisquare": _chisquare,
+    "z": _z,
+}
