@@ -30,7 +30,7 @@ ONE_PLACE = {
     "apprise": (("notify/",), "people are told in one place"),
     "evidently": (("drift/evidently.py",), "Evidently has one place, only in workers"),
     "sqlite3": (("store/",), "SQL has one place"),
-    "psycopg": (("store/", "sources/postgres.py"), "SQL has one place, and one for reading sources"),
+    "psycopg": (("store/", "sources/databases/"), "SQL has one place, and one for reading sources"),
     "requests": (("http.py", "outgoing/"), "HTTP goes out in one place"),
     "urllib3": (("http.py", "outgoing/"), "HTTP goes out in one place"),
     "http.client": (("http.py",), "HTTP goes out in one place"),

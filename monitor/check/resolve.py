@@ -3,8 +3,6 @@
 import re
 from collections.abc import Collection, Iterator
 
-import pyarrow.compute as pc
-
 from monitor.calibration.expected_false_alarms import outlook
 from monitor.check.opened_data import open_log, open_reference, unwatched_columns, with_columns
 from monitor.check.requests import Extent, Look, Resolved
@@ -14,7 +12,8 @@ from monitor.drift.whole_rows import problems_together
 from monitor.errors import ConfigError
 from monitor.escape import names
 from monitor.private import for_a_model
-from monitor.reference.reference_data import ReferenceData, log_roles
+from monitor.reference.log_roles import log_roles
+from monitor.reference.reference_data import ReferenceData
 from monitor.sources.column_types import is_number, text_columns
 from monitor.sources.log import Log
 from monitor.sources.written_numbers import doubts, style_of
@@ -95,6 +94,6 @@ def _told(reference: ReferenceData, name: str, private: Collection[str]) -> str:
 @for_a_model
 def extent(look: Look) -> Extent:
     """Find the oldest and the newest timestamp of the log: how far a backtest goes."""
-    log = open_log(look, open_reference(look).roles if look.model.reference.source else log_roles(look.model))
-    times = log.rows(None, None, set())[log.roles.timestamp]
-    return Extent(first=pc.min(times).as_py(), newest=pc.max(times).as_py())
+    apart = look.model.reference.source is not None
+    log = open_log(look, open_reference(look).roles if apart else log_roles(look.model, look.profiles))
+    return Extent(first=log.first(), newest=log.newest())

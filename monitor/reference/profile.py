@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -165,6 +165,58 @@ def kept_with_rows(folder: Path | None, key: str) -> tuple[Any, pa.Table] | None
         rows = pq.read_table(place.with_suffix(".parquet"), memory_map=False, page_checksum_verification=True)
         return found["value"], rows
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_rows(folder: Path | None, key: str, mark: str, rows: Rows) -> None:
+    """Keep rows with all their columns, for `kept_rows`."""
+    if folder is None:
+        return
+    apart = [name for name in rows.schema.names if name not in rows.table.column_names]
+    numbers = {"mark": mark, "at_hand": rows.table.column_names}
+
+    def write(file: IO[bytes]) -> None:
+        at, schema = 0, pa.schema([*rows.table.schema, *(rows.schema.field(name) for name in apart)])
+        with pq.ParquetWriter(file, schema, write_page_checksum=True) as out:
+            for part in rows.parts(apart) if apart else [rows.table.select([])]:
+                some = rows.table.slice(at, len(part) if apart else None)
+                at += len(some)
+                out.write_table(pa.table([*some.columns, *part.columns], schema=schema))
+
+    place = _place(folder, key)
+    with suppress(OSError):
+        place.with_suffix(".json").unlink(missing_ok=True)
+        _write(place.with_suffix(".parquet"), write)
+        _write(place.with_suffix(".json"), lambda file: file.write(json.dumps(numbers).encode()))
+
+
+def kept_rows(folder: Path | None, key: str, mark: str, memory_mb: int, id: str | None) -> Rows | None:
+    """Return rows as they were kept; None if they are not, if it was with another mark, or if they are damaged."""
+    if folder is None:
+        return None
+    place = _place(folder, key)
+    try:
+        found = parse_json(read_bytes(place.with_suffix(".json"), DOCUMENT))
+        if found["mark"] != mark:
+            return None
+        scan = _KeptRows(place.with_suffix(".parquet"))
+        return Rows(pa.concat_tables(scan.parts(found["at_hand"])), None, None, scan, memory_mb, id)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class _KeptRows:
+    """A Scan of rows that were kept."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path, memory_map=False, page_checksum_verification=True)
+        self.schema, self.rows = self._file.schema_arrow, self._file.metadata.num_rows
+
+    def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        for group in range(self._file.num_row_groups):
+            yield self._file.read_row_group(group, columns=list(columns), use_threads=False).select(columns)
+
+    def at_hand(self, columns: Sequence[str], moments: Sequence[str]) -> None:
         return None
 
 

@@ -13,31 +13,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor import __version__
-from monitor.config import USUAL_NAMES, Facts, ModelSection, Roles, Task, find_roles, wrongly_private
+from monitor.config import Facts, ModelSection, Roles, Task
 from monitor.config.column_roles import feature_kind
-from monitor.errors import CannotJudge, ConfigError, SourceError
+from monitor.errors import CannotJudge, SourceError
 from monitor.performance.labels import labels_digest
 from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import Keep, ReferenceMetrics, Segments
 from monitor.records import Reference, Score, Window, from_json, to_json
+from monitor.reference.kept_stretch import KeptStretch
 from monitor.reference.known_reference import Known, known_of, schema_of
+from monitor.reference.log_roles import log_roles, roles_in
 from monitor.reference.profile import (
     Profile,
+    keep_rows,
     keep_with_rows,
     kept,
     kept_beside,
+    kept_rows,
     kept_with_rows,
     profile_folder,
 )
-from monitor.reference.role_evidence import Evidence
-from monitor.sources import Source, open_source
+from monitor.sources import open_source
 from monitor.sources.column_types import is_number
-from monitor.sources.labels_apart import LabelsApart
 from monitor.sources.log import (
     Log,
     answer_columns,
     column_facts,
-    facts,
     facts_of,
     known_types,
     open_part,
@@ -164,20 +165,34 @@ def _from_source(text: str, mark: str, labels: str, profiles: Path | None) -> Re
 
     def known() -> Known:
         found = kept(folder, "facts", lambda: to_json(facts_of(Rows.every(source, model.window.memory_mb))))
-        roles = _roles(model, source, from_json(dict[str, Facts], found), f"reference {source.origin}")
+        roles = roles_in(model, source, from_json(dict[str, Facts], found), f"reference {source.origin}")
         rows = reference_rows(model, open_part(section, model, roles), roles)
         read.append(rows)
+        if source.costs and _may_keep_values(model):
+            keep_rows(folder, _rows_of(model), labels, rows)
         return known_of(model, rows, _with_types(model, roles, rows), None)
 
     told = _kept_for(model, folder, labels, known)
 
-    @cache
-    def opened() -> Rows:
-        part = open_part(section, model, told.roles)
+    def again() -> Rows:
         by_id = not told.each_once or model.labels is not None or model.attributes is not None
-        return read[0] if read else reference_rows(model, part, told.roles, by_id=by_id)
+        return reference_rows(model, open_part(section, model, told.roles), told.roles, by_id=by_id)
+
+    opened = cache(lambda: read[0]) if read else _opened(model, folder, labels, told.roles.id, again)
 
     return _data(model, Reference.new_id(content, model.version), None, opened, folder, told, labels)
+
+
+def _opened(
+    model: ModelSection, folder: Path | None, mark: str, id: str | None, read: Callable[[], Rows]
+) -> Callable[[], Rows]:
+    """Return what gives the rows of a reference: those that are kept, else what `read` returns, once."""
+    memory = model.window.memory_mb
+    return cache(lambda: kept_rows(folder, _rows_of(model), mark, memory, id) or read())
+
+
+def _rows_of(model: ModelSection) -> str:
+    return "\x1f".join(("rows", __version__, model.model_dump_json()))
 
 
 def _kept_for(model: ModelSection, folder: Path | None, labels: str, make: Callable[[], Known]) -> Known:
@@ -196,7 +211,7 @@ def _from_log(
     model: ModelSection, as_of: datetime, stretch: datetime | None, profiles: Path | None, hold: bool,
     taken: int | None,
 ) -> ReferenceData:
-    log = Log(model, log_roles(model), as_of, hold=hold)
+    log = Log(model, log_roles(model, profiles), as_of, hold=hold)
     start, span = stretch or log.first(), model.reference.first
     assert span is not None
     if start is None or start + span > as_of:
@@ -206,11 +221,24 @@ def _from_log(
             f"nothing is judged until {until}"
         )
     window = Window(model=model.name, start=start, end=start + span, spec="")
-    rows = log.window(window)
     id = Reference.new_id(first_stretch(span, start), model.version)
-    vanished = taken is not None and taken - len(rows.table) > model.quality.lost * taken
-    folder = profile_folder(profiles, id, str(taken if vanished else len(rows.table)),
-                            model.predictions.model_dump_json(), model.columns.model_dump_json())
+
+    def folder_of(count: int | None) -> Path | None:
+        return profile_folder(profiles, id, str(count), model.predictions.model_dump_json(),
+                              model.columns.model_dump_json())
+
+    def vanished_of(count: int) -> bool:
+        return taken is not None and taken - count > model.quality.lost * taken
+
+    stretch_kept = KeptStretch(model, log, window, as_of, profiles)
+    found = stretch_kept.found()
+    if found is not None and not vanished_of(found.known.rows):
+        return _data(model, id, start, _opened(model, folder_of(found.known.rows), found.stamp, found.known.roles.id,
+                                               lambda: log.window(window)),
+                     folder_of(found.known.rows), found.known, found.labels)
+    rows = log.window(window)
+    vanished = vanished_of(len(rows.table))
+    folder = folder_of(taken if vanished else len(rows.table))
     if vanished:
         count = f"had {taken} rows when it was taken, {len(rows.table)} of them"
         return _from_kept(model, id, start, folder, count, as_of)
@@ -223,6 +251,9 @@ def _from_log(
         value = {"by": __version__, "labels": labels, "known": to_json(told)}
         mark = "\x1f".join((labels, __version__, str(to_json(told.roles)), *answers.column_names))
         keep_with_rows(folder, PINNED, mark, value, answers)
+    if stretch_kept.stamp is not None:
+        stretch_kept.keep(told, labels, rows.table)
+        keep_rows(folder, _rows_of(model), stretch_kept.stamp, rows)
     return _data(model, id, start, lambda: rows, folder, told, labels)
 
 
@@ -261,6 +292,9 @@ class Vanished:
     def parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         raise CannotJudge("it takes the rows of the reference, which are no longer in the log")
 
+    def at_hand(self, columns: Sequence[str], moments: Sequence[str]) -> None:
+        return None
+
 
 def _with_types(model: ModelSection, roles: Roles, rows: Rows) -> Roles:
     """Return the roles with the types that all rows of the reference show: windows are read with these.
@@ -276,55 +310,6 @@ def _with_types(model: ModelSection, roles: Roles, rows: Rows) -> Roles:
         if pieces is not None and (kind := feature_kind(column_facts(pa.chunked_array(list(pieces))), False)):
             features[name] = kind
     return replace(roles, features=features, words=tuple(words))
-
-
-def log_roles(model: ModelSection) -> Roles:
-    """Return the role of each column, as found in the log."""
-    return _log_roles(model.model_dump_json())
-
-
-@lru_cache(maxsize=32)
-def _log_roles(text: str) -> Roles:
-    """Return the roles; they are cached per configuration, so that later rows do not change them."""
-    model = ModelSection.model_validate_json(text)
-    source = open_source(model.predictions, model.timezone, known_types(model))
-    found = facts_of(Rows.every(source, model.window.memory_mb))
-    return _roles(model, source, found, f"predictions {source.origin}")
-
-
-def _roles(model: ModelSection, source: Source, found: dict[str, Facts], where: str) -> Roles:
-    labels = _labels(model, found) if model.labels else None
-    protected = model.fairness.columns if model.fairness else ()
-    roles = find_roles(
-        model.columns,
-        found,
-        facts(labels.read(None)) if labels else None,
-        where,
-        protected=protected,
-        attributes=_attributes(model, [*found, *protected, *model.columns.private]) if model.attributes else None,
-        evidence=Evidence(source, found, labels),
-        watched={*model.drift.columns, *(trigger.column for trigger in model.triggers if trigger.column)},
-    )
-    if problems := wrongly_private(model, roles):
-        raise ConfigError(problems)
-    return roles
-
-
-def _labels(model: ModelSection, found: dict[str, Facts]) -> LabelsApart:
-    """Return labels that are kept apart; the id of the log is not known yet where it is not configured."""
-    assert model.labels is not None
-    usual = [name for name in found if name.lower() in USUAL_NAMES["id"]]
-    id = model.columns.id or (usual[0] if len(usual) == 1 else None)
-    return LabelsApart(open_source(model.labels, model.timezone, known_types(model)), model.columns.label_id, id)
-
-
-def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
-    """Return the columns of the attributes, or `otherwise` if they cannot be read, so that only fairness fails."""
-    assert model.attributes is not None
-    try:
-        return list(open_source(model.attributes, model.timezone).schema().names)
-    except SourceError:
-        return otherwise
 
 
 def _data(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from monitor.config.column_roles import Facts
 from monitor.errors import DriftdError
 from monitor.performance.class_evidence import follows
 from monitor.performance.labelled_rows import HAIR, MOST_CLASSES, is_score, word
-from monitor.sources.moments import DECIDE, to_utc
+from monitor.sources.moments import DECIDE, in_utc, to_utc
 from monitor.tables import columns
 
 LOOKED_AT = 200              # rows whose texts are read as moments
@@ -31,6 +32,19 @@ class Readable(Protocol):
     """Rows of which columns are read."""
 
     def read(self, columns: Sequence[str] | None, *, timestamp: str | None = None) -> pa.Table: ...
+
+
+class Looked:
+    """Some rows of a source, read as it is."""
+
+    def __init__(self, table: pa.Table, zone: ZoneInfo, origin: str) -> None:
+        self.table = table
+        self._zone, self._origin = zone, origin
+
+    def read(self, columns: Sequence[str] | None, *, timestamp: str | None = None) -> pa.Table:
+        times = [timestamp] if timestamp else []
+        table = self.table if columns is None else self.table.select(list(dict.fromkeys([*columns, *times])))
+        return in_utc(table, times, self._zone, self._origin)
 
 
 class Evidence:
@@ -132,8 +146,6 @@ def _no_moment(data: Evidence, name: str, timestamp: str | None, prediction: str
         low, high = float(pc.min(known).as_py()), float(pc.max(known).as_py())
         return f"holds numbers from {low:g} to {high:g}, which are no moments"
     try:
-        from zoneinfo import ZoneInfo
-
         times = to_utc(known.slice(0, LOOKED_AT) if kind == "text" else known, ZoneInfo("UTC"), where=name)
     except DriftdError:
         return "holds text that is no moment"

@@ -1,4 +1,4 @@
-"""Rows in: files (Parquet, CSV, JSON lines) and read-only PostgreSQL tables, as Arrow tables.
+"""Rows in: files (Parquet, CSV, JSON lines) and tables of databases, as Arrow tables.
 
 This module, `known_types` and `windows` are light; everything else here imports pyarrow and belongs in a worker.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _KINDS = {
     "files": ("monitor.sources.file_places", "open_place"),
-    "postgres": ("monitor.sources.postgres", "PostgresSource"),
+    "database": ("monitor.sources.databases.source", "DatabaseSource"),
 }
 
 
@@ -30,6 +30,7 @@ class Source(Protocol):
 
     origin: str                              # a description of the place for messages; holds no secret
     each_once: bool                          # no row occurs twice (at-least-once logging may repeat rows)
+    costs: bool                              # somebody else's machine reads the rows: those of a reference are kept
 
     def fingerprint(self) -> str:
         """Return a string that changes whenever the content may have changed; cheap to compute."""
@@ -73,8 +74,22 @@ class Source(Protocol):
     def strays(self, timestamp: str) -> "Strays":
         """Return the rows that no window holds, of all times."""
 
-    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "Scan | None":
-        """Return a reader of single columns of the same rows; None where rows can only be read whole."""
+    def head(self, values: int) -> "pa.Table":
+        """Return the first rows in the order in which they are stored, as many as hold about so many values; all rows
+        of a smaller source. The same rows come first each time, however many are added.
+        """
+
+    def stamp(self, columns: Sequence[str], bounds: "Bounds") -> str | None:
+        """Return what changes whenever these columns of the rows within the bounds may have; None where only reading
+        the rows can tell.
+        """
+
+    def scan(
+        self, timestamp: str, start: datetime | None, end: datetime | None, columns: Collection[str] | None = None
+    ) -> "Scan | None":
+        """Return a reader of single columns of the same rows; None where rows can only be read whole. No other than
+        `columns` (None: all) will be asked for.
+        """
 
 
 class Scan(Protocol):
@@ -89,9 +104,14 @@ class Scan(Protocol):
         Raises SourceError if they cannot be read, or if they were written during the read.
         """
 
+    def at_hand(self, columns: Sequence[str], moments: Sequence[str]) -> "pa.Table | None":
+        """Return what `Source.read` would; None where that reads it as well. A database does not: its rows have an
+        order in one answer only.
+        """
+
 
 def open_source(section: SourceSection, timezone: ZoneInfo, known: KnownTypes = NOTHING) -> Source:
     """Return the source a section describes, without opening it. Naive times are read in `timezone`."""
-    module, name = _KINDS["postgres" if section.database is not None else "files"]
+    module, name = _KINDS["database" if section.database is not None else "files"]
     source: Source = getattr(import_module(module), name)(section, timezone, known)
     return source

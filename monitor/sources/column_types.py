@@ -22,6 +22,14 @@ from monitor.private import quoted
 UTC_US = pa.timestamp("us", "UTC")
 
 
+FEWEST = 10_000                  # rows, at least, of a source's head
+
+
+def first_rows(values: int, columns: int) -> int:
+    """Return how many rows hold about so many values."""
+    return max(FEWEST, values // max(1, columns))
+
+
 def is_number(kind: pa.DataType) -> bool:
     """Tell whether a type is measured as a number (booleans are not)."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

@@ -1,6 +1,6 @@
 """What sources share whose rows are read from local copies."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from monitor.sources import Scan, Source
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from monitor.sources.column_types import Bounds
     from monitor.sources.strays import Strays
 
 
@@ -18,6 +19,7 @@ class CopiedSource:
     """A subclass gives the source of the copies, up to date, and what is said instead of the folder of the copies."""
 
     each_once = False
+    costs = False
     origin: str
 
     def _local(self) -> AbstractContextManager[Source]:
@@ -54,9 +56,18 @@ class CopiedSource:
         with self._local() as source:
             return source.strays(timestamp)
 
-    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> Scan | None:
+    def head(self, values: int) -> "pa.Table":
         with self._local() as source:
-            found = source.scan(timestamp, start, end)
+            return source.head(values)
+
+    def stamp(self, columns: Sequence[str], bounds: "Bounds") -> None:
+        return None
+
+    def scan(
+        self, timestamp: str, start: datetime | None, end: datetime | None, columns: Collection[str] | None = None
+    ) -> Scan | None:
+        with self._local() as source:
+            found = source.scan(timestamp, start, end, columns)
             return _Scan(found, self._there) if found else None
 
 
@@ -72,3 +83,6 @@ class _Scan:
             yield from self._scan.parts(columns)
         except SourceError as error:
             raise SourceError(self._there(str(error))) from None
+
+    def at_hand(self, columns: Sequence[str], moments: Sequence[str]) -> None:
+        return None

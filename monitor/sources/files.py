@@ -15,7 +15,18 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import Bounds, common_type, conform, decoded, flat, is_number, tidy, union, within
+from monitor.sources.column_types import (
+    Bounds,
+    common_type,
+    conform,
+    decoded,
+    first_rows,
+    flat,
+    is_number,
+    tidy,
+    union,
+    within,
+)
 from monitor.sources.footers import Stamp
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.listing import files_at, kind_of, partition_values, table_around
@@ -59,6 +70,7 @@ class Columnar(Format, Protocol):
 
 class FileSource:
     each_once = False
+    costs = False
 
     def __init__(self, section: SourceSection, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
         self.origin = str(section.path)
@@ -181,7 +193,7 @@ class FileSource:
         schema = _with_times(schema, times)
         table = pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                  or [schema.empty_table()])
-        return typed(table, self._known.exact | self._known.words) if isinstance(self._format, Columnar) else table
+        return typed(table, self._known.texts) if isinstance(self._format, Columnar) else table
 
     def strays(self, timestamp: str) -> Strays:
         key = (self.origin, repr(self._section), self._zone.key, timestamp, self.fingerprint())
@@ -198,7 +210,36 @@ class FileSource:
         for path in self._files():
             yield from self._steadily(path, lambda path: list(self._format.times(path, timestamp)))
 
-    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> "FileScan | None":
+    def head(self, values: int) -> pa.Table:
+        most, partitions = first_rows(values, len(self.schema())), self._partitions()
+        if not isinstance(self._format, Columnar):
+            return self.read(None).slice(0, most)
+        pieces: dict[str, pa.Table] = {}
+        for path in self._files():
+            left = most - sum(map(len, pieces.values()))
+            if left <= 0:
+                break
+
+            def load(path: Path, left: int = left) -> pa.Table:
+                parts: list[pa.Table] = []
+                for part in self._format.read(path, None, Bounds()):
+                    parts.append(self._trim(partitions.filled(part, path, None), path, [], Bounds()))
+                    if sum(map(len, parts)) >= left:
+                        break
+                return pa.concat_tables(parts).slice(0, left)
+
+            pieces[str(path)] = self._steadily(path, load)
+        schema = _common({path: piece.schema for path, piece in pieces.items()},
+                         [path for path, piece in pieces.items() if len(piece)])
+        table = pa.concat_tables([schema.empty_table(), *(conform(piece, schema) for piece in pieces.values())])
+        return typed(table, self._known.texts)
+
+    def stamp(self, columns: Sequence[str], bounds: Bounds) -> None:
+        return None
+
+    def scan(
+        self, timestamp: str, start: datetime | None, end: datetime | None, columns: Collection[str] | None = None
+    ) -> "FileScan | None":
         if not isinstance(self._format, Columnar):
             return None
         partitions = self._partitions()
@@ -314,6 +355,9 @@ class FileScan:
                 self._require_unchanged(path)
                 raise
             self._require_unchanged(path)
+
+    def at_hand(self, columns: Sequence[str], moments: Sequence[str]) -> None:
+        return None
 
     def _require_unchanged(self, path: Path) -> None:
         try:

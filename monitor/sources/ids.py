@@ -25,14 +25,14 @@ def row_ids(table: pa.Table, column: str | None) -> pa.Array:
     columns that never change (no label). Raises SourceError if the id column is missing.
     """
     if column is None:
-        return _hex(_hash_rows(table))
+        return _hex(row_hashes(table))
     if column not in table.schema.names:
         columns = quoted(escape.names(table.schema.names[:20]))
         raise SourceError(f"the id column {column} is missing, expected it among {columns}")
     ids = _plain_ids(_one_chunk(given(as_text(table[column]))))
     if not ids.null_count:
         return ids
-    return pc.coalesce(ids, _hex(_hash_rows(table)))
+    return pc.coalesce(ids, _hex(row_hashes(table)))
 
 
 def given(ids: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -54,7 +54,7 @@ def hash_texts(texts: pa.Array) -> Hashes:
     return hashes
 
 
-def _hash_rows(table: pa.Table) -> Hashes:
+def row_hashes(table: pa.Table) -> Hashes:
     total = np.zeros(table.num_rows, dtype=np.uint64)
     for name in sorted(table.schema.names):
         seed = np.uint64(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little"))

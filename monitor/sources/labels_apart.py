@@ -42,6 +42,10 @@ class LabelsApart:
         wanted = None if columns is None else [self._own if name == self._id else name for name in columns]
         return self._named(self._source.read(wanted, timestamp=timestamp, moments=moments))
 
+    def head(self, values: int) -> pa.Table:
+        """Return the first labels, as the source does."""
+        return self._named(self._source.head(values))
+
     def _named(self, table: pa.Table) -> pa.Table:
         """Return the table with the id under its name in the log, instead of another column of that name."""
         if not self._own:

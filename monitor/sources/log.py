@@ -14,7 +14,7 @@ from monitor.config.column_roles import KEY, TEXT_SHARE, USUAL_NAMES, Facts, Rol
 from monitor.config.sections import ModelSection, SourceSection
 from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source, open_source
-from monitor.sources.column_types import as_text, is_number
+from monitor.sources.column_types import Bounds, as_text, is_number
 from monitor.sources.hashed_ids import all_differ
 from monitor.sources.ids import LabelCounts, count_labels, given, join_labels, nearly_joined, places_of, row_ids, sample
 from monitor.sources.known_types import KnownTypes
@@ -27,6 +27,7 @@ from monitor.times import BEGINNING
 FEW = 0.1                # share of texts that are no codes, below which a column holds codes
 _NO_CODE = r"\s|^[+-]?(0|[1-9]\d{0,14})?([.,]\d+)?$"      # with a blank, or a number
 _EXACT = 2.0**53         # up to which a float holds every whole number
+_NEAR = timedelta(days=2)  # of the oldest and the newest row, where naive times are known but nearly
 MOST_IDS = 2_000_000     # a log with more rows is not searched for the ids of labels
 _without_row: dict[tuple[str, ...], tuple[int, int]] = {}
 
@@ -76,13 +77,30 @@ class Log:
 
     def first(self) -> datetime | None:
         """Return the timestamp of the oldest row that is not astray."""
-        oldest: datetime | None = pc.min(self.rows(None, None, set())[self.roles.timestamp]).as_py()
-        return oldest
+        low = self.strays.low
+        oldest: datetime | None = pc.min(self._times(_moved(low, -_NEAR), _moved(low, _NEAR))).as_py()
+        return oldest if oldest or low is None else pc.min(self._times(None, None)).as_py()
 
     def newest(self) -> datetime | None:
         """Return the timestamp of the newest row that is not astray."""
-        newest: datetime | None = pc.max(self.rows(None, None, set())[self.roles.timestamp]).as_py()
-        return newest
+        high = self.strays.high
+        high = high and min(high, self._as_of)
+        newest: datetime | None = pc.max(self._times(_moved(high, -_NEAR), _moved(high, _NEAR))).as_py()
+        return newest if newest or high is None else pc.max(self._times(None, None)).as_py()
+
+    def _times(self, start: datetime | None, end: datetime | None) -> pa.ChunkedArray:
+        return self.rows(start, end, set())[self.roles.timestamp]
+
+    def stamp(self, window: Window) -> str | None:
+        """Return what changes whenever rows of a window do, their predictions or their labels; None where only reading
+        them can tell.
+        """
+        last = window.end - timedelta(microseconds=1)
+        answers = sorted({self.roles.timestamp, *answer_columns(self._model, self.roles)})
+        found = self._source.stamp(answers, Bounds(self.roles.timestamp, window.start, last))
+        apart = (self._model.labels, self._model.attributes)
+        marks = (open_part(section, self._model, self.roles).fingerprint() for section in apart if section)
+        return None if found is None else " ".join((found, *marks))
 
     def rows(self, start: datetime | None, end: datetime | None, columns: set[str] | None = None) -> pa.Table:
         """Return `columns` (None: all) of the rows of [start, end], both included.
@@ -95,7 +113,8 @@ class Log:
         self, start: datetime | None, end: datetime | None, columns: set[str] | None, *, ids: bool = True
     ) -> pa.Table:
         first, last = self.strays.bounded(start, self._as_of if end is None else min(end, self._as_of))
-        scan = None if ids else self._source.scan(self.roles.timestamp, first, last)
+        wanted = None if columns is None else columns & set(self._schema.names)
+        scan = None if ids else self._source.scan(self.roles.timestamp, first, last, wanted)
         table = read_rows(self._model, self._source, self.roles, first, last, columns, self._as_of, scan)
         return mask_labels(table, self.roles, self._as_of, self._model.label_delay)
 
@@ -193,6 +212,13 @@ class Log:
         return table.filter(pc.less(table[self.roles.timestamp], pa.scalar(moment, utc)))
 
 
+def _moved(moment: datetime | None, by: timedelta) -> datetime | None:
+    try:
+        return None if moment is None else moment + by
+    except OverflowError:
+        return None
+
+
 def _open(model: ModelSection, roles: Roles) -> Source:
     from monitor.sources.log_in_memory import open_in_memory
 
@@ -240,7 +266,7 @@ def _gather(
     scan = None if whole else source.scan(roles.timestamp, start, end)
     ids = ids or model.labels is not None or model.attributes is not None
     wanted = answer_columns(model, roles) if scan else None
-    raw, keep = _read_once(source, roles, start, end, wanted, None if ids else scan)
+    raw, keep = _read_once(source, roles, start, end, wanted, scan, ids=ids)
     labels = _labels(model, picked(raw, keep), roles, None, as_of)
     table = _joined(picked(raw, keep), labels, roles)
     counted = None if labels is None else count_labels(labels, str(roles.id), str(roles.label))
@@ -286,29 +312,34 @@ def read_rows(
 
 
 def _read(
-    source: Source, roles: Roles, start: datetime | None, end: datetime | None, columns: set[str] | None
+    source: Source, roles: Roles, start: datetime | None, end: datetime | None, columns: set[str] | None,
+    scan: Scan | None,
 ) -> pa.Table:
     there = set(source.schema().names)
     wanted = None if columns is None else sorted((columns | {roles.timestamp}) & there)
     when = roles.label_timestamp
     moments = [when] if when and when in there and (wanted is None or when in wanted) else []
-    return source.read(wanted, timestamp=roles.timestamp, start=start, end=end, moments=moments)
+    found = None if scan is None or wanted is None else scan.at_hand(wanted, moments)
+    if found is None:
+        found = source.read(wanted, timestamp=roles.timestamp, start=start, end=end, moments=moments)
+    return found
 
 
 def _read_once(
     source: Source, roles: Roles, start: datetime | None, end: datetime | None, columns: set[str] | None,
-    scan: Scan | None = None,
+    scan: Scan | None = None, *, ids: bool = False,
 ) -> tuple[pa.Table, Mask]:
     """Read rows, and tell which of them to keep so that none is repeated.
 
-    With a scan of the same rows, ids are left out of the table where every row has one of its own.
+    With a scan of the same rows, ids are left out of the table where every row has one of its own, unless the `ids`
+    are wanted.
     """
-    if scan is not None and columns is not None and roles.id in columns and roles.id in scan.schema.names:
-        table = _read(source, roles, start, end, columns - {roles.id})
+    if not ids and scan is not None and columns is not None and roles.id in columns and roles.id in scan.schema.names:
+        table = _read(source, roles, start, end, columns - {roles.id}, scan)
         if all_differ((part[roles.id] for part in scan.parts([roles.id])), table[roles.timestamp]):
             pa.default_memory_pool().release_unused()
             return table, np.ones(len(table), np.bool_)
-    table = _read(source, roles, start, end, columns)
+    table = _read(source, roles, start, end, columns, scan)
     return table, _once_each(source, table, roles)
 
 

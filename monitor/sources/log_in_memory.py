@@ -27,6 +27,8 @@ _open: OrderedDict[tuple[str, str, str, tuple[str, ...], str | None, str], "Sour
 class SourceInMemory:
     """A source whose rows are in memory. If they are sorted by time, a time range is a view."""
 
+    costs = False
+
     def __init__(self, source: Source, timestamp: str, moments: Sequence[str], id: str | None) -> None:
         self.origin, self._source = source.origin, source
         self._schema = source.schema()
@@ -79,7 +81,15 @@ class SourceInMemory:
     def strays(self, timestamp: str) -> Strays:
         return self._source.strays(timestamp)
 
-    def scan(self, timestamp: str, start: datetime | None, end: datetime | None) -> None:
+    def head(self, values: int) -> pa.Table:
+        return self._source.head(values)
+
+    def stamp(self, columns: Sequence[str], bounds: Bounds) -> None:
+        return None
+
+    def scan(
+        self, timestamp: str, start: datetime | None, end: datetime | None, columns: Collection[str] | None = None
+    ) -> None:
         return None
 
 

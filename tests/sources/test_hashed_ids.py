@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.config import ModelSection
 from monitor.records import Window
-from monitor.reference.reference_data import log_roles
+from monitor.reference.log_roles import log_roles
 from monitor.sources.hashed_ids import all_differ, hash_ids
 from monitor.sources.log import Log
 
@@ -67,7 +67,7 @@ def test_a_window_counts_the_same_whether_ids_are_in_memory(tmp_path: Path, repe
             "name": "m", "predictions": {"path": str(tmp_path / name)},
             "reference": {"source": {"path": str(tmp_path / name)}},
         })
-        roles = log_roles(model)
+        roles = log_roles(model, None)
         window = Log(model, roles, NOW).window(Window(model="m", start=start, end=NOW, spec=""))
         drawn = window.drawn(50, roles).table
         assert window.ledger is not None

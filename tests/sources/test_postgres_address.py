@@ -11,7 +11,7 @@ from monitor.config.values import Secret
 from monitor.errors import SourceError
 from monitor.outgoing.guard import AddressRefused
 from monitor.sources import open_source
-from monitor.sources.postgres import checked_address
+from monitor.sources.databases.postgres import checked_address
 
 
 @pytest.fixture(autouse=True)

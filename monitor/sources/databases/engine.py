@@ -1,0 +1,130 @@
+"""What is particular to a kind of database: its driver, its session, and the few places where its SQL is its own."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+BATCH = 65_536                   # rows, at least, that are worked on together
+
+
+class Session:
+    """One read-only look at a database. Its methods raise what the driver raises."""
+
+    def __init__(self, connection: Any, options: dict[str, str] | None = None) -> None:
+        self._connection = connection
+        self._options = options or {}
+
+    def run(self, statement: str) -> None:
+        with closing(self._connection.cursor()) as cursor:
+            cursor.execute(statement)
+
+    def schema(self, query: str) -> pa.Schema:
+        with closing(self._connection.cursor()) as cursor:
+            cursor.execute(query)
+            return cursor.fetch_record_batch().schema
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(self._connection.cursor()) as cursor:
+            cursor.execute(query)
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
+
+    def tables(self, query: str) -> Iterator[pa.Table]:
+        """Yield an empty table with the types of the answer, then its rows."""
+        with closing(self._connection.cursor()) as cursor:
+            cursor.adbc_statement.set_options(**self._options)
+            cursor.execute(query)
+            reader = cursor.fetch_record_batch()
+            yield reader.schema.empty_table()
+            gathered: list[pa.RecordBatch] = []
+            for batch in reader:
+                gathered.append(batch)
+                if sum(map(len, gathered)) >= BATCH:
+                    yield pa.Table.from_batches(gathered)
+                    gathered = []
+            if gathered:
+                yield pa.Table.from_batches(gathered)
+
+
+class Engine:
+    """A kind of database. Standard SQL, unless a subclass says otherwise.
+
+    `origin` names the table in messages, `address` may hold a password.
+    """
+
+    packages = ""                # that its driver needs, as they are imported
+    extra = ""                   # of driftd, which installs them
+    name = ""                    # of the kind, in a sentence
+    example = ""                 # of an address
+    counts = False               # counting rows costs next to nothing
+
+    def __init__(self, origin: str, address: str, timeout: timedelta) -> None:
+        self.origin, self.address, self.timeout = origin, address, timeout
+
+    @contextmanager
+    def connected(self) -> Iterator[Session]:
+        """Open a read-only session. Raises SourceError, ImportError and what the driver raises."""
+        raise NotImplementedError
+        yield
+
+    def secrets(self) -> list[str]:
+        """Return what no message may hold."""
+        return [self.address]
+
+    def quoted(self, name: str) -> str:
+        """Return a name as SQL; whatever stands in it is part of the name. Raises ValueError for one with a NUL."""
+        if "\0" in name:
+            raise ValueError(f"no name holds a NUL, as {name!r} does")
+        return '"' + name.replace('"', '""') + '"'
+
+    def table(self, name: str) -> str:
+        """Return a table's name as SQL; `schema.table` is split at the dots."""
+        return ".".join(self.quoted(part.strip('"')) for part in name.split("."))
+
+    def columns(self, session: Session, table: str) -> pa.Schema:
+        """Return the columns of a table with the types that the driver gives them."""
+        return session.schema(f"SELECT * FROM {self.table(table)} LIMIT 0")
+
+    def chosen(self, field: pa.Field, exact: bool) -> str:
+        """Return the expression that selects a column; `exact`: ids, whose digits are all wanted."""
+        return self.quoted(field.name)
+
+    def query(self, columns: list[str], table: str, where: str, most: int | None) -> str:
+        limit = "" if most is None else f" LIMIT {most}"
+        return f"SELECT {', '.join(columns) or '1'} FROM {self.table(table)}{where}{limit}"
+
+    def limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
+        """Return the condition for a timestamp to be on one side of a moment; None where SQL cannot tell.
+
+        It may hold for a day more than the moment says: a naive time is of a zone that the database does not know.
+        """
+        if not pa.types.is_timestamp(field.type) and not pa.types.is_date(field.type):
+            return None
+        exact = getattr(field.type, "tz", None) is not None
+        slack = timedelta(0) if exact else timedelta(days=1)
+        try:
+            at = moment.astimezone(UTC).replace(tzinfo=None) + (slack if sign == "<=" else -slack)
+        except OverflowError:
+            return None
+        literal = f"'{at.isoformat(' ')}{'+00:00' if exact else ''}'"
+        kind = "TIMESTAMP WITH TIME ZONE" if exact else "TIMESTAMP"
+        return f"{self.quoted(field.name)} {sign} {kind} {literal}"
+
+    def told(self, field: pa.Field) -> str:
+        """Return the condition for a row to have a time."""
+        return f"{self.quoted(field.name)} IS NOT NULL"
+
+    def fingerprint(self, session: Session, table: str) -> object:
+        """Return what changes whenever the rows may have; here only where their number does."""
+        return session.rows(f"SELECT count(*) FROM {self.table(table)}")
+
+    def content(self, session: Session, table: str) -> object | None:
+        """Return what is the same for the same rows in any order; None where they have to be read."""
+        return None
+
+    def stamp(self, session: Session, table: str, columns: list[str], where: str) -> object | None:
+        """Return what changes whenever these columns of these rows do; None where they have to be read."""
+        return None

@@ -1,0 +1,141 @@
+"""PostgreSQL: a read-only transaction on one snapshot of the data, answers in its binary form."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+
+import pyarrow as pa
+
+from monitor.errors import SourceError
+from monitor.outgoing.guard import AddressRefused, look_up
+from monitor.sources.databases.engine import Engine, Session
+
+_CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
+_STORED = b"stored"              # key of what a column is, where Arrow has no such type
+_BATCH_BYTES = 4 << 20
+# Rows come in the order in which they are stored, the same each time.
+_IN_ORDER = ("synchronize_seqscans = off", "max_parallel_workers_per_gather = 0")
+
+
+class PostgreSQL(Engine):
+    packages, extra = "psycopg, adbc_driver_postgresql.dbapi", "postgres"
+    name, example = "PostgreSQL", "postgresql://user:password@host/database"
+
+    @contextmanager
+    def connected(self) -> Iterator[Session]:
+        from adbc_driver_postgresql import dbapi
+
+        self.secrets()                   # raises where the address is none
+        try:
+            address = checked_address(self.address, self._connect_seconds())
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self.origin}: {_host_words(error)}") from None
+        with closing(dbapi.connect(address)) as connection:
+            session = Session(connection, {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+            session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            limit = f"statement_timeout = {min(max(1, self.timeout // timedelta(milliseconds=1)), 2**31 - 1)}"
+            for setting in (limit, "TimeZone = 'UTC'", "DateStyle = 'ISO'", *_IN_ORDER):
+                session.run(f"SET LOCAL {setting}")
+            yield session
+
+    def secrets(self) -> list[str]:
+        """Raises SourceError where the address is none."""
+        from psycopg import ProgrammingError, conninfo
+
+        try:
+            password = conninfo.conninfo_to_dict(self.address).get("password")
+        except ProgrammingError:
+            raise SourceError(f"{self.origin}: the secret is not a PostgreSQL address, expected one such as "
+                              f"{self.example}") from None
+        return [self.address, *([str(password)] if password else [])]
+
+    def columns(self, session: Session, table: str) -> pa.Schema:
+        """Return decimals as float64 and what Arrow does not have as text."""
+        return pa.schema([_known(field) for field in super().columns(session, table)])
+
+    def chosen(self, field: pa.Field, exact: bool) -> str:
+        name, stored = self.quoted(field.name), (field.metadata or {}).get(_STORED)
+        if stored == b"numeric":
+            return f"trim_scale({name})::text" if exact else f"{name}::float8"
+        return name if stored is None else f"{name}::text"
+
+    def told(self, field: pa.Field) -> str:
+        return f"isfinite({self.quoted(field.name)})"
+
+    def fingerprint(self, session: Session, table: str) -> object:
+        """Return the table's size and PostgreSQL's counts of rows written (a replica: its position).
+
+        A view or a foreign table has no such counts; the number of rows is used instead.
+        """
+        there = f"{self._text(self.table(table))}::regclass"
+        (row,) = session.rows(
+            "SELECT sum(n_tup_ins)::text, sum(n_tup_upd)::text, sum(n_tup_del)::text,"
+            " sum(pg_relation_size(relid))::text,"
+            " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END"
+            f" FROM pg_stat_all_tables WHERE relid = {there}"
+            f" OR relid IN (SELECT relid FROM pg_partition_tree({there}))"
+        )
+        return row if row[0] is not None else super().fingerprint(session, table)
+
+    def content(self, session: Session, table: str) -> object:
+        """Return the number of rows, and two 64-bit sums of PostgreSQL's hashes of them."""
+        sums = ", ".join(f"sum(hashtextextended(row_::text, {seed}))::text" for seed in (1, 2))
+        return session.rows(f"SELECT count(*), {sums} FROM {self.table(table)} AS row_")[0]
+
+    def stamp(self, session: Session, table: str, columns: list[str], where: str) -> object:
+        row = f"ROW({', '.join(map(self.quoted, columns))})::text"
+        return session.rows(
+            f"SELECT count(*), sum(hashtextextended({row}, 1))::text FROM {self.table(table)}{where}")
+
+    def _text(self, text: str) -> str:
+        return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+    def _connect_seconds(self) -> int:
+        return max(2, min(_CONNECT_SECONDS, round(self.timeout.total_seconds())))
+
+
+def _known(field: pa.Field) -> pa.Field:
+    if not isinstance(field.type, pa.BaseExtensionType) and not pa.types.is_interval(field.type):
+        return field
+    kind = getattr(field.type, "type_name", "other")
+    return pa.field(field.name, pa.float64() if kind == "numeric" else pa.string(), metadata={_STORED: kind})
+
+
+def checked_address(address: str, seconds: int = _CONNECT_SECONDS) -> str:
+    """The address with which libpq connects where we looked, and looks nothing up itself.
+
+    libpq opens its sockets in C, out of the guard's sight. So each host, of the address or the environment (PGHOST), is
+    looked up once and checked, and handed on as `hostaddr`; its name still says whose certificate is expected. Raises
+    AddressRefused, OSError (a name is not known), ValueError.
+    """
+    from psycopg import conninfo, pq
+
+    usual = {option.keyword.decode(): option.val.decode() for option in pq.Conninfo.get_defaults() if option.val}
+    given = usual | {name: str(value) for name, value in conninfo.conninfo_to_dict(address).items()}
+    if given.get("service"):
+        raise ValueError("the address names a service, whose file driftd does not read; write host, port and so on")
+    hosts, numbers = (given.get(name, "").split(",") for name in ("host", "hostaddr"))
+    count = max(len(hosts), len(numbers))
+    ports = given.get("port", "").split(",")
+    ports = ports * count if len(ports) == 1 else ports
+    if len(ports) != count or len(hosts) not in (1, count) or len(numbers) not in (1, count):
+        raise ValueError("the address names as many ports as hosts, or one")
+    several = zip(hosts if len(hosts) == count else [""] * count,
+                  numbers if len(numbers) == count else [""] * count, ports, strict=True)
+    places = [(host, number, port) for host, text, port in several for number in _numbers(host, text)]
+    named = zip(("host", "hostaddr", "port"), zip(*places, strict=True), strict=True)
+    patience = {} if given.get("connect_timeout") else {"connect_timeout": str(seconds)}
+    return conninfo.make_conninfo(address, **{name: ",".join(parts) for name, parts in named}, **patience)
+
+
+def _numbers(host: str, number: str) -> list[str]:
+    """The addresses of one host, checked; of a socket in the file system none is needed."""
+    if not number and (not host or host.startswith(("/", "@"))):
+        return [""]
+    return list(dict.fromkeys(str(place[4][0]) for place in look_up(number or host, 0)))
+
+
+def _host_words(error: Exception) -> str:
+    if isinstance(error, AddressRefused):
+        return f"the address {error}"
+    return "the name of its host is not known" if isinstance(error, OSError) else str(error)
