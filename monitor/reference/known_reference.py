@@ -4,10 +4,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import __version__
 from monitor.config import ModelSection, Roles, Task
 from monitor.errors import CannotJudge, ConfigError
 from monitor.metric_catalogue import default_metric
@@ -16,7 +18,9 @@ from monitor.performance.labelled_rows import guess_task
 from monitor.performance.labels import delays_of, maturity_age
 from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import sd_and_norm
-from monitor.records import Score
+from monitor.records import Score, Window, from_json, to_json
+from monitor.reference.profile import keep_beside, last_beside
+from monitor.sources.log import Log
 from monitor.sources.row_counts import label_counts
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows
@@ -120,3 +124,47 @@ def blocks(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[pa.Ta
         model.window, model.timezone, model.name, after=None, first=first, until=last + model.window.lateness
     ):
         yield table.filter(pc.and_(pc.greater_equal(times, window.start), pc.less(times, window.end)))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Of the rows of a stretch: what is known of them and which labels they have."""
+
+    stamp: str                           # of the rows, their predictions and labels
+    settled: datetime                    # since when each label that is there counts as known
+    day: str                             # of the look, where a row has no label: its age counts; else empty
+    known: Known
+    labels: str
+
+
+class KeptStretch:
+    """The `Stretch` of a window of a log, where it can be told without reading that it is as it was."""
+
+    def __init__(self, model: ModelSection, log: Log, window: Window, as_of: datetime, profiles: Path | None) -> None:
+        self._folder, self._as_of, self._window, self._delay = profiles, as_of, window, model.label_delay
+        self._key = "\x1f".join(("stretch", __version__, str(window.start), model.model_dump_json()))
+        self.stamp = log.stamp(window) if profiles is not None and not model.columns.private else None
+
+    def found(self) -> Stretch | None:
+        kept = None if self.stamp is None else last_beside(self._folder, self._key)
+        if kept is None:
+            return None
+        found = from_json(Stretch, kept)
+        same = found.stamp == self.stamp and found.settled <= self._as_of and found.day in ("", self._day)
+        return found if same else None
+
+    def keep(self, known: Known, labels: str, rows: pa.Table) -> None:
+        if self.stamp is None:
+            return
+        roles, settled, unlabelled = known.roles, self._window.end + self._delay, False
+        if roles.label is not None:
+            unlabelled = rows[roles.label].null_count > 0
+        if roles.label_timestamp in rows.column_names:
+            settled = max(settled, pc.max(rows[roles.label_timestamp]).as_py() or settled)
+        if settled <= self._as_of:
+            stretch = Stretch(self.stamp, settled, self._day if unlabelled else "", known, labels)
+            keep_beside(self._folder, self._key, to_json(stretch))
+
+    @property
+    def _day(self) -> str:
+        return self._as_of.date().isoformat()

@@ -20,8 +20,7 @@ from monitor.performance.labels import labels_digest
 from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import Keep, ReferenceMetrics, Segments
 from monitor.records import Reference, Score, Window, from_json, to_json
-from monitor.reference.kept_stretch import KeptStretch
-from monitor.reference.known_reference import Known, known_of, schema_of
+from monitor.reference.known_reference import KeptStretch, Known, known_of, schema_of
 from monitor.reference.log_roles import log_roles, roles_in
 from monitor.reference.profile import (
     Profile,

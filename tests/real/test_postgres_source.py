@@ -1,9 +1,11 @@
 """The PostgreSQL source against a real server."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,8 +16,11 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
@@ -24,6 +29,7 @@ from monitor.config.sections import SourceSection
 from monitor.config.values import Secret
 from monitor.errors import SourceError
 from monitor.sources import Source, open_source
+from monitor.sources.column_types import UTC_US
 from monitor.store.audit import GUARDS
 from monitor.store.database import statements
 from tests.sources.awkward_table import DECIMALS, Opener, as_parquet, awkward, texted, worked_out
@@ -297,6 +303,64 @@ def test_a_table_of_awkward_columns_is_the_same_as_in_parquet(
     known = {(s.metric, s.column): s.value for s in scores}
     assert {(s.metric, s.column): s.value for s in of_text if s.column} == pytest.approx(
         {key: known[key] for key in ((s.metric, s.column) for s in of_text if s.column)}, rel=1e-12)
+
+
+def test_a_check_is_that_of_parquet_and_a_look_reads_little(
+    postgres_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same windows give the same scores; where nothing is due, the rows of the table are not read."""
+    monkeypatch.setenv("LOG_DATABASE", postgres_address)
+    end = datetime.now(UTC).replace(microsecond=0)
+    rng = np.random.default_rng(1)
+    rows = 40_000
+    at = [end - timedelta(days=120) * float(share) for share in np.linspace(1, 0, rows)]
+    table = pa.table({
+        "timestamp": pa.array(at, pa.timestamp("us", "UTC")), "id": [f"p{n}" for n in range(rows)],
+        "prediction": pa.array(rng.integers(0, 2, rows)), "label": pa.array(rng.integers(0, 2, rows)),
+        "x": rng.normal(size=rows), "town": rng.choice(["a", "b", "c"], rows),
+    })
+    before = pc.less(table["timestamp"], pa.scalar(end - timedelta(days=60), UTC_US))
+    with psycopg.connect(postgres_address, autocommit=True) as connection:
+        for name, part in (("log", table), ("reference", table.filter(before))):
+            pq.write_table(part, tmp_path / f"{name}.parquet")
+            connection.execute(f"CREATE TABLE {name} (timestamp timestamptz, id text, prediction bigint, label bigint,"
+                               " x float8, town text)")
+            with connection.cursor().copy(f"COPY {name} FROM STDIN") as copy:
+                for row in part.to_pylist():
+                    copy.write_row(list(row.values()))
+            connection.execute(f"CREATE INDEX ON {name} (timestamp)")
+            connection.execute(f"VACUUM ANALYZE {name}")
+
+    def place(name: str, kind: str) -> str:
+        return f'{{ path = "{name}.parquet" }}' if kind == "parquet" else (
+            f'{{ database = {{ env = "LOG_DATABASE" }}, table = "{name}" }}')
+
+    def driftd(*words: str, kind: str) -> dict[str, Any]:
+        done = subprocess.run([sys.executable, "-m", "monitor", *words, "-c", tmp_path / f"{kind}.toml", "--json"],
+                              capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode in (0, 3), done.stderr + done.stdout
+        return dict(json.loads(done.stdout))
+
+    def fetched() -> int:
+        with psycopg.connect(postgres_address) as connection:
+            row = connection.execute("SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables").fetchone()
+        return int(row[0]) if row else 0
+
+    found = {}
+    for kind in ("parquet", "database"):
+        (tmp_path / f"{kind}.toml").write_text(
+            f'[daemon]\nstate_dir = "{kind}"\n[models.m]\npredictions = {place("log", kind)}\n'
+            f'reference = {place("reference", kind)}\nrehearsal = {{ enabled = false }}\n')
+        driftd("check", kind=kind)
+        found[kind] = driftd("history", "--explain", "newest", kind=kind)
+    told = {kind: [{name: value for name, value in score.items() if name != "reason"} for score in one["scores"]
+                   if score["metric"] != "staleness_seconds"] for kind, one in found.items()}
+    assert len(told["parquet"]) > 20
+    assert told["database"] == told["parquet"]
+    assert found["database"]["ledger"] | {"files": 0} == found["parquet"]["ledger"] | {"files": 0}
+    before_look = fetched()
+    driftd("check", kind="database")
+    assert fetched() - before_look < rows / 10
 
 
 def sql_type(column: str, values: list[Any]) -> str:
