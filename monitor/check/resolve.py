@@ -12,8 +12,8 @@ from monitor.drift.whole_rows import problems_together
 from monitor.errors import ConfigError
 from monitor.escape import names
 from monitor.private import for_a_model
-from monitor.reference.log_roles import log_roles
 from monitor.reference.reference_data import ReferenceData
+from monitor.reference.role_evidence import log_roles
 from monitor.sources.column_types import is_number, text_columns
 from monitor.sources.log import Log
 from monitor.sources.written_numbers import doubts, style_of

@@ -21,7 +21,6 @@ from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import Keep, ReferenceMetrics, Segments
 from monitor.records import Reference, Score, Window, from_json, to_json
 from monitor.reference.known_reference import KeptStretch, Known, known_of, schema_of
-from monitor.reference.log_roles import log_roles, roles_in
 from monitor.reference.profile import (
     Profile,
     keep_rows,
@@ -32,6 +31,7 @@ from monitor.reference.profile import (
     kept_with_rows,
     profile_folder,
 )
+from monitor.reference.role_evidence import log_roles, roles_in
 from monitor.sources import open_source
 from monitor.sources.column_types import is_number
 from monitor.sources.log import (

@@ -193,7 +193,7 @@ class FileSource:
         schema = _with_times(schema, times)
         table = pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                  or [schema.empty_table()])
-        return typed(table, self._known.texts) if isinstance(self._format, Columnar) else table
+        return typed(table, self._known.exact | self._known.words) if isinstance(self._format, Columnar) else table
 
     def strays(self, timestamp: str) -> Strays:
         key = (self.origin, repr(self._section), self._zone.key, timestamp, self.fingerprint())
@@ -232,7 +232,7 @@ class FileSource:
         schema = _common({path: piece.schema for path, piece in pieces.items()},
                          [path for path, piece in pieces.items() if len(piece)])
         table = pa.concat_tables([schema.empty_table(), *(conform(piece, schema) for piece in pieces.values())])
-        return typed(table, self._known.texts)
+        return typed(table, self._known.exact | self._known.words)
 
     def stamp(self, columns: Sequence[str], bounds: Bounds) -> None:
         return None

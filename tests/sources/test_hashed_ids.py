@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.config import ModelSection
 from monitor.records import Window
-from monitor.reference.log_roles import log_roles
+from monitor.reference.role_evidence import log_roles
 from monitor.sources.hashed_ids import all_differ, hash_ids
 from monitor.sources.log import Log
 
