@@ -13,10 +13,10 @@ from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.drift.count_tests import (
     chisquare_of_counts,
     from_overlap,
+    jensenshannon_of_counts,
     kl_of_shares,
     psi_of_counts,
     quantile_edges,
-    relative_entropy,
     shares_of,
     z_score,
 )
@@ -152,13 +152,6 @@ def _kl_div(rest: Floats, inside: Floats) -> Floats:
     return kl_of_shares(shares_of(rest), shares_of(inside))
 
 
-def _jensenshannon(rest: Floats, inside: Floats) -> Floats:
-    r, c = shares_of(rest), shares_of(inside)
-    terms = [relative_entropy(side, (r + c) / 2) for side in (r, c)]
-    divergence: Floats = ((terms[0] + terms[1]) / 2).sum(axis=1)
-    return np.sqrt(np.maximum(divergence, 0.0))
-
-
 def _hellinger(rest: Floats, inside: Floats) -> Floats:
     return from_overlap(np.sqrt(shares_of(rest) * shares_of(inside)).sum(axis=1))
 
@@ -261,7 +254,7 @@ _BINNED: dict[str, Callable[[Floats, Floats], Floats]] = {
     "psi": psi_of_counts,
     "psi_quantile": psi_of_counts,
     "kl_div": _kl_div,
-    "jensenshannon": _jensenshannon,
+    "jensenshannon": jensenshannon_of_counts,
     "hellinger": _hellinger,
     "chisquare": _chisquare,
     "z": _z,

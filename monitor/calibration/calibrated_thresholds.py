@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import erfcinv
 
 from monitor.config.drift_methods import METHODS, is_p_value
-from monitor.drift.methods import AS_SQUARES, Limit, grows, spread
+from monitor.drift.methods import AS_SQUARES, Limit, Novelty, grows, spread, surprise_of_new
 from monitor.tables.columns import Floats, Ints
 
 FEWEST = 10                    # blocks needed for a median
@@ -165,7 +165,7 @@ class Blocks:
         """Return the mean of squared scores whose usual one, of `count`, is this, but at least the one that chance
         alone gives: the hour of the day, for example, is nearly equally distributed in all blocks. If the largest is
         far beyond, a few blocks have a rare event: then it is the largest, or they would set the thresholds of all
-        columns. If the column never moves, it is Evidently's threshold.
+        columns. If the column never moves, it is Evidently's threshold, which is then the limit too.
         """
         quantile = self._null.quantile(_level(_place(count), count))
         mean = np.fmax(usual / quantile, self.chance.mean)
@@ -186,8 +186,47 @@ class Blocks:
         """Return the threshold whose surprise is `level`."""
         known = np.sort(self._squares)
         mean = float(self._scale(known[_place(len(known))], known[-1], len(known)))
-        value = (mean * self._null.square(level)) ** (1 / _power(self.method))
-        return Limit(self.method, value * _TIE, self.rows, self.total)
+        still = max(known[-1], self.chance.mean) < _STILL**2
+        square = mean if still else mean * self._null.square(level)
+        return Limit(self.method, square ** (1 / _power(self.method)) * _TIE, self.rows, self.total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewValues:
+    """How many values of each block are in categories that the rest of the reference never had.
+
+    They may come in bursts, as a new product does. Where a block has more than chance explains, it counts as what
+    happens once in as many blocks, and surprises are divided so that it does.
+    """
+
+    counts: Ints
+    sizes: Ints
+    chance: float
+
+    @classmethod
+    def of(cls, codes: Ints, block: Ints, blocks: int) -> "NewValues":
+        """Return the new values of each block of a column, whose categories' codes these are."""
+        whole = np.bincount(codes)
+        inside = block >= 0
+        cell, times = np.unique(block[inside] * len(whole) + codes[inside], return_counts=True)
+        alone = times == whole[cell % len(whole)]
+        counts = np.bincount(cell[alone] // len(whole), times[alone], blocks).astype(np.int64)
+        sizes = np.bincount(block[inside], minlength=blocks)
+        return cls(counts=counts, sizes=sizes, chance=float(np.sum(whole == 1)) / len(codes))
+
+    @property
+    def surprises(self) -> Floats:
+        """Each block's −log p."""
+        surprises: Floats = surprise_of_new(self.chance, self.counts, self.sizes) / self._scale
+        return surprises
+
+    def limit(self, level: float) -> Novelty:
+        return Novelty(self.chance, level * self._scale)
+
+    @property
+    def _scale(self) -> float:
+        most = float(np.max(surprise_of_new(self.chance, self.counts, self.sizes), initial=0.0))
+        return max(1.0, most / math.log(len(self.counts) + 1))
 
 
 def _power(method: str) -> int:
@@ -205,7 +244,7 @@ def _level(place: int, count: int) -> float:
     return (place + 0.5) / count
 
 
-def largest(columns: Sequence[Blocks]) -> Floats:
+def largest(columns: Sequence[Blocks | NewValues]) -> Floats:
     """Return for each block the largest surprise over its columns; NaN if no column could be judged."""
     surprises: Floats = np.fmax.reduce([blocks.surprises for blocks in columns])
     return surprises

@@ -7,11 +7,14 @@ new window far from the reference σ² (1 + c/B).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from monitor.tables.columns import Floats, Ints, Numbers
+
+K = TypeVar("K", bound=Hashable)
 
 _FEWEST = 4         # blocks, to correlate them
 _MOST = 0.5         # of σ²: the variance of the mean
@@ -38,7 +41,7 @@ def autocorrelations(values: Numbers, block: Ints, sizes: Ints, *, categorical: 
     return np.array([np.sum(means[lag:] * means[:-lag]) / (count - lag) for lag in lags]) / variance
 
 
-def inflations(columns: Mapping[str, Floats | None], count: int) -> dict[str, float]:
+def inflations(columns: Mapping[K, Floats | None], count: int) -> dict[K, float]:
     """Return for each column (1 + c/B) / (1 − c/B), divided by that of independent blocks.
 
     `columns` are autocorrelations of `count` blocks. A column has what all have on average, or more if its own are

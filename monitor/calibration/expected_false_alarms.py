@@ -6,6 +6,7 @@ Years are drawn from these windows (`block_bootstrap.drawn_years`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import exp, isnan
 
@@ -151,12 +152,27 @@ def _listed(names: Sequence[str]) -> str:
 
 def _drift_scores(section: DriftSection, divided: Division, calibrated: Calibration, at: int) -> list[Score]:
     scores = [
-        held_against(_drift_score(divided, name, at), limit_of(section, divided, name), calibrated)
+        _with_missing_and_new(
+            held_against(_drift_score(divided, name, at), limit_of(section, divided, name), calibrated),
+            divided, calibrated, at,
+        )
         for name, blocks in divided.blocks.items() if not isnan(blocks.scores[at])
     ]
     rows = max((int(blocks.sizes[at]) for blocks in divided.blocks.values()), default=0)
     features = [score for score in scores if score.metric == "drift"]
     return [*scores, drifted_share(features, section, rows, calibrated)]
+
+
+def _with_missing_and_new(score: Score, divided: Division, calibrated: Calibration, at: int) -> Score:
+    """Return a score that is drifted also by the window's missing values and new categories, as in service."""
+    name = str(score.column)
+    if score.uncalibrated or name not in calibrated.missing:
+        return score
+    missing, new = divided.missing[name], divided.new.get(name)
+    beyond = missing.scores[at] >= calibrated.missing[name].at(int(missing.sizes[at]))
+    if new is not None:
+        beyond |= calibrated.new[name].beyond(int(new.counts[at]), int(new.sizes[at]))
+    return replace(score, status=ScoreStatus.DRIFTED) if beyond else score
 
 
 def _drift_score(divided: Division, name: str, at: int) -> Score:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.calibration.block_scores import scorer
-from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, Null, factor, largest
+from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, NewValues, Null, factor, largest
 from monitor.calibration.dependence import autocorrelations, inflations
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
@@ -42,7 +42,7 @@ from monitor.times import format_duration
 MOST = 0.1                     # share of windows in alarm by chance, however long they are
 WEEK = timedelta(days=7)       # a reference must contain every weekday, because most logs have a weekly cycle
 
-FORMAT = "2"                   # version of the stored calibration; another version is computed again
+FORMAT = "3"                   # version of the stored calibration; another version is computed again
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +59,17 @@ class Division:
     pace: timedelta                      # between the starts of consecutive windows in service
     blocks: dict[str, Blocks]
     lack: dict[str, str]                 # why a column has no blocks
+    missing: dict[str, Blocks]           # by their shares of missing values
+    new: dict[str, NewValues]            # of categorical columns
     metrics: dict[str, str]              # the drift metric of each watched column …
     kinds: dict[str, FeatureKind]               # … and its kind
+
+    def judging(self, name: str) -> Iterator[Blocks | NewValues]:
+        """Yield all that a column is judged by."""
+        yield self.blocks[name]
+        yield self.missing[name]
+        if name in self.new:
+            yield self.new[name]
 
 
 def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
@@ -122,14 +131,20 @@ def calibrate(model: ModelSection, division: Division) -> Calibration:
     able = [name for name in wished if name not in lack]
     levels: dict[str, float] = {}
     for rate, windows, watched in _watches(model.drift.false_alarms, model.triggers, division, able):
-        level = factor(largest([division.blocks[name] for name in watched]), rate, partial(fires, windows))
+        judging = [one for name in watched for one in division.judging(name)]
+        level = factor(largest(judging), rate, partial(fires, windows))
         for name in watched:
             if level is None:
                 lack[name] = _short_for(model.drift.false_alarms, division, rate)
             else:
                 levels[name] = max(level, levels.get(name, 0.0))
-    limits = {name: division.blocks[name].limit(level) for name, level in levels.items() if name not in lack}
-    return Calibration(limits=limits, lack=lack)
+    held = {name: level for name, level in levels.items() if name not in lack}
+    return Calibration(
+        limits={name: division.blocks[name].limit(level) for name, level in held.items()},
+        missing={name: division.missing[name].limit(level) for name, level in held.items()},
+        new={name: division.new[name].limit(level) for name, level in held.items() if name in division.new},
+        lack=lack,
+    )
 
 
 def limit_of(section: DriftSection, division: Division, name: str) -> Threshold:
@@ -193,32 +208,41 @@ def divide(
     moments = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
     windows, block = cut(model, moments)
     span = timedelta(microseconds=int(moments.max() - moments.min())) if len(moments) else timedelta(0)
-    blocks: dict[str, Blocks] = {}
-    alike: dict[str, Floats | None] = {}
+    judged: dict[str, _Column] = {}
     lack: dict[str, str] = {}
     for name, kind in {**features, **predictions}.items():
         if (values := pieces(name)) is not None:
             try:
                 column, method = pa.chunked_array(list(values)), wanted(name, kind, model.drift)[0]
-                blocks[name], alike[name] = _blocks(method, kind, column, block, len(windows), model.window.min_rows)
+                judged[name] = _column(method, kind, column, block, len(windows), model.window.min_rows)
             except CannotJudge as error:
                 lack[name] = str(error)
             except Exception as error:  # noqa: BLE001  a method may raise anything; one column must not cost the others
                 lack[name] = words(error)
                 _log.error("%s: %s is not calibrated: %s", model.name, name, lack[name], exc_info=not is_quiet())
+    alike = {(name, part): found for name, one in judged.items() for part, found in one.alike.items()}
     grown = inflations(alike, len(windows))
-    blocks = {name: one.inflated(grown[name]) for name, one in blocks.items()}
     return Division(
-        windows=tuple(windows), span=span, pace=_pace(model.window, span, len(moments)), blocks=blocks, lack=lack,
+        windows=tuple(windows), span=span, pace=_pace(model.window, span, len(moments)), lack=lack,
+        blocks={name: one.blocks.inflated(grown[name, "values"]) for name, one in judged.items()},
+        missing={name: one.missing.inflated(grown[name, "missing"]) for name, one in judged.items()},
+        new={name: one.new for name, one in judged.items() if one.new},
         kinds={**features, **predictions},
         metrics=dict.fromkeys(features, "drift") | dict.fromkeys(predictions, "prediction_drift"),
     )
 
 
-def _blocks(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    blocks: Blocks
+    missing: Blocks
+    new: NewValues | None
+    alike: Mapping[str, Floats | None]       # autocorrelations of the two kinds of blocks
+
+
+def _column(
     method: str, kind: FeatureKind, column: pa.ChunkedArray, block: Ints, count: int, min_rows: int
-) -> tuple[Blocks, Floats | None]:
-    """Return a column's blocks, and how alike neighbouring ones are."""
+) -> _Column:
     if columns.missing(column) == len(column):
         raise CannotJudge("every value in the reference is missing")
     if method == "auto":
@@ -227,16 +251,29 @@ def _blocks(
     present, values = _values(kind, column)
     if not len(values):
         raise CannotJudge("no value in the reference is a number")
-    column_scorer = scorer(method, values, categorical=kind == "categorical", blocks=count)
+    categorical = kind == "categorical"
+    blocks, alike = _scored(method, values, block[present], count, min_rows, categorical=categorical)
+    gone = (~present).astype(np.int64)
+    missing, missed = _scored("jensenshannon", gone, block, count, min_rows, categorical=True)
+    return _Column(
+        blocks=blocks, missing=missing, alike={"values": alike, "missing": missed},
+        new=NewValues.of(values, block[present], count) if categorical else None,
+    )
+
+
+def _scored(
+    method: str, values: Numbers, block: Ints, count: int, min_rows: int, *, categorical: bool
+) -> tuple[Blocks, Floats | None]:
+    """Score the blocks of present values or category codes, whose blocks' numbers `block` has."""
+    column_scorer = scorer(method, values, categorical=categorical, blocks=count)
     if column_scorer is None:
         raise CannotJudge(f"{method} takes too long for {count} windows")
-    block = block[present]
     sizes = np.bincount(block[block >= 0], minlength=count)
     judged = sizes >= min_rows
     scores = np.where(judged, column_scorer.of_blocks(block, count), np.nan)
     rows = int(np.median(sizes[judged])) if judged.any() else min_rows
     chance = Null.of(method, column_scorer.by_chance(rows))
-    alike = autocorrelations(values, block, sizes, categorical=kind == "categorical")
+    alike = autocorrelations(values, block, sizes, categorical=categorical)
     return Blocks.beside_the_rest(method, scores, sizes, len(values), chance), alike
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.escape import name
-from monitor.metric_catalogue import PERFORMANCE
+from monitor.metric_catalogue import DRIFT, PERFORMANCE
 from monitor.records import Score, ScoreStatus
 from monitor.wording import listed, shown, titled
 
@@ -52,8 +52,16 @@ def few(texts: Sequence[str], count: int | None = None) -> str:
 
 
 def _one(score: Score) -> str:
+    if (why := by_missing_or_new(score)) is not None:
+        return f"{name(score.column or '')} ({why})"
     limit = f", threshold {shown(score.metric, score.threshold)}" if score.threshold is not None else ""
     return f"{name(score.column or '')} {shown(score.metric, score.value)} ({score.method}{limit})"
+
+
+def by_missing_or_new(score: Score) -> str | None:
+    """Why a column drifted whose distance is not beyond its threshold; None where it is."""
+    below = score.metric in DRIFT and score.status is ScoreStatus.DRIFTED and 0 <= beyond(score) < 1
+    return score.reason if below else None
 
 
 def most_drifted(scores: Iterable[Score]) -> list[Score]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from monitor.config import cron
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Change
-from monitor.decide.particulars import MOST, few, most_drifted
+from monitor.decide.particulars import MOST, by_missing_or_new, few, most_drifted
 from monitor.decide.regret import Regret, Step
 from monitor.decide.regret_words import cost, figures, price_of
 from monitor.escape import name
@@ -244,6 +244,7 @@ def _one(trigger: TriggerSection, score: Score, limit: float) -> str:
     held = [] if bound is None else [f"{side} {shown(score.metric, bound)} by the interval for all groups at once"]
     held += [] if limit != limit else [f"limit {shown(score.metric, limit)}"]
     held += [] if score.reference is None else [f"reference {shown(score.metric, score.reference)}"]
+    held += [] if (why := by_missing_or_new(score)) is None else [why]
     beside = f" ({', '.join(held)})" if held else ""
     return f"{subject} is {shown(score.metric, score.value)}{beside}{', provisional' if score.provisional else ''}"
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from monitor.config.column_roles import FeatureKind, Roles
 from monitor.config.drift_methods import METHODS
 from monitor.config.sections import ColumnDrift, DriftSection, QualitySection
-from monitor.drift.count_tests import same_words
+from monitor.drift.count_tests import jensenshannon_of_counts, same_words
 from monitor.drift.methods import UNCALIBRATED, Calibration, choose, work_out
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import Task, place
@@ -68,11 +69,12 @@ def column_scores(
     found = [*_features(reference, window, features, drift, quality, min_rows, calibration), *texts]
     for name, kind in predictions.items():
         before, now = reference.column(name, kind), window.column(name, kind)
+        missing = missing_score(name, before, now, window.rows, quality)
         if before is not None or now is not None:
-            found.append(missing_score(name, before, now, window.rows, quality))
-        found.append(
-            drift_score("prediction_drift", name, kind, before, now, window.rows, drift, min_rows, calibration)
-        )
+            found.append(missing)
+        outside = outside_score(name, kind, before, now, window.rows)
+        drifted = drift_score("prediction_drift", name, kind, before, now, window.rows, drift, min_rows, calibration)
+        found.append(with_missing_and_new(drifted, missing, outside, calibration))
     features_drift = [score for score in found if score.metric == "drift"]
     found.append(drifted_share(features_drift, drift, window.rows, calibration))
     return sorted(found, key=lambda score: place(score.metric))
@@ -84,11 +86,13 @@ def _features(
 ) -> Iterator[Score]:
     for name, kind in features.items():
         before, now = reference.column(name, kind), window.column(name, kind)
+        missing = missing_score(name, before, now, window.rows, quality)
         if before is not None or now is not None:
-            yield missing_score(name, before, now, window.rows, quality)
+            yield missing
         if kind != "text":
-            yield outside_score(name, kind, before, now, window.rows)
-            yield drift_score("drift", name, kind, before, now, window.rows, drift, min_rows, calibration)
+            yield (outside := outside_score(name, kind, before, now, window.rows))
+            found = drift_score("drift", name, kind, before, now, window.rows, drift, min_rows, calibration)
+            yield with_missing_and_new(found, missing, outside, calibration)
 
 
 def drift_score(
@@ -108,6 +112,27 @@ def drift_score(
     assert reference is not None
     assert window is not None
     return _measure(score, reference, window, kind, section, min_rows, calibration)
+
+
+def with_missing_and_new(score: Score, missing: Score, outside: Score, calibration: Calibration) -> Score:
+    """Return a column's drift, which is also where calibrated limits of missing values or new categories are passed.
+
+    `missing` and `outside` are the column's scores of the same window. The reason says which of them it is.
+    """
+    name = str(score.column)
+    if score.status not in _JUDGED or score.uncalibrated or name not in calibration.missing:
+        return score
+    reasons = []
+    if missing.value is not None and missing.reference is not None:
+        before, now = (np.array([share, 1 - share]) for share in (missing.reference, missing.value))
+        if jensenshannon_of_counts(before, now) >= calibration.missing[name].at(missing.n or 0):
+            reasons.append(f"{missing.value:.1%} is missing, {missing.reference:.1%} in the reference")
+    novelty, rows = calibration.new.get(name), outside.n or 0
+    if novelty and outside.value and novelty.beyond(round(outside.value * rows), rows):
+        reasons.append(f"{outside.value:.1%} is in categories that the reference never had")
+    if not reasons:
+        return score
+    return replace(score, status=ScoreStatus.DRIFTED, reason="; ".join(filter(None, (score.reason, *reasons))))
 
 
 def drifted_share(features: Sequence[Score], section: DriftSection, rows: int, calibration: Calibration) -> Score:

@@ -69,6 +69,13 @@ def jensenshannon(reference: Digest, window: Digest) -> float:
     return float(np.sqrt(max(divergence, 0.0)))
 
 
+def jensenshannon_of_counts(reference: Floats, window: Floats) -> Floats:
+    r, c = shares_of(reference), shares_of(window)
+    terms = [relative_entropy(side, (r + c) / 2) for side in (r, c)]
+    divergence: Floats = ((terms[0] + terms[1]) / 2).sum(axis=-1)
+    return np.sqrt(np.maximum(divergence, 0.0))
+
+
 def relative_entropy(p: Floats, q: Floats) -> Floats:
     """Return each bin's term of the relative entropy of p to q."""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -23,6 +23,7 @@ OWN = (*BINNED, *RANKED, *COUNTED)       # the others are Evidently's own functi
 OURS_ALONE = ("psi_quantile",)           # not in Evidently
 AS_SQUARES = ("psi", "psi_quantile", "kl_div")      # grow by chance with 1/n + 1/m; distances with its root
 Rows = int | Ints
+_LEAST = 1e-300          # smaller probabilities are this one
 
 
 def choose(kind: FeatureKind, rows: int, distinct: int) -> str:
@@ -90,12 +91,42 @@ class Limit:
         return math.exp(-value) if is_p_value(self.method) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """How many values of a window may be in categories that the reference never had.
+
+    `chance` is that of one value: the share of the reference's values whose category occurs once (Good and Turing).
+    """
+
+    chance: float
+    surprise: float          # −log p beyond which it is drift
+
+    def beyond(self, new: int, rows: int) -> bool:
+        """Tell whether so many new values among `rows` are drift."""
+        return new > 0 and bool(surprise_of_new(self.chance, new, rows) > self.surprise)
+
+
+def surprise_of_new(chance: float, new: Rows, rows: Rows) -> Floats:
+    """Return −log of the probability of at least `new` values of a category never seen, among `rows`."""
+    from scipy.special import bdtrc
+
+    at_least = bdtrc(np.maximum(np.asarray(new) - 1, 0), np.maximum(rows, new), chance)
+    surprise: Floats = np.where(np.asarray(new) > 0, -np.log(np.maximum(at_least, _LEAST)), 0.0)
+    return surprise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """The limits by column, and why other columns have none."""
+    """The limits by column, and why other columns have none.
+
+    Beside the limit of its distance a column has one of the distance between its shares of missing values
+    (Jensen-Shannon), and a categorical one of new categories.
+    """
 
     limits: Mapping[str, Limit] = field(default_factory=dict)
     lack: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, Limit] = field(default_factory=dict)
+    new: Mapping[str, Novelty] = field(default_factory=dict)
 
 
 UNCALIBRATED = Calibration()

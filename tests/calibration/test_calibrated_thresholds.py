@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 from monitor.calibration.block_scores import scorer
-from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, Null, expected, factor, largest
+from monitor.calibration.calibrated_thresholds import FEWEST, Blocks, NewValues, Null, expected, factor, largest
 from monitor.config.values import Persistence
 from monitor.decide.triggers import fires
-from monitor.drift.methods import Limit, work_out
+from monitor.drift.methods import Limit, surprise_of_new, work_out
 from monitor.tables.digest import NumberDigest, digest_of
 
 BLOCKS, ROWS = 12, 60
@@ -229,6 +229,34 @@ def test_surprises_and_squares_are_inverse() -> None:
     null = Null.of("psi", np.random.default_rng(0).exponential(size=500)).moved(9.0, 0.5)
     for surprise in (0.5, 3.0, 9.9, 40.0, 500.0):
         assert null.surprise(np.array([null.square(surprise)]))[0] == pytest.approx(surprise)
+
+
+def test_new_values_are_as_surprising_as_the_binomial_tail() -> None:
+    """Against SciPy; none is no surprise, and a category where none can be is a very large one."""
+    found = surprise_of_new(0.01, np.array([0, 1, 5]), np.array([200, 200, 200]))
+    assert found == pytest.approx([0, *-stats.binom.logsf([0, 4], 200, 0.01)])
+    assert surprise_of_new(0.0, 1, 200) > 100
+
+
+def test_new_categories_of_a_block_are_those_the_rest_never_had() -> None:
+    """Of 20 blocks one has three values of its own category, one a single one, which is what chance is taken from."""
+    codes, block = np.zeros(2000, np.int64), blocks_of(100, 20)
+    codes[505], codes[700:703] = 1, 2
+    new = NewValues.of(codes, block, 20)
+    assert [int(new.counts[at]) for at in (5, 7)] == [1, 3]
+    assert new.counts.sum() == 4
+    assert new.chance == pytest.approx(1 / 2000)
+    assert not new.limit(2.0).beyond(0, 100)
+    assert new.limit(2.0).beyond(3, 100)
+
+
+def test_bursts_of_new_categories_count_as_what_happens_once() -> None:
+    """A product that came with fifty rows is the rarest of 20 blocks, and silences no other column."""
+    codes, block = np.zeros(2000, np.int64), blocks_of(100, 20)
+    codes[700:750] = 1
+    new = NewValues.of(codes, block, 20)
+    assert new.surprises.max() == pytest.approx(math.log(21))
+    assert not new.limit(5.0).beyond(50, 100)
 
 
 def test_p_values_of_nought_calibrate_nothing() -> None:

@@ -7,9 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.calibration.reference_blocks import cut, divide
+from monitor.calibration.reference_blocks import calibrate, cut, divide
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
+from monitor.config.sections import QualitySection
+from monitor.config.values import Budget
+from monitor.drift.column_scores import TableSide, column_scores
+from monitor.records import Score
 
 EMPTY = {
     "null": pa.nulls(400),
@@ -67,3 +71,45 @@ def test_a_reference_without_rows_has_no_windows() -> None:
     for size in (100, "1d"):
         windows, block = cut(rows_model(size), np.array([], np.int64))
         assert (windows, len(block)) == ([], 0)
+
+
+def by_calibrated_limits(change: str, missing: float = 0.0) -> dict[str, Score]:
+    """The drift scores of a window of 200 rows in which one thing has changed, beside forty like it."""
+    chance = np.random.default_rng(4)
+
+    def made(rows: int) -> dict[str, pa.Array]:
+        word, x = chance.choice(["a", "b", "c"], rows, p=[0.3, 0.5, 0.2]), chance.normal(size=rows)
+        return {"word": pa.array(word), "x": pa.array(x, mask=chance.uniform(size=rows) < missing)}
+
+    reference, window = made(8000), made(200)
+    if change == "new":
+        window["word"] = pa.array([*window["word"].to_pylist()[:-2], "d", "d"])
+    if change == "missing":
+        window["x"] = pa.array(np.arange(200.0) / 60 - 1.7, mask=np.arange(200) % 20 < 3 + 20 * missing)
+    model = rows_model(200)
+    hours = pa.chunked_array([pa.array(np.arange(8000) * 3_600_000_000, pa.timestamp("us", "UTC"))])
+    kinds: dict[str, FeatureKind] = {"word": "categorical", "x": "numerical"}
+    divided = divide(model, hours, kinds, {}, lambda name: [reference[name]])
+    drift = model.drift.model_copy(update={"false_alarms": Budget(1, divided.pace / 0.05)})
+    limits = calibrate(model.model_copy(update={"drift": drift}), divided)
+    sides = TableSide(pa.table(reference)), TableSide(pa.table(window))
+    found = column_scores(*sides, kinds, {}, model.drift, QualitySection(), 5, limits)
+    return {str(score.column): score for score in found if score.metric in ("drift", "drifted_share")}
+
+
+@pytest.mark.parametrize(("change", "missing", "drifted", "reason"), [
+    ("nothing", 0.0, None, None),
+    ("nothing", 0.1, None, None),
+    ("new", 0.0, "word", "1.0% is in categories that the reference never had"),
+    ("missing", 0.0, "x", "15.0% is missing, 0.0% in the reference"),
+    ("missing", 0.1, "x", "25.0% is missing, 10."),
+])
+def test_new_categories_and_missing_values_are_drift(
+    change: str, missing: float, drifted: str | None, reason: str | None
+) -> None:
+    """Two rows of a category never seen, and 15 points more of missing values; the reason names them."""
+    found = by_calibrated_limits(change, missing)
+    assert [name for name in ("word", "x") if found[name].status == "drifted"] == ([drifted] if drifted else [])
+    assert found["None"].status == ("drifted" if drifted else "ok")
+    if drifted:
+        assert str(found[drifted].reason).startswith(str(reason))
