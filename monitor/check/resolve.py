@@ -45,7 +45,7 @@ def resolve(look: Look) -> Resolved:
         outlook=outlook(look.model, reference),
         ledger=ledger,
         said=reference.said,
-        problems=tuple(trigger_problems(look.model.triggers, reference)),
+        problems=tuple(trigger_problems(look.model, reference)),
     )
 
 

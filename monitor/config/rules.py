@@ -233,7 +233,7 @@ def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems
         return
     if trigger.cron is not None and (text := cron.wrong(trigger.cron)):
         yield (*key, "cron"), f'"{trigger.cron}" {text}, expected such as "0 6 1 * *"'
-    for name in ("metric", "column", "segment", "method", "clear", *(("windows",) if trigger.members else ())):
+    for name in ("metric", "column", "segment", "method", "clear", "windows"):
         if name in trigger.model_fields_set:
             yield (*key, name), f"goes with {', '.join(MEASURED)}, expected no {name}"
 

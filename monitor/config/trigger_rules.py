@@ -35,7 +35,7 @@ def never(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
     yield from _parts(key, trigger, row)
     yield from _needs(key, trigger, row, model)
     yield from _range(key, trigger, row)
-    yield from _clear(key, trigger)
+    yield from _clear(key, trigger, row)
     yield from _of_method(key, trigger, model)
 
 
@@ -60,6 +60,10 @@ def _needs(key: Key, trigger: TriggerSection, row: Metric, model: ModelSection) 
         lacks, why = missing.get(need, (False, ""))
         if lacks:
             yield (*key, "metric"), f'"{row.name}" is not measured with {why}, expected it to be enabled'
+    if row.name == "rows" and isinstance(model.window.size, int):
+        yield (*key, "metric"), f"every window has {model.window.size} rows, which window.size counts, expected another"
+    if row.name == "unmatched_labels_share" and model.labels is None:
+        yield (*key, "metric"), f'"{row.name}" is about labels that are kept apart, expected labels beside predictions'
     groups = model.drift.embeddings
     if Need.TOGETHER in row.needs and trigger.column is not None and trigger.column not in groups:
         near = did_you_mean(trigger.column, groups) or f", expected one of {', '.join(groups) or 'none'}"
@@ -108,9 +112,9 @@ def _change(key: Key, name: str, change: Change, low: float, high: float, row: M
         yield key, f"{row.name} lies between {low:g} and {high:g}, it never changes by {change}: expected less{percent}"
 
 
-def _clear(key: Key, trigger: TriggerSection) -> Problems:
-    """The clearing level lies on the quiet side of the threshold."""
-    clear = trigger.clear
+def _clear(key: Key, trigger: TriggerSection, row: Metric) -> Problems:
+    """The clearing level lies on the quiet side of the threshold, where the metric can be."""
+    clear, (low, high) = trigger.clear, limits_of(row)
     if clear is None:
         return
     if not math.isfinite(clear):
@@ -121,6 +125,8 @@ def _clear(key: Key, trigger: TriggerSection) -> Problems:
         yield (*key, "clear"), f"{clear:g} is above the threshold {trigger.above.number:g}, expected at most that"
     elif trigger.below is not None and clear < trigger.below.number:
         yield (*key, "clear"), f"{clear:g} is below the threshold {trigger.below.number:g}, expected at least that"
+    elif (trigger.below is not None and clear > high) or (trigger.above is not None and clear < low):
+        yield (*key, "clear"), f"{row.name} is a number from {low:g} to {high:g}, so it never clears at {clear:g}"
     elif (change := trigger.rise or trigger.drop) is not None and clear > change.amount:
         yield (*key, "clear"), f"{clear:g} is more than the change {change.amount:g}, expected at most that"
 

@@ -95,7 +95,7 @@ class Change:
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             return cls(float(value), relative=False)
         match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
+        if match is None or not float(match[1]):
             raise ValueError(f'{value!r} is neither a share such as "15%" nor a positive number')
         return cls(float(match[1]) / 100, relative=True)
 

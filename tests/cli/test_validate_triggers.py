@@ -55,6 +55,15 @@ def write(folder: Path, table: pa.Table, trigger: str = "", more: str = "") -> N
     ('metric = "rmse"\nabove = 3', "metric", '"rmse" is no metric of a binary model'),
     ('metric = "unseen_words_share"\nabove = 0.2', "metric", "no feature is one"),
     ('metric = "drift"\nmethod = "ks"\nbelow = 0.1\ncolumn = "place"', "method", '"place" is categorical'),
+    ('metric = "drift"\nmethod = "psi"\nabove = 0.2\ncolumn = "speed"', "method", "is measured by ks, not by"),
+    ('metric = "drift"\nmethod = "wasserstein"\nabove = 0.2', "method", "columns are measured by chisquare or ks"),
+    ('metric = "accuracy"\nrise = 0.5', "rise", "on the reference and never above 1: expected less"),
+    ('metric = "accuracy"\nrise = "60%"', "rise", "on the reference and never above 1"),
+    ('metric = "accuracy"\ndrop = 0.9', "drop", "on the reference and never below 0"),
+    ('metric = "log_loss"\ndrop = 3', "drop", "on the reference and never below 0"),
+    ('metric = "label_coverage"\nrise = 0.1', "rise", "label_coverage is 1 on the reference"),
+    ('metric = "missing_share"\ndrop = 0.1', "drop", "missing_share is 0 on the reference"),
+    ('metric = "accuracy"\nbelow = 0.5\nsegment = "place="', "segment", '"place=" names no value'),
     ('metric = "accuracy"\nbelow = 0.5\nsegment = "place=JKF"', "segment", 'did you mean "JFK"?'),
 ])
 def test_what_the_data_lack_is_named_with_its_line(

@@ -54,6 +54,12 @@ NEVER = [
     ('metric = "domain_classifier_auc", drifted = true', "metric", "drift.multivariate = false"),
     ('metric = "labels_lost", drifted = true, action = "retrain"', "action", "never retrains"),
     ('metric = "drift", column = "x", method = "ks", above = 0.1', "method", '"x" is measured by psi'),
+    ('metric = "accuracy", drop = "0%"', "drop", "nor a positive number"),
+    ('metric = "accuracy", below = 0.5, clear = 1.5', "clear", "from 0 to 1, so it never clears at 1.5"),
+    ('metric = "missing_share", above = 0.5, clear = -1', "clear", "so it never clears at -1"),
+    ('metric = "unmatched_labels_share", above = 0.1', "metric", "about labels that are kept apart"),
+    ('cron = "0 6 1 * *", windows = "2 of 3"', "windows", "expected no windows"),
+    ('every = "7d", windows = "2 of 3"', "windows", "expected no windows"),
     ('cron = "0 6 31 feb *"', "cron", "is no date of any year"),
     ('cron = "0 6 30,31 2 *"', "cron", "is no date of any year"),
     ('metric = "acuracy", below = 0.7', "metric", 'there is no metric "acuracy", did you mean "accuracy"?'),
@@ -71,6 +77,7 @@ DISABLED = [
     ('metric = "challenger_gain", above = 0.1', "rehearsal.enabled = false", "is not measured with rehearsal"),
     ('metric = "estimated_accuracy", below = 0.1', "estimation.enabled = false", "is not measured with estimation"),
     ('metric = "rmse", above = 9', 'task = "binary"', '"rmse" is no metric of the task binary'),
+    ('metric = "rows", below = 500', "window.size = 1000", "every window has 1000 rows"),
     ('metric = "roc_auc", below = 0.6', 'task = "regression"', '"roc_auc" is no metric of the task regression'),
 ]
 
