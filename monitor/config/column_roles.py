@@ -138,7 +138,7 @@ def find_roles(
     features = finder.features({name for name in found.values() if name is not None}, set(protected))
     features = {name: kind for name, kind in features.items() if name not in per_class.values()}
     if per_class:
-        finder.why.append(f"{_listed(per_class.values())}: the probability of each class, no features")
+        finder.why.append(f"{_listed(sorted(per_class.values()))}: the probability of each class, no features")
     timestamp, prediction = found["timestamp"], found["prediction"]
     if finder.problems or timestamp is None or prediction is None:
         raise ConfigError(finder.problems)
