@@ -28,15 +28,19 @@ from monitor.config.sections import DriftSection, QualitySection, SourceSection
 from monitor.decide.particulars import beyond
 from monitor.errors import CannotJudge, UsageError
 from monitor.escape import names
-from monitor.records import Json, Score, ScoreStatus
+from monitor.records import Json, Score, ScoreStatus, Spread
 from monitor.sources.known_types import KnownTypes
+from monitor.wording import spark
 
 if TYPE_CHECKING:
+    from monitor.reference.profile import RowsSide
     from monitor.sources.rows import Rows
 
 DRIFT = ("drift", "drifted_share")
 MEMORY_MB = 32    # of columns in memory at once
 MIN_ROWS = 1      # the two files are all there is: judged as they are
+MOST_DRAWN = 20   # columns whose values are drawn …
+SPARK = 8         # … in so many signs
 YES, UNJUDGED = 3, 4
 
 
@@ -52,6 +56,7 @@ class Comparison:
     share: Score                         # of drifted columns
     left_out: dict[str, str]             # columns that are not compared, with the reason
     new: tuple[str, ...]                 # columns that only the current table has
+    spreads: dict[str, Spread]           # of the columns that drifted most, how the values are spread
     doubts: tuple[str, ...] = ()         # on columns of text that hold numbers nearly throughout
 
     @property
@@ -135,18 +140,33 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     columns_held = (None, *now.schema.names)     # missing columns are reported by the schema score
     quality = [schema, *(score for score in scores if score.metric not in DRIFT)]
     quality = [score for score in quality if score.column in columns_held]
+    furthest = sorted(drift, key=beyond, reverse=True)
     return Comparison(
         reference_rows=len(before.table),
         current_rows=len(now.table),
         breaks=tuple(score for score in quality if score.status == ScoreStatus.BREACHED),
-        drift=tuple(sorted(drift, key=beyond, reverse=True)),
+        drift=tuple(furthest),
         quality=tuple(score for score in quality if score.status != ScoreStatus.BREACHED),
         share=next(score for score in scores if score.metric == "drifted_share"),
         left_out={name: _why(name, of) for name, of in columns.items() if name not in roles.features} | unread
         | unread_now,
         new=tuple(name for name in now.schema.names if name not in columns and name not in unread),
+        spreads=_spreads(sides, roles, furthest),
         doubts=tuple(dict.fromkeys(text for rows in (before, now) for text in _doubts(rows, roles))),
     )
+
+
+def _spreads(sides: tuple["RowsSide", "RowsSide"], roles: Roles, furthest: Sequence[Score]) -> dict[str, Spread]:
+    """How the values of the first drifted columns are spread."""
+    from monitor.tables.spreads import spread_of
+
+    spreads = {}
+    drifted = [score.column for score in furthest if score.status == ScoreStatus.DRIFTED]
+    for name in [one for one in drifted if one is not None and roles.features[one] != "text"][:MOST_DRAWN]:
+        before, now = (side.column(name, roles.features[name]) for side in sides)
+        if before is not None and now is not None and before.n and now.n:
+            spreads[name] = spread_of(now, before)
+    return spreads
 
 
 def _read(path: str, words: Collection[str] = ()) -> tuple["Rows", dict[str, str]]:
@@ -236,10 +256,13 @@ def _print(result: Comparison) -> None:
     if result.breaks:
         say()
     rows = [
-        (s.column, s.method, number(s.value), number(s.threshold), s.status, s.reason) for s in result.drift
+        (s.column, s.method, number(s.value), number(s.threshold), s.status, *_drawn(spread), s.reason)
+        for s in result.drift for spread in [result.spreads.get(s.column or "")]
     ]
-    shown = ("column", "method", "value", "threshold", "status", "")
+    shown = ("column", "method", "value", "threshold", "status", "before", "now", "")
     print_table(shown, rows, ("value", "threshold"))
+    if result.spreads:
+        say("before, now: the values from low to high, categories from the most frequent on")
     say("", summary(result), f"{result.current_rows} rows against {result.reference_rows}")
     if result.new:
         say(f"only in the second file, not compared: {names(result.new)}")
@@ -247,3 +270,11 @@ def _print(result: Comparison) -> None:
         say(text)
     for reason in dict.fromkeys(result.left_out.values()):
         say(f"left out: {names([name for name, why in result.left_out.items() if why == reason])}: {reason}")
+
+
+def _drawn(spread: Spread | None) -> tuple[str, str]:
+    """The bars of both sides, to one scale."""
+    if spread is None:
+        return "", ""
+    most = max(*spread.reference, *spread.window)
+    return spark(spread.reference, 0, most, SPARK), spark(spread.window, 0, most, SPARK)

@@ -177,3 +177,14 @@ def test_columns_that_come_or_cannot_be_compared_are_named(driftd: Any, tmp_path
     assert asked["new_columns"] == ["y_v2"]
     assert asked["left_out"] == ["__index_level_0__", "tags", "raw"]
     assert set(asked["left_out_because"]) == set(asked["left_out"])
+
+
+def test_what_drifted_is_drawn(driftd: Any, tmp_path: Path) -> None:
+    """Of a column that moved both distributions are drawn, to one scale; of one that did not, none."""
+    low, high = [1, 2, 2, 3] * 50, [8, 9, 9, 9] * 50
+    for name, speed in (("before", low), ("now", high)):
+        pd.DataFrame({"speed": speed, "gear": [1, 2, 3, 4] * 50}).to_csv(tmp_path / f"{name}.csv", index=False)
+    done = driftd("compare", tmp_path / "before.csv", tmp_path / "now.csv")
+    drawn = {line.split()[0]: line.split()[5:] for line in done.out.splitlines() if line.split()[:1]}
+    assert drawn["speed"] == ["▃▆▃▁▁", "▁▁▁▃█"]
+    assert drawn["gear"] == []
