@@ -65,6 +65,10 @@ SECTIONS = {
         title=f"{gate.SEGMENTS} segments of {gate.ROWS} rows", unit="blocked", ratio="times the point estimate",
         measure=gate.blocked,
     ),
+    "gate-alike": Section(
+        title=f"an equal candidate, {gate.TRIAL:,} rows, neighbours alike", unit="shown to be better",
+        ratio="times a t-test on the rows", measure=gate.shown_better, slow=True,
+    ),
     "dead-models": Section(
         title="a model that dies", unit="noticed within two windows", ratio="false alarms in 52 windows",
         measure=dead_models.noticed, slow=True,

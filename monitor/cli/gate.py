@@ -56,6 +56,7 @@ class Limit(click.ParamType[tuple[str, float]]):
 @click.option("--delta", type=click.FloatRange(min=0), metavar="X", help="How much worse a segment may be; default 0.")
 @click.option("--min-rows", type=click.IntRange(1), metavar="N",
               help="Labelled rows needed, in total and in each segment; default 100.")
+@click.option("--always-valid", is_flag=True, default=None, help="Bounds that hold however often you look; wider.")
 @click.option("--segments", metavar="A,B", help="Columns whose values are segments.")
 @click.option("--protected", metavar="A,B", help="Columns whose groups are compared with the limits.")
 @click.option("--limit", type=Limit(), multiple=True, help="Limit of a fairness metric; may be repeated.")
@@ -125,7 +126,7 @@ def file_rules(data: Path, given: Mapping[str, Any]) -> ModelSection:
     if given["metric"] not in (None, *PERFORMANCE):
         raise UsageError(f"there is no metric {given['metric']!r}; expected one of: {', '.join(PERFORMANCE)}")
     place = {"path": str(data)}
-    rules = {name: given[name] for name in ("margin", "delta", "min_rows") if given[name] is not None}
+    rules = {name: given[name] for name in ("margin", "delta", "min_rows", "always_valid") if given[name] is not None}
     return ModelSection.model_validate({
         "name": "candidate", "predictions": place, "reference": {"source": place},
         "task": given["task"], "metric": given["metric"],

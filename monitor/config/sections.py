@@ -99,6 +99,8 @@ class GateSection(Section):
     """A segment blocks the candidate if its loss is certainly larger than this."""
     min_rows: int = Field(default=100, ge=1)
     """Labelled rows needed, in total and in each segment and group."""
+    always_valid: bool = False
+    """The bounds hold at every look, however often the gate is asked as rows arrive. They are wider."""
     segments: tuple[str, ...] | None = None
     """Columns whose values are segments. Default: `columns.segments`."""
     limits: dict[str, float] = {}

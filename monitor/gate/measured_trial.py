@@ -254,14 +254,14 @@ def measure(trial: Trial) -> Measured:
 
 
 def _performance(trial: Trial, task: Task, metric: str) -> tuple[Score, tuple[Score, ...], tuple[Score, ...]]:
-    min_rows, roles = trial.model.gate.min_rows, trial.roles
+    rules, roles = trial.model.gate, trial.roles
     try:
         classes = classes_of([trial.champion, trial.candidate], roles, task)
         own = replace(roles, of_predicted=is_of_predicted(roles, trial.candidate))
         both = [answers(trial.champion, roles, task, classes), answers(trial.candidate, own, task, classes)]
         pair = pair_of(*both)
         segments = list(_segments(trial))
-        overall, found = improvements(metric, pair, segments, min_rows)
+        overall, found = improvements(metric, pair, segments, rules.min_rows, always_valid=rules.always_valid)
     except CannotJudge as error:
         return Score(metric="improvement", method=metric, status=ScoreStatus.INSUFFICIENT, reason=str(error)), (), ()
     masks = dict(segments)

@@ -5,6 +5,14 @@ Rows in the order of time are cut into disjoint blocks of consecutive rows, whic
 cancels, and rows near in time stay together. Bounds reflect the draws' deviations (basic bootstrap). Those of segments
 hold for all of them at once: the quantile is that of the largest deviation over its standard error (max-t, Romano
 and Wolf 2005), stretched by as much as Student's t is wider than the normal for so many blocks.
+
+Where neighbouring blocks still resemble each other, they say less than so many. The correlation r of what one block and
+the next contribute (their jackknife values), corrected for the bias −(1 + 4 r) / n (Marriott and Pope 1954), leaves
+n (1 − r) / (1 + r) blocks' worth, as for an AR(1) (Bayley and Hammersley 1946).
+
+Such bounds hold for one look. Always-valid ones hold for any number of looks as rows arrive: after n rows they are
+√(2 (1 + ρ/n) ln(1 + √(1 + n/ρ) / 2α)) standard errors away, the one-sided normal mixture boundary of Howard, Ramdas,
+McAuliffe and Sekhon (2021), with ρ for about the fewest rows that are judged; segments share α.
 """
 
 from collections.abc import Sequence
@@ -27,6 +35,7 @@ BLOCKS = 100
 DRAWS = 2000
 FEWEST_BLOCKS = 10       # that a segment's rows are spread over
 MOST_UNDEFINED = 0.1     # of the draws
+MOST_ALIKE = 0.97        # correlation of neighbouring blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +50,16 @@ class Pair:
 
     def take(self, rows: Numbers) -> "Pair":
         return Pair(self.champion.take(rows), self.candidate.take(rows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """An improvement's deviations over the draws, how many independent blocks stand behind it, and by how much its
+    standard error is larger than the draws say."""
+
+    deviations: Floats
+    blocks: float
+    stretch: float
 
 
 def pair_of(champion: Answers, candidate: Answers) -> Pair:
@@ -68,10 +87,10 @@ def rested_on(metric: str, pair: Pair) -> Pair:
 
 
 def improvements(
-    metric: str, pair: Pair, segments: Sequence[tuple[str, Numbers]], min_rows: int
+    metric: str, pair: Pair, segments: Sequence[tuple[str, Numbers]], min_rows: int, *, always_valid: bool = False
 ) -> tuple[Score, tuple[Score, ...]]:
     """Score how much better the candidate is: on all rows, and on those of each segment (name, mask of the table's
-    rows). `low` and `high` are one-sided 95 % bounds, of segments for all at once.
+    rows). `low` and `high` are one-sided 95 % bounds, of segments for all at once; `always_valid`: at every look.
 
     Fewer than `min_rows` rows are insufficient; of a segment also rows in fewer than ten blocks, or where the metric
     rests on fewer than ten rows. Raises CannotJudge where the metric is not defined on all rows.
@@ -80,35 +99,49 @@ def improvements(
     count = min(BLOCKS, len(whole))
     block = np.arange(len(whole)) * count // max(1, len(whole))
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS).astype(np.float64)
-    deviations: list[Floats] = []
-    found = [_improvement(metric, None, whole, block, weights, min_rows, deviations)]
-    overall = _bounded(found, deviations, count, ALPHA)[0]
-    found, deviations = [], []
+    drawn: list[_Drawn] = []
+    found = [_improvement(metric, None, whole, block, weights, min_rows, drawn)]
+    first_look = min_rows if always_valid else None
+    overall = _bounded(found, drawn, ALPHA, first_look)[0]
+    found, drawn = [], []
     for name, inside in segments:
         rows = np.asarray(inside)[whole.champion.at]
-        found.append(_improvement(metric, name, whole.take(rows), block[rows], weights, min_rows, deviations))
-    return overall, tuple(_bounded(found, deviations, count, OF_SEGMENTS))
+        found.append(_improvement(metric, name, whole.take(rows), block[rows], weights, min_rows, drawn))
+    return overall, tuple(_bounded(found, drawn, OF_SEGMENTS, first_look))
 
 
 def _improvement(
-    metric: str, segment: str | None, pair: Pair, block: Ints, weights: Floats, min_rows: int, deviations: list[Floats]
+    metric: str, segment: str | None, pair: Pair, block: Ints, weights: Floats, min_rows: int, drawn: list[_Drawn]
 ) -> Score:
-    """One improvement without bounds; its deviations are appended where it can be judged."""
+    """One improvement without bounds; what was drawn of it is appended where it can be judged."""
     score = Score(metric="improvement", method=metric, segment=segment, n=len(pair))
     try:
         _require(metric, pair, block, min_rows, whole=segment is None)
-        of = Redrawn(weights, block)
+        of = Redrawn(np.vstack([weights, 1 - np.eye(weights.shape[1])]), block)      # and each block left out once
         values = [redrawn(metric, answers, of) for answers in (pair.candidate, pair.champion)]
         value = better_by(metric, *(value_of(metric, answers) for answers in (pair.candidate, pair.champion)))
-        drawn = better_by(metric, *values)
-        if np.isnan(drawn).mean() > MOST_UNDEFINED:
+        redone, without = np.split(better_by(metric, *values), [len(weights)])
+        if np.isnan(redone).mean() > MOST_UNDEFINED:
             raise CannotJudge(f"{metric} is not defined on enough resamples of these rows")
     except CannotJudge as error:
         few = len(pair) < SMALLEST_CELL
         reason = f"fewer than {SMALLEST_CELL} rows" if few else str(error)
         return replace(score, status=ScoreStatus.INSUFFICIENT, n=None if few else len(pair), reason=reason)
-    deviations.append(np.nan_to_num(drawn - value))
+    drawn.append(_Drawn(np.nan_to_num(redone - value), *_worth(np.nan_to_num(value - without))))
     return replace(score, value=value)
+
+
+def _worth(contributed: Floats) -> tuple[float, float]:
+    """Of how many independent blocks these are worth, and how much larger the standard error is than theirs."""
+    count, around = len(contributed), contributed - contributed.mean()
+    total = float(around @ around)
+    if not total:
+        return count, 1.0
+    found = float(around[1:] @ around[:-1]) / total
+    r = min(max(found + (1 + 4 * found) / count, 0.0), MOST_ALIKE)
+    worth = count * (1 - r) / (1 + r)
+    widened = 1 + 2 * r / (1 - r) / count      # the spread of alike blocks around their own mean is too small
+    return worth, float(np.sqrt(count / worth * widened))
 
 
 def _require(metric: str, pair: Pair, block: Ints, min_rows: int, *, whole: bool) -> None:
@@ -141,27 +174,41 @@ def _resting(metric: str, pair: Pair) -> int:
     return rows.get(metric, len(pair))
 
 
-def _bounded(scores: Sequence[Score], deviations: Sequence[Floats], blocks: int, alpha: float) -> list[Score]:
-    """Give the scores that have a value their bounds, at once; `deviations`: theirs from it, over the draws."""
-    if not deviations:
+def _bounded(
+    scores: Sequence[Score], drawn: Sequence[_Drawn], alpha: float, first_look: int | None
+) -> list[Score]:
+    """Give the scores that have a value their bounds, at once; `drawn`: of each of these.
+
+    `first_look`: the rows of the first look, where bounds hold at every look.
+    """
+    if not drawn:
         return list(scores)
-    errors = np.array([np.std(deviation, ddof=1) for deviation in deviations])
+    errors = np.array([np.std(one.deviations, ddof=1) for one in drawn])
     varying = errors > 0
-    t = np.array(deviations)[varying] / errors[varying, None]
-    down, up = (_farthest(side, blocks, alpha) for side in (t, -t))
-    places = iter(errors)
-    return [
-        score if score.value is None else
-        replace(score, low=score.value - down * (error := float(next(places))), high=score.value + up * error)
-        for score in scores
-    ]
+    t = np.array([one.deviations for one in drawn])[varying] / errors[varying, None]
+    once = [float(np.quantile(side.max(axis=0), 1 - alpha)) if len(t) else 0.0 for side in (t, -t)]
+    places = iter(zip(drawn, errors, strict=True))
+    found = []
+    for score in scores:
+        if score.value is not None:
+            one, error = next(places)
+            away = once if first_look is None else [_at_every_look(score.n or 1, first_look, alpha / len(drawn))] * 2
+            down, up = (_stretched(quantile, one.blocks) * one.stretch * error for quantile in away)
+            score = replace(score, low=score.value - down, high=score.value + up)
+        found.append(score)
+    return found
 
 
-def _farthest(t: Floats, blocks: int, alpha: float) -> float:
-    """How many standard errors a bound is away that holds for all: (scores, draws) of studentised deviations."""
+def _at_every_look(rows: int, first_look: int, alpha: float) -> float:
+    """How many standard errors a bound is away after so many rows that holds then and at every other look."""
+    odds = np.log(1 / (2 * alpha))
+    rho = first_look / (2 * odds + np.log(1 + 2 * odds))
+    return float(np.sqrt(2 * (1 + rho / rows) * np.log1p(np.sqrt(1 + rows / rho) / (2 * alpha))))
+
+
+def _stretched(quantile: float, blocks: float) -> float:
+    """The quantile of Student's t that is as rare as this one of the normal, for so many blocks."""
     from scipy import stats
 
-    if not len(t):
-        return 0.0
-    drawn = np.quantile(t.max(axis=0), 1 - alpha)
-    return float(stats.t.isf(stats.norm.sf(drawn), blocks - 1) * np.sqrt(blocks / (blocks - 1)))
+    freedom = max(blocks - 1, 1.0)
+    return float(stats.t.isf(stats.norm.sf(quantile), freedom) * np.sqrt((freedom + 1) / freedom))

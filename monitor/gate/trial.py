@@ -38,7 +38,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """The verdict, what was measured, and what could not be looked at."""
+    """The verdict, what was measured, and what could not be looked at or holds beside."""
 
     verdict: GateVerdict
     measured: "Measured"
@@ -138,6 +138,8 @@ def _judged(trial: "Trial", seen: Seen) -> Judged:
     limits = trial.model.gate
     fairness = _fairness(trial.model.fairness, limits.min_rows, found.rates)
     verdict = gate(found.overall, found.segments, fairness, found.contract, limits)
+    if limits.always_valid:
+        notes = (*notes, "bounds of the improvement hold however often the gate is asked")
     return Judged(verdict=verdict, measured=found, notes=notes)
 
 

@@ -54,6 +54,16 @@ def test_a_better_candidate_passes(driftd: Any, tmp_path: Path) -> None:
     assert max(map(len, done.out.splitlines()[:-1])) <= 80
 
 
+def test_always_valid_bounds_are_wider_and_said(driftd: Any, tmp_path: Path) -> None:
+    """Who asks again as rows arrive gets a lower bound further down, and reads that it holds then."""
+    files = write(tmp_path, loans())
+    once, always = (driftd("gate", *files, *UNTIL, "--json", *option) for option in ((), ("--always-valid",)))
+    assert (once.code, always.code) == (0, 0)
+    assert 0 < always.json["improvement"]["low"] < once.json["improvement"]["low"]
+    assert "bounds of the improvement hold however often the gate is asked" in always.json["notes"]
+    assert not any("however often" in note for note in once.json["notes"])
+
+
 def test_a_candidate_that_is_better_but_unfairer_is_refused(driftd: Any, tmp_path: Path) -> None:
     """The worked case of docs/gate.md: shown to be better overall, and beyond two fairness limits."""
     limits = ("--limit", "demographic_parity_difference=0.1", "--limit", "equal_opportunity_difference=0.1")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from monitor.errors import CannotJudge
 from monitor.gate.paired_difference import Pair, improvements, pair_of
@@ -152,3 +153,58 @@ def test_rows_on_which_the_metric_means_nothing_are_left_out() -> None:
               for side in (pair.champion, pair.candidate)]
     assert overall.value == pytest.approx(wanted[0] - wanted[1])
     assert overall.n == kept.sum()
+
+
+def alike(phi: float, rows: int, seed: int, better: float = 0.0) -> Pair:
+    """A pair whose difference of losses is an AR(1) of the variance 1."""
+    shocks = np.random.default_rng(seed).normal(0, np.sqrt(1 - phi**2), rows)
+    shocks[0] /= np.sqrt(1 - phi**2)
+    difference = lfilter([1], [1, -phi], shocks) + better
+    at, truth = np.arange(rows), np.zeros(rows)
+    return Pair(*(Answers("regression", (), truth, 5 + side * difference / 2, at) for side in (1, -1)))
+
+
+@pytest.mark.parametrize("phi", [0.9, 0.98, 0.995])
+def test_an_equal_candidate_is_seldom_shown_better_where_neighbours_are_alike(phi: float) -> None:
+    """At 5 % stated: of 60 such at most 8, which three in a thousand series of trials exceed."""
+    shown = sum((improvements("mae", alike(phi, 3000, seed), [], 100)[0].low or 0) > 0 for seed in range(60))
+    assert shown <= 8
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.9, 0.98])
+def test_bounds_are_as_wide_as_alike_neighbours_make_them(phi: float) -> None:
+    """The mean of an AR(1) has the variance (1 + φ) / (1 − φ) / n; bounds are hardly wider than that asks for."""
+    widths = []
+    for seed in range(20):
+        overall, _ = improvements("mae", alike(phi, 10_000, seed), [], 100)
+        assert overall.value is not None
+        assert overall.low is not None
+        widths.append(overall.value - overall.low)
+    exact = 1.645 * ((1 + phi) / (1 - phi) / 10_000) ** 0.5
+    assert exact * 0.95 < np.mean(widths) < exact * 1.25
+
+
+@pytest.mark.parametrize("seed", [14, 31, 35, 44])
+def test_always_valid_bounds_hold_at_every_look(seed: int) -> None:
+    """Equal candidates that one of five looks shows to be better by bounds for one look; and one that is better."""
+    def shown(pair: Pair, *, always_valid: bool) -> bool:
+        looks = (pair.take(np.arange(rows)) for rows in range(200, 1001, 200))
+        return any((improvements("mae", one, [], 100, always_valid=always_valid)[0].low or 0) > 0 for one in looks)
+
+    equal = alike(0.5, 1000, seed)
+    assert [shown(equal, always_valid=valid) for valid in (False, True)] == [True, False]
+    assert shown(alike(0.5, 1000, seed, better=0.4), always_valid=True)
+
+
+def test_always_valid_bounds_of_segments_are_wider() -> None:
+    """Segments share the error; each has the same value as for one look, and a bound further away."""
+    pair, rows = alike(0.0, 4000, 1), np.arange(4000)
+    masks = [(f"s={one}", rows % 4 == one) for one in range(4)]
+    for name, mask in masks:
+        found = [improvements("mae", pair, masks, 100, always_valid=valid)[1] for valid in (False, True)]
+        once, always = (next(score for score in scores if score.segment == name) for scores in found)
+        assert always.low is not None
+        assert once.low is not None
+        assert always.value == once.value == pytest.approx(
+            np.mean(pair.champion.predicted[mask] - pair.candidate.predicted[mask]))
+        assert always.low < once.low
