@@ -11,6 +11,7 @@ from benchmarks import (
     closed_loop,
     commands,
     dead_models,
+    end_to_end,
     gate,
     page,
     pages,
@@ -77,6 +78,10 @@ SECTIONS = {
         title="why it fell", unit="right", ratio="more than a drift report", measure=causes.named, slow=True,
     ),
     "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
+    "end_to_end": Section(
+        title="does driftd pay end to end", unit="net gain", ratio="times the rule on known scores",
+        measure=end_to_end.end_to_end, slow=True,
+    ),
 }
 
 

@@ -20,6 +20,7 @@ end of window t.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -82,21 +83,44 @@ SHAPES: dict[str, Path] = {
 }
 
 
-def synthetic(shape: str, kind: str, seed: int = 0) -> Stream:
-    """Make one stream; the two kinds of model see the same rows."""
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a stream, windows × rows (× columns), the reference first, and how late labels are, in windows."""
+
+    x: Floats
+    y: Floats
+    delay: int
+
+    def end(self, row: int) -> int:
+        """How many windows are labelled when the model of that row of the scores is fitted."""
+        return max(REFERENCE, REFERENCE + row - self.delay)
+
+    def fitted(self, row: int, kind: str) -> Floats:
+        """The coefficients of that model."""
+        end = self.end(row)
+        start = max(0, end - MEMORY[kind])
+        return _fitted(self.x[start:end], self.y[start:end])
+
+
+def rows(shape: str, seed: int = 0) -> Rows:
+    """Draw the rows of one shape."""
     draw = np.random.default_rng([seed, list(SHAPES).index(shape)])
     still, moving = draw.normal(0, 0.5, COLUMNS), SHAPES[shape](draw, np.arange(WINDOWS, dtype=float))
     truth = still + np.vstack([np.zeros((REFERENCE, COLUMNS)), moving])
     x = draw.normal(size=(len(truth), ROWS, COLUMNS))
     y = np.einsum("wrc,wc->wr", x, truth) + draw.normal(size=x.shape[:2])
-    delay = DELAYS[(seed + list(SHAPES).index(shape)) % len(DELAYS)]
-    ends = [max(REFERENCE, REFERENCE + row - delay) for row in range(WINDOWS + 1)]
-    models = np.array([_fitted(x[max(0, end - MEMORY[kind]):end], y[max(0, end - MEMORY[kind]):end]) for end in ends])
-    rmse = np.sqrt(np.mean((y - np.einsum("wrc,mc->mwr", x, models)) ** 2, axis=2))
+    return Rows(x, y, DELAYS[(seed + list(SHAPES).index(shape)) % len(DELAYS)])
+
+
+def synthetic(shape: str, kind: str, seed: int = 0) -> Stream:
+    """Make one stream; the two kinds of model see the same rows."""
+    made = rows(shape, seed)
+    models = np.array([made.fitted(row, kind) for row in range(WINDOWS + 1)])
+    rmse = np.sqrt(np.mean((made.y - np.einsum("wrc,mc->mwr", made.x, models)) ** 2, axis=2))
     before, since = rmse[0, :REFERENCE], rmse[:, REFERENCE:]
     sd = float(before.std(ddof=1))
     return Stream(
-        -since / sd, np.arange(WINDOWS) + delay, name=f"{shape}, {kind} rows", family=shape,
+        -since / sd, np.arange(WINDOWS) + made.delay, name=f"{shape}, {kind} rows", family=shape,
         usual=-float(before.mean()) / sd, sd=sd,
     )
 

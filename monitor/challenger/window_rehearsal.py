@@ -1,5 +1,6 @@
 """The rehearsal of one window: would a model fitted just before it have done better than the one in service?"""
 
+import math
 from collections import OrderedDict
 from dataclasses import replace
 from datetime import datetime
@@ -8,8 +9,9 @@ import pyarrow as pa
 
 from monitor.challenger.rehearsal import GAP_ROWS, Challenger, fit, gains, gap
 from monitor.config import ModelSection
+from monitor.config.measured_sections import ChallengerKind
 from monitor.errors import CannotJudge
-from monitor.records import Score, Window
+from monitor.records import Json, Score, Window, from_json, to_json
 from monitor.reference.reference_data import Performance, ReferenceData
 from monitor.sources.log import Log, known_by
 from monitor.sources.rows import Rows
@@ -17,7 +19,8 @@ from monitor.sources.rows import Rows
 MOST_ROWS = 100_000  # labelled rows of a window on which a challenger is scored
 KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
 _fitted: OrderedDict[tuple[str, str, datetime], Challenger] = OrderedDict()
-_gaps: OrderedDict[tuple[str, str], Score] = OrderedDict()
+_gaps: OrderedDict[tuple[str, str, str], Score] = OrderedDict()      # for a reference of which nothing may be kept
+TRIED: tuple[ChallengerKind, ...] = ("gradient_boosting", "linear")     # by "auto"; of equals the first
 
 
 def rehearsal_scores(
@@ -43,13 +46,32 @@ def rehearsal_scores(
 
 
 def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> Score:
-    """Return the gain due to the challenger's kind alone, on the reference; computed once per reference."""
-    key = (model.model_dump_json(), reference.id)
-    if key not in _gaps:
-        kind = model.rehearsal.challenger
+    """Return the gain due to the challenger's kind alone, on the reference."""
+    return _gap(model, reference, judged, kind_of(model, reference, judged))
+
+
+def kind_of(model: ModelSection, reference: ReferenceData, judged: Performance) -> ChallengerKind:
+    """Return the kind of the challenger: as configured, else the one that does best on rows of the reference.
+
+    A challenger that is worse than the model by its kind alone says too little of what a retrain would gain.
+    """
+    if (named := model.rehearsal.challenger) != "auto":
+        return named
+    gaps = {kind: _gap(model, reference, judged, kind).value for kind in TRIED}
+    return max(TRIED, key=lambda kind: -math.inf if (value := gaps[kind]) is None else value)
+
+
+def _gap(model: ModelSection, reference: ReferenceData, judged: Performance, kind: ChallengerKind) -> Score:
+    """Computed once per reference."""
+    def made() -> Json:
         newest = reference.newest(reference.labelled, GAP_ROWS)
-        _gaps[key] = gap(newest, reference.roles, judged.task, judged.metric, kind)
-        while len(_gaps) > KEPT:
+        found: Json = to_json(gap(newest, reference.roles, judged.task, judged.metric, kind))
+        return found
+
+    key = (model.model_dump_json(), reference.id, kind)
+    if key not in _gaps:
+        _gaps[key] = from_json(Score, reference.keep("\x1f".join(("gap", judged.metric, kind)), made))
+        while len(_gaps) > 2 * KEPT:
             _gaps.popitem(last=False)
     return _gaps[key]
 
@@ -60,10 +82,8 @@ def challenger_at(
     """Return the challenger fitted on what was known at `moment`; the last few are kept in memory."""
     key = (model.model_dump_json(), reference.id, moment)
     if key not in _fitted:
-        past, section = _past(model, reference, log, moment), model.rehearsal
-        _fitted[key] = fit(
-            past, reference.roles, judged.task, judged.metric, section.max_rows, section.challenger
-        )
+        past, kind = _past(model, reference, log, moment), kind_of(model, reference, judged)
+        _fitted[key] = fit(past, reference.roles, judged.task, judged.metric, model.rehearsal.max_rows, kind)
         while len(_fitted) > KEPT:
             _fitted.popitem(last=False)
     return _fitted[key]

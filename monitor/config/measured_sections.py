@@ -78,9 +78,10 @@ class RehearsalSection(Section):
 
     enabled: bool = True
     """Set it to false if the data may not be used for fitting; then there is no regret."""
-    challenger: ChallengerKind = "gradient_boosting"
+    challenger: ChallengerKind | Literal["auto"] = "auto"
     """`"gradient_boosting"`, `"linear"` or `"forest"`: the kind nearest to your own model
-    ([why](decisions.md#regret-retrains))."""
+    ([why](decisions.md#regret-retrains)). `"auto"`: gradient boosting or linear, whichever does better on the
+    reference."""
     max_rows: int = Field(default=60_000, ge=1000)
     """The challenger is fitted on at most this many of the newest labelled rows."""
 
