@@ -58,6 +58,9 @@ def _labels(ledger: Ledger) -> Iterator[str]:
         differ = ledger.labels_contradicting or 0
         yield (f"{ledger.labels_repeated} of {several(ledger.labels or 0, 'label')} replaced by a newer one of the "
                f"same id ({'none says' if not differ else f'{differ} said'} something else)")
+    if ledger.labels_loosely_joined:
+        yield (f"{several(ledger.labels_loosely_joined, 'id')} with a label joined although blanks around them, or a "
+               ".0, differ from the row's")
     if ledger.labels_without_row:
         written = ("would have one if capitals, blanks, hyphens, underscores and zeros in front did not count: write "
                    "ids alike in both places")

@@ -132,6 +132,7 @@ class Ledger:
     labels_contradicting: int | None = None      # … that says something else
     labels_without_row: int | None = None        # of ids, of all times; None also where the log is too large to look
     labels_nearly_joined: int | None = None      # of these, those that differ from a row's id by how it is written
+    labels_loosely_joined: int | None = None     # ids joined to a row's although blanks around them, or a ".0", differ
     columns: dict[str, str] = field(default_factory=dict)      # what each is used as
     left_out: dict[str, str] = field(default_factory=dict)     # why each is not
 

@@ -166,6 +166,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     from monitor.performance.labelled_rows import guess_task
     from monitor.reference.role_evidence import Evidence
     from monitor.sources import open_source
+    from monitor.sources.known_types import KnownTypes
     from monitor.sources.labels_apart import LabelsApart, column_of_ids
     from monitor.sources.log import facts
     from monitor.sources.written_numbers import doubts, style_of
@@ -180,7 +181,10 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     columns = _joined_on(columns, known, of_labels)
     id = _id(columns, known)
     if answers is not None and columns.label_id is None and id in known and id not in answers.column_names:
-        columns = columns.model_copy(update={"label_id": column_of_ids(table[id], answers)})
+        ids, others = (open_source(SourceSection(path=stores.absolute(str(place))), ZoneInfo("UTC"),
+                                   KnownTypes(exact=frozenset(names))).read(names)
+                       for place, names in ((data, [id]), (labels, answers.column_names)))
+        columns = columns.model_copy(update={"label_id": column_of_ids(ids[id], others)})
     try:
         apart = LabelsApart(other, columns.label_id, id) if other else None
         answers = apart.read(None) if apart else None

@@ -152,16 +152,25 @@ def shared(ids: pa.ChunkedArray, others: pa.ChunkedArray) -> float:
     return 1 - places_of(known, there).null_count / len(known) if len(known) else 0.0
 
 
-def nearly_joined(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> int:
-    """Count the distinct ids that are not among the distinct `known` ones and would be one of those that no id is, if
-    capitals, blanks, hyphens, underscores and zeros in front did not count.
-    """
+@dataclass(frozen=True, slots=True)
+class Unjoined:
+    """How many distinct ids are not among others, how many of these nearly are, and how many are not written alike."""
+
+    absent: int
+    nearly: int                          # … if capitals, blanks, hyphens, underscores and zeros in front did not count
+    loosely: int                         # joined although they are not written alike
+
+
+def unjoined(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> Unjoined:
+    """Count the distinct ids by how they are among the distinct `known` ones."""
     ids, known = _one_chunk(ids), _one_chunk(known)
-    missing = ids.filter(pc.is_null(places_of(ids, known)))
-    if not len(missing):
-        return 0
-    free = known.filter(pc.is_null(places_of(known, ids)))
-    return pc.sum(pc.is_in(_bare(missing), value_set=_bare(free), skip_nulls=True)).as_py() or 0
+    places = places_of(ids, known)
+    loosely = pc.index_in(ids, value_set=known).null_count - places.null_count
+    if not places.null_count:
+        return Unjoined(0, 0, loosely)
+    missing, free = ids.filter(pc.is_null(places)), known.filter(pc.is_null(places_of(known, ids)))
+    nearly = pc.sum(pc.is_in(_bare(missing), value_set=_bare(free), skip_nulls=True)).as_py() or 0
+    return Unjoined(places.null_count, nearly, loosely)
 
 
 def _bare(ids: pa.Array) -> pa.Array:

@@ -14,10 +14,11 @@ from monitor.sources.ids import shared
 
 
 def column_of_ids(ids: pa.ChunkedArray, labels: pa.Table) -> str | None:
-    """Return the one column of the labels with a value for each row, most of which are among the ids; None without."""
-    kinds = {field.name: field.type for field in labels.schema}
-    able = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_string(kind)]
-    found = [name for name in able if pc.count_distinct(labels[name]).as_py() > len(labels) / 2
+    """Return the one column of the labels with a value for each row, most of which are among the ids; None without.
+
+    Both are as they are written.
+    """
+    found = [name for name in labels.column_names if pc.count_distinct(labels[name]).as_py() > len(labels) / 2
              and shared(labels[name], ids) > 1 / 2]
     return found[0] if len(found) == 1 else None
 

@@ -16,7 +16,7 @@ from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source, open_source
 from monitor.sources.column_types import Bounds, as_text, is_number
 from monitor.sources.hashed_ids import all_differ
-from monitor.sources.ids import LabelCounts, count_labels, given, join_labels, nearly_joined, places_of, row_ids, sample
+from monitor.sources.ids import LabelCounts, Unjoined, count_labels, given, join_labels, row_ids, sample, unjoined
 from monitor.sources.known_types import KnownTypes
 from monitor.sources.labels_apart import LabelsApart
 from monitor.sources.row_counts import Repeats, ledger_of, repeats
@@ -29,7 +29,7 @@ _NO_CODE = r"\s|^[+-]?(0|[1-9]\d{0,14})?([.,]\d+)?$"      # with a blank, or a n
 _EXACT = 2.0**53         # up to which a float holds every whole number
 _NEAR = timedelta(days=2)  # of the oldest and the newest row, where naive times are known but nearly
 MOST_IDS = 2_000_000     # a log with more rows is not searched for the ids of labels
-_without_row: dict[tuple[str, ...], tuple[int, int]] = {}
+_without_row: dict[tuple[str, ...], Unjoined] = {}
 
 
 class Log:
@@ -155,11 +155,8 @@ class Log:
         assert ledger is not None
         return ledger
 
-    def _without_row(self) -> tuple[int, int] | None:
-        """Count the ids that have a label and no row, and those that nearly have one, see `nearly_joined`.
-
-        None where labels are in the log, or it is too large to look.
-        """
+    def _without_row(self) -> Unjoined | None:
+        """Count the ids that have a label and no row; None where labels are in the log, or it is too large to look."""
         model, roles, id = self._model, self.roles, self.roles.id
         if model.labels is None or roles.label is None or id is None or roles.label in self._schema.names:
             return None
@@ -172,7 +169,7 @@ class Log:
             told = labels.read([id, roles.label])
             known = pc.unique(given(as_text(told[id].filter(pc.is_valid(told[roles.label]))))).drop_null()
             there = pc.unique(given(as_text(self._source.read([id])[id]))).drop_null()
-            _without_row[key] = places_of(known, there).null_count, nearly_joined(known, there)
+            _without_row[key] = unjoined(known, there)
         return _without_row[key]
 
     def keys(self, start: datetime | None) -> pa.Table:

@@ -308,10 +308,18 @@ def _differs(
     low, high, found = statistics.min_raw, statistics.max_raw, _extremes(values)
     if found is None or (pa.types.is_unsigned_integer(values.type) and min(low, high) < 0):
         return None                      # large unsigned numbers are stored as negative ones
-    loose = isinstance(low, bytes)       # of long texts a writer may cut the limits short
-    if found == (low, high) or (loose and low <= found[0] and found[1] <= high):
+    if _as_told(found, low, high):
         return None
+    if pa.types.is_dictionary(values.type):          # which may hold words that none of these rows has
+        used = pa.chunked_array([chunk.dictionary.take(chunk.indices.unique()) for chunk in values.chunks])
+        if (found := _extremes(used)) is None or _as_told(found, low, high):
+            return None
     return "holds other values than its footer says"
+
+
+def _as_told(found: tuple[Any, Any], low: Any, high: Any) -> bool:
+    loose = isinstance(low, bytes)       # of long texts a writer may cut the limits short
+    return found == (low, high) or (loose and low <= found[0] and found[1] <= high)
 
 
 def _comparable(leaf: pq.ColumnSchema, kind: pa.DataType) -> bool:

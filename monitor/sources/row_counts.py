@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from monitor.config.column_roles import Roles
 from monitor.records import Ledger, Window
-from monitor.sources.ids import LabelCounts, given
+from monitor.sources.ids import LabelCounts, Unjoined, given
 from monitor.sources.rows import Mask
 from monitor.sources.strays import Strays
 
@@ -40,22 +40,20 @@ def repeats(table: pa.Table, keep: Mask, inside: Mask, roles: Roles) -> Repeats:
 
 def ledger_of(
     used: pa.Table, roles: Roles, window: Window, strays: Strays, repeats: Repeats,
-    labels: LabelCounts | None = None, without_row: tuple[int, int] | None = None,
+    labels: LabelCounts | None = None, without_row: Unjoined | None = None,
 ) -> Ledger:
-    """Return the ledger of a window whose rows with their known labels are `used`.
-
-    `without_row`: how many labelled ids have no row, and how many of these nearly have one.
-    """
+    """Return the ledger of a window whose rows with their known labels are `used`; `without_row`: of labelled ids."""
     astray = strays.inside(window.start, window.end)
     undated, labelled = label_counts(used, roles)
-    no_row, nearly = without_row or (None, None)
     found = Ledger(
         files=strays.rows, untimed=strays.untimed, apart=strays.apart, low=strays.low, high=strays.high,
         unplaced=strays.unplaced, read=len(used) + repeats.repeated + repeats.contradicting + astray,
         used=len(used), astray=astray, repeated=repeats.repeated, contradicting=repeats.contradicting,
         without_id=_without_id(used, roles), labelled=labelled, undated_labels=undated,
-        labels_without_row=no_row, labels_nearly_joined=nearly,
     )
+    if without_row is not None:
+        found = replace(found, labels_without_row=without_row.absent, labels_nearly_joined=without_row.nearly,
+                        labels_loosely_joined=without_row.loosely)
     if labels is None:
         return found
     return replace(

@@ -51,6 +51,18 @@ def test_a_flip_in_the_header_of_a_page_gives_no_other_rows(tmp_path: Path, vers
     assert refused > 50
 
 
+@pytest.mark.parametrize("words", [["a", "b", "z"], ["1", "20", "3"], [1, 2, 9]], ids=str)
+def test_categories_that_a_row_group_does_not_use_are_no_damage(tmp_path: Path, words: list[object]) -> None:
+    """A data frame's categories are written with every row group, whichever of them its rows have."""
+    path, indices = tmp_path / "a.parquet", [0] * 40 + [1, 0] * 20 + [2] * 40
+    coded = pa.DictionaryArray.from_arrays(pa.array(indices, pa.int8()), pa.array(words))
+    times = pa.array([START + n * timedelta(hours=1) for n in range(120)], pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"t": times, "word": coded}), path, row_group_size=40)
+    numbers = [int(str(words[at])) if str(words[at]).isdigit() else words[at] for at in indices]
+    assert _read(path)["word"].to_pylist() == numbers
+    assert _read(path, START + timedelta(hours=80))["word"].to_pylist() == numbers[80:]
+
+
 @pytest.mark.parametrize(("column", "value"), [("x", 1e9), ("label", 7), ("t", START + timedelta(days=900))])
 def test_values_beyond_those_of_the_footer_are_damage(tmp_path: Path, column: str, value: object) -> None:
     """A footer that belongs to other values, as after a flip in a file without checksums, is refused by column."""
