@@ -13,6 +13,7 @@ from monitor.errors import StateError, Stopping
 from monitor.store import sums
 
 Row = sqlite3.Row
+PAGES_KIB = 512        # of the file in memory; the system's cache has the others
 BUSY_SECONDS = 30.0    # how long a writer waits for another process's transaction
 
 Heard = Callable[[str | None], None]    # is told why the database could not be used, and None once a write succeeds
@@ -45,6 +46,7 @@ class Database:
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA secure_delete = ON")
+            self._connection.execute(f"PRAGMA cache_size = {-PAGES_KIB}")
 
     def all(self, sql: str, *values: Any) -> list[Row]:
         with self._using() as connection:
