@@ -157,13 +157,14 @@ def snapshot(path: Path) -> tuple[os.stat_result | None, bytes]:
 
 
 def with_numbers(table: pa.Table, names: Sequence[str], style: Style) -> pa.Table:
-    """Return the table with numbers for the text columns among `names` that hold only numbers.
+    """Return the table with numbers for the text columns among `names` that hold only numbers, of one decimal sign.
 
     Those that hold numbers and words are marked, for `settle`.
     """
     for name in names:
         share = number_share(table[name], style)
-        if share == 1 and (found := numbers(table[name], style)) is not None:
+        used = style if share == 1 or number_share(table[name], style.other) < 1 else style.other
+        if (share == 1 or used != style) and (found := numbers(table[name], used)) is not None:
             table = table.set_column(table.schema.get_field_index(name), name, found)
         elif share:
             table = marked(table, [name])

@@ -26,6 +26,7 @@ _GLANCE = 500                    # values looked at before all of them are
 _FIRST = 100                     # … of a column that may hold numbers or times
 _MOMENT = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d|$)")
 _UNITS = r"[^\s\d.,;:()+-][^\s()]{0,11}"               # kg, km/h, m2, °C, %
+_BEFORE = rf"(?:{SIGNS})|[^\s\d.,;:()+-]{{0,4}}[$€£¥₹]|[^\s\d.,;:()+-]{{1,5}}(?:\.|\s)"      # R$, Rs., No
 _MOSTLY, _FEW = 0.5, 3           # numbers among other words, at least; units, or words that are named, at most
 
 
@@ -36,13 +37,18 @@ class Style:
     decimal: str = "."
     thousands: str | None = None
 
-    def pattern(self, units: str = "%") -> str:
+    @property
+    def other(self) -> "Style":
+        """The style with the other decimal sign, in which single columns of a file may be written."""
+        return Style("." if self.decimal == "," else ",")
+
+    def pattern(self, units: str = "%", prefixes: str = SIGNS) -> str:
         """Return a regular expression of one number with all that may stand around it; `units` beside currencies."""
         point = re.escape(self.decimal)
         body = rf"(?:0|[1-9]\d*)(?:{point}\d*)?(?:[eE][+-]?\d+)?|{point}\d+(?:[eE][+-]?\d+)?"
         if self.thousands is not None:
             body = rf"\d{{1,3}}(?:{re.escape(self.thousands)}\d{{3}})+(?:{point}\d+)?|{body}"
-        return (rf"^(?P<open>\(?)(?P<sign>[+-]?)(?P<before>(?:{SIGNS})?)\s?(?P<inner>[+-]?)(?P<body>{body})"
+        return (rf"^(?P<open>\(?)(?P<sign>[+-]?)(?P<before>(?:{prefixes})?)\s?(?P<inner>[+-]?)(?P<body>{body})"
                 rf"\s?(?P<after>(?:{SIGNS}|{units})?)(?P<close>\)?)$")
 
 
@@ -54,7 +60,7 @@ def numbers(text: pa.ChunkedArray, style: Style, *, lenient: bool = False) -> pa
     another kind than most, is null.
     """
     text = _without_missing(text)
-    found = pc.extract_regex(text, style.pattern(_UNITS) if lenient else style.pattern())
+    found = pc.extract_regex(text, style.pattern(_UNITS, _BEFORE) if lenient else style.pattern())
     if lenient:
         found = _of_one_kind(found)
     elif found.null_count > text.null_count:
@@ -110,7 +116,7 @@ def _doubt(text: pa.ChunkedArray, style: Style) -> str | None:
     if pc.count_distinct(there).as_py() <= INTEGER_CATEGORIES:       # a category either way
         return None
     plain = pc.match_substring_regex(there, style.pattern())
-    found = pc.extract_regex(there, style.pattern(_UNITS)).drop_null()
+    found = pc.extract_regex(there, style.pattern(_UNITS, _BEFORE)).drop_null()
     units = [one["values"] for one in _most(_kinds(found))]
     if len(found) == len(there) and len(units) <= _FEW:
         return f"numbers with {_listed(units)}"
@@ -123,7 +129,7 @@ def _doubt(text: pa.ChunkedArray, style: Style) -> str | None:
 
 
 def _listed(units: list[str]) -> str:
-    named = ", ".join(repr(unit) for unit in units if unit)
+    named = ", ".join(repr(unit.strip()) for unit in units if unit)
     return f"the unit {named}" if "" not in units else f"the unit {named} in some rows"
 
 

@@ -111,13 +111,14 @@ def test_words_for_missing_are_words_among_words(read: Read, word: str) -> None:
     assert read(f'"x","y"\n"{word}","1"\n"2.5","2"\n"","3"\n')["x"] == [None, 2.5, None]
 
 
-WITH_UNITS = {"12 kg": "kg", "3.5km/h": "km/h", "20 °C": "°C", "7 m2": "m2", "5 pcs": "pcs", "1e3 Hz": "Hz"}
+WITH_UNITS = {"12 kg": "kg", "3.5km/h": "km/h", "20 °C": "°C", "7 m2": "m2", "5 pcs": "pcs", "1e3 Hz": "Hz",
+              "R$ 5": "R$", "Rs. 5": "Rs.", "US$5": "US$", "No 5": "No"}
 
 
 @pytest.mark.parametrize("form", WITH_UNITS)
 def test_numbers_with_a_unit_are_said_and_can_be_read(tmp_path: Path, form: str) -> None:
     """A column of numbers with one unit is text, which is said with the key that makes it numbers."""
-    number = re.match(r"[\d.e]+", form)
+    number = re.search(r"\d[\d.e]*", form)
     assert number
     cells = [form.replace(number[0], str(n)) for n in range(1, 41)]
     (tmp_path / "a.csv").write_text("\n".join(["x", *cells]) + "\n")
@@ -152,6 +153,16 @@ def test_a_declared_number_with_several_units_keeps_the_usual_one(tmp_path: Path
     (tmp_path / "a.csv").write_text("x\n5 kg\n6 kg\n7 lb\n8\nnone known\n")
     found = source_of(tmp_path / "a.csv", KnownTypes(numbers=frozenset(["x"]))).read(None)
     assert found["x"].to_pylist() == [5, 6, None, None, None]
+
+
+def test_one_column_may_have_the_other_decimal_sign(read: Read) -> None:
+    """In a file of decimal commas a column with points is numbers too, if it holds nothing else; and the other way."""
+    rows = "".join(f"{n},5;{n}.25431;{n},{n}0;1.{n}.0\n" for n in range(1, 9))
+    found = read(f"x;probability;y;version\n{rows}")
+    assert found["x"] == [n + 0.5 for n in range(1, 9)]
+    assert found["probability"] == [n + 0.25431 for n in range(1, 9)]
+    assert found["version"][0] == "1.1.0"
+    assert read("x;y;z\n1.5;2,25;7.5\n2.5;3,5;8.5\n")["y"] == [2.25, 3.5]
 
 
 def test_which_texts_mean_missing_can_be_set(read: Read) -> None:
