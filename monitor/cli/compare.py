@@ -24,7 +24,7 @@ from monitor.config.column_roles import (
     why_no_feature,
 )
 from monitor.config.drift_methods import METHODS
-from monitor.config.sections import DriftSection, QualitySection, SourceSection
+from monitor.config.sections import DriftSection, QualitySection
 from monitor.decide.particulars import beyond
 from monitor.errors import CannotJudge, UsageError
 from monitor.escape import names
@@ -178,7 +178,7 @@ def _read(path: str, words: Collection[str] = ()) -> tuple["Rows", dict[str, str
     from monitor.sources.rows import Rows
 
     known = KnownTypes(words=frozenset(words))
-    source = open_source(SourceSection(path=stores.absolute(path)), ZoneInfo("UTC"), known)
+    source = open_source(stores.section_of(path), ZoneInfo("UTC"), known)
     rows = Rows.every(source, MEMORY_MB)
     if not len(rows.table):
         raise CannotJudge(f"{path} has no rows, expected some to compare")

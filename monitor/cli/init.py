@@ -21,13 +21,13 @@ from monitor.config import (
     Facts,
     ModelSection,
     Roles,
-    SourceSection,
     find_roles,
     load,
     schema,
     stores,
 )
 from monitor.config.column_roles import is_row_number, why_no_feature
+from monitor.config.values import DATABASE_FILES, database_in
 from monitor.config.watched import watched
 from monitor.errors import CannotJudge, ConfigError, UsageError
 from monitor.escape import name as shown
@@ -127,7 +127,8 @@ def init(
 ) -> None:
     """Look at a prediction log and write a first configuration, with a JSON Schema for editors beside it.
 
-    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines, or such an address as s3://bucket/folder/.
+    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines, such an address as s3://bucket/folder/, or
+    a table: sqlite:///FILE#TABLE, duckdb:///FILE#TABLE, or env:NAME#TABLE with the address in that variable.
     REFERENCE holds the rows that windows are
     compared with; default: the beginning of the log.
     """
@@ -172,7 +173,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     from monitor.sources.written_numbers import doubts, style_of
 
     source, other = (
-        open_source(SourceSection(path=stores.absolute(place)), ZoneInfo("UTC")) if place else None
+        open_source(stores.section_of(place), ZoneInfo("UTC")) if place else None
         for place in (data, labels)
     )
     assert source is not None
@@ -191,7 +192,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         of_labels = facts(answers) if answers is not None else None
         roles = find_roles(columns, known, of_labels, data, evidence=Evidence(source, known, apart))
         strays = source.strays(roles.timestamp)
-        if strays.low is None or strays.high is None or strays.rows is None:
+        if strays.low is None or strays.high is None:
             raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
         labelled = table if answers is None or roles.label is None else answers
         task = task or guess_task(labelled[roles.label or roles.prediction], table[roles.prediction])
@@ -206,7 +207,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     used = {*roles.features, *(getattr(roles, role) for role in ROLES), *(column for _, column in roles.per_class)}
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
-        rows=strays.rows - strays.untimed - strays.apart, first=strays.low, newest=strays.high,
+        rows=len(table) - strays.untimed - strays.apart, first=strays.low, newest=strays.high,
         guesses=dict(source.guesses()), unusual=(
             *_unusual(data, labels, roles, columns.label_id), *doubts(table.select(unclear), style_of(source.guesses()))
         ),
@@ -261,7 +262,7 @@ def _unusual(data: str, labels: str | None, roles: Roles, label_id: str | None) 
     """Return sentences on the rows and labels that are left out, or used with a doubt."""
     from monitor.sources.log import Log
 
-    log, apart = (SourceSection(path=stores.absolute(place)) if place else None for place in (data, labels))
+    log, apart = (stores.section_of(place) if place else None for place in (data, labels))
     model = ModelSection.model_validate({"name": "init", "predictions": log, "labels": apart,
                                          "reference": {"source": log}, "columns": {"label_id": label_id}})
     return unusual_rows(Log(model, roles, utcnow()).account())
@@ -269,7 +270,7 @@ def _unusual(data: str, labels: str | None, roles: Roles, label_id: str | None) 
 
 def name_of(data: str) -> str:
     """Return a name for the model: that of the file, or of the folder if `data` is a glob."""
-    path = Path(data.partition("://")[2] or data)
+    path = Path(data.partition("#")[2] if database_in(data) else data.partition("://")[2] or data)
     file = re.sub(r"\.(gz|zst)$", "", path.name)
     stem = path.parent.absolute().name if re.search(r"[*?\[]", path.name) else Path(file).stem
     return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-") or "model"
@@ -277,9 +278,10 @@ def name_of(data: str) -> str:
 
 def relative(path: str, output: Path) -> str:
     """Return the path relative to the folder of the configuration file; an address as it is."""
-    if stores.is_remote(path):
+    scheme = next((scheme for scheme in DATABASE_FILES if path.startswith(scheme)), "")
+    if not scheme and (stores.is_remote(path) or database_in(path)):
         return path
-    return os.path.relpath(os.path.abspath(path), output.absolute().parent)
+    return scheme + os.path.relpath(os.path.abspath(path.removeprefix(scheme)), output.absolute().parent)
 
 
 def toml(name: str, found: Found, places: dict[str, str]) -> str:

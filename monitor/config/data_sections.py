@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from monitor.config.section import Section, exactly_one
-from monitor.config.values import Address, Duration, PositiveDuration, SecretRef, WindowSize
+from monitor.config.values import Address, DatabaseAddress, Duration, PositiveDuration, SecretRef, WindowSize
 
 
 class WindowSection(Section):
@@ -114,8 +114,8 @@ class StorageSection(Section):
 
 
 class SourceSection(Section):
-    """Rows: a file, a glob or a folder (`path`), or a PostgreSQL table (`database` with `table`). A text is the
-    `path`."""
+    """Rows: a file, a glob or a folder (`path`), or a table of a database (`database` with `table`). A text is the
+    `path`, or `"sqlite:///FILE#TABLE"`, `"duckdb:///FILE#TABLE"`, `"env:NAME#TABLE"`."""
 
     model_config = ConfigDict(json_schema_extra=exactly_one("path", "database") | {
         "dependentRequired": {"database": ["table"], "table": ["database"]},
@@ -132,8 +132,9 @@ class SourceSection(Section):
     """How a CSV file is read."""
     storage: StorageSection = StorageSection()
     """How an object store is reached."""
-    database: SecretRef | None = None
-    """Address of a PostgreSQL database, which is only read."""
+    database: DatabaseAddress | None = None
+    """Address of a [database](sources.md#databases), which is only read: `"sqlite:///FILE"`, `"duckdb:///FILE"`, or a
+    secret that holds one, as PostgreSQL's is."""
     table: str | None = None
     """Name of the table or view in that database."""
     timeout: PositiveDuration = timedelta(minutes=2)

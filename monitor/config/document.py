@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from monitor.config.keys import Key, at, dotted, matches, shown, walk
 from monitor.config.line_numbers import locate
 from monitor.config.toml_limits import DEEP, DEPTH, KEYS, MANY, beyond
+from monitor.config.values import DATABASE_FILES, database_in
 from monitor.untrusted import read_text
 
 Table = dict[str, Any]
@@ -33,15 +34,19 @@ PATHS = (
     "daemon.backup.folder",
     "daemon.tokens.*.secret.file",
     "models.*.predictions.path",
+    "models.*.predictions.database",
     "models.*.predictions.database.file",
     "models.*.predictions.storage.*.file",
     "models.*.labels.path",
+    "models.*.labels.database",
     "models.*.labels.database.file",
     "models.*.labels.storage.*.file",
     "models.*.attributes.path",
+    "models.*.attributes.database",
     "models.*.attributes.database.file",
     "models.*.attributes.storage.*.file",
     "models.*.reference.source.path",
+    "models.*.reference.source.database",
     "models.*.reference.source.database.file",
     "models.*.reference.source.storage.*.file",
     "models.*.registry.token.file",
@@ -208,8 +213,11 @@ def _tidy(document: Document) -> None:
     folder = document.path.absolute().parent     # not resolved: a mounted ConfigMap's real folder is replaced
     for key, value in list(walk(document.data)):
         document.places.setdefault(key, document.place(key))
-        if isinstance(value, str) and "://" not in value and _is_path(key, value):
-            at(document.data, key[:-1])[key[-1]] = str(folder / os.path.expanduser(value))
+        if isinstance(value, str) and _is_path(key, value):
+            scheme = next((scheme for scheme in DATABASE_FILES if value.startswith(scheme)), "")
+            path = value.removeprefix(scheme)
+            if "://" not in path:
+                at(document.data, key[:-1])[key[-1]] = scheme + str(folder / os.path.expanduser(path))
 
 
 def _is_path(key: Key, value: str) -> bool:
@@ -223,7 +231,7 @@ def _expand(base: Key, table: Table, document: Document) -> None:
     """Expand the short forms of one model, or of [defaults]."""
     for name in ("predictions", "labels", "attributes"):
         if isinstance(table.get(name), str):
-            table[name] = {"path": table[name]}
+            table[name] = database_in(table[name]) or {"path": table[name]}
     if isinstance(table.get("window"), str | int | float):
         table["window"] = {"size": table["window"]}
     if isinstance(table.get("since"), date | str):
@@ -247,7 +255,7 @@ def _expand_label(base: Key, table: Table, document: Document) -> None:
 def _reference(value: Any, key: Key, document: Document) -> Any:
     if isinstance(value, str):
         first = re.fullmatch(r"\s*first\s+(.+)", value)
-        return {"first": first[1]} if first else {"source": {"path": value}}
+        return {"first": first[1]} if first else {"source": database_in(value) or {"path": value}}
     if not isinstance(value, dict):
         return value
     for inner, _ in walk(value):

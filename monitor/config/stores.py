@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from monitor.config.data_sections import SourceSection
 from monitor.config.keys import Key
+from monitor.config.values import DATABASE_FILES, database_in
 
 # What may be said of each store; `s3a` and `abfss` are the same stores under their names in Hadoop.
 _COMMON = {"endpoint", "space_mb"}
@@ -31,6 +32,17 @@ def absolute(path: str) -> str:
     return path if is_remote(path) else os.path.abspath(path)
 
 
+def section_of(place: str) -> SourceSection:
+    """Return the section of a place that is written as one text on a command line."""
+    table = database_in(place)
+    if table is None:
+        return SourceSection(path=absolute(place))
+    if isinstance(table["database"], str):
+        scheme, _, path = table["database"].partition(":///")
+        table["database"] = f"{scheme}:///{os.path.abspath(path)}"
+    return SourceSection.model_validate(table)
+
+
 def scheme_of(path: str) -> str:
     """Return which kind of store an address names, as one of STORES; another word where it is none."""
     scheme = path.partition("://")[0].lower()
@@ -45,6 +57,9 @@ def wrong(section: SourceSection) -> Iterator[tuple[Key, str]]:
             yield ("storage",), "goes with an address such as s3://bucket/folder/, expected none for a local path"
         return
     scheme, address = scheme_of(section.path), section.path
+    if address.startswith(DATABASE_FILES):
+        yield ("path",), f'"{address}" names no table, expected {address}#TABLE'
+        return
     if scheme not in STORES:
         yield ("path",), f'"{address}" is no address that can be read, expected s3://, gs://, abfs:// or https://'
         return

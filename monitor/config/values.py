@@ -103,6 +103,9 @@ class Change:
         return f"{self.amount * 100:g}%" if self.relative else f"{self.amount:g}"
 
 
+DATABASE_FILES = ("sqlite:///", "duckdb:///")
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Where a secret is kept; the value is read when it is needed and never stored here."""
@@ -184,8 +187,23 @@ def _zone(value: Any) -> ZoneInfo:
         raise ValueError(f'{value!r} is not a time zone, expected a name such as "Europe/Paris"') from None
 
 
+def database_in(place: str) -> dict[str, Any] | None:
+    """Return `database` and `table` of a place that is written as one text, such as `sqlite:///FILE#TABLE`; None where
+    it is no table of a database.
+    """
+    found = re.fullmatch(r"(?:env:(?P<env>\w+)|(?P<file>(?:sqlite|duckdb):///.+))#(?P<table>[^#]+)", place)
+    if found is None:
+        return None
+    return {"database": {"env": found["env"]} if found["env"] else found["file"], "table": found["table"]}
+
+
 def _text_or_secret(value: Any) -> "str | Secret":
     return value if isinstance(value, str) else Secret.parse(value)
+
+
+def _database(value: Any) -> "str | Secret":
+    """A file has no password in its address, so that it may stand here."""
+    return value if isinstance(value, str) and value.startswith(DATABASE_FILES) else Secret.parse(value)
 
 
 def _reads(kind: Any) -> BeforeValidator:
@@ -259,4 +277,8 @@ TextOrSecret = Annotated[
 ]
 AddressOrSecret = Annotated[
     str | Secret, BeforeValidator(_text_or_secret), _as_reference, WithJsonSchema({"anyOf": [_ADDRESS, _SECRET]})
+]
+DatabaseAddress = Annotated[
+    str | Secret, BeforeValidator(_database), _as_reference,
+    WithJsonSchema({"anyOf": [{"title": "address", "type": "string", "pattern": "^(sqlite|duckdb):///."}, _SECRET]}),
 ]

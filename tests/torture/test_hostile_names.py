@@ -15,7 +15,7 @@ import pytest
 from monitor.cli import main
 from monitor.records import Dispatch, Episode, Message, Window
 from monitor.reference.profile import kept, profile_folder
-from monitor.sources.databases.engine import Engine
+from monitor.sources.databases.engine import Column, Engine
 from monitor.store import Store
 from tests.store.conftest import T0, WEEK, dispatch, episode, reference, snapshot, verdict
 from tests.torture.test_hostile_text import _config, _rows
@@ -104,7 +104,8 @@ def test_sql_in_names_is_a_name_for_databases(
     for _ in range(number):
         table, column, moment = ("".join(chance.choices(SQL, k=2)) for _ in range(3))
         hostile, plain = (
-            engine.query([engine.quoted(text)], name, f" WHERE {engine.limit(pa.field(at, TIMES), '>=', T0)}", 5)
+            engine.query([Column(pa.field(text, TIMES), exact=False)], name,
+                         f" WHERE {engine.limit(pa.field(at, TIMES), '>=', T0)}", 5)
             for name, text, at in ((table.replace(".", ""), f"{column}c", f"{moment}t"), ("table", "c", "t"))
         )
         assert QUOTED.sub("NAME", hostile) == QUOTED.sub("NAME", plain), hostile

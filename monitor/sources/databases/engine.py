@@ -1,9 +1,9 @@
 """What is particular to a kind of database: its driver, its session, and the few places where its SQL is its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -49,6 +49,13 @@ class Session:
                 yield pa.Table.from_batches(gathered)
 
 
+class Column(NamedTuple):
+    """A column to select; `exact`: it holds ids, whose digits are all wanted."""
+
+    field: pa.Field
+    exact: bool
+
+
 class Engine:
     """A kind of database. Standard SQL, unless a subclass says otherwise.
 
@@ -88,13 +95,20 @@ class Engine:
         """Return the columns of a table with the types that the driver gives them."""
         return session.schema(f"SELECT * FROM {self.table(table)} LIMIT 0")
 
-    def chosen(self, field: pa.Field, exact: bool) -> str:
-        """Return the expression that selects a column; `exact`: ids, whose digits are all wanted."""
-        return self.quoted(field.name)
+    def chosen(self, column: Column) -> str:
+        """Return the expression that selects a column."""
+        return self.quoted(column.field.name)
 
-    def query(self, columns: list[str], table: str, where: str, most: int | None) -> str:
+    def query(self, columns: Sequence[Column], table: str, where: str, most: int | None) -> str:
+        chosen = [f"{self.chosen(column)} AS {self.quoted(column.field.name)}" for column in columns]
         limit = "" if most is None else f" LIMIT {most}"
-        return f"SELECT {', '.join(columns) or '1'} FROM {self.table(table)}{where}{limit}"
+        return f"SELECT {', '.join(chosen) or '1'} FROM {self.table(table)}{where}{limit}"
+
+    def tables(
+        self, session: Session, columns: Sequence[Column], table: str, where: str, most: int | None
+    ) -> Iterator[pa.Table]:
+        """Yield an empty table with these columns, then the rows, at most so many."""
+        return session.tables(self.query(columns, table, where, most))
 
     def limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
         """Return the condition for a timestamp to be on one side of a moment; None where SQL cannot tell.

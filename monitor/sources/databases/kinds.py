@@ -9,6 +9,7 @@ from monitor.sources.databases.engine import Engine
 
 _KINDS = {
     "postgresql": ("postgres", "PostgreSQL"), "postgres": ("postgres", "PostgreSQL"),
+    "sqlite": ("sqlite", "SQLite"), "duckdb": ("duckdb", "DuckDB"),
 }
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from monitor.errors import SourceError
 from monitor.outgoing.guard import AddressRefused, look_up
-from monitor.sources.databases.engine import Engine, Session
+from monitor.sources.databases.engine import Column, Engine, Session
 
 _CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
 _STORED = b"stored"              # key of what a column is, where Arrow has no such type
@@ -53,10 +53,10 @@ class PostgreSQL(Engine):
         """Return decimals as float64 and what Arrow does not have as text."""
         return pa.schema([_known(field) for field in super().columns(session, table)])
 
-    def chosen(self, field: pa.Field, exact: bool) -> str:
-        name, stored = self.quoted(field.name), (field.metadata or {}).get(_STORED)
+    def chosen(self, column: Column) -> str:
+        name, stored = self.quoted(column.field.name), (column.field.metadata or {}).get(_STORED)
         if stored == b"numeric":
-            return f"trim_scale({name})::text" if exact else f"{name}::float8"
+            return f"trim_scale({name})::text" if column.exact else f"{name}::float8"
         return name if stored is None else f"{name}::text"
 
     def told(self, field: pa.Field) -> str:

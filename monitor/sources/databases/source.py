@@ -16,8 +16,8 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import UTC_US, Bounds, first_rows, tidy, unread, within
-from monitor.sources.databases.engine import Engine, Session
+from monitor.sources.column_types import UTC_US, Bounds, first_rows, flat, tidy, unread, within
+from monitor.sources.databases.engine import Column, Engine, Session
 from monitor.sources.databases.kinds import engine_of
 from monitor.sources.databases.spool import Spool
 from monitor.sources.ids import row_hashes
@@ -48,7 +48,8 @@ class DatabaseSource:
 
     @cached_property
     def _engine(self) -> Engine:
-        return engine_of(self.origin, self._address.reveal(), self._timeout)
+        address = self._address if isinstance(self._address, str) else self._address.reveal()
+        return engine_of(self.origin, address, self._timeout)
 
     def fingerprint(self) -> str:
         with self._connected() as session:
@@ -168,14 +169,13 @@ class DatabaseSource:
         names = [name for name in stored.names if name not in unread(stored)] if wanted is None else wanted
         tops = self._tops(stored, names)
         kinds = {field.name: field for field in stored}
-        chosen = [f"{self._engine.chosen(kinds[top], top in self._known.exact)} AS {self._engine.quoted(top)}"
-                  for top in tops]
-        query = self._engine.query(chosen, self._table, self._where(kinds, bounds), most)
-        parts = session.tables(query)
+        columns = [Column(kinds[top], top in self._known.exact) for top in tops]
+        parts = self._engine.tables(session, columns, self._table, self._where(kinds, bounds), most)
         if any(not _is_ordered(kinds[name].type) for name in times if name in kinds):
             parts = iter([pa.concat_tables(parts)])          # all rows together decide what numbers count
         for place, part in enumerate(parts):
-            table = self._trimmed(part, names, times, bounds)
+            table = self._trimmed(part, times, bounds)
+            table = table if wanted is None else table.select(wanted)
             if place == 0:
                 yield table.slice(0, 0)
             if len(table):
@@ -192,8 +192,8 @@ class DatabaseSource:
             found[top] = True
         return list(found)
 
-    def _trimmed(self, part: pa.Table, names: Sequence[str], times: list[str], bounds: Bounds) -> pa.Table:
-        table = within(in_utc(part, times, self._zone, self.origin), bounds)
+    def _trimmed(self, part: pa.Table, times: list[str], bounds: Bounds) -> pa.Table:
+        table = within(self._in_utc(flat(part), times), bounds)
         return as_declared(tidy(table, self._known.exact), self._known.numbers, Style())
 
     def _where(self, kinds: dict[str, pa.Field], bounds: Bounds) -> str:

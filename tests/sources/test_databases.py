@@ -1,0 +1,211 @@
+"""Databases that are one file, SQLite and DuckDB, read for real."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from monitor.config.sections import SourceSection
+from monitor.errors import SourceError
+from monitor.records import Score
+from monitor.sources import Source, open_source
+from monitor.sources.known_types import NOTHING, KnownTypes
+from tests.sources.awkward_table import DECIMALS, Rows, as_parquet, awkward, worked_out
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HOURS = [START + timedelta(hours=hour) for hour in range(100)]
+NAMES = ["%s {}", 'a"b', "x'; DROP TABLE t;--", "a\\b", "select"]
+
+
+def source(kind: str, file: Path, table: str, known: KnownTypes = NOTHING) -> Source:
+    return open_source(SourceSection(database=f"{kind}:///{file}", table=table), ZoneInfo("UTC"), known)
+
+
+def in_sqlite(file: Path, table: str, rows: Rows) -> None:
+    """Write as Python's own module does: times are text, booleans are 0 and 1."""
+    kinds = {bool: "BOOLEAN", int: "INTEGER", float: "REAL", str: "TEXT", Decimal: "NUMERIC", date: "DATE",
+             datetime: "TIMESTAMP"}
+    declared = [f"{quoted(name)} {'TEXT' if DECIMALS.get(name, (0, 0))[0] > 15 else kinds[kind_of(values)]}"
+                for name, values in rows.items()]
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"CREATE TABLE {quoted(table)} ({', '.join(declared)})")
+        marks = ", ".join("?" for _ in rows)
+        connection.executemany(f"INSERT INTO {quoted(table)} VALUES ({marks})",
+                               [list(map(plain, row)) for row in zip(*rows.values(), strict=True)])
+    connection.close()
+
+
+def in_duckdb(file: Path, table: str, rows: Rows) -> None:
+    kinds = {name: pa.decimal128(*digits) for name, digits in DECIMALS.items()}
+    made = pa.table({name: pa.array(values, kinds.get(name)) for name, values in rows.items()})
+    with duckdb.connect(file) as connection:
+        connection.register("made", made)
+        connection.execute(f"CREATE TABLE {quoted(table)} AS SELECT * FROM made")
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def kind_of(values: list[Any]) -> type:
+    return type(next(value for value in values if value is not None))
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+WRITERS: dict[str, Callable[[Path, str, Rows], None]] = {"sqlite": in_sqlite, "duckdb": in_duckdb}
+
+
+def shown(scores: list[Score]) -> dict[tuple[str, str | None], Score]:
+    return {(s.metric, s.column): replace(s, value=s.value and round(s.value, 12)) for s in scores}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_table_of_awkward_columns_is_the_same_as_in_parquet(tmp_path: Path, kind: str) -> None:
+    """Forty awkward columns give the roles and the scores that the same rows give as a Parquet file."""
+    for name, rows in (("before", awkward(1)), ("now", awkward(2, later=True))):
+        as_parquet(tmp_path / f"{name}.parquet", rows)
+        WRITERS[kind](tmp_path / "file.db", name, rows)
+
+    def file(name: str) -> Callable[[KnownTypes], Source]:
+        section = SourceSection(path=str(tmp_path / f"{name}.parquet"))
+        return lambda known: open_source(section, ZoneInfo("UTC"), known)
+
+    def table(name: str) -> Callable[[KnownTypes], Source]:
+        return lambda known: source(kind, tmp_path / "file.db", name, known)
+
+    (roles, scores), (parquet_roles, parquet_scores) = (worked_out(of("before"), of("now")) for of in (table, file))
+    assert roles == parquet_roles
+    assert shown(scores) == shown(parquet_scores)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_table_and_columns_is_read(tmp_path: Path, kind: str, name: str) -> None:
+    """Quotation marks and SQL in names are nothing but names; a window has its rows, a head the first ones."""
+    at, value = f"{name}t", f"{name}v"
+    WRITERS[kind](tmp_path / "file.db", name, {at: HOURS, value: list(range(100))})
+    found = source(kind, tmp_path / "file.db", name)
+    window = found.read([value], timestamp=at, start=HOURS[10], end=HOURS[12])
+    assert window[value].to_pylist() == [10, 11, 12]
+    scan = found.scan(at, HOURS[10], HOURS[12])
+    assert scan is not None
+    assert [part[value].to_pylist() for part in scan.parts([value])] == [[10, 11, 12]]
+    assert found.head(10)[value].to_pylist() == list(range(100))
+    strays = found.strays(at)
+    assert (strays.rows, strays.low, strays.high) == (100, HOURS[0], HOURS[-1])
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_only_the_rows_of_a_window_leave_the_database(tmp_path: Path, kind: str) -> None:
+    """A row beyond the window that cannot be read does no harm: times are compared by the database."""
+    rows: Rows = {"moment": HOURS, "x": [1.0] * 100}
+    WRITERS[kind](tmp_path / "file.db", "log", rows)
+    bad = "CREATE VIEW bad AS SELECT moment, CASE WHEN moment >= '2026-01-04' THEN {} ELSE x END AS x FROM log"
+    if kind == "sqlite":
+        with sqlite3.connect(tmp_path / "file.db") as connection:
+            connection.execute(bad.format("abs(-9223372036854775808)"))
+        connection.close()
+    else:
+        with duckdb.connect(tmp_path / "file.db") as connection:
+            connection.execute(bad.format("error('not to be read')"))
+    found = source(kind, tmp_path / "file.db", "bad")
+    assert len(found.read(["x"], timestamp="moment", start=HOURS[0], end=HOURS[20])) == 21
+    with pytest.raises(SourceError, match="cannot be read"):
+        found.read(["x"], timestamp="moment")
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_content_and_fingerprint_follow_every_change(tmp_path: Path, kind: str) -> None:
+    """The same rows have the same content in whatever order; a changed value has another."""
+    for place, order in enumerate((1, -1)):
+        WRITERS[kind](tmp_path / f"{place}.db", "log", {"at": HOURS[::order], "x": list(range(100))[::order]})
+    one, other = (source(kind, tmp_path / f"{place}.db", "log") for place in (0, 1))
+    before = one.fingerprint(), one.content_id()
+    assert before == (one.fingerprint(), other.content_id())
+    update = "UPDATE log SET x = 7 WHERE x = 8"
+    if kind == "sqlite":
+        with sqlite3.connect(tmp_path / "0.db") as connection:
+            connection.execute(update)
+        connection.close()
+    else:
+        with duckdb.connect(tmp_path / "0.db") as connection:
+            connection.execute(update)
+    assert one.fingerprint() != before[0]
+    assert one.content_id() != before[1]
+
+
+@pytest.mark.parametrize(("kind", "sentence"), [
+    ("sqlite", "there is no such table, expected one of log"), ("duckdb", "nowhere does not exist"),
+])
+def test_what_is_not_there_is_one_sentence(tmp_path: Path, kind: str, sentence: str) -> None:
+    """A file, a table, a column; and a file that is no database is left as it is."""
+    file = tmp_path / "file.db"
+    with pytest.raises(SourceError, match="there is no such file, expected a database"):
+        source(kind, file, "log").schema()
+    assert not file.exists()
+    WRITERS[kind](file, "log", {"at": HOURS})
+    with pytest.raises(SourceError, match=sentence):
+        source(kind, file, "nowhere").schema()
+    with pytest.raises(SourceError, match="has no column y, expected it among at"):
+        source(kind, file, "log").read(["y"])
+    file.write_text("no database, " * 100)
+    with pytest.raises(SourceError, match="cannot be read"):
+        source(kind, file, "log").schema()
+    assert file.read_text() == "no database, " * 100
+
+
+def test_nothing_but_the_file_is_opened(tmp_path: Path) -> None:
+    """A view in DuckDB reads no other file, wherever it lies."""
+    (tmp_path / "other.csv").write_text("x\n1\n")
+    with duckdb.connect(tmp_path / "file.db") as connection:
+        connection.execute(f"CREATE VIEW sly AS SELECT * FROM read_csv('{tmp_path}/other.csv')")
+    with pytest.raises(SourceError, match="disabled by configuration"):
+        source("duckdb", tmp_path / "file.db", "sly").schema()
+
+
+@pytest.mark.parametrize(("declared", "values", "sentence"), [
+    ("INTEGER", [1, 2, "three"], "column x holds values of several types"),
+    ("INTEGER", [None] * 20_000 + ["three"], "column x holds values of several types"),
+    ("REAL", [1.5] * 20_000 + ["three"], "column x holds values of several types"),
+    ("BOOLEAN", [0, 1, 2], "column x is declared to hold booleans and has other numbers"),
+])
+def test_values_that_are_not_what_was_declared_are_said(
+    tmp_path: Path, declared: str, values: list[Any], sentence: str
+) -> None:
+    """SQLite keeps any value in any column: none is turned into another one, or into nothing."""
+    with sqlite3.connect(tmp_path / "file.db") as connection:
+        connection.execute(f"CREATE TABLE log (x {declared})")
+        connection.executemany("INSERT INTO log VALUES (?)", [[value] for value in values])
+    connection.close()
+    with pytest.raises(SourceError, match=sentence):
+        source("sqlite", tmp_path / "file.db", "log").read(None)
+
+
+@pytest.mark.parametrize(("declared", "values", "expected"), [
+    ("NUMERIC", [3, 4.5, None], [3.0, 4.5, None]), ("DECIMAL(10,2)", ["3", "4.50"], [3.0, 4.5]),
+    ("", [3, 4], [3, 4]), ("REAL", [3, 4.5], [3.0, 4.5]), ("TEXT", ["x", 2.5], ["x", "2.5"]),
+    ("BOOLEAN", [True, None, False], [True, None, False]), ("DATETIME", [1767225600, None], [1767225600, None]),
+    ("BIGINT", [None] * 20_000 + [2**62], [None] * 20_000 + [2**62]),
+])
+def test_a_column_of_sqlite_is_what_it_was_declared(
+    tmp_path: Path, declared: str, values: list[Any], expected: list[Any]
+) -> None:
+    """Where the declaration says nothing, the first value decides."""
+    with sqlite3.connect(tmp_path / "file.db") as connection:
+        connection.execute(f"CREATE TABLE log (x {declared})")
+        connection.executemany("INSERT INTO log VALUES (?)", [[value] for value in values])
+    connection.close()
+    assert source("sqlite", tmp_path / "file.db", "log").read(None)["x"].to_pylist() == expected
