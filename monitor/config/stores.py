@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from monitor.config.data_sections import SourceSection
 from monitor.config.keys import Key
 from monitor.config.values import DATABASE_FILES, database_in
+from monitor.errors import UsageError
 
 # What may be said of each store; `s3a` and `abfss` are the same stores under their names in Hadoop.
 _COMMON = {"endpoint", "space_mb"}
@@ -33,8 +34,10 @@ def absolute(path: str) -> str:
 
 
 def section_of(place: str) -> SourceSection:
-    """Return the section of a place that is written as one text on a command line."""
+    """Return the section of a place that is written as one text on a command line. Raises UsageError."""
     table = database_in(place)
+    if table is None and place.startswith(DATABASE_FILES):
+        raise UsageError(f"{place} names no table, expected {place}#TABLE")
     if table is None:
         return SourceSection(path=absolute(place))
     if isinstance(table["database"], str):

@@ -203,7 +203,8 @@ def _text_or_secret(value: Any) -> "str | Secret":
 
 def _database(value: Any) -> "str | Secret":
     """A file has no password in its address, so that it may stand here."""
-    return value if isinstance(value, str) and value.startswith(DATABASE_FILES) else Secret.parse(value)
+    known = isinstance(value, Secret) or (isinstance(value, str) and value.startswith(DATABASE_FILES))
+    return value if known else Secret.parse(value)
 
 
 def _reads(kind: Any) -> BeforeValidator:

@@ -12,9 +12,13 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
+from monitor.cli.init import init
+from monitor.config import load
 from monitor.config.sections import SourceSection
-from monitor.errors import SourceError
+from monitor.config.values import Secret
+from monitor.errors import ConfigError, SourceError
 from monitor.records import Score
 from monitor.sources import Source, open_source
 from monitor.sources.known_types import NOTHING, KnownTypes
@@ -209,3 +213,35 @@ def test_a_column_of_sqlite_is_what_it_was_declared(
         connection.executemany("INSERT INTO log VALUES (?)", [[value] for value in values])
     connection.close()
     assert source("sqlite", tmp_path / "file.db", "log").read(None)["x"].to_pylist() == expected
+
+
+def test_a_table_is_named_in_one_text(tmp_path: Path) -> None:
+    """A file is relative to the configuration's folder; an address with a password stays outside of the file."""
+    (tmp_path / "driftd.toml").write_text(
+        '[models.m]\npredictions = "sqlite:///a#b.db#my log"\nlabels = "env:LABELS#seen"\nreference = "first 9d"\n')
+    model = load(tmp_path / "driftd.toml").config.models["m"]
+    assert (model.predictions.database, model.predictions.table) == (f"sqlite:///{tmp_path}/a#b.db", "my log")
+    assert model.labels is not None
+    assert (model.labels.database, model.labels.table) == (Secret("env", "LABELS"), "seen")
+    (tmp_path / "driftd.toml").write_text('[models.m]\nreference = "first 9d"\n[models.m.predictions]\ntable = "t"\n'
+                                          'database = "postgresql://u:hunter2@db/x"\n')
+    with pytest.raises(ConfigError, match=r"driftd.toml:5: .*a secret is never written in the file") as error:
+        load(tmp_path / "driftd.toml")
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_init_looks_at_tables(tmp_path: Path, kind: str) -> None:
+    """The configuration that is written reads the tables again, labels apart among them."""
+    rows: Rows = {"timestamp": HOURS, "id": list(range(100)), "prediction": [n % 2 for n in range(100)],
+                  "x": [n / 7 for n in range(100)]}
+    WRITERS[kind](tmp_path / "file.db", "log", rows)
+    WRITERS[kind](tmp_path / "file.db", "labels", {"id": list(range(100)), "label": [n % 2 for n in range(100)]})
+    place = f"{kind}:///{tmp_path}/file.db"
+    done = CliRunner().invoke(init, [f"{place}#log", "--labels", f"{place}#labels", "-o",
+                                     str(tmp_path / "driftd.toml")])
+    assert done.exit_code == 0, done.output
+    assert "100 rows, 2026-01-01 to 2026-01-05" in done.output
+    assert load(tmp_path / "driftd.toml").config.models["log"].predictions.database == place
+    done = CliRunner().invoke(init, [place, "-o", str(tmp_path / "other.toml")])
+    assert f"names no table, expected {place}#TABLE" in str(done.exception or done.output)

@@ -16,7 +16,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import UTC_US, Bounds, first_rows, flat, tidy, unread, within
+from monitor.sources.column_types import Bounds, first_rows, flat, tidy, unread, within
 from monitor.sources.databases.engine import Column, Engine, Session
 from monitor.sources.databases.kinds import engine_of
 from monitor.sources.databases.spool import Spool
@@ -143,7 +143,7 @@ class DatabaseSource:
         return self._widened(found, field)
 
     def _widened(self, found: Strays, field: pa.Field) -> Strays:
-        return found if getattr(field.type, "tz", None) else found.widened(_SLACK)
+        return found if getattr(field.type, "tz", None) or not found.apart else found.widened(_SLACK)
 
     def _strays_of_all(self, timestamp: str) -> Strays:
         times = Times.of(self.read([], timestamp=timestamp)[timestamp])
@@ -158,8 +158,7 @@ class DatabaseSource:
         at = self._engine.quoted(field.name)
         query = (f"SELECT {at} FROM {self._engine.table(self._table)} WHERE {self._engine.told(field)}"
                  f" ORDER BY {at} {order} LIMIT {rows}")
-        times = pa.concat_tables(session.tables(query))[field.name]
-        return Times.of(times.cast(pa.timestamp("us")).cast(UTC_US))
+        return Times.of(self._in_utc(pa.concat_tables(session.tables(query)), [field.name])[field.name])
 
     def _tables(
         self, session: Session, wanted: list[str] | None, times: list[str], bounds: Bounds, most: int | None = None
