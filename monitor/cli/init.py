@@ -182,7 +182,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     columns = _joined_on(columns, known, of_labels)
     id = _id(columns, known)
     if answers is not None and columns.label_id is None and id in known and id not in answers.column_names:
-        ids, others = (open_source(SourceSection(path=stores.absolute(str(place))), ZoneInfo("UTC"),
+        ids, others = (open_source(stores.section_of(str(place)), ZoneInfo("UTC"),
                                    KnownTypes(exact=frozenset(names))).read(names)
                        for place, names in ((data, [id]), (labels, answers.column_names)))
         columns = columns.model_copy(update={"label_id": column_of_ids(ids[id], others)})
