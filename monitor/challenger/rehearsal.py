@@ -104,6 +104,15 @@ def gap(
     return replace(score, value=middle, low=middle - margin, high=middle + margin, n=rows)
 
 
+def kind_by_gaps(boosted: Score, linear: Score) -> ChallengerKind:
+    """Return linear where that surely does better on the reference, from the gaps of both; else gradient boosting.
+
+    A challenger that is worse than the model by its kind alone says too little of what a retrain would gain.
+    """
+    surely = boosted.value is not None and linear.low is not None and linear.low > boosted.value
+    return "linear" if surely else "gradient_boosting"
+
+
 def _gaps(
     reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind
 ) -> tuple[list[float], int]:

@@ -1,13 +1,12 @@
 """The rehearsal of one window: would a model fitted just before it have done better than the one in service?"""
 
-import math
 from collections import OrderedDict
 from dataclasses import replace
 from datetime import datetime
 
 import pyarrow as pa
 
-from monitor.challenger.rehearsal import GAP_ROWS, Challenger, fit, gains, gap
+from monitor.challenger.rehearsal import GAP_ROWS, Challenger, fit, gains, gap, kind_by_gaps
 from monitor.config import ModelSection
 from monitor.config.measured_sections import ChallengerKind
 from monitor.errors import CannotJudge
@@ -20,7 +19,6 @@ MOST_ROWS = 100_000  # labelled rows of a window on which a challenger is scored
 KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
 _fitted: OrderedDict[tuple[str, str, datetime], Challenger] = OrderedDict()
 _gaps: OrderedDict[tuple[str, str, str], Score] = OrderedDict()      # for a reference of which nothing may be kept
-TRIED: tuple[ChallengerKind, ...] = ("gradient_boosting", "linear")     # by "auto"; of equals the first
 
 
 def rehearsal_scores(
@@ -51,14 +49,10 @@ def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance)
 
 
 def kind_of(model: ModelSection, reference: ReferenceData, judged: Performance) -> ChallengerKind:
-    """Return the kind of the challenger: as configured, else the one that does best on rows of the reference.
-
-    A challenger that is worse than the model by its kind alone says too little of what a retrain would gain.
-    """
+    """Return the kind of the challenger: as configured, else the one that the reference speaks for."""
     if (named := model.rehearsal.challenger) != "auto":
         return named
-    gaps = {kind: _gap(model, reference, judged, kind).value for kind in TRIED}
-    return max(TRIED, key=lambda kind: -math.inf if (value := gaps[kind]) is None else value)
+    return kind_by_gaps(*(_gap(model, reference, judged, kind) for kind in ("gradient_boosting", "linear")))
 
 
 def _gap(model: ModelSection, reference: ReferenceData, judged: Performance, kind: ChallengerKind) -> Score:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.challenger.rehearsal import fit, gains, gap, rehearse
+from monitor.challenger.rehearsal import fit, gains, gap, kind_by_gaps, rehearse
 from monitor.config.column_roles import Roles
 from monitor.records import Score
 
@@ -191,3 +191,16 @@ def test_a_model_without_columns_to_learn_from_is_not_rehearsed() -> None:
     score = rehearse(table(500), None, table(300), roles, "regression", "rmse", 5000)[0]
     assert (score.status, score.reason) == ("insufficient", "there are no features to fit on")
     assert "there are no labels" in str(gap(table(500).drop_columns(["label"]), ROLES, "regression", "rmse").reason)
+
+
+@pytest.mark.parametrize(("bend", "rows", "kind"), [
+    (0.0, 1000, "linear"), (3.0, 1000, "gradient_boosting"), (0.0, 60, "gradient_boosting"),
+])
+def test_the_reference_says_which_kind_is_near(bend: float, rows: int, kind: str) -> None:
+    """Where labels follow x in a line, a linear challenger is near; where they bend, or little is known, trees are."""
+    reference = table(rows)
+    x = reference["x"].to_numpy()
+    label = reference["label"].to_numpy() + bend * (np.abs(x) > 1)
+    reference = reference.set_column(reference.column_names.index("label"), "label", pa.array(label))
+    kinds: tuple[Any, ...] = ("gradient_boosting", "linear")
+    assert kind_by_gaps(*(gap(reference, ROLES, "regression", "rmse", one) for one in kinds)) == kind
