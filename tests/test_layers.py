@@ -53,7 +53,7 @@ PURE = (
     "attribution/broken_columns.py", "attribution/explanations.py", "attribution/loss_parts.py",
     "attribution/relation.py", "attribution/sides.py", "challenger/rehearsal.py",
     "calibration/block_bootstrap.py", "calibration/calibrated_thresholds.py", "calibration/outlook.py",
-    "calibration/block_scores.py", "calibration/dependence.py",
+    "calibration/block_scores.py", "calibration/dependence.py", "calibration/smallest_shift.py",
     "backtest/policies.py", "backtest/schedules.py", "backtest/simulated_triggers.py",
     "gate/gate_verdict.py", "gate/paired_difference.py", "gate/resampled_metrics.py",
 )

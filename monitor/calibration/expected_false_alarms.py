@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.calibration.block_bootstrap import Years, by_chance, drawn_years, together
-from monitor.calibration.outlook import Expected, Outlook
+from monitor.calibration.outlook import Expected, Outlook, listed, uncalibrated
 from monitor.calibration.reference_blocks import Division, about, asked, calibrate, cut, division, limit_of
+from monitor.calibration.smallest_shift import noticed
 from monitor.config import ModelSection
 from monitor.config.drift_methods import is_p_value
 from monitor.config.sections import BUILT_IN_TRIGGERS, DriftSection, QualitySection, TriggerSection
@@ -42,7 +43,6 @@ YEAR = timedelta(days=365)
 MOST = 200          # the newest windows, in which more than drift is measured
 LABELS = ("label_coverage", "never_labelled_share")
 OTHERS = tuple(name for name, row in CATALOGUE.items() if row.replayed)       # metrics other than drift
-_NAMED = 5          # columns named in a sentence; more are counted
 
 
 def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
@@ -64,7 +64,10 @@ def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
         for trigger in model.triggers if trigger not in BUILT_IN_TRIGGERS
     ]
     notes = (*_notes(divided, calibrated), *(_alike(name, yearly) for name in by_regret))
-    return Outlook(triggers=tuple(triggers), together=_together(triggers, years), notes=notes)
+    return Outlook(
+        triggers=tuple(triggers), together=_together(triggers, years), notes=notes,
+        noticed=tuple(noticed(reference.profile, divided.kinds, calibrated)),
+    )
 
 
 def _alike(name: str, yearly: float) -> str:
@@ -74,13 +77,12 @@ def _alike(name: str, yearly: float) -> str:
 
 def _together(triggers: Sequence[Expected], years: Mapping[str, Years]) -> Expected | None:
     missing = [trigger.trigger for trigger in triggers if trigger.untold]
-    name = f"all together, without {_listed(missing)}" if missing else "all together"
+    name = f"all together, without {listed(missing)}" if missing else "all together"
     return together(list(years.values())).expected(name) if len(years) > 1 else None
 
 
 def _notes(divided: Division, calibrated: Calibration) -> Iterator[str]:
-    for why, names in _by_reason(calibrated.lack).items():
-        yield f"uncalibrated: {_listed(names)}; {why}. Evidently's thresholds are used, and never cause a retrain alone"
+    yield from uncalibrated(calibrated.lack)
     if calibrated.limits and divided.span < YEAR:
         yield f"the reference spans {about(divided.span)}: seasons it has not seen will count as drift"
 
@@ -137,17 +139,6 @@ def _untold(trigger: TriggerSection, reference: ReferenceData, divided: Division
     if trigger.metric in LABELS:
         return "the reference does not say when its labels came"
     return f"no window of the reference has a vote: too few rows in each (window.min_rows is {min_rows})"
-
-
-def _by_reason(lack: Mapping[str, str]) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {}
-    for name, why in lack.items():
-        columns.setdefault(why, []).append(name)
-    return columns
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _drift_scores(section: DriftSection, divided: Division, calibrated: Calibration, at: int) -> list[Score]:

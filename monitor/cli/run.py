@@ -1,6 +1,6 @@
 """The service, the one-shot check, and the demo."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from monitor.calibration.outlook import uncalibrated
 from monitor.cli.fired_words import fired_words, telling
 from monitor.cli.options import (
     MOMENT,
@@ -27,6 +28,7 @@ from monitor.decide.triggers import REFERENCE_GONE, SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
 from monitor.expose.status_document import Request
 from monitor.ledger import unusual_rows
+from monitor.metric_catalogue import DRIFT
 from monitor.records import Action, DispatchState, Json, Snapshot, SnapshotStatus, Verdict
 from monitor.store import Store
 from monitor.times import utcnow
@@ -172,10 +174,20 @@ def _unjudged(newest: Snapshot | None) -> str | None:
 
 
 def _unusual(store: Store, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """Return sentences on the rows and labels of the windows of these verdicts, each sentence once."""
-    snapshots = (snapshot for verdict in verdicts for snapshot in store.snapshots.newest_revisions(
-        verdict.window.model, metrics=(), window_start=verdict.window.start, spec=verdict.window.spec))
-    return tuple(dict.fromkeys(text for snapshot in snapshots for text in unusual_rows(snapshot.ledger)))
+    """Return sentences on the rows and thresholds of the windows of these verdicts, each sentence once."""
+    snapshots = [snapshot for verdict in verdicts for snapshot in store.snapshots.newest_revisions(
+        verdict.window.model, metrics=DRIFT if verdict is verdicts[-1] else (),
+        window_start=verdict.window.start, spec=verdict.window.spec)]
+    texts = (text for snapshot in snapshots for text in unusual_rows(snapshot.ledger))
+    return tuple(dict.fromkeys([*texts, *(text for snapshot in snapshots[-1:] for text in _uncalibrated(snapshot))]))
+
+
+def _uncalibrated(snapshot: Snapshot) -> Iterator[str]:
+    """Yield why columns of this window had no calibrated threshold."""
+    return uncalibrated({
+        score.column: str(score.reason).rpartition("uncalibrated: ")[2]
+        for score in snapshot.scores if score.uncalibrated and score.column
+    })
 
 
 def _check_dry(
@@ -201,7 +213,8 @@ def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
         fired=[fired_words(loaded.config.models[name].triggers, verdict, snapshot.scores)
                for snapshot, verdict in judged],
         unusual=(*(text for text in unjudged if text),
-                 *(text for snapshot, _ in newest for text in unusual_rows(snapshot.ledger))),
+                 *(text for snapshot, _ in newest for text in unusual_rows(snapshot.ledger)),
+                 *(text for snapshot, _ in newest for text in _uncalibrated(snapshot))),
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from monitor.calibration.reference_blocks import calibrate, cut, divide
+from monitor.calibration.smallest_shift import noticed
 from monitor.config import ModelSection
 from monitor.config.column_roles import FeatureKind
 from monitor.config.sections import QualitySection
@@ -71,6 +72,36 @@ def test_a_reference_without_rows_has_no_windows() -> None:
     for size in (100, "1d"):
         windows, block = cut(rows_model(size), np.array([], np.int64))
         assert (windows, len(block)) == ([], 0)
+
+
+@pytest.mark.parametrize("method", ["wasserstein", "ks", "psi_quantile"])
+def test_the_shift_that_is_told_is_seen_in_about_half_of_the_windows(method: str) -> None:
+    """Of windows that moved by what `validate` says, 40 to 80 in a hundred are beyond; a column that stays has none."""
+    chance = np.random.default_rng(2)
+    columns = {
+        "x": pa.array(chance.normal(size=8000)), "still": pa.array(np.ones(8000)),
+        "word": pa.array(chance.choice(["a", "b", "c"], 8000, p=[0.4, 0.4, 0.2])),
+    }
+    kinds: dict[str, FeatureKind] = {"x": "numerical", "still": "numerical", "word": "categorical"}
+    model = rows_model(200)
+    model = model.model_copy(update={"drift": model.drift.model_copy(update={"method": method})})
+    hours = pa.chunked_array([pa.array(np.arange(8000) * 3_600_000_000, pa.timestamp("us", "UTC"))])
+    divided = divide(model, hours, kinds, {}, lambda name: [columns[name]])
+    drift = model.drift.model_copy(update={"false_alarms": Budget(1, divided.pace / 0.05)})
+    model = model.model_copy(update={"drift": drift})
+    limits, reference = calibrate(model, divided), TableSide(pa.table(columns))
+    found = {one.column: one for one in noticed(reference, kinds, limits)}
+    assert set(found) == {"x", "word"}
+    shift, change = found["x"].shift, found["word"].shift
+    assert shift
+    assert change
+    assert 0.05 < change < 0.3
+    seen = 0
+    for _ in range(100):
+        window = TableSide(pa.table({"x": chance.normal(shift, size=200)}))
+        scores = column_scores(reference, window, {"x": "numerical"}, {}, drift, QualitySection(), 5, limits)
+        seen += next(score.status == "drifted" for score in scores if score.metric == "drift")
+    assert 40 <= seen <= 80
 
 
 def by_calibrated_limits(change: str, missing: float = 0.0) -> dict[str, Score]:
