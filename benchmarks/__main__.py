@@ -18,6 +18,7 @@ from benchmarks import (
     peers,
     processes,
     rehearsing,
+    weak_spots,
 )
 from benchmarks.rows import Absent, Asked, Row, Section
 from monitor.cli.terminal import print_json, print_table
@@ -61,6 +62,14 @@ SECTIONS = {
     ),
     "power": Section(
         title="one column of 20 has moved", unit="windows in alarm", ratio="times ks", measure=calibrated.power
+    ),
+    "changes": Section(
+        title="one column of 20 has changed, windows of 200 rows", unit="found at a tenth of false alarms",
+        ratio="at a stated tenth", measure=weak_spots.changes, slow=True,
+    ),
+    "wandering": Section(
+        title="window means are an AR(0.7)", unit="windows in alarm", ratio="times the rate",
+        measure=weak_spots.wandering, slow=True,
     ),
     "gate": Section(
         title=f"{gate.SEGMENTS} segments of {gate.ROWS} rows", unit="blocked", ratio="times the point estimate",
