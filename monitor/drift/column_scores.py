@@ -123,7 +123,7 @@ def with_missing_and_new(score: Score, missing: Score, outside: Score, calibrati
     if score.status not in _JUDGED or score.uncalibrated or name not in calibration.missing:
         return score
     reasons = []
-    if missing.value is not None and missing.reference is not None:
+    if missing.value is not None and missing.reference not in (None, missing.value):
         before, now = (np.array([share, 1 - share]) for share in (missing.reference, missing.value))
         if jensenshannon_of_counts(before, now) >= calibration.missing[name].at(missing.n or 0):
             reasons.append(f"{missing.value:.1%} is missing, {missing.reference:.1%} in the reference")
