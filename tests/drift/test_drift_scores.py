@@ -49,6 +49,17 @@ def test_a_shifted_column_drifts_and_the_others_do_not() -> None:
     assert share.reason == "1 of 2 columns drifted: x"
 
 
+@pytest.mark.parametrize(("moved", "status"), [(0, "ok"), (1, "ok"), (2, "drifted"), (3, "drifted")])
+def test_half_of_the_columns_make_the_data_drifted(moved: int, status: str) -> None:
+    """Without calibrated thresholds the configured share decides: half of four columns by default."""
+    names = {f"x{place}": "numerical" for place in range(4)}
+    chance = np.random.default_rng(3)
+    before, now = (pa.table({name: chance.normal(3.0 * (place < by), 1, 300) for place, name in enumerate(names)})
+                   for by in (0, moved))
+    share = scores(before, now, roles(**names), threshold="evidently")["drifted_share", None]
+    assert (share.value, share.threshold, share.status) == (moved / 4, 0.5, status)
+
+
 def test_too_few_rows_are_no_statement() -> None:
     """Below min_rows every score is insufficient, with a reason and without a value."""
     found = scores(table(3000), table(99, shift=5), roles(x="numerical", word="categorical"))

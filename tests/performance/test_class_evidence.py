@@ -138,7 +138,7 @@ def test_a_hair_outside_0_to_1_is_a_probability(odd: float, *, alone: bool) -> N
     """Rounding beyond 0 or 1 makes no regression of a classifier: the value is clipped, and that is said."""
     table = log(0, 1)
     chance = table["probability"].to_numpy().copy()
-    chance[-5] = odd
+    chance[-7:-4] = 1, 0, odd
     name = "prediction" if alone else "probability"
     table = with_scores(table, name, chance)
     table = table.drop_columns("probability") if alone else table
@@ -146,7 +146,7 @@ def test_a_hair_outside_0_to_1_is_a_probability(odd: float, *, alone: bool) -> N
     roles, said = settle(ALONE if alone else ROLES, table, "binary")
     assert said[1:] == (f"1 value of {name} a hair outside 0 to 1, taken as 0 or 1",)
     found, truth = scores(table, roles), table["label"].to_numpy()
-    assert found["roc_auc"].value == pytest.approx(sk.roc_auc_score(truth, chance))
+    assert found["roc_auc"].value == pytest.approx(sk.roc_auc_score(truth, np.clip(chance, 0, 1)))
     assert found["log_loss"].value == pytest.approx(sk.log_loss(truth, np.clip(chance, 0, 1)))
     assert found["roc_auc"].reason == "1 probabilities a hair outside 0 to 1 are taken as 0 or 1"
 
@@ -160,7 +160,8 @@ def test_percent_are_read_as_probabilities(*, alone: bool) -> None:
     table = table.drop_columns("probability") if alone else table
     assert guess_task(table["label"], table["prediction"]) == "binary"
     roles, said = settle(ALONE if alone else ROLES, table, "binary")
-    assert "read as percent" in said[1]
+    low, high = (f"{100 * end:.4g}" for end in (chance.min(), chance.max()))
+    assert said[1] == f"{name} runs from {low} to {high}: read as percent"
     found = scores(table, roles)
     assert found["log_loss"].value == pytest.approx(sk.log_loss(truth, chance))
     assert found["accuracy"].value == pytest.approx(sk.accuracy_score(truth, chance >= 0.5))
