@@ -6,7 +6,9 @@ from a classifier that tells the two sides apart; Bickel, Brückner and Scheffer
 reference has next to no rows like it, so that it says nothing of them.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,10 @@ FEWEST_IN_LEAF = 20
 BINS = 10                # of a column, to see whether the label has anything to do with it
 MOST_ODDS = 20.0         # a row that much more frequent in the window is strange; one's weight is never larger
 SEED = 0
+KEPT = 4                 # references of which what was learnt stays in memory
+
+_Learnt = tuple[Floats, list[list[Any]]]      # what is expected of the reference's rows, and the models of each fold
+_known: OrderedDict[bytes, _Learnt] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,13 +53,18 @@ def chances(sides: Sides, truth: Ints, classes: int) -> tuple[Floats, Floats]:
     """Return the probability of each class (rows × classes) of the reference's rows and of the window's."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    before, now = np.zeros((len(truth), classes)), np.zeros((len(sides.window), classes))
-    for learnt, left in _folds(len(truth)):
-        model = HistGradientBoostingClassifier(**_options(sides, len(learnt)))
-        model.fit(sides.reference[learnt], truth[learnt])
-        places = model.classes_
-        before[np.ix_(left, places)] = model.predict_proba(sides.reference[left])
-        now[:, places] += model.predict_proba(sides.window) / FOLDS
+    def learnt() -> _Learnt:
+        before, models = np.zeros((len(truth), classes)), []
+        for known, left in _folds(len(truth)):
+            model = HistGradientBoostingClassifier(**_options(sides, len(known)))
+            models.append([model.fit(sides.reference[known], truth[known])])
+            before[np.ix_(left, model.classes_)] = model.predict_proba(sides.reference[left])
+        return before, models
+
+    before, models = _once(learnt, sides, truth, classes)
+    now = np.zeros((len(sides.window), classes))
+    for [model] in models:
+        now[:, model.classes_] += model.predict_proba(sides.window) / FOLDS
     return before, now
 
 
@@ -61,14 +72,31 @@ def means(sides: Sides, values: Floats) -> tuple[Floats, Floats]:
     """Return the expected `values` (rows × numbers) of the reference's rows and of the window's."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    before, now = np.zeros_like(values), np.zeros((len(sides.window), values.shape[1]))
-    for learnt, left in _folds(len(values)):
-        for at in range(values.shape[1]):
-            model = HistGradientBoostingRegressor(**_options(sides, len(learnt)))
-            model.fit(sides.reference[learnt], values[learnt, at])
-            before[left, at] = model.predict(sides.reference[left])
-            now[:, at] += model.predict(sides.window) / FOLDS
-    return before, now
+    def learnt() -> _Learnt:
+        before, models = np.zeros_like(values), []
+        for known, left in _folds(len(values)):
+            kinds = [HistGradientBoostingRegressor(**_options(sides, len(known))) for _ in values.T]
+            models.append([one.fit(sides.reference[known], value[known])
+                           for one, value in zip(kinds, values.T, strict=True)])
+            before[left] = np.column_stack([one.predict(sides.reference[left]) for one in models[-1]])
+        return before, models
+
+    before, models = _once(learnt, sides, values, values.shape[1])
+    now = sum(np.column_stack([one.predict(sides.window) for one in fold]) for fold in models) / FOLDS
+    return before, np.asarray(now)
+
+
+def _once(learnt: Callable[[], _Learnt], sides: Sides, values: Floats | Ints, width: int) -> _Learnt:
+    """What was learnt of these rows of a reference, `width` numbers of each; of the newest few it is known."""
+    told = hashlib.blake2b(repr((sides.categorical, sides.reference.shape, str(values.dtype), width)).encode())
+    for array in (sides.reference, values):
+        told.update(np.ascontiguousarray(array).data)
+    key = told.digest()
+    if key not in _known:
+        _known[key] = learnt()
+        while len(_known) > KEPT:
+            _known.popitem(last=False)
+    return _known[key]
 
 
 def spread(sides: Sides, relevant: Numbers) -> Spread:

@@ -96,7 +96,7 @@ class Writer:
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_key_is_located(data: st.DataObject) -> None:
     """Whatever the document looks like, each key is found on the line that holds it, and nothing else is."""
     writer = Writer(data.draw)

