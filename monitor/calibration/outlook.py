@@ -89,7 +89,7 @@ class Outlook:
                 ends = dict.fromkeys(f"{one.words} ({one.column})" for one in (found[0], found[-1]))
                 yield f"half of the windows of {found[0].rows} values show {what} by {' to '.join(ends)}"
             if unseen := [one.column for one in self.noticed if one.kind == kind and one.shift is None]:
-                yield f"no window shows {what}, of {listed(unseen)}: its windows differ too much in the reference"
+                yield f"no window shows {what} of {listed(unseen)}: windows of the reference differ too much there"
 
 
 def uncalibrated(lack: Mapping[str, str]) -> Iterator[str]:
