@@ -255,13 +255,14 @@ def _print(result: Comparison) -> None:
         say(f"contract: {score.column or 'table'}: {sentence(score)}")
     if result.breaks:
         say()
+    drawn = ("before", "now") if result.spreads else ()
     rows = [
-        (s.column, s.method, number(s.value), number(s.threshold), s.status, *_drawn(spread), s.reason)
-        for s in result.drift for spread in [result.spreads.get(s.column or "")]
+        (s.column, s.method, number(s.value), number(s.threshold), s.status,
+         *(_drawn(result.spreads.get(s.column or "")) if drawn else ()), s.reason)
+        for s in result.drift
     ]
-    shown = ("column", "method", "value", "threshold", "status", "before", "now", "")
-    print_table(shown, rows, ("value", "threshold"))
-    if result.spreads:
+    print_table(("column", "method", "value", "threshold", "status", *drawn, ""), rows, ("value", "threshold"))
+    if drawn:
         say("before, now: the values from low to high, categories from the most frequent on")
     say("", summary(result), f"{result.current_rows} rows against {result.reference_rows}")
     if result.new:
