@@ -217,8 +217,9 @@ class _Finder:
         elif not candidates and role in NEEDED:
             usual = ", ".join(USUAL_NAMES[role][:4])
             spoken = "".join(f"; {text}" for text in self.why if f"no {role}" in text)
-            self.problem(role, f"no column has a usual name for it ({usual}, …){spoken}, expected one of "
-                               f"{_listed(place)}")
+            times = [name for name, facts in place.items() if role == "timestamp" and facts.kind == "timestamp"]
+            expected = f"one that holds times: {_listed(times)}" if times else f"one of {_listed(place)}"
+            self.problem(role, f"no column has a usual name for it ({usual}, …){spoken}, expected {expected}")
         return candidates[0] if len(candidates) == 1 else None
 
     def _candidates(self, role: str, place: dict[str, Facts]) -> list[str]:

@@ -248,10 +248,10 @@ AMONG = "(SELECT value FROM json_each(?))"
 
 
 def listed(values: Iterable[int | str]) -> str:
-    """The value of AMONG's placeholder."""
+    """The text to give for the placeholder in AMONG."""
     return json.dumps(list(values))
 
 
 def marks(values: Collection[object]) -> str:
-    """As many placeholders as there are values, of which there are always as many; others: AMONG."""
+    """One placeholder for each value. Where the number of values varies from call to call, use AMONG."""
     return ", ".join("?" * len(values))

@@ -79,6 +79,15 @@ def test_missing_parts_and_columns_all_at_once() -> None:
     ]
 
 
+def test_the_columns_that_hold_times_are_offered_for_a_timestamp() -> None:
+    """Where no usual name tells, only columns that could be it are named; all of them where none could."""
+    columns = {"made": WHEN, "due": WHEN, "age": MANY, "pred": FLAG}
+    (asked,) = problems(Columns(), columns)
+    assert asked.endswith("expected one that holds times: made, due")
+    (asked,) = problems(Columns(), {"age": MANY, "pred": FLAG})
+    assert asked.endswith("expected one of age, pred")
+
+
 def test_kinds_of_features() -> None:
     """Kinds are guessed as Evidently guesses, unless declared; times are no features."""
     facts = LOG | {"grade": FLAG, "count": Facts("integer", 11, 1000), "member": Facts("boolean", 2, 1000),

@@ -1,7 +1,8 @@
 """What is particular to a kind of database: its driver, its session, and the few places where its SQL is its own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -56,7 +57,7 @@ class Column(NamedTuple):
     exact: bool
 
 
-class Engine:
+class Engine(ABC):
     """A kind of database. Standard SQL, unless a subclass says otherwise.
 
     `origin` names the table in messages, `address` may hold a password.
@@ -71,11 +72,9 @@ class Engine:
     def __init__(self, origin: str, address: str, timeout: timedelta) -> None:
         self.origin, self.address, self.timeout = origin, address, timeout
 
-    @contextmanager
-    def connected(self) -> Iterator[Session]:
+    @abstractmethod
+    def connected(self) -> AbstractContextManager[Session]:
         """Open a read-only session. Raises SourceError, ImportError and what the driver raises."""
-        raise NotImplementedError
-        yield
 
     def secrets(self) -> list[str]:
         """Return what no message may hold."""

@@ -1,0 +1,48 @@
+"""The challenger is of the kind that the reference speaks for, unless the configuration names one."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+WEEK = timedelta(weeks=1)
+CONFIG = """
+[daemon]
+state_dir = "{kind}"
+[models.m]
+predictions = "log.parquet"
+reference   = "reference.parquet"
+window      = "7d"
+task        = "regression"
+rehearsal   = {{ challenger = "{kind}" }}
+estimation  = {{ enabled = false }}
+"""
+
+
+def rows(count: int, start: datetime, seed: int) -> pa.Table:
+    """Labels follow x in a line, which the model in service knows."""
+    chance = np.random.default_rng(seed)
+    x = chance.normal(size=(count, 3))
+    at = [start + timedelta(minutes=10) * place for place in range(count)]
+    return pa.table({
+        "timestamp": at, **{f"x{place}": x[:, place] for place in range(3)}, "prediction": x.sum(axis=1),
+        "label": x.sum(axis=1) + chance.normal(0, 0.3, count),
+    })
+
+
+def test_the_kind_is_the_one_that_does_better_on_the_reference(driftd: Any, tmp_path: Path) -> None:
+    """On labels in a line a linear challenger stands in, though nobody named it: it is hardly worse than the model."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    monday = today - timedelta(days=today.weekday())
+    pq.write_table(rows(1500, monday - 3 * WEEK, 0), tmp_path / "reference.parquet")
+    pq.write_table(rows(1008, monday - WEEK, 1), tmp_path / "log.parquet")
+    gaps = {}
+    for kind in ("auto", "gradient_boosting"):
+        (tmp_path / f"{kind}.toml").write_text(CONFIG.format(kind=kind), encoding="utf-8")
+        driftd("check", "-c", f"{kind}.toml")
+        told = driftd("history", "-c", f"{kind}.toml", "--explain", f"{monday - WEEK:%Y-%m-%d}", "--json").json
+        (gaps[kind],) = [score["value"] for score in told["scores"] if score["metric"] == "challenger_gap"]
+    assert gaps["auto"] > gaps["gradient_boosting"] + 0.01
