@@ -15,7 +15,8 @@ import pytest
 from monitor.cli import main
 from monitor.records import Dispatch, Episode, Message, Window
 from monitor.reference.profile import kept, profile_folder
-from monitor.sources.databases.engine import Column, Engine
+from monitor.sources.databases.duckdb import DuckDB
+from monitor.sources.databases.engine import Column
 from monitor.store import Store
 from tests.store.conftest import T0, WEEK, dispatch, episode, reference, snapshot, verdict
 from tests.torture.test_hostile_text import _config, _rows
@@ -100,7 +101,7 @@ def test_sql_in_names_is_a_name_for_databases(
     effort: Callable[[int, int], int], seed: int, figure: Callable[[str], None]
 ) -> None:
     """Outside what is in quotation marks, a query is the same whatever table and columns are called."""
-    chance, number, engine = random.Random(seed), effort(300, 100_000), Engine("", "", WEEK)
+    chance, number, engine = random.Random(seed), effort(300, 100_000), DuckDB("", "", WEEK)
     for _ in range(number):
         table, column, moment = ("".join(chance.choices(SQL, k=2)) for _ in range(3))
         hostile, plain = (
