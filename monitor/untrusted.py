@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from io import BufferedReader
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ SETTINGS = 1_000_000             # bytes of a file of settings, such as a config
 SECRET = 100_000                 # bytes of a file that holds one secret
 DOCUMENT = 16_000_000             # bytes of a JSON document that driftd or a run has written
 YAML = 200_000                   # characters
+NESTED = 1000                    # objects and lists within each other; some 10,000 end a process in Arrow's reader
 VALUES = 100_000                 # in a YAML document, what anchors repeat counted as often
 
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -79,6 +83,15 @@ def parse_json(text: str | bytes, *, keys_once: bool = False) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     return found
+
+
+def nesting(line: bytes) -> int:
+    """Return at most how deep objects and lists of JSON lie within each other; exact where it is more than NESTED."""
+    most = line.count(b"{") + line.count(b"[")
+    if most <= NESTED:
+        return most
+    steps = (1 if sign in b"[{" else -1 for sign in _BRACKET.findall(_STRING.sub(b"", line)))
+    return max(accumulate(steps), default=0)
 
 
 def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

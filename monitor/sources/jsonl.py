@@ -1,9 +1,7 @@
 """JSON lines: one object per line; each key is a column."""
 
 import json
-import re
 from collections.abc import Collection, Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,10 @@ from monitor.records import Json
 from monitor.sources.column_types import tidy, unread
 from monitor.sources.text_files import TextFormat, marked
 from monitor.sources.written_numbers import typed
-from monitor.untrusted import KeyTwice, parse_json
+from monitor.untrusted import NESTED, KeyTwice, nesting, parse_json
 
 _BLOCK = 16 * 1024 * 1024        # bytes; also the longest line Arrow reads
 _HEAD = 256 * 1024               # bytes read to find the time columns
-_NESTED = 1000                   # objects and lists within each other; some 10,000 end a process in Arrow's reader
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class JsonLines(TextFormat):
@@ -116,24 +111,18 @@ def _require_shallow(data: bytes, path: Path) -> None:
     """Raises SourceError for a line that is nested too deep."""
     for begin, end in _long_lines(data):
         line = data[begin:end]
-        if line.count(b"{") + line.count(b"[") > _NESTED and _depth(line) > _NESTED:
+        if nesting(line) > NESTED:
             number = data.count(b"\n", 0, begin) + 1
-            raise SourceError(f"{path}: line {number} is nested deeper than {_NESTED} objects and lists, expected one "
+            raise SourceError(f"{path}: line {number} is nested deeper than {NESTED} objects and lists, expected one "
                               "object per line; correct or remove it")
 
 
 def _long_lines(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where lines of more than _NESTED bytes begin and end."""
+    """Where lines of more than NESTED bytes begin and end."""
     ends = np.append(np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")), len(data))
     begins = np.append(0, ends[:-1] + 1)
-    for line in np.flatnonzero(ends - begins > _NESTED):
+    for line in np.flatnonzero(ends - begins > NESTED):
         yield int(begins[line]), int(ends[line])
-
-
-def _depth(line: bytes) -> int:
-    """How deep objects and lists lie within each other."""
-    steps = (1 if sign in b"[{" else -1 for sign in _BRACKET.findall(_STRING.sub(b"", line)))
-    return max(accumulate(steps), default=0)
 
 
 def _is_mixed(kinds: set[type]) -> bool:

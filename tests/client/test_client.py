@@ -196,6 +196,27 @@ def test_a_forked_worker_has_files_of_its_own(tmp_path: Path) -> None:
     assert len(list((tmp_path / "predictions").iterdir())) == 2
 
 
+def test_preforked_workers_write_what_waits(tmp_path: Path) -> None:
+    """Forked while rows wait, as gunicorn forks with --preload, and ended by sys.exit: each row is there once."""
+    program = (
+        "import os, sys\n"
+        "from monitor.client import PredictionLog\n"
+        "log = PredictionLog(sys.argv[1])\n"
+        "for n in range(500): log.log({'who': -1, 'n': n}, 1)\n"
+        "children = []\n"
+        "for who in range(3):\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        for n in range(500): log.log({'who': who, 'n': n}, 1)\n"
+        "        sys.exit(log.dropped)\n"
+        "    children.append(child)\n"
+        "assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]\n"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=True, timeout=30)
+    logged = Counter((row["who"], row["n"]) for row in rows(tmp_path))
+    assert logged == Counter((who, n) for who in range(-1, 3) for n in range(500))
+
+
 FLEET = """
 import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor
