@@ -43,6 +43,7 @@ CHAPTERS: dict[str, type[Section]] = {
     "[models.NAME.quality]": models.QualitySection,
     "[models.NAME.fairness]": models.FairnessSection,
     "[models.NAME.rehearsal]": models.RehearsalSection,
+    "[models.NAME.versions]": models.VersionsSection,
     "[models.NAME.estimation]": models.EstimationSection,
     "[[models.NAME.evidently]]": models.EvidentlySection,
     "[[models.NAME.triggers]]": models.TriggerSection,

@@ -4,6 +4,7 @@ A sign acts if it does more than show itself: it ends a line, moves a cursor, tu
 character at all. `visible` writes such signs as Python does (`\\n`, `\\x1b`, `\\u202e`); the others build on it.
 """
 
+import glob
 import hashlib
 import html as _html
 import json
@@ -177,3 +178,14 @@ def _in_json(sign: str) -> str:
 def _unblocked(found: re.Match[str]) -> str:
     """The beginning of a line that would be a heading, a list or a quotation."""
     return found[1] + (f"\\{found[2]}" if not found[2].isdigit() else f"{found[2]}&#8203;")
+
+
+def in_path(version: str) -> str:
+    """The version as a part of a path: it leads to no folder above, and no character of it makes a pattern.
+
+    A registry or a run names versions, and the path is of whoever wrote the configuration.
+    """
+    parts = version.replace("\0", "%00").split("/")
+    inside = (part.replace(".", "%2E") if part in (".", "..") else part for part in parts)
+    whole = "/".join(inside)
+    return glob.escape(f"%2F{whole[1:]}" if whole.startswith("/") else whole)

@@ -30,6 +30,7 @@ class Group(StrEnum):
     FAIRNESS = "Fairness between groups of people"
     ESTIMATE = "Performance estimated before labels come"
     REHEARSAL = "What a new model would gain"
+    EARLIER = "What a version that served before would gain"
     DECISION = "What decisions rest on"
     GATE = "The gate's answer"
 
@@ -61,6 +62,7 @@ class Need(StrEnum):
     TOGETHER = "`drift.multivariate` or `drift.embeddings`"
     PROTECTED = "`fairness.columns`"
     REHEARSAL = "`rehearsal`"
+    VERSIONS = "`versions`"
     ESTIMATION = "`estimation`"
     PROMOTION = "a promotion"
     CANDIDATE = "a candidate"
@@ -285,6 +287,12 @@ _REHEARSAL = (
     _rehearsed("challenger_placebo", "How much better the window's challenger does than that of the window before: "
                "the noise of a gain."),
 )
+_EARLIER = (
+    Metric("version_gain", Group.EARLIER, Unit.METRIC, _NONE,
+           "How much better a version that served before, named by `method`, does than the model in service, on the "
+           "same rows of the window.", labels=("method",), needs=(Need.VERSIONS, Need.LABELS), uses=(Use.ALERT,),
+           remembered=True, of_version=True, untold="no earlier version predicts the reference's rows"),
+)
 _DECISION = (
     Metric("metric_sd", Group.DECISION, Unit.METRIC, _NONE,
            "Standard deviation of the model's metric over windows of the reference.",
@@ -309,8 +317,8 @@ _GATE = (
 
 CATALOGUE: dict[str, Metric] = {
     row.name: row
-    for row in (*_QUALITY, *_DRIFT, *_PERFORMANCE, *_LOST, *_RATES, *_FAIRNESS, *_ESTIMATES, *_REHEARSAL, *_DECISION,
-                *_GATE)
+    for row in (*_QUALITY, *_DRIFT, *_PERFORMANCE, *_LOST, *_RATES, *_FAIRNESS, *_ESTIMATES, *_REHEARSAL, *_EARLIER,
+                *_DECISION, *_GATE)
 }
 
 

@@ -27,7 +27,7 @@ from monitor.decide.recovery import measurable
 from monitor.decide.triggers import REFERENCE_GONE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError, SourceError, SourceSilent, Stopping, UsageError
 from monitor.history import SCALE, History, primary_metric, remembered
-from monitor.promotion.versions import as_in_service, collect
+from monitor.promotion.versions import as_in_service, collect, served_before
 from monitor.records import (
     Dispatch,
     Episode,
@@ -281,6 +281,7 @@ class Checker:
             profiles=self._profiles,
             window=due.window, revision=due.revision, mature=due.mature, first_rows=due.first_rows,
             corrected=due.corrected, earlier=due.earlier, newest=due.last_row, config_hash=self._loaded.hash,
+            versions=served_before(self._store, model),
         )
         try:
             snapshot = self._workers.run(OBSERVE, request)

@@ -77,6 +77,7 @@ class ObserveRequest(Look):
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     newest: datetime | None              # timestamp of the log's newest row
     config_hash: str
+    versions: tuple[str, ...] = ()       # that served before and are compared with the one in service, newest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

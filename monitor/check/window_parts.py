@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from monitor.attribution.window_causes import lost_to
 from monitor.calibration.reference_blocks import calibration
+from monitor.challenger.earlier_versions import version_scores
 from monitor.challenger.window_rehearsal import rehearsal_scores
 from monitor.check.opened_data import unwatched_columns
 from monitor.check.requests import ObserveRequest
@@ -161,6 +162,10 @@ def _rehearsal(data: WindowData) -> list[Score]:
     )
 
 
+def _versions(data: WindowData) -> Iterable[Score]:
+    return version_scores(data.model, data.reference, data.judged, data.window, data.request.versions)
+
+
 def _estimates(data: WindowData) -> list[Score]:
     return estimated_scores(data.model, data.reference, data.judged, data.window)
 
@@ -183,6 +188,10 @@ def _rehearsed(data: WindowData) -> bool:
     return _labelled(data) and data.request.mature and data.model.rehearsal.enabled
 
 
+def _compared(data: WindowData) -> bool:
+    return _labelled(data) and data.request.mature and bool(data.request.versions)
+
+
 def _estimated(data: WindowData) -> bool:
     return data.reference.performance is not None and data.model.estimation.enabled
 
@@ -200,6 +209,7 @@ PARTS = (
     Part("lost_to", _lost_to, lambda data: _labelled(data) and data.request.mature),
     Part("segments", _segments, lambda data: _labelled(data) and bool(data.model.columns.segments)),
     Part("challenger_gain", _rehearsal, _rehearsed),
+    Part("version_gain", _versions, _compared),
     Part(lambda data: ESTIMATED + data.judged.metric, _estimates, _estimated),
     Part("fairness", _fairness, lambda data: data.model.fairness is not None),
 )

@@ -149,6 +149,17 @@ class SourceSection(Section):
         return self
 
 
+class VersionsSection(Section):
+    """What versions that served before would have predicted, which shows whether [going
+    back](decisions.md#going-back) to one of them pays."""
+
+    predictions: SourceSection
+    """Their predictions on the rows of the log, joined on id: a place whose path or table holds `{version}`, with the
+    columns that the log has them in."""
+    keep: int = Field(default=3, ge=1, le=20)
+    """How many of them are compared with the version in service: the newest."""
+
+
 class ReferenceSection(Section):
     """What windows are compared with: a place, or the first stretch of the log (`"first 90d"`)."""
 

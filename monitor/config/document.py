@@ -49,6 +49,10 @@ PATHS = (
     "models.*.reference.source.database",
     "models.*.reference.source.database.file",
     "models.*.reference.source.storage.*.file",
+    "models.*.versions.predictions.path",
+    "models.*.versions.predictions.database",
+    "models.*.versions.predictions.database.file",
+    "models.*.versions.predictions.storage.*.file",
     "models.*.registry.token.file",
     "models.*.registry.webhook_secret.file",
     "models.*.registry.ca",
@@ -72,6 +76,7 @@ ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
     ("attributes",): ({"path"}, {"database", "table"}),
     ("reference",): ({"source"}, {"first"}),
     ("reference", "source"): ({"path"}, {"database", "table"}),
+    ("versions", "predictions"): ({"path"}, {"database", "table"}),
 }
 
 
@@ -230,8 +235,9 @@ def _is_path(key: Key, value: str) -> bool:
 def _expand(base: Key, table: Table, document: Document) -> None:
     """Expand the short forms of one model, or of [defaults]."""
     for name in ("predictions", "labels", "attributes"):
-        if isinstance(table.get(name), str):
-            table[name] = database_in(table[name]) or {"path": table[name]}
+        _expand_place(table, name)
+    if isinstance(table.get("versions"), dict):
+        _expand_place(table["versions"], "predictions")
     if isinstance(table.get("window"), str | int | float):
         table["window"] = {"size": table["window"]}
     if isinstance(table.get("since"), date | str):
@@ -240,6 +246,11 @@ def _expand(base: Key, table: Table, document: Document) -> None:
         table["reference"] = _reference(table["reference"], (*base, "reference"), document)
     if "label" in table and isinstance(table.setdefault("columns", {}), dict):
         _expand_label(base, table, document)
+
+
+def _expand_place(table: Table, name: str) -> None:
+    if isinstance(table.get(name), str):
+        table[name] = database_in(table[name]) or {"path": table[name]}
 
 
 def _expand_label(base: Key, table: Table, document: Document) -> None:

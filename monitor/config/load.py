@@ -182,7 +182,7 @@ def _drop(data: dict[str, Any], key: Key) -> None:
             data["models"][name]["evidently"][index] = {"metric": "RowCount"}
         case ("models", name, "predictions" | "reference" as section, *_):
             data["models"][name][section] = _MODEL[section]
-        case ("models", name, "labels" | "attributes" | "fairness" | "registry" as section, _, *_):
+        case ("models", name, "labels" | "attributes" | "fairness" | "registry" | "versions" as section, _, *_):
             data["models"][name].pop(section, None)
         case ("models", name, section, str(part), *_):
             _replace(data["models"][name][section], part)

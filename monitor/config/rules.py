@@ -142,9 +142,13 @@ def _columns(columns: Columns) -> Problems:
 def _sources(model: ModelSection) -> Problems:
     if (model.reference.source is None) == (model.reference.first is None):
         yield ("reference",), 'expected either a place, such as path = "reference.csv", or first = "90d"'
-    for key, source in _places(model):
+    for key, source in (*_places(model), *_earlier(model)):
         for part, text in stores.wrong(source):
             yield (*key, *part), text
+    for key, source in _earlier(model):
+        if "{version}" not in (source.path or "") + (source.table or ""):
+            what = "path" if source.path else "table"
+            yield (*key, what), 'names no {version}, expected such as "predictions/{version}.parquet"'
 
 
 def _absent(model: ModelSection) -> Problems:
@@ -176,6 +180,12 @@ def _places(model: ModelSection) -> Iterator[tuple[Key, SourceSection]]:
         yield ("attributes",), model.attributes
     if model.reference.source is not None:
         yield ("reference", "source"), model.reference.source
+
+
+def _earlier(model: ModelSection) -> Iterator[tuple[Key, SourceSection]]:
+    """Yield the place of the predictions of versions that served before: where each one's are need not be there."""
+    if model.versions is not None:
+        yield ("versions", "predictions"), model.versions.predictions
 
 
 def _may_come(path: Path) -> bool:

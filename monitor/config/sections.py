@@ -28,6 +28,7 @@ from monitor.config.data_sections import (
     ReferenceSection,
     SourceSection,
     StorageSection,
+    VersionsSection,
     WindowSection,
 )
 from monitor.config.measured_sections import (
@@ -86,6 +87,7 @@ __all__ = [
     "StorageSection",
     "TokenSection",
     "TriggerSection",
+    "VersionsSection",
     "WindowSection",
 ]
 
@@ -175,6 +177,8 @@ class ModelSection(Section):
     """Protected columns, whose groups are compared. Default: none."""
     rehearsal: RehearsalSection = RehearsalSection()
     """The challenger that shows on the log whether a retrain would help."""
+    versions: VersionsSection | None = None
+    """Predictions of versions that served before. Default: they are not compared."""
     estimation: EstimationSection = EstimationSection()
     """Estimates of performance before labels are known."""
     evidently: tuple[EvidentlySection, ...] = ()
@@ -192,7 +196,8 @@ class ModelSection(Section):
     @property
     def source_timeout(self) -> timedelta:
         """How long the most patient of its sources may give no sign of life."""
-        places = (self.predictions, self.labels, self.attributes, self.reference.source)
+        earlier = self.versions.predictions if self.versions else None
+        places = (self.predictions, self.labels, self.attributes, self.reference.source, earlier)
         return max(place.timeout for place in places if place is not None)
 
 

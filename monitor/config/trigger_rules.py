@@ -53,6 +53,7 @@ def _parts(key: Key, trigger: TriggerSection, row: Metric) -> Problems:
 def _needs(key: Key, trigger: TriggerSection, row: Metric, model: ModelSection) -> Problems:
     missing = {
         Need.REHEARSAL: (not model.rehearsal.enabled, "rehearsal.enabled = false"),
+        Need.VERSIONS: (model.versions is None, f"no table [models.{model.name}.versions]"),
         Need.ESTIMATION: (not model.estimation.enabled, "estimation.enabled = false"),
         Need.TOGETHER: (not (model.drift.multivariate or model.drift.embeddings), "drift.multivariate = false"),
     }

@@ -4,7 +4,6 @@ Every change is one row of the store, written before it has an effect; the next 
 and brings its reference, by compare-and-set on the one before. So whatever is cut short goes on with that check.
 """
 
-import glob
 import hashlib
 import json
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from monitor.config.sections import ModelSection, ReferenceSection
 from monitor.errors import UsageError
+from monitor.escape import in_path
 from monitor.records import AliasMove, Dispatch, Json, Message, MoveState, Promotion, PromotionState
 from monitor.store import Store
 
@@ -35,6 +35,15 @@ def as_in_service(store: Store, model: ModelSection, folder: Path) -> ModelSecti
     )
 
 
+def served_before(store: Store, model: ModelSection) -> tuple[str, ...]:
+    """The versions that served before and are compared with the one in service, the newest first."""
+    if model.versions is None:
+        return ()
+    known = (reference.model_version for reference in reversed(store.references.all(model.name)))
+    earlier = dict.fromkeys(version for version in known if version not in (None, model.version))
+    return tuple(version for version in earlier if version is not None)[:model.versions.keep]
+
+
 def _reference(store: Store, model: ModelSection, version: str | None, folder: Path) -> ReferenceSection:
     """What its run named, else the path with {version}, else as configured."""
     told = [promotion.reference for promotion in store.promotions.all(model.name) if promotion.version == version]
@@ -47,17 +56,6 @@ def _reference(store: Store, model: ModelSection, version: str | None, folder: P
     if source is None or source.path is None:
         return ReferenceSection.model_validate({"source": {"path": path}})
     return model.reference.model_copy(update={"source": source.model_copy(update={"path": path})})
-
-
-def in_path(version: str) -> str:
-    """The version as a part of a path: it leads to no folder above, and no character of it makes a pattern.
-
-    A registry or a run names versions, and the path is of whoever wrote the configuration.
-    """
-    parts = version.replace("\0", "%00").split("/")
-    inside = (part.replace(".", "%2E") if part in (".", "..") else part for part in parts)
-    whole = "/".join(inside)
-    return glob.escape(f"%2F{whole[1:]}" if whole.startswith("/") else whole)
 
 
 def collect(store: Store, model: ModelSection, now: datetime) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.config import SourceSection
 from monitor.errors import SourceError
-from monitor.promotion.versions import in_path
+from monitor.escape import in_path
 from monitor.sources import open_source
 
 

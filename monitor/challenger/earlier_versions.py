@@ -1,0 +1,98 @@
+"""Versions that served before, on the labelled rows of a window: would one of them have done better than the one in
+service?
+
+Their predictions are kept by whoever runs the models. A version and the one in service are scored on the same rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from monitor.challenger.rehearsal import FEWEST_SCORED
+from monitor.challenger.window_rehearsal import MOST_ROWS
+from monitor.config import ModelSection, Roles, SourceSection
+from monitor.errors import CannotJudge, SourceError
+from monitor.escape import in_path, name, names
+from monitor.metric_catalogue import better_by
+from monitor.performance.formulas import usable, value_of
+from monitor.performance.labelled_rows import answers, classes_of
+from monitor.records import Score, ScoreStatus
+from monitor.reference.reference_data import Performance, ReferenceData
+from monitor.sources.ids import join_labels, row_ids, sample
+from monitor.sources.log import answer_columns, open_part
+from monitor.sources.rows import Rows
+from monitor.wording import several, shown, titled
+
+METRIC = "version_gain"
+COVERED = 0.9       # of the rows that the model in service predicted, at least, a version must have predicted too
+
+
+def version_scores(
+    model: ModelSection, reference: ReferenceData, judged: Performance, rows: Rows, versions: Sequence[str]
+) -> Iterator[Score]:
+    """Yield for each version how much better it does than the model in service, on the window's labelled rows or on a
+    sample of them.
+    """
+    window = _labelled(model, reference.roles, rows)
+    for version in versions:
+        score = Score(metric=METRIC, method=version)
+        try:
+            theirs = _predicted_by(version, model, window, reference.roles)
+            yield _compared(score, window, theirs, reference.roles, judged)
+        except (CannotJudge, SourceError) as error:
+            yield replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
+
+
+def place_of(section: SourceSection, version: str) -> SourceSection:
+    """Return where the predictions of one version are. Raises CannotJudge for one that cannot be part of a table's
+    name.
+    """
+    if section.path is not None:
+        return section.model_copy(update={"path": section.path.replace("{version}", in_path(version))})
+    if not version.replace("_", "a").isalnum():
+        raise CannotJudge(f"version {name(version)} cannot be part of a table's name, expected letters, digits and _")
+    return section.model_copy(update={"table": (section.table or "").replace("{version}", version)})
+
+
+def _labelled(model: ModelSection, roles: Roles, rows: Rows) -> pa.Table:
+    """Return the labelled rows with what the model in service answered, and their ids."""
+    table = rows.columns(answer_columns(model, roles))
+    known = table.filter(pc.is_valid(table[roles.label]))
+    if roles.id is None:
+        return known
+    return known.filter(pa.array(sample(row_ids(known.select([roles.id]), roles.id), MOST_ROWS)))
+
+
+def _predicted_by(version: str, model: ModelSection, window: pa.Table, roles: Roles) -> pa.Table:
+    """Return the window's rows with the predictions of the version; null where it has none of a row."""
+    assert model.versions is not None
+    if roles.id is None or roles.id not in window.column_names:
+        raise CannotJudge("the rows of the log have no id that predictions could be joined on")
+    given = dict.fromkeys((roles.prediction, roles.probability, *(column for _, column in roles.per_class)))
+    wanted = [column for column in given if column is not None and column in window.column_names]
+    source = open_part(place_of(model.versions.predictions, version), model, roles)
+    there = source.schema().names
+    if missing := [column for column in (roles.id, *wanted) if column not in there]:
+        raise CannotJudge(f"the predictions of version {name(version)} have no column {names(missing)}, they have "
+                          f"{names(there)}")
+    predictions = source.read([roles.id, *wanted])
+    for column in wanted:
+        window = join_labels(window, predictions, roles.id, column, None)
+    return window
+
+
+def _compared(score: Score, window: pa.Table, theirs: pa.Table, roles: Roles, judged: Performance) -> Score:
+    task, metric = judged.task, judged.metric
+    classes = classes_of([window, theirs], roles, task)
+    ours, earlier = (usable(metric, answers(table, roles, task, classes)) for table in (window, theirs))
+    both = np.intersect1d(ours.at, earlier.at)
+    wanted = max(FEWEST_SCORED, COVERED * len(ours))
+    if len(both) < wanted:
+        raise CannotJudge(f"{several(len(both), 'labelled row')} of {len(ours)} have a prediction of version "
+                          f"{name(score.method or '')}, expected at least {wanted:.0f}")
+    now, before = (value_of(metric, one.take(np.isin(one.at, both))) for one in (ours, earlier))
+    words = f"{titled(metric)} {shown(metric, before)}, of the version in service {shown(metric, now)}"
+    return replace(score, value=better_by(metric, before, now), n=len(both), reason=words)
