@@ -31,6 +31,8 @@ ONE_PLACE = {
     "evidently": (("drift/evidently.py",), "Evidently has one place, only in workers"),
     "sqlite3": (("store/",), "SQL has one place"),
     "psycopg": (("store/", "sources/databases/"), "SQL has one place, and one for reading sources"),
+    "redis": (("collect/",), "streams are read in one place"),
+    "confluent_kafka": (("collect/",), "streams are read in one place"),
     "requests": (("http.py", "outgoing/"), "HTTP goes out in one place"),
     "urllib3": (("http.py", "outgoing/"), "HTTP goes out in one place"),
     "http.client": (("http.py",), "HTTP goes out in one place"),

@@ -42,6 +42,8 @@ COMMANDS = {   # name: where it is, what it does, an example
                  "driftd validate -c driftd.toml --show"),
     "schema": ("monitor.cli.schema:schema", "Print the JSON Schema of the configuration, for editors.",
                "driftd schema"),
+    "collect": ("monitor.cli.collect:collect", "Keep the rows of a stream, of Redis or Kafka, in a folder.",
+                "driftd collect redis://localhost --topic predictions --folder log/predictions"),
     "run": ("monitor.cli.run:run", "Run the service.",
             "driftd run -c /etc/driftd/driftd.toml"),
     "check": ("monitor.cli.run:check", "Do the checks that are due, send what is due, then stop.",

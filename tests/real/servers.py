@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -206,6 +207,18 @@ def google_storage(folder: Path, bucket: str) -> Iterator[str]:
     with _running(command, log, _environment(program)):
         until(lambda: _listens(port), 60, log)
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def redis(folder: Path, port: int, *settings: str) -> Iterator[None]:
+    """A Redis server that keeps nothing on disk but what `settings` say; they are words such as --user."""
+    found = shutil.which("redis-server")
+    if found is None:
+        pytest.skip("redis-server is not installed: tests/real/install")
+    command = [found, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *settings]
+    with _running(command, folder / "redis.log", os.environ):
+        until(lambda: _listens(port), 60, folder / "redis.log")
+        yield
 
 
 def _listens(port: int) -> bool:
