@@ -5,18 +5,19 @@ import logging
 import re
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC
 from pathlib import Path
 
 from rich.console import Console
 
+from monitor.charts.alone import svg_file
+from monitor.charts.lines import GREY, Series, lanes, lines
 from monitor.demo.output import Policy, Show, Stretch
 from monitor.demo.story import FORTNIGHT, Story
 from monitor.expose import logs
 
 HERE = Path(__file__).resolve().parent
-COLOURS = {"never retrain": "#999999", "calendar, as often": "#d08770", "driftd": "#2b6cb0"}
-LEFT, TOP, WIDTH, HEIGHT, RIGHT = 48, 44, 560, 220, 150     # of the plot, and of the names beside it
+COLOURS = {"never retrain": GREY, "calendar, as often": "c1", "driftd": "c0"}
 
 
 def main() -> None:
@@ -31,41 +32,14 @@ def main() -> None:
 
 
 def chart(served: Sequence[Stretch], policies: Sequence[Policy]) -> str:
-    """Error by fortnight of each policy, a dot where driftd asked for a retrain."""
-    top = max(max(policy.errors) for policy in policies)
-    start, end = served[0].start, served[-1].start + FORTNIGHT
-
-    def x(moment: datetime) -> float:
-        return LEFT + WIDTH * ((moment - start) / (end - start))
-
-    def y(error: float) -> float:
-        return TOP + HEIGHT * (1 - error / top)
-
-    body = [f'<text x="{LEFT}" y="22" font-size="15">Error of the model in service, rentals an hour</text>']
-    for level in range(0, int(top) + 1, 50):
-        body.append(f'<path d="M{LEFT} {y(level):.1f}h{WIDTH}" stroke="#dddddd"/>')
-        body.append(f'<text x="{LEFT - 6}" y="{y(level) + 4:.1f}" text-anchor="end">{level}</text>')
-    for one in served[::6]:
-        body.append(f'<text x="{x(one.start):.1f}" y="{TOP + HEIGHT + 18}">{one.start:%b %Y}</text>')
-    for policy in policies:
-        colour = COLOURS[policy.name]
-        places = [f"{x(one.start + FORTNIGHT / 2):.1f},{y(error):.1f}"
-                  for one, error in zip(served, policy.errors, strict=True)]
-        width = 2.5 if policy.name == "driftd" else 1.5
-        body.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
-    for number, policy in enumerate(policies):
-        text, down = f"{policy.name}: {policy.mean:.0f}", TOP + 16 + 22 * number
-        body.append(f'<text x="{LEFT + WIDTH + 8}" y="{down}" fill="{COLOURS[policy.name]}">{text}</text>')
-    base = TOP + HEIGHT
-    for moment in policies[-1].retrains:
-        body.append(f'<path d="M{x(moment):.1f} {TOP}V{base}" stroke="#2b6cb0" stroke-dasharray="2 4"/>')
-    if policies[-1].retrains:
-        body.append(f'<text x="{LEFT + WIDTH + 8}" y="{TOP + 86}" fill="#2b6cb0">┊ driftd asked</text>')
-    size = f'viewBox="0 0 {LEFT + WIDTH + RIGHT} {base + 30}"'
-    style = 'font-family="sans-serif" font-size="12" fill="#444444"'
-    lines = "\n".join(body)
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<rect width="100%" height="100%" fill="white"/>\n'
-            f"<g {style}>\n{lines}\n</g>\n</svg>\n")
+    """Error by fortnight of each policy, and when driftd and the calendar asked for a retrain."""
+    ends = [one.start + FORTNIGHT for one in served]
+    errors = [Series(f"{one.name}: {one.mean:.0f}", COLOURS[one.name], one.errors) for one in policies]
+    asked = [(one.name, COLOURS[one.name], one.retrains) for one in policies if one.retrains]
+    return svg_file([
+        lines(ends, errors, "Error of the model in service, rentals an hour, by fortnight", UTC, zero=True),
+        lanes(ends[0], ends[-1], asked, "Retrains", UTC),
+    ])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Two distributions over each other: bars of the window, the reference as an outline."""
 
 from monitor import escape
-from monitor.charts.figure import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Scale, figure, grid, legend, svg
+from monitor.charts.figure import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Drawing, Scale, grid
 from monitor.records import Spread
 
 HEIGHT = 200
@@ -9,7 +9,7 @@ MOST_NAMES = 16         # bars whose names stand below them; of more, the first 
 LONGEST = 9             # characters of a name below its bar
 
 
-def bars(spread: Spread, caption: str) -> str:
+def bars(spread: Spread, caption: str) -> Drawing:
     """Draw the shares of the values in each bar, of the window and of the reference."""
     count = len(spread.labels)
     x = Scale(0, count, LEFT + 4, WIDTH - RIGHT - 4)
@@ -25,8 +25,9 @@ def bars(spread: Spread, caption: str) -> str:
     body += _names(spread, x)
     rows = [[label, f"{now:.1%}", f"{before:.1%}"]
             for label, now, before in zip(spread.labels, spread.window, spread.reference, strict=True)]
-    keys = legend(("k-window", "window"), ("k-reference", "reference"))
-    return figure(svg(body, HEIGHT, caption), caption, ("value", "window", "reference"), rows, keys)
+    keys = (("window", "window"), ("reference", "reference"))
+    heads = ("value", "window", "reference")
+    return Drawing(body=body, height=HEIGHT, caption=caption, heads=heads, rows=rows, keys=keys)
 
 
 def _names(spread: Spread, x: Scale) -> str:

@@ -1,4 +1,4 @@
-"""What all charts share: scales, axes, and the figure around a drawing with its caption and its table."""
+"""What all charts share: scales, axes, and a drawing with its caption, its legend and its numbers as a table."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def scale_of(values: Sequence[float], begin: float, end: float, *, zero: bool = 
     """A scale with a little room around finite values; `zero` makes it begin there."""
     low, high = min(values), max(values)
     spread = high - low or abs(high) or 1.0
-    if not math.isfinite(spread):                # numbers near the limits of a float
+    if not math.isfinite(1.2 * spread + max(abs(low), abs(high))):      # numbers near the limits of a float
         low, high, spread = low / 4, high / 4, high / 4 - low / 4
     return Scale(0.0 if zero else low - 0.06 * spread, high + 0.06 * spread, begin, end)
 
@@ -78,30 +78,43 @@ def _date(local: datetime, close: bool) -> str:
     return f"{local.day} {local:%b %H:%M}" if close else f"{local.day} {local:%b %Y}"
 
 
-def svg(body: str, height: int, title: str, *, kind: str = "", links: bool = False) -> str:
-    """The drawing with a name: an image, or, with links inside, a group, since nobody looks for links in an image."""
-    role = "group" if links else "img"
-    said = escape.html(title)
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="{role}" aria-label="{said}" class="chart {kind}">{body}</svg>'
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A chart before it is placed: on a page with its table, or in a file that stands alone."""
+
+    body: str                           # SVG, WIDTH wide
+    height: int
+    caption: str
+    heads: Sequence[str]                # of the table with its numbers
+    rows: Sequence[Sequence[str]]
+    keys: Sequence[tuple[str, str]]     # what its colours and shapes mean: class and words
+    title: str = ""                     # what is read aloud; its caption by default
+    kind: str = ""                      # a class of its own
+    links: bool = False
+
+    def svg(self) -> str:
+        """With a name: an image, or, with links inside, a group, since nobody looks for links in an image."""
+        role = "group" if self.links else "img"
+        said = escape.html(self.title or self.caption)
+        return (f'<svg viewBox="0 0 {WIDTH} {self.height}" role="{role}" aria-label="{said}" '
+                f'class="chart {self.kind}">{self.body}</svg>')
+
+    def html(self) -> str:
+        """On a page: the drawing with its caption, and the same numbers as a table that is folded away."""
+        shown = self.rows[-MOST_ROWS:]
+        left = f" ({len(shown)} of {len(self.rows)})" if len(shown) < len(self.rows) else ""
+        head = "".join(f'<th scope="col">{escape.html(one)}</th>' for one in self.heads)
+        body = "".join(f"<tr>{''.join(f'<td>{escape.html(cell)}</td>' for cell in row)}</tr>" for row in shown)
+        named = escape.html(self.caption)
+        return (
+            f"<figure><figcaption>{named}</figcaption>{self.svg()}{_legend(self.keys)}"
+            f'<details class="data"><summary>The numbers{left}</summary><div class="wide" tabindex="0" role="region" '
+            f'aria-label="{named}"><table><caption class="hidden">{named}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details></figure>"
+        )
 
 
-def figure(drawing: str, caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], legend: str = "") -> str:
-    """A drawing with its caption, and the same numbers as a table that is folded away."""
-    shown = rows[-MOST_ROWS:]
-    left = f" ({len(shown)} of {len(rows)})" if len(shown) < len(rows) else ""
-    head = "".join(f'<th scope="col">{escape.html(one)}</th>' for one in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape.html(cell)}</td>' for cell in row)}</tr>" for row in shown)
-    named = escape.html(caption)
-    return (
-        f"<figure><figcaption>{named}</figcaption>{drawing}{legend}"
-        f'<details class="data"><summary>The numbers{left}</summary><div class="wide" tabindex="0" role="region" '
-        f'aria-label="{named}"><table><caption class="hidden">{named}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details></figure>"
-    )
-
-
-def legend(*entries: tuple[str, str]) -> str:
-    """What the colours and shapes of a chart mean: class and words."""
+def _legend(keys: Sequence[tuple[str, str]]) -> str:
     return '<p class="legend" aria-hidden="true">' + " ".join(
-        f'<span class="key"><i class="{kind}"></i>{escape.html(words)}</span>' for kind, words in entries
+        f'<span class="key"><i class="k-{kind}"></i>{escape.html(words)}</span>' for kind, words in keys
     ) + "</p>"

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from itertools import groupby
 
 from monitor import escape
-from monitor.charts.figure import WIDTH, Scale, dates, figure, legend, svg
+from monitor.charts.figure import WIDTH, Drawing, Scale, dates
 
 ROW, LABEL, TOP = 15, 180, 4
 MOST_TITLES = 800           # runs of cells with a tooltip of their own; of more, each row has one
@@ -40,7 +40,7 @@ def level_of(status: str, value: float | None, threshold: float | None) -> int:
     return 3 if times >= 5 else 2 if times >= 2 else 1
 
 
-def heat(rows: Sequence[Row], ends: Sequence[datetime], when: Sequence[str], caption: str, zone: tzinfo) -> str:
+def heat(rows: Sequence[Row], ends: Sequence[datetime], when: Sequence[str], caption: str, zone: tzinfo) -> Drawing:
     """Draw a row for each column and a place for each window, oldest at the left; `when` are their dates in words."""
     x = Scale(0, len(ends), LABEL, WIDTH - 8)
     runs = [list(_runs(row)) for row in rows]
@@ -54,10 +54,10 @@ def heat(rows: Sequence[Row], ends: Sequence[datetime], when: Sequence[str], cap
         time = Scale(ends[0].timestamp(), ends[-1].timestamp(), LABEL, WIDTH - 8)
         body += dates(ends[0], ends[-1], time, height - 6, zone)
     table = [[row.name, row.summary] for row in rows]
-    drawing = svg(body, height, caption, kind="heat", links=True)
-    keys = legend(("k-l1", "beyond its threshold"), ("k-l2", "twice"), ("k-l3", "five times"),
-                  ("k-broken", "contract broken"), ("k-unknown", "not known"))
-    return figure(drawing, caption, ("column", "windows"), table, keys)
+    keys = (("l1", "beyond its threshold"), ("l2", "twice"), ("l3", "five times"), ("broken", "contract broken"),
+            ("unknown", "not known"))
+    return Drawing(body=body, height=height, caption=caption, heads=("column", "windows"), rows=table, keys=keys,
+                   kind="heat", links=True)
 
 
 def _runs(row: Row) -> list[tuple[int, int, int]]:

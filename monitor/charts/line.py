@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from itertools import pairwise
 
 from monitor import escape
-from monitor.charts.figure import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Scale, dates, figure, grid, legend, scale_of, svg
+from monitor.charts.figure import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Drawing, Scale, dates, grid, scale_of
 from monitor.wording import number
 
 HEIGHT = 210
@@ -50,7 +50,9 @@ class Words:
     of: Callable[[float], str] = number
 
 
-def line(points: Sequence[Point], words: Words, zone: tzinfo, marks: Iterable[Mark] = (), *, zero: bool = False) -> str:
+def line(
+    points: Sequence[Point], words: Words, zone: tzinfo, marks: Iterable[Mark] = (), *, zero: bool = False
+) -> Drawing:
     """Draw the points, oldest first; at least one."""
     numbers = [v for p in points for v in (p.value, p.low, p.high, p.reference, p.limit, *(p.band or ()))
                if v is not None]
@@ -68,9 +70,11 @@ def line(points: Sequence[Point], words: Words, zone: tzinfo, marks: Iterable[Ma
         dates(first, last, x, HEIGHT - 6, zone),
     ])
     title = f"{words.caption}: {len(points)} windows, newest {words.of(points[-1].value)}"
-    drawing = svg(body, HEIGHT, title, links=any(point.href for point in points))
-    return figure(drawing, words.caption, _heads(points, words), [_row(p, words) for p in points],
-                  _legend(points, inside, words))
+    return Drawing(
+        body=body, height=HEIGHT, caption=words.caption, title=title, links=any(point.href for point in points),
+        heads=("window", words.value, "95 % interval", "reference", words.limit, "note"),
+        rows=[_row(p, words) for p in points], keys=_keys(points, inside, words),
+    )
 
 
 def spark(points: Sequence[Point], title: str) -> str:
@@ -168,27 +172,20 @@ _HEADS = {
 }
 
 
-def _legend(points: Sequence[Point], marks: Sequence[Mark], words: Words) -> str:
-    entries = [("k-line", words.value)]
-    if any(p.low is not None for p in points):
-        entries.append(("k-interval", "95 % interval"))
-    if any(p.reference is not None for p in points):
-        entries.append(("k-ref", "reference"))
-    if any(p.band for p in points):
-        entries.append(("k-band", words.band))
-    if any(p.limit is not None for p in points):
-        entries.append(("k-limit", words.limit))
-    if any(p.provisional for p in points):
-        entries.append(("k-loose", "provisional"))
-    entries += [("k-bad", "beyond the limit")] if any(p.bad for p in points) else []
+def _keys(points: Sequence[Point], marks: Sequence[Mark], words: Words) -> list[tuple[str, str]]:
     kinds = {mark.kind for mark in marks}
-    entries += [("k-asked", "retrain asked for")] if "asked" in kinds else []
-    entries += [("k-promoted", "new version")] if "promoted" in kinds else []
-    return legend(*entries)
-
-
-def _heads(points: Sequence[Point], words: Words) -> list[str]:
-    return ["window", words.value, "95 % interval", "reference", words.limit, "note"]
+    known = [
+        ("line", words.value, True),
+        ("interval", "95 % interval", any(p.low is not None for p in points)),
+        ("ref", "reference", any(p.reference is not None for p in points)),
+        ("band", words.band, any(p.band for p in points)),
+        ("limit", words.limit, any(p.limit is not None for p in points)),
+        ("loose", "provisional", any(p.provisional for p in points)),
+        ("bad", "beyond the limit", any(p.bad for p in points)),
+        ("asked", "retrain asked for", "asked" in kinds),
+        ("promoted", "new version", "promoted" in kinds),
+    ]
+    return [(kind, said) for kind, said, there in known if there]
 
 
 def _row(point: Point, words: Words) -> list[str]:

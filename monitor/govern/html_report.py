@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from monitor import escape
-from monitor.charts.figure import style
+from monitor.charts import alone
 from monitor.charts.line import Point as Drawn
 from monitor.charts.line import Words, line
 from monitor.govern.chapters import Section, Table, sections
@@ -14,44 +14,21 @@ from monitor.wording import shown
 BAD = ("drifted", "breached")
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 68rem;
-  margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word }
-h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-table { border-collapse: collapse; font-size: .85rem; width: 100% }
-th { text-align: left; color: var(--soft); font-weight: 600 }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top;
-  overflow-wrap: anywhere; min-width: 4.5rem }
+h2 { font-size: 1.15rem; margin-top: 2.2rem }
 details.data .wide { max-height: none }
-@media print { body { margin: 0 } h2 { break-after: avoid } figure { break-inside: avoid } }
+@media print { h2 { break-after: avoid } }
 """
 
 
 def sheet() -> str:
     """The style sheet inside the file."""
-    return style() + _STYLE
+    return alone.sheet(_STYLE)
 
 
 def html(report: Report, zone: tzinfo, about: str = "governance report") -> str:
     """Write the report; every text in it is escaped."""
     body = "\n".join(part for section in sections(report, zone) for part in _section(section, zone))
-    title = escape.html(f"{report.model}: {about}")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{sheet()}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
+    return alone.page(f"{report.model}: {about}", body, _STYLE)
 
 
 def _section(section: Section, zone: tzinfo) -> Iterator[str]:
@@ -71,7 +48,7 @@ def _picture(name: str, points: Sequence[Point], zone: tzinfo) -> str:
               provisional=one.provisional, bad=one.status in BAD, when=f"{one.at.astimezone(zone):%Y-%m-%d}")
         for one in points
     ]
-    return line(drawn, Words(caption=name, value=name, of=lambda value: shown(name, value)), zone)
+    return line(drawn, Words(caption=name, value=name, of=lambda value: shown(name, value)), zone).html()
 
 
 def _table(title: str, table: Table) -> str:

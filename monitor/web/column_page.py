@@ -67,4 +67,4 @@ def _chart(view: ModelView, found: Sequence[tuple[Looked, Score]]) -> Markup | N
     known = CATALOGUE.get(metric)
     name = metric.replace("_", " ") + (f" ({method})" if method else "")
     words = Words(caption=f"{name}. {known.meaning if known else ''}", value=name, limit="threshold", of=of)
-    return Markup(line(points, words, view.zone, zero=True))
+    return Markup(line(points, words, view.zone, zero=True).html())

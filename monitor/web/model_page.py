@@ -102,7 +102,7 @@ def _metric_chart(
     name, metric = view.metric.removeprefix(ESTIMATED), view.metric
     words = Words(caption=f"{name} by window" + " (estimated without labels)" * (name != metric), value=name,
                   band="usual: reference ± 2 sd", of=lambda value: shown(metric, value))
-    return Markup(line(points, words, view.zone, marks))
+    return Markup(line(points, words, view.zone, marks).html())
 
 
 def _below(looked: Looked) -> str:
@@ -121,7 +121,7 @@ def _cost_chart(
     ]
     words = Words(caption="What waiting has cost, in reference sd × windows", value="cost of waiting",
                   limit="price of a retrain")
-    return Markup(line(points, words, view.zone, marks, zero=True)) if points else None
+    return Markup(line(points, words, view.zone, marks, zero=True).html()) if points else None
 
 
 def _label_chart(view: ModelView, windows: Sequence[Looked]) -> Markup | None:
@@ -133,7 +133,7 @@ def _label_chart(view: ModelView, windows: Sequence[Looked]) -> Markup | None:
     if not any(point.value for point in points):
         return None
     words = Words(caption="Share of rows with a label", value="labelled", of=share)
-    return Markup(line(points, words, view.zone, zero=True))
+    return Markup(line(points, words, view.zone, zero=True).html())
 
 
 def _heat(store: Store, view: ModelView, windows: Sequence[Looked]) -> Markup | None:
@@ -152,7 +152,7 @@ def _heat(store: Store, view: ModelView, windows: Sequence[Looked]) -> Markup | 
     left = f", {COLUMNS} of {len(rows)}, those that drifted most" if len(rows) > COLUMNS else ""
     caption = f"Which columns have drifted, and when{left}; a row leads to its column"
     ends = [one.window.end for one in windows]
-    return Markup(heat(rows[:COLUMNS], ends, [when(view, one) for one in windows], caption, view.zone))
+    return Markup(heat(rows[:COLUMNS], ends, [when(view, one) for one in windows], caption, view.zone).html())
 
 
 def _heat_row(view: ModelView, name: str, cells: dict[int, CellScore], windows: int) -> Row:

@@ -114,7 +114,7 @@ class Pages:
             return {"spread": None, "lack": "Another column is being read; load the page again in a moment."}
         try:
             found = bars(self._spread(window, column), "Its values in the newest window, over the reference's")
-            return {"spread": Markup(found), "lack": None}
+            return {"spread": Markup(found.html()), "lack": None}
         except DriftdError as error:
             return {"spread": None, "lack": f"Its values cannot be shown: {error}."}
         finally:

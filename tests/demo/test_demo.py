@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -137,8 +138,10 @@ def test_the_pictures_are_drawn_from_the_same_story(played: tuple[Told, str, Pat
     drawn = runpy.run_path(str(Path(__file__).resolve().parents[2] / "docs/pictures/make.py"))["chart"](
         told.served, told.policies,
     )
-    assert drawn.count("<polyline") == 3
-    assert drawn.count("stroke-dasharray") == len(told.events)
+    paths = list(ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}path"))
+    titled = {one.get("class"): one.attrib["d"] for one in paths if one.find("*") is not None}
+    assert set(titled) == {"series c0", "series c1", "series grey", "tick c0", "tick c1"}
+    assert titled["tick c0"].count("M") == len(told.events)
 
 
 def test_a_line_of_bars() -> None:

@@ -69,7 +69,7 @@ def test_private_values_are_not_shown(checked: Any) -> None:
 def test_the_picture_has_a_table(checked: Any, column: str) -> None:
     """Every bar has a tooltip and a row in the table, and no value acts."""
     told = spread(checked, column)
-    picture = ElementTree.fromstring(bars(told, "values"))
+    picture = ElementTree.fromstring(bars(told, "values").html())
     titles = [one.text for one in picture.iter("title")]
     assert len(titles) == len(told.labels) == len(list(picture.iter("tr"))) - 1
     assert not list(picture.iter("script"))

@@ -82,13 +82,18 @@ def test_the_proposed_price_gives_the_wished_number_once_in_the_file(bikes, made
     assert told.price == pytest.approx(proposed.sds)
 
 
-def test_the_picture_is_a_page_that_loads_nothing(bikes, tmp_path):
-    """Each policy with a schedule has its lane; nothing is fetched from elsewhere."""
-    draw(bikes.told, bikes.section.name, bikes.section.timezone, tmp_path / "told.html")
-    page = (tmp_path / "told.html").read_text()
-    assert all(name in page for name in ("pays", "falls", "never", "best schedule"))
-    assert "src=" not in page
-    assert "This assumes that a retrain yields the challenger" in page
+@pytest.mark.parametrize("ending", ["html", "svg"])
+def test_the_picture_loads_nothing(bikes, tmp_path, ending):
+    """Each policy with a schedule has its lane and a line; light and dark; nothing is fetched from elsewhere."""
+    file = tmp_path / f"told.{ending}"
+    draw(bikes.told, bikes.section.name, bikes.section.timezone, file)
+    text = file.read_text()
+    shown = [one for one in bikes.told.policies if one.schedule is not None]
+    assert all(f">{one.name}: {one.retrains}</text>" in text for one in shown)
+    assert text.count('class="series ') >= len(shown)
+    assert "src=" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert "This assumes that a retrain yields the challenger" in text
 
 
 def test_a_wish_is_needed_and_must_fit_the_budget(bikes):
