@@ -1,4 +1,4 @@
-"""Write what is made from the code: tables of the documentation, the schemas in config/, docs/openapi.json.
+"""Write what is made from the code: tables and messages of the documentation, schemas in config/, docs/openapi.json.
 
     make docs
 
@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+from docs.example_messages import examples
 from monitor.config import pipeline_sections
 from monitor.config import sections as models
 from monitor.config.drift_methods import METHODS
@@ -22,6 +23,7 @@ from monitor.web.openapi import document
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/configuration.md"
 METRICS_PAGE = ROOT / "docs/metrics.md"
+MESSAGES_PAGE = ROOT / "docs/messages.md"
 SCHEMAS = {
     ROOT / "config" / FILE: text(), ROOT / "config" / INCLUDED_FILE: text(included=True),
     ROOT / "docs/openapi.json": json_text(document(), indent=1) + "\n",
@@ -117,10 +119,19 @@ def _with_table(chapter: str) -> str:
 
 def with_catalogue(page: str) -> str:
     """The page with the metrics and the drift methods as the code has them. Raises ValueError where it has no place."""
-    for name, made in {"metrics": metric_tables(), "drift methods": method_table()}.items():
+    return _filled(METRICS_PAGE, page, {"metrics": metric_tables(), "drift methods": method_table()})
+
+
+def with_messages(page: str) -> str:
+    """The page with the messages as the code writes them. Raises ValueError where it has no place."""
+    return _filled(MESSAGES_PAGE, page, {"messages": examples()})
+
+
+def _filled(path: Path, page: str, parts: dict[str, str]) -> str:
+    for name, made in parts.items():
         begin, end = f"<!-- {name}: written by docs/write.py -->\n", f"<!-- end of {name} -->\n"
         if page.count(begin) != 1 or page.count(end) != 1:
-            raise ValueError(f"{METRICS_PAGE}: expected {begin.strip()} and {end.strip()}, once each")
+            raise ValueError(f"{path}: expected {begin.strip()} and {end.strip()}, once each")
         page = page[: page.index(begin)] + begin + made + page[page.index(end):]
     return page
 
@@ -151,6 +162,7 @@ def method_table() -> str:
 
 if __name__ == "__main__":
     METRICS_PAGE.write_text(with_catalogue(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    MESSAGES_PAGE.write_text(with_messages(MESSAGES_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     for path, schema in SCHEMAS.items():
         path.write_text(schema, encoding="utf-8")

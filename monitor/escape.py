@@ -31,6 +31,7 @@ _PLAIN_NAME = re.compile(r"[\w .,:;=/+%-]+")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _TAG = re.compile(r"<(?=\S)")
 _ZERO_WIDTH = "\u200b"
+_ALIKE = str.maketrans({"*": "∗", "~": "∼", "\\": "∖", "[": "［", "]": "］", "|": "∣", "<": "‹", ">": "›"})
 
 
 def acts(sign: str) -> bool:
@@ -121,6 +122,16 @@ def message(text: str) -> str:
     lines = "\n".join(map(sentence, text.split("\n")))
     plain = _TAG.sub("‹", lines).replace("](", "] (").replace("`", "'")
     return re.sub(r"@(?=\w)", "@" + _ZERO_WIDTH, plain)
+
+
+def chat_markdown(text: str) -> str:
+    """The same for chats that read Markdown: nothing in it is set otherwise, listed or linked under another name.
+
+    Chats differ in what a backslash does, so signs that would act are replaced by others that look alike.
+    """
+    alike = message(text).translate(_ALIKE)
+    parted = re.sub(r"(?<![^\W_])_|_(?![^\W_])", f"{_ZERO_WIDTH}_{_ZERO_WIDTH}", alike)
+    return re.sub(r"^(\s*)([#>+=-]|\d+(?=[.)]))", rf"\1{_ZERO_WIDTH}\2{_ZERO_WIDTH}", parted, flags=re.MULTILINE)
 
 
 def csv_cell(text: str) -> str:

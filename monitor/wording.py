@@ -21,6 +21,13 @@ def day(moment: datetime, zone: ZoneInfo) -> str:
     return f"{local.day} {local:%b %Y}{clock}"
 
 
+def span(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+    """A window in words, as short as it is clear."""
+    first, last = day(start, zone), day(end, zone)
+    year = first[-5:] if first[-5:] == last[-5:] and ":" not in first + last else ""
+    return f"{first.removesuffix(year)} – {last}" if year.strip().isdigit() else f"{first} – {last}"
+
+
 def stretch(window: Window, zone: ZoneInfo) -> str:
     return f"{day(window.start, zone)} to {day(window.end, zone)}"
 

@@ -253,6 +253,7 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> 
 
 def _send(loaded: Loaded, store: Store) -> list[Request]:
     """Send the outbox and the messages once; return the requests that were unfinished before, as they are now."""
+    from monitor.expose.model_charts import message_picture
     from monitor.notify.heartbeat import heartbeat
     from monitor.notify.notifier import Notifier
     from monitor.retrain.outbox import Outbox
@@ -263,7 +264,8 @@ def _send(loaded: Loaded, store: Store) -> list[Request]:
     outbox.send_due()
     outbox.follow()
     silences = partial(store.silences.in_force, loaded.config)
-    Notifier(store.messages, loaded.config.notify, utcnow, silences, loaded.config.daemon.url).send_due()
+    picture = partial(message_picture, store, loaded.config)
+    Notifier(store.messages, loaded.config.notify, utcnow, silences, loaded.config.daemon.url, picture).send_due()
     if loaded.config.daemon.heartbeat is not None:
         heartbeat(loaded.config.daemon.heartbeat)
     return [Request.of(request) for request in store.requests.all() if request.id in before]

@@ -50,6 +50,7 @@ Build = Callable[[Loaded, Store, Workers, Clock], Parts]
 def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts:
     """Put together what a configuration asks for. Raises DriftdError before anything has an effect."""
     from monitor.check.checker import Checker
+    from monitor.expose.model_charts import message_picture
     from monitor.notify.notifier import Notifier
     from monitor.promotion.registry import Registries
     from monitor.retrain.outbox import Outbox
@@ -60,6 +61,6 @@ def build(loaded: Loaded, store: Store, workers: Workers, clock: Clock) -> Parts
         registries=Registries(loaded.config, store, clock),
         notifier=Notifier(
             store.messages, loaded.config.notify, clock, partial(store.silences.in_force, loaded.config),
-            loaded.config.daemon.url,
+            loaded.config.daemon.url, partial(message_picture, store, loaded.config),
         ),
     )

@@ -77,15 +77,14 @@ class Letter:
         return self.history.known(self.snapshot)[-1] is self.snapshot
 
     def _figures(self, trigger: str | None = None) -> list[str]:
-        """The metric now and before, and the columns that drifted most: both, or what the trigger is about."""
+        """The metric now and before, why it fell, the columns that drifted most; first what the trigger is about."""
         metric, columns = metric_line(self.model.metric, self.snapshot.scores), columns_line(self.snapshot.scores)
         fell = f"{words}." if (words := why_it_fell(self.snapshot.scores)) else None
-        if trigger is None:
-            return [line for line in (metric, fell, columns) if line]
         if trigger in (BROKEN_DATA, SOURCE):
             return []
-        first = (columns, metric) if self._watches_drift(trigger) else (fell or metric, columns)
-        return [line for line in first if line][:1]
+        drifts = trigger is not None and self._watches_drift(trigger)
+        lines = (columns, metric, fell) if drifts else (metric, fell, columns)
+        return [line for line in lines if line]
 
     def _watches_drift(self, name: str) -> bool:
         return any(trigger.name == name and trigger.metric in DRIFT for trigger in self.model.triggers)
@@ -179,7 +178,8 @@ def note_look(
     title = f"{model}: {begun if failing else ended}"
     firing = Firing(model=model, trigger=trigger, firing=failing, since=now, reason=words)
     began = now if before is None or failing else before.since
-    body = words if failing else f"{words}; {before_that} since {format_moment(began)}."
+    then = "\ndriftd looks again at every check; until then nothing is judged." if trigger == SOURCE_DOWN else ""
+    body = f"{words}.{then}" if failing else f"{words}; {before_that} since {format_moment(began)}."
     key = _hash(model, trigger, str(failing), format_moment(began))
     message = Message(
         id=key, model=model, kind="source", title=title, body=body, created_at=now, next_try_at=now, trigger=trigger

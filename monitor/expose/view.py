@@ -99,6 +99,11 @@ def read_view(store: Store, config: Config, now: datetime, before: View | None =
     )
 
 
+def read_model(store: Store, model: ModelSection, now: datetime) -> ModelView:
+    """Read the state of one model, whether it is silenced or not."""
+    return _model(store, model, (), now, None)
+
+
 def _model(
     store: Store, model: ModelSection, silences: tuple[Silence, ...], now: datetime, before: ModelView | None
 ) -> ModelView:

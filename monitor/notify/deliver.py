@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
-from monitor.escape import message, plain
+from monitor.escape import plain
+from monitor.notify.letter import Form, Letter
 from monitor.notify.places import is_hosted, place, scrub
 from monitor.outgoing import guard, trust
 from monitor.outgoing.proxies import proxy_of
@@ -22,6 +23,7 @@ CONNECT_SECONDS, READ_SECONDS = 15, 30       # where the address says nothing el
 _REFUSED = re.compile(r"(leads to|is the name of) [^()\"]*(which driftd never calls|in daemon\.allow_inner)")
 _UNCLEAR = re.compile(r"read timed out|connection aborted|connection unexpectedly closed", re.IGNORECASE)
 _BY_NAME = frozenset({"rsyslog", "smpp", "smpps", "growl"})  # give the kernel a name, and no address that was checked
+PICTURE = "driftd.png"                       # the name of what is attached
 _COLOURS = {"firing": "warning", "source": "warning", "held": "failure", "cleared": "success"}
 
 
@@ -34,8 +36,11 @@ class Delivery(NamedTuple):
     unclear: bool = False            # it may have arrived: no complete answer came
 
 
-def deliver(address: Secret, title: str, body: str, kind: str = "") -> Delivery:
-    """Send one message to one address and wait for the answer, at most a minute. Never raises, never logs."""
+def deliver(address: Secret, letter: Letter, picture: bytes | None = None) -> Delivery:
+    """Send one message to one address and wait for the answer, at most a minute. Never raises, never logs.
+
+    It goes in the format that the channel likes best, with the picture (PNG) where it takes attachments.
+    """
     try:
         url = address.reveal()
     except ConfigError as error:
@@ -44,7 +49,7 @@ def deliver(address: Secret, title: str, body: str, kind: str = "") -> Delivery:
     guard.watch()
     trust.tell_requests()
     with _captured() as lines:
-        reason = _send(url, title, body, kind)
+        reason = _send(url, letter, picture)
     if reason is None:
         return Delivery(shown, True, None)
     whole = "; ".join(dict.fromkeys([reason, *lines]))
@@ -53,7 +58,7 @@ def deliver(address: Secret, title: str, body: str, kind: str = "") -> Delivery:
     return Delivery(shown, False, scrub(whole, url), _UNCLEAR.search(whole) is not None)
 
 
-def _send(url: str, title: str, body: str, kind: str) -> str | None:
+def _send(url: str, letter: Letter, picture: bytes | None) -> str | None:
     """Return why it failed, None when it went well."""
     import apprise  # a quarter of a second, and not everybody has addresses
 
@@ -69,18 +74,33 @@ def _send(url: str, title: str, body: str, kind: str) -> str | None:
         return str(error)
     people = apprise.Apprise(asset=asset)
     people.add(service)
-    colour = apprise.NotifyType(_COLOURS.get(kind, "info"))
+    form: Form = service.resolve_format(None).value
+    attached = _attached(service, picture)
+    inline = PICTURE if attached and getattr(service, "inline", False) else ""
     sent = people.notify(
-        body=message(body), title=message(title), notify_type=colour, body_format=apprise.NotifyFormat.TEXT,
+        body=letter.written(form, inline), title=letter.titled(form), body_format=apprise.NotifyFormat(form),
+        notify_type=apprise.NotifyType(_COLOURS.get(letter.kind, "info")), attach=attached,
     )
     return None if sent else "the service did not accept the message"
+
+
+def _attached(service: Any, picture: bytes | None) -> Any:
+    """The picture as this channel takes it; None where it takes none."""
+    from apprise.attachment.memory import AttachMemory
+
+    if picture is None or not service.attachment_support:
+        return None
+    attach: Any = AttachMemory
+    return attach(content=picture, name=PICTURE, mimetype="image/png")
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
     """What holds whatever the address says: nothing follows a redirect, or goes where an answer says."""
     patience = {"cto": given.get("cto", CONNECT_SECONDS), "rto": given.get("rto", READ_SECONDS)}
-    asked = {"discovery": False} if str(given.get("schema")).startswith("matrix") else {}
-    return {"redirect": False, **patience, **asked}
+    schema = str(given.get("schema"))
+    asked: dict[str, Any] = {"discovery": False} if schema.startswith("matrix") else {}
+    shown = {"inline": True} if schema.startswith("mailto") else {}
+    return {"redirect": False, **patience, **asked, **shown}
 
 
 def _look_ahead(service: Any, url: str) -> None:

@@ -1,6 +1,5 @@
 """The outbox of messages: each goes to every address once, and again for days where one does not answer."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -8,10 +7,10 @@ from typing import Protocol
 
 import structlog
 
-from monitor import page_links
 from monitor.config.sections import NotifySection
 from monitor.config.values import Secret
 from monitor.notify.deliver import Delivery, deliver
+from monitor.notify.letter import Letter
 from monitor.records import Message, Silence
 from monitor.times import Clock, Wait
 
@@ -23,6 +22,7 @@ WAITS = (
 )
 UNCLEAR_WAITS = (timedelta(minutes=10), timedelta(hours=2), timedelta(hours=12))   # where it may have arrived
 
+Picture = Callable[[Message], bytes | None]                 # PNG that goes with a message, None where there is none
 Silences = Callable[[str, datetime], Sequence[Silence]]     # those of a model that are in force at a moment
 
 
@@ -54,28 +54,22 @@ class _Places:
             self.due[url] = Wait(now, waits[tries])
 
 
-def _whole(message: Message, url: str | None) -> str:
-    """The body, with the page about its model, its report, and what a repeat is known by."""
-    about = page_links.of_model(message.model)
-    page = [] if url is None else [
-        page_links.address(url, about), f"report: {page_links.address(url, page_links.report_of(about))}"]
-    return "\n".join([message.body, *page, f"message {hashlib.sha256(message.id.encode()).hexdigest()[:16]}"])
-
-
 class Notifier:
     """Sends due messages. One thread at a time; addresses are revealed only while sending.
 
-    `url`: where people reach the page; each message then ends with the addresses of its model's and of its report.
+    `url`: where people reach the page; each message then has the addresses of its model's and of its report.
+    `picture`: is attached where a channel takes attachments.
     """
 
     def __init__(
         self, messages: Messages, section: NotifySection, clock: Clock, silences: Silences = lambda model, now: (),
-        url: str | None = None,
+        url: str | None = None, picture: Picture = lambda message: None,
     ) -> None:
         self._messages = messages
         self._silences = silences
         self._urls = section.urls
         self._url = url
+        self._picture = picture
         self._clock = clock
         self._places: dict[str, _Places] = {}    # by message id
         self._said_nobody = False
@@ -107,16 +101,19 @@ class Notifier:
 
     def test(self, title: str, body: str) -> list[Delivery]:
         """Send one message to every address now; nothing is recorded."""
-        return [deliver(url, title, body) for url in self._urls]
+        return [deliver(url, Letter(title=title, body=body)) for url in self._urls]
 
     def _try(self, message: Message) -> Message:
         if not self._urls:
             return self._nobody(message)
         places = self._places.setdefault(message.id, _Places())
-        now, text = self._clock(), _whole(message, self._url)
-        for url in self._urls:
-            if url not in places.done and (url not in places.due or places.due[url].over(now)):
-                places.note(url, deliver(url, message.title, text, message.kind), message.tries, now)
+        now, letter = self._clock(), Letter.of(message, self._url)
+        due = [url for url in self._urls
+               if url not in places.done and (url not in places.due or places.due[url].over(now))]
+        # A message that did not get through goes again without its picture: that may have been the reason.
+        picture = self._picture(message) if due and not message.tries else None
+        for url in due:
+            places.note(url, deliver(url, letter, picture), message.tries, now)
         again = min((wait.until for wait in places.due.values()), default=None)
         after = replace(message, tries=message.tries + 1, next_try_at=again)
         return self._noted(after, places)

@@ -289,7 +289,7 @@ def message(dispatch: Dispatch, kind: str, now: datetime) -> Message:
     return Message(
         id=f"{dispatch.id}:{kind}:{dispatch.state}:{dispatch.tries}", model=dispatch.model, kind=kind,
         title=f"{dispatch.model}: retrain {_WORDS.get(dispatch.state, dispatch.state)}",
-        body=f"{dispatch.reason or dispatch.state}{where}\n{dispatch.pipeline}, {dispatch.id}",
+        body=f"{dispatch.reason or dispatch.state}{where}.\nPipeline {dispatch.pipeline}, request {dispatch.id}.",
         created_at=now, next_try_at=now,
     )
 

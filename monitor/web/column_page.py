@@ -8,13 +8,13 @@ from markupsafe import Markup
 
 from monitor import page_links
 from monitor.charts.line import Point, Words, line
+from monitor.expose.model_charts import BAD, when
 from monitor.expose.view import ModelView
 from monitor.metric_catalogue import CATALOGUE
 from monitor.records import Score
 from monitor.store import Store
 from monitor.store.trends import Looked
-from monitor.web.model_page import WINDOWS, when
-from monitor.web.page import BAD
+from monitor.web.model_page import WINDOWS
 from monitor.web.render import share
 from monitor.wording import shown
 

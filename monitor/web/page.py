@@ -9,18 +9,18 @@ from monitor import page_links
 from monitor.charts.line import Point, spark
 from monitor.decide.guards import silence_words
 from monitor.decide.messages import need_words
+from monitor.expose.model_charts import BAD
 from monitor.expose.model_state import State, state_of
 from monitor.expose.status_document import under_way
 from monitor.expose.view import ModelView, View
 from monitor.ledger import unusual
 from monitor.metric_catalogue import ESTIMATED
 from monitor.records import Score, ScoreStatus
-from monitor.web.render import chosen, render, share, span
+from monitor.web.render import chosen, render, share
 from monitor.web.running import Looks, Running
-from monitor.wording import shown
+from monitor.wording import shown, span
 
 NOTES = 5       # lines on what is going on, of one model
-BAD = (ScoreStatus.DRIFTED, ScoreStatus.BREACHED)
 
 
 def page(view: View, running: Running | None = None, only: str = "", *, sign_in: bool = False) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from monitor import escape
 from monitor.expose.model_state import State
 from monitor.times import format_moment
-from monitor.wording import day, several, shown
+from monitor.wording import several, shown
 
 # A shape for each state, so that nobody has to tell colours apart.
 MARKS = {
@@ -67,13 +67,6 @@ def mark(state: State) -> Markup:
 def share(value: float | None) -> str:
     """A share as percent."""
     return "" if value is None else f"{value:.0%}" if value >= 0.1 or value <= 0 else f"{value:.1%}"
-
-
-def span(start: datetime, end: datetime, zone: Any) -> str:
-    """A window in words, as short as it is clear."""
-    first, last = day(start, zone), day(end, zone)
-    year = first[-5:] if first[-5:] == last[-5:] and ":" not in first + last else ""
-    return f"{first.removesuffix(year)} – {last}" if year.strip().isdigit() else f"{first} – {last}"
 
 
 def chosen(lines: Sequence[str], most: int) -> list[str]:

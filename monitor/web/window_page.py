@@ -9,6 +9,7 @@ from typing import Any
 from monitor import page_links
 from monitor.charts.heat import LEVELS, level_of
 from monitor.decide.why_it_fell import why_it_fell
+from monitor.expose.model_charts import when
 from monitor.expose.model_state import verdict_words
 from monitor.expose.view import ModelView
 from monitor.ledger import unusual
@@ -16,7 +17,6 @@ from monitor.records import Dispatch, Ledger, Score
 from monitor.store import Store
 from monitor.store.trends import Looked
 from monitor.web.episode_story import stories_of
-from monitor.web.model_page import when
 from monitor.wording import shown
 
 SCORES = 300            # on one page

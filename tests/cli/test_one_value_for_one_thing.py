@@ -19,6 +19,7 @@ from monitor.escape import json_text
 from monitor.expose.prometheus import Metrics
 from monitor.expose.status_document import status_document
 from monitor.expose.view import ModelView, View, read_view
+from monitor.notify.letter import FORMS, Letter
 from monitor.records import Firing, Message, Score, from_json, to_json
 from monitor.store import Store
 from monitor.web.page import page
@@ -261,9 +262,10 @@ def test_every_output_shows_the_values_of_now(driftd: Any, state: State, monkeyp
     assert len(outputs["explain"]) >= 30
     assert len(outputs["metrics"]) >= 30
     [message] = [one for one in state.messages if one.trigger == "still-low"]      # began with the newest window
-    said = _of_text(f"{message.title} {message.body}")
-    assert ("mae", "value", "4.01") in said
-    assert said <= truth
+    for form in FORMS:
+        said = _of_text(re.sub(r"<[^>]*>", "", Letter.of(message, "https://driftd.example.org").written(form)))
+        assert {("mae", "value", "4.01"), ("drift (psi) of x", "value", "2.74"), ("rmse", "value", "4.128")} & said
+        assert said <= truth, form
 
 
 def test_regret_is_one_sentence_in_every_output(driftd: Any, state: State, monkeypatch: pytest.MonkeyPatch) -> None:

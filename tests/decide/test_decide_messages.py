@@ -31,15 +31,15 @@ def _told(made, *triggers, scores=(), **given):
 @pytest.mark.parametrize(
     ("trigger", "sentence", "figures"),
     [
-        (SHARE, "share fires: drifted_share is 0.8 (limit 0.5), most: c, d, e and 1 more.", COLUMNS),
-        (LOW, "low fires: roc_auc is 0.612 (limit 0.7, reference 0.684).", METRIC),
+        (SHARE, "share fires: drifted_share is 0.8 (limit 0.5), most: c, d, e and 1 more.", [COLUMNS, METRIC]),
+        (LOW, "low fires: roc_auc is 0.612 (limit 0.7, reference 0.684).", [METRIC, COLUMNS]),
     ],
 )
 def test_an_alert_is_a_sentence_its_figures_and_what_follows(made, trigger, sentence, figures):
-    """On drift the columns that drifted most, on all else the metric now and before; then what driftd will do."""
+    """The metric now and before, the columns that drifted most, first what it is about; then what driftd will do."""
     said = _told(made, trigger)[trigger["name"], "firing"].body.split("\n")
     assert said == [
-        sentence, figures, "driftd asks for no retrain because of this.",
+        sentence, *figures, "driftd asks for no retrain because of this.",
         "Window 3 May 2013 to 10 May 2013, 1,000 rows, 1,000 of them labelled; reference reference.csv, model 2013-03.",
     ]
 

@@ -72,6 +72,7 @@ class Receiver:
     port: int = 0
     answer: int = 200                    # 0: none, the connection is closed
     delay: float = 0                     # seconds before it
+    reply: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
@@ -123,8 +124,9 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(kept.answer)
             for name, value in kept.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(kept.reply)))
             self.end_headers()
+            self.wfile.write(kept.reply)
 
         def log_message(self, *_: object) -> None:
             pass
