@@ -1,7 +1,7 @@
 """Where a model's rows are, what their columns are, and how they are cut into windows."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -167,3 +167,12 @@ class ReferenceSection(Section):
     template: SkipJsonSchema[str | None] = None              # the path before {version} was filled in, set by `load`
     first: PositiveDuration | None = None
     """Length of the beginning of the log that serves as the reference, instead of a place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_alone(cls, written: Any) -> Any:
+        source = written.get("source") if isinstance(written, dict) and "first" in written else None
+        how = SourceSection.model_fields.keys() - {"path", "database", "table"}
+        if isinstance(source, dict) and source and source.keys() <= how:
+            raise ValueError(f"first is a part of the log, expected no {', no '.join(sorted(source))} beside it")
+        return written

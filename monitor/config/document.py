@@ -221,6 +221,9 @@ def _tidy(document: Document) -> None:
         if isinstance(value, str) and _is_path(key, value):
             scheme = next((scheme for scheme in DATABASE_FILES if value.startswith(scheme)), "")
             path = value.removeprefix(scheme)
+            if not path.strip() or "\0" in path:
+                document.problem(key, "is empty or holds a zero byte, expected a path")
+                path = "."
             if "://" not in path:
                 at(document.data, key[:-1])[key[-1]] = scheme + str(folder / os.path.expanduser(path))
 

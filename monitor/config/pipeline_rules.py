@@ -17,10 +17,12 @@ def address(key: Key, url: str) -> Problems:
     """Yield what is wrong with an address, without quoting it: it may hold a secret."""
     try:
         parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         whole = False
-    if not whole:
+    if any(sign.isspace() or not sign.isprintable() for sign in url):
+        yield key, "holds a blank or a sign that is not printed, expected an address without"
+    elif not whole:
         yield key, 'expected an address that begins with https:// or http://, such as "https://ci.example/hook"'
     elif parts.password or parts.username:
         yield key, 'holds a user or password, expected an address without, or all of it as { env = "NAME" }'
@@ -38,7 +40,7 @@ def check(pipelines: Mapping[str, Pipeline]) -> Problems:
         elif isinstance(pipeline, AirflowPipeline | PrefectPipeline):
             yield from _account(key, pipeline)
         elif isinstance(pipeline, CommandPipeline):
-            yield from _environment((*key, "environment"), pipeline)
+            yield from _command(key, pipeline)
 
 
 def _github(key: Key, pipeline: GithubPipeline) -> Problems:
@@ -60,7 +62,13 @@ def _account(key: Key, pipeline: AirflowPipeline | PrefectPipeline) -> Problems:
         yield key, "expected either a token or username and password"
 
 
-def _environment(key: Key, pipeline: CommandPipeline) -> Problems:
+def _command(key: Key, pipeline: CommandPipeline) -> Problems:
+    for index, word in enumerate(pipeline.command):
+        if "\0" in word or not (index or word.strip()):
+            yield (*key, "command", index), "is empty or holds a zero byte, expected a program and its arguments"
     for name, value in pipeline.environment.items():
-        if isinstance(value, str) and _SECRET_NAME.search(name):
-            yield (*key, name), 'a secret is never written in the file: expected such as { env = "NAME" }'
+        place = (*key, "environment", name)
+        if not name or "=" in name or "\0" in f"{name}{value}":
+            yield place, "cannot be a variable: its name is empty or holds =, or there is a zero byte"
+        elif isinstance(value, str) and _SECRET_NAME.search(name):
+            yield place, 'a secret is never written in the file: expected such as { env = "NAME" }'

@@ -145,6 +145,8 @@ def _sources(model: ModelSection) -> Problems:
     for key, source in (*_places(model), *_earlier(model)):
         for part, text in stores.wrong(source):
             yield (*key, *part), text
+        if source.storage.endpoint is not None:
+            yield from pipeline_rules.address((*key, "storage", "endpoint"), source.storage.endpoint)
     for key, source in _earlier(model):
         if "{version}" not in (source.path or "") + (source.table or ""):
             what = "path" if source.path else "table"

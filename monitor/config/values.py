@@ -225,7 +225,7 @@ _BUDGET_TEXT = {"type": "string", "pattern": rf"^\s*\d+\s+per\s+({'|'.join(_YEAR
 _PRICE_TEXT = {"title": "price", "type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s+for\s+{_ONE_WORD}\s*$"}
 _SHARE = {"title": "share", "type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}
 _MOMENT = {"type": "string", "pattern": r"^\d{4}-?(\d\d|W\d\d)"}
-_ADDRESS = {"type": "string", "pattern": r"^https?://[^/?#@\s]+([/?#].*)?$"}     # without user and password
+_ADDRESS = {"type": "string", "pattern": r"^https?://[^/?#@\s]+([/?#]\S*)?$"}     # without user and password
 _SECRET = {
     "title": "secret",
     "type": "object",

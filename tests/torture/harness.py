@@ -119,11 +119,11 @@ def write_log(path: Path, start: datetime, rows: int, step: timedelta, *, right:
 
 
 class Tried(Counter[str]):
-    """What examples came to, and since when they are tried (monotonic seconds)."""
+    """What examples came to, since when they are tried (monotonic seconds), and whether one of them raised."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.since = time.monotonic()
+        self.since, self.failed = time.monotonic(), False
 
     @property
     def minutes(self) -> float:
@@ -155,8 +155,11 @@ def fuzz_once(
     """One run of Hypothesis, which remembers each of its examples."""
     @given(strategy)
     def one(example: Any) -> None:
-        if tried.minutes < MINUTES:
-            tried[act(example)] += 1
+        if tried.minutes >= MINUTES and not tried.failed:
+            return
+        before, tried.failed = tried.failed, True       # Hypothesis makes it smaller, after the time too
+        tried[act(example)] += 1
+        tried.failed = before
 
     run = settings(max_examples=examples, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
                    suppress_health_check=list(HealthCheck))

@@ -4,17 +4,31 @@ The long form of each test takes an hour, or as many minutes as DRIFTD_TORTURE_M
 """
 
 import json
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from monitor.config import SourceSection, load
-from monitor.errors import ConfigError, SourceError
+from monitor.check.due_windows import first_start, look_back
+from monitor.cli.validate import look
+from monitor.config import Loaded, ModelSection, SourceSection, load
+from monitor.config.effective import settings
+from monitor.config.load import missing_secrets
+from monitor.errors import ConfigError, DriftdError, SourceError
+from monitor.records import from_json, to_json
+from monitor.retrain.pipelines import open_pipeline
 from monitor.sources import open_source
+from monitor.times import utcnow
+from monitor.web.settings import read_settings
+from tests.config.test_schema import as_json
+from tests.torture.drawn_configurations import SCHEMA, TOML
 from tests.torture.harness import MANY, fuzz
+from tests.torture.test_data_harm import rows, write
 
 WORDS = st.sampled_from([
     "timestamp", "prediction", "id", "1", "1.5", "-0", "1e999", "nan", "NaN", "inf", "null", "None", "", " ", '"', '""',
@@ -42,26 +56,6 @@ LINES = st.builds(
     ]),
     st.integers(0, 8),
 ) | BYTES
-SECTIONS = st.sampled_from([
-    "[models.m]", "[models.m.columns]", "[models.m.window]", "[daemon]", "[defaults]", "[notify]", "[pipelines.p]",
-    "[[models.m.triggers]]", "[[silences]]", "[models.m.fairness]", "[models.m.drift]", "[models]", "[daemon.tokens.t]",
-])
-KEYS = st.sampled_from([
-    "predictions", "reference", "labels", "window", "size", "step", "timestamp", "prediction", "label", "name",
-    "metric", "above", "below", "every", "cron", "listen", "kind", "command", "url", "secret", "urls", "include",
-    "columns", "model",
-    "since", "until", "timezone", "a.b.c", '"é"', "task", "segments", "method", "threshold", "windows", "pipeline",
-])
-TOML_VALUES = st.sampled_from([
-    '"x"', "1", "-1", "1.5", "nan", "inf", "true", "[]", "{}", '["x"]', '{ env = "A" }', "1979-05-27", "07:32:00",
-    '"7d"', '"2 of 3"', '"0.02 for 30d"', '"first 7d"', '"Europe"', '"* * * * *"', "[[1], [2]]", '"regret"',
-    '"webhook"', '"command"', '"https://[::1"', '"a\\u0000b"', "1979-05-27T07:32:00+14:00", '{ path = "x" }', "0x7f",
-]) | st.text(max_size=5).map(json.dumps)
-TOML = st.lists(
-    st.builds(lambda head, pairs: "\n".join([head, *(f"{key} = {value}" for key, value in pairs)]),
-              SECTIONS, st.lists(st.tuples(KEYS, TOML_VALUES), max_size=4, unique_by=lambda pair: pair[0])),
-    max_size=5,
-).map("\n".join) | st.text(max_size=100)
 
 
 @pytest.mark.torture(20)
@@ -91,18 +85,44 @@ def test_data(format: str, strategy: st.SearchStrategy[object], tmp_path: Path, 
 def test_configurations(
     tmp_path: Path, effort: Callable[[int, int], int], seed: int, figure: Callable[[str], None]
 ) -> None:
-    """Any text as a configuration is accepted, or refused in sentences."""
-    place = tmp_path / "driftd.toml"
+    """Any text as a configuration is refused in sentences with a line, or what follows from it can be worked out."""
+    place, schema = tmp_path / "driftd.toml", Draft202012Validator(SCHEMA)
+    write(rows(0, 10, 1), tmp_path / "log.csv")
+    told = re.compile(rf"{re.escape(str(place))}:\d+: \S")
 
     def read(text: str) -> str:
         place.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
         try:
-            load(place)
-        except ConfigError:
+            loaded, refused = load(place), []
+        except ConfigError as error:
+            loaded, refused = None, error.problems
+        assert all(told.match(problem) and problem.isprintable() for problem in refused), refused
+        if loaded is None:
             return "refused"
+        assert [error.message for error in schema.iter_errors(as_json(text.removeprefix("\ufeff")))] == []
+        follow(loaded, tmp_path, data=effort(0, 1) == 1)        # looking at data imports Evidently
         return "accepted"
 
     count = fuzz(effort(60, MANY), seed, TOML, read)
     figure(f"{count.total()} configurations in {count.minutes:.0f} minutes: {count['accepted']} accepted, "
            f"{count['refused']} refused, no traceback")
     assert count["refused"]
+    assert count["accepted"] > 0.2 * count.total()
+
+
+def follow(loaded: Loaded, folder: Path, *, data: bool) -> None:
+    """Show the settings, open the pipelines, hand each model to a worker and back, reckon windows; look at `data`."""
+    assert settings(loaded, {})
+    missing_secrets(loaded)
+    with suppress(ConfigError):
+        read_settings(loaded, secrets=False)
+    for pipeline in loaded.config.pipelines.values():
+        open_pipeline(pipeline, folder)
+    for model in loaded.config.models.values():
+        assert from_json(ModelSection, to_json(model)) == model
+        now = utcnow()
+        assert look_back(model.window, model.label_delay, now) <= now
+        assert first_start(model, now)
+        if data and "s3://" not in loaded.text:
+            with suppress(DriftdError):
+                look(model)

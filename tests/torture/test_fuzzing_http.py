@@ -36,6 +36,7 @@ from tests.web.conftest import ACT_TOKEN, METRICS_TOKEN, READ_TOKEN, TOKENS, Ser
 
 __all__ = ["kit", "serve"]      # fixtures
 SECRET = b"s" * 32
+DEAD = 600       # seconds without a byte; the server ends each connection long before, on a starved machine too
 
 NOISE = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=12)
 LATIN = NOISE.map(lambda text: text.encode("latin-1"))
@@ -111,7 +112,7 @@ SIGNED = REPORT | VALUES.map(lambda value: json.dumps(value).encode()) | st.bina
 def ask(port: int, sent: bytes, *, half: bool = False) -> list[int]:
     """The statuses of the answers to some bytes, read until the other end closes; `half`: nothing more will be sent."""
     told = bytearray()
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, suppress(ConnectionError):
+    with socket.create_connection(("127.0.0.1", port), timeout=DEAD) as connection, suppress(ConnectionError):
         connection.sendall(sent)
         if half:
             connection.shutdown(socket.SHUT_WR)
