@@ -52,6 +52,8 @@ CHAPTERS: dict[str, type[Section]] = {
     "[models.NAME.retrain]": models.RetrainSection,
     "[models.NAME.retrain.approval]": models.ApprovalSection,
     "[models.NAME.gate]": models.GateSection,
+    "[models.NAME.promotion]": models.PromotionSection,
+    "[models.NAME.promotion.shadow]": models.ShadowSection,
     "[models.NAME.registry]": models.RegistrySection,
     **{f'[pipelines.NAME] kind = "{kind}"': section for kind, section in pipeline_sections.KINDS.items()},
     "[pipelines.NAME.app]": pipeline_sections.GithubApp,

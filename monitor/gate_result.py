@@ -25,6 +25,13 @@ class Outcome(StrEnum):
     UNJUDGED = "unjudged"            # too little to say
 
 
+class ShadowState(StrEnum):
+    UNDECIDED = "undecided"
+    PROMOTED = "promoted"            # shown to be what the gate asks for
+    REFUSED = "refused"              # shown to be worse
+    SUPERSEDED = "superseded"        # another candidate or champion came first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePart:
     """One row of the table. `low` and `high` are 95 % bounds: of the improvement, or of a limited number itself."""
@@ -85,6 +92,16 @@ class GateResult:
             reasons=self.reasons[:FEW],
         )
         return json_text(bounded(_ADAPTER.dump_python(short, mode="json", exclude_none=True), LONGEST))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowAnswer:
+    """What one look at a candidate in shadow says of it, in words; `days_left` until it will probably be decided."""
+
+    state: ShadowState
+    reason: str
+    days_left: float | None = None
+    result: GateResult | None = None     # None while there is nothing to judge
 
 
 _ADAPTER = TypeAdapter(GateResult)

@@ -311,7 +311,7 @@ class Promotion:
     version: str
     replaces: str | None                 # the version in service when it came
     configured: str | None               # … and in the configuration: another one there since then wins
-    origin: str                          # run, registry, rollback or configuration
+    origin: str                          # run, registry, shadow, rollback or configuration
     state: PromotionState
     at: datetime
     seq: int = 0                         # 1, 2, …, given by the store
@@ -366,6 +366,7 @@ class AliasSeen:
     read_at: datetime | None = None
     down_since: datetime | None = None   # None while it can be read
     reason: str | None = None
+    shadow: str | None = None            # the version that the alias of the candidate in shadow names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

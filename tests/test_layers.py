@@ -22,7 +22,7 @@ IN_WORKERS = (
     "check/data_seen.py", "check/measure_window.py", "check/opened_data.py", "check/resolve.py",
     "check/survey.py", "check/window_parts.py", "backtest/challenger_scores.py", "gate/matured_rows.py",
     "gate/measured_trial.py", "gate/paired_difference.py", "gate/prediction_files.py", "gate/resampled_metrics.py",
-    "demo/",
+    "gate/shadow_rows.py", "demo/",
 )
 # The only places that may import a package, and why it is so.
 ONE_PLACE = {
@@ -57,7 +57,7 @@ PURE = (
     "calibration/block_bootstrap.py", "calibration/calibrated_thresholds.py", "calibration/outlook.py",
     "calibration/block_scores.py", "calibration/dependence.py", "calibration/smallest_shift.py",
     "backtest/policies.py", "backtest/schedules.py", "backtest/simulated_triggers.py",
-    "gate/gate_verdict.py", "gate/paired_difference.py", "gate/resampled_metrics.py",
+    "gate/gate_verdict.py", "gate/paired_difference.py", "gate/resampled_metrics.py", "gate/shadow_verdict.py",
 )
 BESIDE_PURE = ("config/", "times.py", "private.py")     # what pure files may import besides
 IMPURE = {"logging", "structlog", "socket", "subprocess", "threading", "urllib", "http", "tempfile", "shutil"}

@@ -15,16 +15,18 @@ from monitor.check.requests import (
     SPREAD,
     SURVEY,
     ContentsRequest,
+    Look,
     ObserveRequest,
     SpreadRequest,
     SurveyRequest,
 )
+from monitor.check.shadow_check import check_shadow
 from monitor.config import Loaded, ModelSection
 from monitor.decide.decision import decide
 from monitor.decide.episodes import person_request
 from monitor.decide.messages import note_approval, note_look
 from monitor.decide.recovery import measurable
-from monitor.decide.triggers import REFERENCE_GONE, SOURCE_DOWN
+from monitor.decide.triggers import REFERENCE_GONE, SHADOW, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError, SourceError, SourceSilent, Stopping, UsageError
 from monitor.history import SCALE, History, primary_metric, remembered
 from monitor.promotion.versions import as_in_service, collect, served_before
@@ -104,6 +106,7 @@ class Checker:
         self._schemas[name] = survey.schema
         if judged_by != rules:
             self._store.moments.note_judged(name, rules, now)
+        self._look_at_shadow(model, reference, now, measured=bool(due))
         if due:
             self._note_data(model, reference, survey.timestamp, [one.window for one in due], now)
         return [verdict for verdict in verdicts if verdict is not None]
@@ -326,6 +329,15 @@ class Checker:
             now=now, run_timeout=timeout, spec=spec,
             silences=self._store.silences.in_force(self._loaded.config, model.name, now),
         )
+
+    def _look_at_shadow(self, model: ModelSection, reference: Reference, now: datetime, *, measured: bool) -> None:
+        if model.promotion.shadow is None:
+            self._note(model, SHADOW, now, None)
+            return
+        look = Look(model=model, as_of=now, stretch=stretch_of(model, reference), taken=taken_of(reference),
+                    profiles=self._profiles)
+        check_shadow(self._store, self._workers, look, reference,
+                     lambda failure: self._note(model, SHADOW, now, failure), measured=measured)
 
     def _note_data(
         self, model: ModelSection, reference: Reference, timestamp: str, windows: Sequence[Window], now: datetime

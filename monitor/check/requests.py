@@ -9,7 +9,9 @@ from pathlib import Path
 
 from monitor.calibration.outlook import Outlook
 from monitor.config import ModelSection, Roles
+from monitor.config.sections import ShadowSection
 from monitor.config.trigger_rules import TriggerProblem
+from monitor.gate_result import ShadowAnswer
 from monitor.records import Content, Counted, Ledger, Score, Snapshot, Spread, Survey, Window
 from monitor.workers.task import Asker, Task
 
@@ -98,6 +100,14 @@ class ContentsRequest(Look):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowRequest(Look):
+    """Judge the candidate whose predictions are at `shadow`, on rows from `since` on."""
+
+    shadow: ShadowSection
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """The data that are not as they were known."""
 
@@ -127,5 +137,6 @@ EXTENT = Task("monitor.check.resolve:extent", Look, Extent)
 SURVEY = Task("monitor.check.survey:survey", SurveyRequest, Survey)
 OBSERVE = Task("monitor.check.measure_window:observe", ObserveRequest, Snapshot)
 SPREAD = Task("monitor.check.column_values:spread", SpreadRequest, Spread)
+SHADOW = Task("monitor.check.shadow_look:look_at_shadow", ShadowRequest, ShadowAnswer)
 CONTENTS = Task("monitor.check.data_seen:contents", ContentsRequest, Contents)
 AHEAD = Task("monitor.backtest.challenger_scores:ahead", AheadRequest, Ahead)

@@ -24,7 +24,7 @@ from monitor.cli.status_and_history import the_model
 from monitor.cli.terminal import say
 from monitor.decide.guards import silence_words
 from monitor.decide.recovery import NO_RECOVERY
-from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SOURCE, SOURCE_DOWN
+from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SHADOW, SOURCE, SOURCE_DOWN
 from monitor.errors import UsageError
 from monitor.records import Dispatch, Silence
 from monitor.store import Store
@@ -129,7 +129,7 @@ def silence(
         raise UsageError("expected --for 2h, or --end; and --trigger or --maintenance, not both")
     if trigger is not None:
         configured = (trigger.name for trigger in loaded.config.models[name].triggers)
-        built_in = (BROKEN_DATA, SOURCE, SOURCE_DOWN, REFERENCE_GONE, NO_RECOVERY, "registry")
+        built_in = (BROKEN_DATA, SOURCE, SOURCE_DOWN, REFERENCE_GONE, NO_RECOVERY, "registry", SHADOW)
         known(trigger, (*built_in, *configured), "trigger")
     with open_state(loaded) as store:
         if span is None:

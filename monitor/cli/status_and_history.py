@@ -24,6 +24,7 @@ from monitor.errors import UsageError
 from monitor.expose.documents import explained, gates_of, history_document
 from monitor.expose.status_document import status_document, under_way
 from monitor.expose.view import ModelView, read_view
+from monitor.gate_result import ShadowState
 from monitor.ledger import unusual
 from monitor.records import (
     Dispatch,
@@ -122,6 +123,8 @@ def _version_notes(one: ModelView, zone: ZoneInfo) -> list[str]:
         notes.append(promotion_words(promotion, zone))
     if waiting := one.waiting:
         notes.append(f"version {waiting.version} waits: `driftd approve --promotion` or `driftd reject --promotion`")
+    if one.shadow is not None and one.shadow.state is not ShadowState.SUPERSEDED:
+        notes.append(one.shadow.sentence)
     if move := one.alias_move:
         notes.append(f"the alias is being moved to version {move.to_version}: {move.answer or 'no answer yet'}")
     return notes

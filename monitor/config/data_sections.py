@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from monitor.config.section import Section, exactly_one
-from monitor.config.values import Address, DatabaseAddress, Duration, PositiveDuration, SecretRef, WindowSize
+from monitor.config.values import Address, DatabaseAddress, Duration, Moment, PositiveDuration, SecretRef, WindowSize
 
 
 class WindowSection(Section):
@@ -158,6 +158,18 @@ class VersionsSection(Section):
     columns that the log has them in."""
     keep: int = Field(default=3, ge=1, le=20)
     """How many of them are compared with the version in service: the newest."""
+
+
+class ShadowSection(SourceSection):
+    """A candidate that serves in shadow: where its predictions of live rows are, which are joined on id."""
+
+    version: str | None = None
+    """Version of the candidate. Default: the one that `alias` names. `{version}` in `path` stands for it."""
+    alias: str | None = None
+    """Alias of the [registry](#modelsnameregistry) that names the candidate, such as `"challenger"`."""
+    since: Moment | None = None
+    """Rows from here on are judged: none that the candidate was fitted on. Default: when driftd first saw the
+    version."""
 
 
 class ReferenceSection(Section):

@@ -53,6 +53,10 @@ PATHS = (
     "models.*.versions.predictions.database",
     "models.*.versions.predictions.database.file",
     "models.*.versions.predictions.storage.*.file",
+    "models.*.promotion.shadow.path",
+    "models.*.promotion.shadow.database",
+    "models.*.promotion.shadow.database.file",
+    "models.*.promotion.shadow.storage.*.file",
     "models.*.registry.token.file",
     "models.*.registry.webhook_secret.file",
     "models.*.registry.ca",
@@ -77,6 +81,7 @@ ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
     ("reference",): ({"source"}, {"first"}),
     ("reference", "source"): ({"path"}, {"database", "table"}),
     ("versions", "predictions"): ({"path"}, {"database", "table"}),
+    ("promotion", "shadow"): ({"path"}, {"database", "table"}),
 }
 
 
@@ -243,8 +248,9 @@ def _expand(base: Key, table: Table, document: Document) -> None:
         _expand_place(table["versions"], "predictions")
     if isinstance(table.get("window"), str | int | float):
         table["window"] = {"size": table["window"]}
-    if isinstance(table.get("since"), date | str):
-        table["since"] = _moment(table["since"])
+    for held in (table, at(table, ("promotion", "shadow"))):
+        if isinstance(held, dict) and isinstance(held.get("since"), date | str):
+            held["since"] = _moment(held["since"])
     if "reference" in table:
         table["reference"] = _reference(table["reference"], (*base, "reference"), document)
     if "label" in table and isinstance(table.setdefault("columns", {}), dict):
@@ -376,7 +382,9 @@ def _settle(name: str, model: Table, document: Document) -> None:
             document.problem(("models", name, "reference", "source", "path"),
                              "names {version}, but the model has none, expected version beside it")
             model["reference"] = {"first": "1d"}     # so that the rest is still checked
-    _in_utc(model, model, "since")
+    for table in (model, at(model, ("promotion", "shadow"))):
+        if isinstance(table, dict):
+            _in_utc(table, model, "since")
 
 
 def _settle_silences(data: Table) -> None:

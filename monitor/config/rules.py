@@ -93,6 +93,7 @@ def _model(model: ModelSection) -> Problems:
         yield from _performance(("metric",), model.metric, model.task)
     yield from _evidently(model.evidently)
     yield from spanning_rules.gate_limits(model)
+    yield from spanning_rules.shadow(model)
     if model.registry is not None:
         yield from pipeline_rules.address(("registry", "url"), model.registry.url)
     names: dict[str, int] = {}
@@ -142,7 +143,8 @@ def _columns(columns: Columns) -> Problems:
 def _sources(model: ModelSection) -> Problems:
     if (model.reference.source is None) == (model.reference.first is None):
         yield ("reference",), 'expected either a place, such as path = "reference.csv", or first = "90d"'
-    for key, source in (*_places(model), *_earlier(model)):
+    shadow = [(("promotion", "shadow"), model.promotion.shadow)] if model.promotion.shadow else []
+    for key, source in (*_places(model), *_earlier(model), *shadow):
         for part, text in stores.wrong(source):
             yield (*key, *part), text
         if source.storage.endpoint is not None:
@@ -166,6 +168,10 @@ def _gone(path: Path) -> bool:
 
 
 def _not_yet(model: ModelSection) -> Problems:
+    shadow = model.promotion.shadow
+    if shadow is not None and shadow.version is not None and shadow.version == model.version:
+        yield ("promotion", "shadow", "version"), \
+            f'"{shadow.version}" is the version in service: nothing is in shadow, expected no table'
     for key, source in _places(model):
         path = Path(source.path or ".")
         empty = path.is_dir() and not any(path.iterdir())

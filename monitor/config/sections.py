@@ -26,6 +26,7 @@ from monitor.config.data_sections import (
     Columns,
     CsvSection,
     ReferenceSection,
+    ShadowSection,
     SourceSection,
     StorageSection,
     VersionsSection,
@@ -75,6 +76,7 @@ __all__ = [
     "GateSection",
     "ModelSection",
     "NotifySection",
+    "PromotionSection",
     "ProxySection",
     "QualitySection",
     "ReferenceSection",
@@ -82,6 +84,7 @@ __all__ = [
     "RehearsalSection",
     "RetrainSection",
     "Scope",
+    "ShadowSection",
     "SilenceSection",
     "SourceSection",
     "StorageSection",
@@ -108,6 +111,13 @@ class GateSection(Section):
     limits: dict[str, float] = {}
     """Limits of fairness metrics: `limits.demographic_parity_difference = 0.1`; of a `…_ratio` it is the lowest value
     allowed."""
+
+
+class PromotionSection(Section):
+    """How another version comes into service."""
+
+    shadow: ShadowSection | None = None
+    """A candidate that serves [in shadow](how-to/shadow.md) and is judged as labels mature. Default: none."""
 
 
 class RegistrySection(Section):
@@ -190,6 +200,8 @@ class ModelSection(Section):
     """Where retrains are asked for. Default: none are asked for."""
     gate: GateSection = GateSection()
     """What a candidate must show before it replaces the model in service."""
+    promotion: PromotionSection = PromotionSection()
+    """How another version comes into service."""
     registry: RegistrySection | None = None
     """The registry that keeps the model's versions. Default: runs and `version` say which one is in service."""
 
@@ -197,7 +209,7 @@ class ModelSection(Section):
     def source_timeout(self) -> timedelta:
         """How long the most patient of its sources may give no sign of life."""
         earlier = self.versions.predictions if self.versions else None
-        places = (self.predictions, self.labels, self.attributes, self.reference.source, earlier)
+        places = (self.predictions, self.labels, self.attributes, self.reference.source, earlier, self.promotion.shadow)
         return max(place.timeout for place in places if place is not None)
 
 

@@ -2,7 +2,7 @@
 
 Triggers that name other triggers: the names exist, none depends on itself, no estimate retrains alone. Silences: their
 times are valid, their model and trigger exist. Private columns: no column is private whose role shows its values. The
-gate: what types cannot express.
+gate and the candidate in shadow: what types cannot express.
 """
 
 import math
@@ -15,7 +15,7 @@ from monitor.config.sections import Config, ModelSection, SilenceSection, Trigge
 from monitor.metric_catalogue import ESTIMATES, Use, names_for
 
 BUILT_IN = ("broken-data", "source")
-LATER_BUILT_IN = ("no-recovery", "registry")     # judged after the others, so none may depend on them
+LATER_BUILT_IN = ("no-recovery", "registry", "shadow")     # judged after the others, so none may depend on them
 Problems = Iterator[tuple[Key, str]]
 OPTIONS = ("column", "column_name", "columns", "x_column", "y_column")     # of Evidently's metrics, that name columns
 MOST_COLUMNS = 10     # of segments: each has up to twenty values, and each value has every metric
@@ -158,6 +158,19 @@ def gate_limits(model: ModelSection) -> Iterator[tuple[Key, str]]:
         yield ("gate", "limits"), f"hold for protected columns, expected a table {table} that names them"
     for name, text in wrong_limits(gate.limits):
         yield ("gate", "limits", name), text
+
+
+def shadow(model: ModelSection) -> Iterator[tuple[Key, str]]:
+    """Yield what is wrong with how the candidate in shadow is named."""
+    found, key = model.promotion.shadow, ("promotion", "shadow")
+    if found is None:
+        return
+    if (found.version is None) == (found.alias is None):
+        yield key, 'expected either version, such as "2", or the alias of the registry that names the candidate'
+    elif found.alias is not None and model.registry is None:
+        yield (*key, "alias"), f"is of a registry, expected a table [models.{model.name}.registry], or version instead"
+    elif model.registry is not None and found.alias == model.registry.alias:
+        yield (*key, "alias"), f'"{found.alias}" names the version in service, expected the alias of the candidate'
 
 
 def wrong_limits(limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:

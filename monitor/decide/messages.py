@@ -11,7 +11,7 @@ from monitor.decide.episodes import lapses_at
 from monitor.decide.guards import GUARDS
 from monitor.decide.particulars import columns_line, metric_line
 from monitor.decide.recovery import NO_RECOVERY
-from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SOURCE, SOURCE_DOWN, Judgement
+from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SHADOW, SOURCE, SOURCE_DOWN, Judgement
 from monitor.decide.why_it_fell import why_it_fell
 from monitor.history import History
 from monitor.metric_catalogue import DRIFT
@@ -157,6 +157,8 @@ _NOTICED = {                            # at a look: its titles, and what is sai
     SOURCE_DOWN: ("the source is down", "the source is back", "the source has fresh rows again", "it had been down"),
     REFERENCE_GONE: ("rows of the reference are gone", "the reference is whole", "the reference has all its rows again",
                      "some had been missing"),
+    SHADOW: ("the candidate in shadow cannot be judged", "the candidate in shadow can be judged",
+             "its predictions can be used again", "they could not be used"),
 }
 
 

@@ -25,6 +25,7 @@ Action = Literal["alert", "retrain"]
 
 BROKEN_DATA, SOURCE = "broken-data", "source"
 SOURCE_DOWN = "source-down"     # noticed at a look, between windows: it cannot be read, or is stale now
+SHADOW = "shadow"                        # noticed at a look: a candidate in shadow cannot be judged
 REFERENCE_GONE = "reference-gone"        # noticed at a look: rows of the reference have vanished from the log
 Votes = Sequence[bool | None]
 

@@ -76,6 +76,7 @@ def _model(model: ModelView) -> Json:
         ),
         "waiting": model.waiting and _chosen(model.waiting, "version", "replaces", "origin", "at"),
         "alias_move": model.alias_move and to_json(model.alias_move),
+        "shadow": model.shadow and model.shadow.to_json(),
         "paused": model.paused and _chosen(model.paused, "by", "reason", "at"),
         "silences": [_chosen(silence, "trigger", "until", "maintenance", "reason", "by") for silence in model.silences],
     }

@@ -9,7 +9,7 @@ from monitor.config import Config, ModelSection
 from monitor.decide.messages import since_then
 from monitor.decide.particulars import judged_metric
 from monitor.decide.recovery import NO_RECOVERY
-from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SOURCE, SOURCE_DOWN
+from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SHADOW, SOURCE, SOURCE_DOWN
 from monitor.metric_catalogue import ESTIMATED
 from monitor.records import (
     AliasMove,
@@ -25,10 +25,11 @@ from monitor.records import (
     Verdict,
 )
 from monitor.store import Pause, Store
+from monitor.store.shadows import Shadow
 
 REGISTRY = "registry"                 # fires while the registry cannot be read
 # triggers that need no configuration
-BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN, REFERENCE_GONE, NO_RECOVERY, REGISTRY)
+BUILT_IN = (BROKEN_DATA, SOURCE, SOURCE_DOWN, REFERENCE_GONE, NO_RECOVERY, REGISTRY, SHADOW)
 TREND = 40                            # windows of the metric's line beside a model
 _EVER = timedelta(days=36_500)
 _UTC = ZoneInfo("UTC")
@@ -62,6 +63,7 @@ class ModelView:
     promotion: Promotion | None = None   # that came last
     waiting: Promotion | None = None     # for a person's approval
     alias_move: AliasMove | None = None  # under way
+    shadow: Shadow | None = None         # the newest candidate in shadow, decided or not
     metric: str | None = None            # the model is judged by; an estimate of it where labels never came
     trend: tuple[TrendPoint, ...] = ()   # of that metric, oldest first
     zone: ZoneInfo = _UTC
@@ -131,6 +133,7 @@ def _model(
         promotion=store.promotions.newest_taken(model.name),
         waiting=store.promotions.waiting(model.name),
         alias_move=next(iter(store.aliases.moves(model.name, (MoveState.PENDING, MoveState.SENDING))), None),
+        shadow=store.shadows.newest(model.name),
         metric=trend[-1].score.metric if trend else metric,
         trend=trend,
         zone=model.timezone,

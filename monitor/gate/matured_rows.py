@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from monitor.config import USUAL_NAMES, ModelSection, Roles
 from monitor.errors import CannotJudge, UsageError
 from monitor.escape import csv_cell
-from monitor.gate.measured_trial import Trial, trial_of
-from monitor.gate.prediction_files import in_order, with_column
+from monitor.gate.measured_trial import Trial, names_in, trial_of
+from monitor.gate.prediction_files import in_order, read_predictions, with_column
 from monitor.records import Window
 from monitor.reference.reference_data import ReferenceData, load_reference
 from monitor.sources.log import Log, with_attributes
@@ -79,8 +79,12 @@ def _named(rows: pa.Table, log: Log) -> tuple[pa.Table, Roles]:
 
 def trial_of_log(model: ModelSection, found: Matured, candidate: Path) -> Trial:
     """Set the candidate's predictions beside what the model in service said, row by row by id."""
+    said = read_predictions(candidate, names_in(model, found.roles), found.roles.id)
+    if said.ids is None:
+        raise UsageError(f"{candidate}: has no column {found.roles.id}, which names the rows of the log; "
+                         "`driftd window export` writes them with it")
     beside = found.reference.profile, found.reference.schema
-    return trial_of(model, found.roles, found.rows, candidate, reference=beside, by_id=True)
+    return trial_of(model, found.roles, found.rows, said, reference=beside)
 
 
 def write_rows(rows: pa.Table, path: Path, leave_out: Collection[str] = ()) -> int:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from monitor import escape
 from monitor.config import Facts, ModelSection, Roles, Task, find_roles
 from monitor.config.column_roles import USUAL_NAMES
+from monitor.config.sections import Columns
 from monitor.drift.column_scores import Side, TableSide
 from monitor.errors import CannotJudge, UsageError
 from monitor.gate.paired_difference import Pair, improvements, pair_of, rested_on
@@ -91,19 +92,20 @@ def trial_of_files(
     if reference is not None:
         held = read_file(reference)
         beside = TableSide(held), held.schema
-    return trial_of(model, roles, table, candidate, trained_until, beside)
+    found = read_predictions(candidate, names_in(model, roles), roles.id)
+    return trial_of(model, roles, table, found, trained_until, beside)
+
+
+def names_in(model: ModelSection, roles: Roles) -> Columns:
+    """The columns of the model as they are named in files of predictions: as in the log."""
+    return model.columns.model_copy(update={"prediction": roles.prediction, "probability": roles.probability})
 
 
 def trial_of(
-    model: ModelSection, roles: Roles, rows: pa.Table, candidate: Path, trained_until: datetime | None = None,
-    reference: tuple[Side, pa.Schema] | None = None, *, by_id: bool = False,
+    model: ModelSection, roles: Roles, rows: pa.Table, found: Predictions, trained_until: datetime | None = None,
+    reference: tuple[Side, pa.Schema] | None = None,
 ) -> Trial:
-    """Set the candidate's predictions beside the champion's, which stand in the rows; `by_id`: only so."""
-    named = model.columns.model_copy(update={"prediction": roles.prediction, "probability": roles.probability})
-    found = read_predictions(candidate, named, roles.id)
-    if by_id and found.ids is None:
-        raise UsageError(f"{candidate}: has no column {roles.id}, which names the rows of the log; "
-                         "`driftd window export` writes them with it")
+    """Set the candidate's predictions beside the champion's, which stand in the rows."""
     said, chance = aligned(found, _ids(rows, roles.id), len(rows))
     if roles.probability is None and chance is not None and is_score(rows[roles.prediction]):
         said, chance = chance, None          # probabilities alone on both sides

@@ -12,11 +12,14 @@ n (1 − r) / (1 + r) blocks' worth, as for an AR(1) (Bayley and Hammersley 1946
 
 Such bounds hold for one look. Always-valid ones hold for any number of looks as rows arrive: after n rows they are
 √(2 (1 + ρ/n) ln(1 + √(1 + n/ρ) / 2α)) standard errors away, the one-sided normal mixture boundary of Howard, Ramdas,
-McAuliffe and Sekhon (2021), with ρ for about the fewest rows that are judged; segments share α.
+McAuliffe and Sekhon (2021), with ρ for about the fewest rows that are judged; segments share α. Early looks see few
+rows, of which r is badly known: where it is beyond two standard errors, its upper 95 % bound counts, and less than ten
+blocks' worth is not judged yet.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +39,7 @@ DRAWS = 2000
 FEWEST_BLOCKS = 10       # that a segment's rows are spread over
 MOST_UNDEFINED = 0.1     # of the draws
 MOST_ALIKE = 0.97        # correlation of neighbouring blocks
+_ONE_SIDED = 1.645       # standard errors to an upper 95 % bound
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,47 +102,73 @@ def improvements(
     whole = rested_on(metric, pair)
     count = min(BLOCKS, len(whole))
     block = np.arange(len(whole)) * count // max(1, len(whole))
-    weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS).astype(np.float64)
+    weights = _draws(count)
     drawn: list[_Drawn] = []
-    found = [_improvement(metric, None, whole, block, weights, min_rows, drawn)]
     first_look = min_rows if always_valid else None
+    rules = _Rules(metric, weights, min_rows, always_valid)
+    found = [_improvement(rules, None, whole, block, drawn)]
     overall = _bounded(found, drawn, ALPHA, first_look)[0]
     found, drawn = [], []
     for name, inside in segments:
         rows = np.asarray(inside)[whole.champion.at]
-        found.append(_improvement(metric, name, whole.take(rows), block[rows], weights, min_rows, drawn))
+        found.append(_improvement(rules, name, whole.take(rows), block[rows], drawn))
     return overall, tuple(_bounded(found, drawn, OF_SEGMENTS, first_look))
 
 
+@lru_cache(maxsize=2)
+def _draws(count: int) -> Floats:
+    """How often each draw has each of so many blocks, the same for all that are judged; then each block left out once.
+    """
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS)
+    return np.vstack([drawn, 1 - np.eye(count)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rules:
+    metric: str
+    weights: Floats
+    min_rows: int
+    always_valid: bool
+
+
 def _improvement(
-    metric: str, segment: str | None, pair: Pair, block: Ints, weights: Floats, min_rows: int, drawn: list[_Drawn]
+    rules: _Rules, segment: str | None, pair: Pair, block: Ints, drawn: list[_Drawn]
 ) -> Score:
     """One improvement without bounds; what was drawn of it is appended where it can be judged."""
+    metric = rules.metric
     score = Score(metric="improvement", method=metric, segment=segment, n=len(pair))
     try:
-        _require(metric, pair, block, min_rows, whole=segment is None)
-        of = Redrawn(np.vstack([weights, 1 - np.eye(weights.shape[1])]), block)      # and each block left out once
+        _require(metric, pair, block, rules.min_rows, whole=segment is None)
+        of = Redrawn(rules.weights, block)
         values = [redrawn(metric, answers, of) for answers in (pair.candidate, pair.champion)]
         value = better_by(metric, *(value_of(metric, answers) for answers in (pair.candidate, pair.champion)))
-        redone, without = np.split(better_by(metric, *values), [len(weights)])
+        redone, without = np.split(better_by(metric, *values), [DRAWS])
         if np.isnan(redone).mean() > MOST_UNDEFINED:
             raise CannotJudge(f"{metric} is not defined on enough resamples of these rows")
+        blocks, stretch = _worth(np.nan_to_num(value - without), early=rules.always_valid)
+        if rules.always_valid and blocks < FEWEST_BLOCKS:
+            raise CannotJudge(f"{len(pair)} rows that resemble their neighbours are worth {blocks:.0f} independent "
+                              f"stretches, expected at least {FEWEST_BLOCKS}")
     except CannotJudge as error:
         few = len(pair) < SMALLEST_CELL
         reason = f"fewer than {SMALLEST_CELL} rows" if few else str(error)
         return replace(score, status=ScoreStatus.INSUFFICIENT, n=None if few else len(pair), reason=reason)
-    drawn.append(_Drawn(np.nan_to_num(redone - value), *_worth(np.nan_to_num(value - without))))
+    drawn.append(_Drawn(np.nan_to_num(redone - value), blocks, stretch))
     return replace(score, value=value)
 
 
-def _worth(contributed: Floats) -> tuple[float, float]:
-    """Of how many independent blocks these are worth, and how much larger the standard error is than theirs."""
+def _worth(contributed: Floats, *, early: bool) -> tuple[float, float]:
+    """Of how many independent blocks these are worth, and how much larger the standard error is than theirs; `early`:
+    they may be so few that their correlation is badly known."""
     count, around = len(contributed), contributed - contributed.mean()
     total = float(around @ around)
     if not total:
         return count, 1.0
     found = float(around[1:] @ around[:-1]) / total
-    r = min(max(found + (1 + 4 * found) / count, 0.0), MOST_ALIKE)
+    r = found + (1 + 4 * found) / count
+    if early and r > 2 / np.sqrt(count):
+        r += _ONE_SIDED * np.sqrt(max(1 - r * r, 0.0) / count)       # Bartlett's standard error of an AR(1)
+    r = min(max(r, 0.0), MOST_ALIKE)
     worth = count * (1 - r) / (1 + r)
     widened = 1 + 2 * r / (1 - r) / count      # the spread of alike blocks around their own mean is too small
     return worth, float(np.sqrt(count / worth * widened))
@@ -192,14 +222,14 @@ def _bounded(
     for score in scores:
         if score.value is not None:
             one, error = next(places)
-            away = once if first_look is None else [_at_every_look(score.n or 1, first_look, alpha / len(drawn))] * 2
+            away = once if first_look is None else [at_every_look(score.n or 1, first_look, alpha / len(drawn))] * 2
             down, up = (_stretched(quantile, one.blocks) * one.stretch * error for quantile in away)
             score = replace(score, low=score.value - down, high=score.value + up)
         found.append(score)
     return found
 
 
-def _at_every_look(rows: int, first_look: int, alpha: float) -> float:
+def at_every_look(rows: float, first_look: int, alpha: float) -> float:
     """How many standard errors a bound is away after so many rows that holds then and at every other look."""
     odds = np.log(1 / (2 * alpha))
     rho = first_look / (2 * odds + np.log(1 + 2 * odds))

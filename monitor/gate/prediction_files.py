@@ -54,19 +54,26 @@ def read_predictions(path: Path, columns: Columns, id: str | None) -> Prediction
 
     `id` is the column that names the rows. Raises UsageError where there are no predictions.
     """
-    table = read_file(path, id)
+    told = "--prediction names it"
+    return predictions_in(read_file(path, id), str(path), columns, id, told, _trained_until(path))
+
+
+def predictions_in(
+    table: pa.Table, place: str, columns: Columns, id: str | None, otherwise: str, trained_until: datetime | None = None
+) -> Predictions:
+    """Find a model's predictions in a table; `otherwise` says what to do where there are none (UsageError)."""
     probability = _named(table, columns.probability, "probability")
     prediction = _named(table, columns.prediction, "prediction") or probability or _only(table, id)
     if prediction is None:
         there = ", ".join(table.column_names)
-        raise UsageError(f"{path}: has no column of predictions ({', '.join(USUAL_NAMES['prediction'][:3])}, …), "
-                         f"it has {there}; --prediction names it")
+        raise UsageError(f"{place}: has no column of predictions ({', '.join(USUAL_NAMES['prediction'][:3])}, …), "
+                         f"it has {there}; {otherwise}")
     return Predictions(
-        place=str(path),
+        place=place,
         prediction=table[prediction],
         probability=None if probability in (None, prediction) else table[probability],
         ids=table[id] if id in table.column_names else None,
-        trained_until=_trained_until(path),
+        trained_until=trained_until,
         others=table.select([field.name for field in table.schema if pa.types.is_floating(field.type)
                              and field.name not in (prediction, probability, id)]),
     )

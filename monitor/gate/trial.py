@@ -131,9 +131,15 @@ def stretch_of(
 
 
 def _judged(trial: "Trial", seen: Seen) -> Judged:
-    from monitor.gate.measured_trial import measure, require_unseen
+    from monitor.gate.measured_trial import require_unseen
 
-    notes = require_unseen(trial, seen.until, seen.candidate_on)
+    return judged(trial, require_unseen(trial, seen.until, seen.candidate_on))
+
+
+def judged(trial: "Trial", notes: tuple[str, ...] = ()) -> Judged:
+    """Measure both models on rows that neither was fitted on, and judge by the model's rules. Raises CannotJudge."""
+    from monitor.gate.measured_trial import measure
+
     found = measure(trial)
     limits = trial.model.gate
     fairness = _fairness(trial.model.fairness, limits.min_rows, found.rates)

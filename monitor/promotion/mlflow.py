@@ -37,9 +37,9 @@ class Mlflow:
         self._section = section
         self._url = section.url.rstrip("/")
 
-    def version(self) -> str:
-        """The version the alias names. Raises NoAlias."""
-        wanted = urlencode({"name": self._section.name, "alias": self._section.alias})
+    def version(self, alias: str | None = None) -> str:
+        """The version an alias names, by default that of the version in service. Raises NoAlias."""
+        wanted = urlencode({"name": self._section.name, "alias": alias or self._section.alias})
         told = self._ask("GET", f"registered-models/alias?{wanted}", missing=True)
         found = told.get("model_version")
         version = found.get("version") if isinstance(found, dict) else None

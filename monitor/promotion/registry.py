@@ -16,7 +16,7 @@ import structlog
 from monitor.config.sections import Config, ModelSection
 from monitor.errors import ConfigError, DeliveryError
 from monitor.promotion.mlflow import RUN_TAG, Denied, Mlflow, NoAlias
-from monitor.promotion.versions import moved, saw_alias
+from monitor.promotion.versions import moved, saw_alias, saw_shadow
 from monitor.records import AliasMove, Firing, Message, MoveState, Score, ScoreStatus, Snapshot
 from monitor.store import Store
 from monitor.times import Clock, format_moment, utcnow
@@ -52,12 +52,15 @@ class Registries:
     def _read(self, model: ModelSection) -> bool:
         assert model.registry is not None
         try:
-            version = Mlflow(model.registry).version()
+            server = Mlflow(model.registry)
+            version, shadow = server.version(), _shadow(server, model)
         except (DeliveryError, ConfigError) as error:
             self._away(model, str(error))
             return False
         self._back(model.name)
-        return saw_alias(self._store, model, version, self._clock())
+        with self._store.transaction():
+            other = saw_shadow(self._store, model, shadow, self._clock())
+            return saw_alias(self._store, model, version, self._clock()) or other
 
     def _away(self, model: ModelSection, reason: str) -> None:
         """It cannot be read: nothing changes; after a while people hear of it, once."""
@@ -150,6 +153,17 @@ class Registries:
         run = server.run_of(experiment, window) or server.start(experiment, named, began, {RUN_TAG: window} | tags)
         server.log(run, dict(_metrics(snapshot.scores)), tags, at, snapshot.revision)
         self._store.snapshots.note_logged(snapshot, run)
+
+
+def _shadow(server: Mlflow, model: ModelSection) -> str | None:
+    """The version that serves in shadow by its alias; None where the registry has no such alias now."""
+    section = model.promotion.shadow
+    if section is None or section.alias is None:
+        return None
+    try:
+        return server.version(section.alias)
+    except NoAlias:
+        return None
 
 
 def window_id(snapshot: Snapshot) -> str:

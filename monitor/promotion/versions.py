@@ -100,6 +100,30 @@ def _come(store: Store, model: ModelSection, promotion: Promotion, now: datetime
     ))
 
 
+def await_person(store: Store, model: ModelSection, version: str, origin: str, now: datetime) -> None:
+    """Ask people whether a version may replace the one in service."""
+    _come(store, model, Promotion(
+        model=model.name, version=version, replaces=in_service(store, model), configured=model.version, origin=origin,
+        state=PromotionState.WAITING, at=now,
+    ), now)
+
+
+def saw_shadow(store: Store, model: ModelSection, version: str | None, now: datetime) -> bool:
+    """The registry's alias of the candidate in shadow names this version; True where it named another one."""
+    with store.transaction():
+        last = store.aliases.seen(model.name)
+        store.aliases.note_seen(replace(last, shadow=version, read_at=now))
+        return version != last.shadow
+
+
+def move_alias(
+    store: Store, model: ModelSection, to: str, by: str, reason: str, now: datetime, action: str
+) -> AliasMove:
+    """Write the wish that the alias names another version; audited. Raises UsageError where that cannot be now."""
+    current = store.aliases.seen(model.name).version or in_service(store, model)
+    return _move(store, model, current, to, by, reason, now, action)
+
+
 def saw_alias(store: Store, model: ModelSection, version: str, now: datetime) -> bool:
     """The registry's alias names this version: if another one was in service, it has come; True where it has."""
     with store.transaction():

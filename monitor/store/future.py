@@ -26,6 +26,7 @@ PASSED = {
     "data_seen": ("seen_at",),
     "moments": ("at",),
     "gates": ("at",),
+    "shadows": ("began_at", "looked_at"),
 }
 
 

@@ -20,6 +20,7 @@ from monitor.store.moments import Moments
 from monitor.store.promotions import Promotions
 from monitor.store.references import References
 from monitor.store.requests import Requests
+from monitor.store.shadows import Shadows
 from monitor.store.silences import Pauses, Silences
 from monitor.store.snapshots import Snapshots, Verdicts, Windows
 from monitor.store.state_folder import Lock, migrate, open_database, prepare
@@ -49,6 +50,7 @@ class Store:
         self.promotions = Promotions(database, self.audit, self.requests)
         self.references = References(database, self.audit, self.episodes, self.requests, self.promotions)
         self.aliases = Aliases(database, self.audit)
+        self.shadows = Shadows(database, self.audit)
         self.callbacks = Callbacks(database)
         self.messages = Messages(database)
         self.pauses = Pauses(database, self.audit)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from monitor.config import Config
-from monitor.config.sections import ModelSection
+from monitor.config.sections import ModelSection, PromotionSection
 from monitor.errors import UsageError
 from monitor.promotion.mlflow import signed_by_mlflow
 from monitor.promotion.registry import Registries
@@ -30,6 +30,7 @@ class Kept:
 
     def __init__(self, server: Any) -> None:
         self.alias: str | None = "1"
+        self.challenger: str | None = None   # the version in shadow
         self.fail: Any = None
         self.fail_after: Any = None          # answers instead of what it nevertheless did
         self.moves: list[str] = []
@@ -47,9 +48,10 @@ class Kept:
         return self.fail_after if self.fail_after is not None and seen.method == "POST" else answer
 
     def GET_registered_models_alias(self, told: Any) -> Any:
-        if self.alias is None:
+        version = self.challenger if told["alias"] == "challenger" else self.alias
+        if version is None:
             return 400, {}, {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias not found."}
-        return 200, {}, {"model_version": {"name": told["name"], "version": self.alias}}
+        return 200, {}, {"model_version": {"name": told["name"], "version": version}}
 
     def POST_registered_models_alias(self, told: Any) -> Any:
         self.alias = told["version"]
@@ -135,6 +137,21 @@ def test_a_registry_nobody_is_at(store, clock, kit, mlflow) -> None:
     looking = of(model_of(kit, mlflow), store, clock)
     assert looking.look() == []
     assert "127.0.0.1:1" in store.aliases.seen("m").reason
+
+
+def test_the_candidate_in_shadow_is_read_by_its_alias(store, clock, kit, mlflow) -> None:
+    """Another version there is looked at soon; an alias that is not there is no candidate, and no failure."""
+    shadow = {"shadow": {"path": "shadow", "alias": "challenger"}}
+    model = model_of(kit, mlflow).model_copy(update={"promotion": PromotionSection.model_validate(shadow)})
+    registries = of(model, store, clock)
+    registries.look()
+    assert (store.aliases.seen("m").version, store.aliases.seen("m").shadow) == ("1", None)
+    mlflow.challenger = "2"
+    assert (registries.look(), registries.look()) == (["m"], [])
+    assert (store.aliases.seen("m").shadow, in_service(store, model)) == ("2", "1")
+    mlflow.challenger = None
+    registries.look()
+    assert (store.aliases.seen("m").shadow, firing(store)) == (None, set())
 
 
 def test_the_alias_wins_over_the_file(store, clock, kit, mlflow) -> None:

@@ -17,9 +17,10 @@ from monitor import page_links
 from monitor.config import Config, ModelSection
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, read_view
-from monitor.gate_result import read_gate_result
+from monitor.gate_result import ShadowAnswer, ShadowState, read_gate_result
 from monitor.records import Action, Episode, EpisodeState, Score, ScoreStatus, Window
 from monitor.store import Store
+from monitor.store.shadows import Shadow
 from monitor.web.app import App
 from monitor.web.pages import Pages
 from monitor.web.running import Running
@@ -198,6 +199,23 @@ def test_a_request_has_the_table_of_its_gate(site: Site) -> None:
     assert len(page.all("script")) == 1
     steps = [attrs["href"] for attrs in site.page("/models/m").all("a") if attrs["href"].endswith("#gate")]
     assert steps == [f"../requests/{request.id}#gate"]
+
+
+def test_a_candidate_in_shadow_has_its_table(store: Store) -> None:
+    """On the page of its model: how it stands, beside what, since when, and the gate's table; nothing of it acts."""
+    begun = store.shadows.begin(Shadow(model="m", version=HOSTILE[0], champion="7", since=T0, began_at=NOW))
+    result = read_gate_result(GATE)
+    store.shadows.record(begun, ShadowAnswer(
+        state=ShadowState.UNDECIDED, reason="rmse is better by 2", days_left=3.2, result=result,
+    ), NOW)
+    server = serving(store, "m")
+    page = Site(server, store).page("/models/m")
+    server.close()
+    text = " ".join(" ".join(page.text).split())
+    for words in ("in shadow is undecided: rmse is better by 2; about 4 days left at the present rate of labels",
+                  "beside version 7, on rows since", "b=2 300 40 52 -12 -15 -9 refused : shown to be worse"):
+        assert words in text, words
+    assert len(page.all("script")) == 1
 
 
 def test_reports_are_one_file(site: Site) -> None:
