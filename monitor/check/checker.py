@@ -11,10 +11,12 @@ from monitor import __version__
 from monitor.check.due_windows import Due, counted, due_windows, first_start, look_back, stale
 from monitor.check.requests import (
     CONTENTS,
+    EVIDENTLY,
     OBSERVE,
     SPREAD,
     SURVEY,
     ContentsRequest,
+    EvidentlyRequest,
     Look,
     ObserveRequest,
     SpreadRequest,
@@ -141,6 +143,15 @@ class Checker:
             profiles=self._profiles, window=window,
             column=column,
         ))
+
+    def evidently_page(self, window: Window) -> str:
+        """Evidently's own report of a window beside the reference now, as HTML. Raises DriftdError."""
+        model, now = self._model(window.model), self._clock()
+        reference = self._store.references.current(model.name)
+        return self._workers.run(EVIDENTLY, EvidentlyRequest(
+            model=model, as_of=now, stretch=stretch_of(model, reference), taken=taken_of(reference),
+            profiles=self._profiles, window=window,
+        )).html
 
     def in_service(self, name: str) -> ModelSection:
         """The model's configuration with the version and reference that are in service. Raises UsageError."""

@@ -91,6 +91,18 @@ class SpreadRequest(Look):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidentlyRequest(Look):
+    """Have Evidently write its report of one window beside the reference."""
+
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class EvidentlyPage:
+    html: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContentsRequest(Look):
     """Hash the data of a model that are not as they were when they were `known`, of the log those of the windows."""
 
@@ -138,5 +150,6 @@ SURVEY = Task("monitor.check.survey:survey", SurveyRequest, Survey)
 OBSERVE = Task("monitor.check.measure_window:observe", ObserveRequest, Snapshot)
 SPREAD = Task("monitor.check.column_values:spread", SpreadRequest, Spread)
 SHADOW = Task("monitor.check.shadow_look:look_at_shadow", ShadowRequest, ShadowAnswer)
+EVIDENTLY = Task("monitor.check.evidently_page:evidently_page", EvidentlyRequest, EvidentlyPage)
 CONTENTS = Task("monitor.check.data_seen:contents", ContentsRequest, Contents)
 AHEAD = Task("monitor.backtest.challenger_scores:ahead", AheadRequest, Ahead)

@@ -1,6 +1,5 @@
 """Commands of accountability: the governance report, the audit, forgetting people."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -18,7 +17,7 @@ from monitor.cli.options import (
     reason_option,
 )
 from monitor.cli.status_and_history import the_model
-from monitor.cli.terminal import print_document, print_json, print_table, say
+from monitor.cli.terminal import print_document, print_json, print_table, say, write_private
 from monitor.errors import UsageError
 from monitor.times import utcnow
 
@@ -50,7 +49,7 @@ def report(
         found = gather(store, section, utcnow())
     for path, write in ((html_file, html), (markdown_file, markdown)):
         if path is not None:
-            _write(path, write(found, section.timezone))
+            write_private(path, write(found, section.timezone))
     if as_json:
         print_json(report=found)
     elif html_file is None and markdown_file is None:
@@ -136,13 +135,3 @@ def forget(
     print_table(("removed", "how many"), rows, right=("how many",))
     for text in done.remains:
         say(f"not removed: {text}")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read. Raises UsageError."""
-    try:
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from monitor.errors import UsageError
 from monitor.escape import bounded, json_text, sentence, visible
 from monitor.expose.plain_json import plain
 from monitor.records import SCHEMA_VERSION, Window
@@ -115,3 +117,13 @@ def progress(text: str) -> Iterator[Report]:
     task = bar.add_task(text, total=None)
     with bar:
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read. Raises UsageError."""
+    try:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,20 +1,31 @@
-"""`driftd window export`: write rows of windows with the champion's predictions and matured labels to a file."""
+"""`driftd window`: writes rows of windows with the champion's predictions and matured labels; Evidently's report."""
 
 from datetime import datetime
 from pathlib import Path
 
 import click
 
+from monitor.check.checker import Checker
 from monitor.cli.log_rows import Asked, read_matured, stretch_options
-from monitor.cli.options import config_option, json_option, model_option, quiet_logs
-from monitor.cli.terminal import print_json, say
+from monitor.cli.options import (
+    config_option,
+    json_option,
+    load_config,
+    model_option,
+    open_state,
+    open_workers,
+    quiet_logs,
+)
+from monitor.cli.status_and_history import find_window, the_model
+from monitor.cli.terminal import print_json, say, write_private
 from monitor.config import ModelSection
 from monitor.escape import names
+from monitor.wording import stretch
 
 
 @click.group()
 def window() -> None:
-    """Export rows of windows with the model's predictions."""
+    """Write rows of windows with the model's predictions, or Evidently's report of a window."""
 
 
 @window.command()
@@ -51,6 +62,29 @@ def export(
             "hold them as they are")
     if left_out:
         say(f"left out as private: {names(left_out)}")
+
+
+@window.command()
+@config_option
+@model_option
+@click.option("--window", "at", metavar="W", default="newest", show_default=True,
+              help="The window: the date of its start, or `newest`.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="The file, HTML; it is replaced if it exists.")
+def evidently(config_file: Path | None, model: str | None, at: str, output: Path) -> None:
+    """Write Evidently's own report of a window beside the reference, as one HTML file that opens offline.
+
+    Private columns are left out. At most 10,000 rows of each side are drawn. Only its owner can read the file.
+    """
+    quiet_logs()
+    loaded = load_config(config_file)
+    name = the_model(loaded, model)
+    zone = loaded.config.models[name].timezone
+    with open_state(loaded) as store, open_workers(loaded) as workers:
+        found = find_window(store, name, at, zone).window
+        text = Checker(loaded, store, workers).evidently_page(found)
+    write_private(output, text)
+    say(f"{output}: Evidently's report of {name}, {stretch(found, zone)}")
 
 
 def _private(model: ModelSection) -> tuple[str, ...]:

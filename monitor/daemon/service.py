@@ -148,6 +148,7 @@ class Daemon:
         pages = Pages(
             self._store, lambda: self._loaded.config, lambda: self._view, self._running, self._clock, actions,
             lambda *asked: self._parts.checker.spread(*asked),
+            lambda window: self._parts.checker.evidently_page(window),
         )
         app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running, pages)
         self._web = HttpSide(settings, app, web, lambda good: self._metrics.web_reloaded(good, self._clock()))

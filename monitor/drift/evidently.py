@@ -116,6 +116,23 @@ def report(
     return values
 
 
+def page(reference: Any, window: Any, definition: Definition) -> str:
+    """Return the HTML of Evidently's presets on two pandas frames: drift, a summary, with answers performance.
+
+    It holds all it needs. Raises whatever a preset raises.
+    """
+    with _quiet():
+        from evidently import Dataset, Report, presets
+
+        wanted = [presets.DataDriftPreset(), presets.DataSummaryPreset()]
+        if definition.answers is not None:
+            regression = definition.answers.task == "regression"
+            wanted.append(presets.RegressionPreset() if regression else presets.ClassificationPreset())
+        described = _described(definition)
+        sides = [Dataset.from_pandas(side, data_definition=described) for side in (window, reference)]
+        return str(Report(wanted).run(*sides).get_html_str(as_iframe=False))
+
+
 def _described(definition: Definition) -> Any:
     from evidently import BinaryClassification, DataDefinition, MulticlassClassification, Regression
 

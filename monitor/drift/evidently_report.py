@@ -1,4 +1,4 @@
-"""The configured metrics of Evidently's reports, as Scores."""
+"""The configured metrics of Evidently's reports, as Scores, and its own report as a page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ from monitor.drift import evidently
 from monitor.drift.column_scores import prediction_kinds
 from monitor.drift.evidently import Answers, Definition, Value
 from monitor.drift.multivariate import embedding_columns
+from monitor.errors import CannotJudge
 from monitor.metric_catalogue import Task
 from monitor.performance.labelled_rows import classes_of, holds_scores, positive_probability, word
 from monitor.private import words
@@ -41,6 +42,37 @@ def report_scores(
     return [
         score for metric in wanted for score in _scores(reference, window, roles, drift, metric, task, mature)
     ]
+
+
+def report_page(
+    reference: pa.Table, window: pa.Table, roles: Roles, drift: DriftSection, task: Task | None,
+    without: Sequence[str] = (),
+) -> str:
+    """Return Evidently's HTML on both tables: drift and a summary, and performance where every row has a label.
+
+    The columns `without`, and those without a value on one side, on which it fails, are left out. Raises CannotJudge.
+    """
+    valued = [name for name in reference.column_names if name not in without and name in window.column_names
+              and all(table[name].null_count < len(table) for table in (reference, window))]
+    sides = [table.select(valued) for table in (reference, window)]
+    answers = {roles.label, roles.prediction} <= {*valued}
+    whole = answers and all(columns.is_present(side[roles.label]).to_numpy().all() for side in sides if roles.label)
+    try:
+        definition = _definition(sides[0], sides[1], roles, drift, task if whole else None, None)
+        if definition.answers and (scores := definition.answers.prediction_probas):
+            classes = classes_of(sides, roles, "binary")
+            sides = [_in_unit(table, roles, scores, classes) for table in sides]
+        frames = [_frame(_worded(table, definition.categorical_columns), definition) for table in sides]
+        return evidently.page(frames[0], frames[1], replace(definition, embeddings=None))
+    except Exception as error:
+        raise CannotJudge(f"Evidently cannot write its report: {words(error)[:300]}") from error
+
+
+def _worded(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return the table with these columns as text: the presets know no category that is a number of another size."""
+    for name in names:
+        table = table.set_column(table.column_names.index(name), name, _plain(table[name], classes=True))
+    return table
 
 
 def _scores(

@@ -12,7 +12,7 @@ from monitor.wording import shown
 
 _PICTURES = (
     "Each window's value (a ring where labels were still maturing, red beyond its threshold), its 95 % interval, "
-    "and the reference's value (dashed)."
+    "and the reference's value (dashed). `driftd window evidently --window DATE` writes Evidently's own report of one."
 )
 _FAIRNESS = "Of the newest window that tells it; groups under 10 rows are not shown."
 SHORT = 12      # characters of a hash that are shown; the JSON and the archive have all

@@ -50,6 +50,12 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",        # with no-referrer a form's own Origin would be null
     "X-Content-Type-Options": "nosniff",
 }
+# Evidently's report runs its own scripts: in an origin of its own, which reaches nothing of ours and nothing elsewhere.
+_FOREIGN = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _CHUNK = 65_536         # bytes handed to a connection at once
 _STATIC = {"driftd.css": "text/css; charset=utf-8", "driftd.js": "text/javascript", "driftd.svg": "image/svg+xml"}
 _TO_SIGN_IN = {SIGN_IN, SIGN_OUT, *(f"/static/{name}" for name in _STATIC)}
@@ -160,6 +166,8 @@ class App:
         reports = {"/models/{model}/report": pages.model_report, "/requests/{request}/report": pages.need_report}
         html = [self._route(path, READ, answer(make, "text/html; charset=utf-8")) for path, make in kinds.items()]
         html += [self._route(path, READ, report(make)) for path, make in reports.items()]
+        html.append(self._route("/models/{model}/windows/{window}/evidently", READ, lambda request: Shared(
+            (pages.evidently(request).encode(),), "text/html; charset=utf-8", **{"content-security-policy": _FOREIGN})))
         json = [self._route(path, READ, answer(make, "application/json")) for path, make in pages.api.routes.items()]
         described = self._route("/api/openapi.json", READ, lambda request: tagged(
             request, _description(), "application/json"))

@@ -21,6 +21,7 @@ from monitor.govern.html_report import html
 from monitor.govern.report import gather, of_need
 from monitor.records import Dispatch, Spread, Window
 from monitor.store import Store
+from monitor.store.trends import Looked
 from monitor.times import Clock
 from monitor.web.actions import Actions, Done, Form, forms_of_model, forms_of_request
 from monitor.web.api import Api
@@ -43,8 +44,9 @@ class Pages:
     def __init__(
         self, store: Store, config: Callable[[], Config], view: Callable[[], View], running: Callable[[], Running],
         clock: Clock, actions: Actions | None = None, spread: Callable[[Window, str], Spread] | None = None,
+        evidently: Callable[[Window], str] | None = None,
     ) -> None:
-        self._spread, self._reading = spread, Lock()
+        self._spread, self._evidently, self._reading = spread, evidently, Lock()
         self.actions = actions
         self.api = Api(store, view, clock)
         self._said: OrderedDict[str, str] = OrderedDict()    # what was done lately, by a key in the address
@@ -86,16 +88,36 @@ class Pages:
     def window(self, request: Request) -> str:
         """A window; `?sort=` a heading of its scores, `?page=` so many scores on."""
         view, query = self._model(request), request.query_params
+        looked = self._looked(request, view)
+        sort, page = query.get("sort", "status"), query.get("page", "0")
+        sort = sort if sort.removeprefix("-") in SORTS else "status"
+        number = int(page) if page.isascii() and page.isdecimal() and len(page) < 5 else 0
+        told = window_page(self._store, view, looked, sort, number)
+        return self._page("window.html", request, told | {"evidently": self._evidently is not None})
+
+    def evidently(self, request: Request) -> str:
+        """Evidently's own report of a window, made now by a worker and not kept; one at a time."""
+        looked = self._looked(request, self._model(request))
+        if self._evidently is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "only a running service reads rows")
+        if not self._reading.acquire(blocking=False):
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "other rows are being read, try again in a moment")
+        try:
+            return self._evidently(looked.window)
+        except DriftdError as error:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+        finally:
+            self._reading.release()
+
+    def _looked(self, request: Request, view: ModelView) -> Looked:
+        """The window that a path names."""
         key = request.path_params["window"]
         start = page_links.window_start(key)
         found = self._store.trends.starting(view.name, start, self._clock()) if start is not None else []
         named = [one for one in found if page_links.window_key(one.window) == key]
         if not named:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no window that starts then has been checked")
-        sort, page = query.get("sort", "status"), query.get("page", "0")
-        sort = sort if sort.removeprefix("-") in SORTS else "status"
-        number = int(page) if page.isascii() and page.isdecimal() and len(page) < 5 else 0
-        return self._page("window.html", request, window_page(self._store, view, named[-1], sort, number))
+        return named[-1]
 
     def column(self, request: Request) -> str:
         """A column of a model; with `?values=yes` how its values are spread, for which rows have to be read."""

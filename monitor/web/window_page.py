@@ -49,7 +49,8 @@ def window_page(store: Store, view: ModelView, looked: Looked, sort: str, page: 
     needs = [one for one in store.episodes.all(view.name) if one.window == looked.window]
     return {
         "title": when(view, looked), "trail": [(view.name, page_links.of_model(view.name)[1:])], "model": view,
-        "looked": looked, "verdict": verdict_words(looked.action, looked.fired or (), (), ()),
+        "looked": looked, "key": page_links.window_key(looked.window),
+        "verdict": verdict_words(looked.action, looked.fired or (), (), ()),
         "fell": why_it_fell(scores),
         "scores": [_told(score) for score in ordered[page * SCORES:(page + 1) * SCORES]], "sort": sort, "sorts": SORTS,
         "page": page, "pages": max(1, -(-len(ordered) // SCORES)), "known": len(ordered),

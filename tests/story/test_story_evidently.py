@@ -1,7 +1,11 @@
 """A metric of Evidently's reports, measured and judged by a trigger as a TOML file says."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from monitor.config import load
 
@@ -28,3 +32,25 @@ above = 4
 """, encoding="utf-8")
     world.section = load(path).config.models["m"]
     assert ["high" in verdict.fired for verdict in world.check(2.1)] == [False, True]
+
+
+def test_evidently_draws_a_window_without_private_columns(world: Any, made: Any) -> None:
+    """One HTML file of drift and performance that loads nothing; what is private, empty or hostile does it no harm."""
+    def table(first: float, days: float, shift: float) -> pa.Table:
+        rows = made.rows(first, days, shift=shift, label_after=timedelta(hours=1))
+        count = len(rows)
+        more = {"word": ["<script>alert(1)</script>", "b"] * (count // 2), "secret": [8.25] * count,
+                "empty": pa.nulls(count, pa.float64()), "few": pa.array([1, 2] * (count // 2), pa.int8())}
+        for name, values in more.items():
+            rows = rows.append_column(name, pa.array(values) if isinstance(values, list) else values)
+        return rows
+
+    world.write("reference.parquet", table(-20, 20, 0.0))
+    world.write("log.parquet", table(0, 2, 1.0))
+    world.model(task="regression", columns={"private": ["secret"], "categorical": ["word", "few"]})
+    world.check(1.1)
+    page = world.checker(1.1).evidently_page(world.snapshots()[0].window)
+    assert all(name in page for name in ("word", "few", "Regression Model Quality"))
+    assert "secret" not in page
+    assert "<script>alert(1)" not in page
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.?http", page)

@@ -5,7 +5,7 @@ import hashlib
 import http.client
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -15,6 +15,7 @@ import pytest
 
 from monitor import page_links
 from monitor.config import Config, ModelSection
+from monitor.errors import CannotJudge
 from monitor.expose.prometheus import Metrics
 from monitor.expose.view import View, read_view
 from monitor.gate_result import ShadowAnswer, ShadowState, read_gate_result
@@ -113,11 +114,11 @@ def remember(store: Store, model: str, column: str, windows: int = 4) -> None:
         )
 
 
-def serving(store: Store, *models: str) -> WebServer:
+def serving(store: Store, *models: str, evidently: Callable[[Window], str] | None = None) -> WebServer:
     config = Config(models={name: ModelSection.model_validate(
         {"name": name, "predictions": {"path": "."}, "reference": {"source": {"path": "."}}}) for name in models})
     view: View = read_view(store, config, NOW)
-    pages = Pages(store, lambda: config, lambda: view, Running, lambda: NOW)
+    pages = Pages(store, lambda: config, lambda: view, Running, lambda: NOW, evidently=evidently)
     return WebServer("127.0.0.1:0", App(Metrics("1"), lambda: view, lambda: None, lambda: None, pages=pages))
 
 
@@ -334,3 +335,36 @@ def test_windows_of_rows_that_begin_together_have_addresses_of_their_own() -> No
     keys = {page_links.window_key(window) for window in windows}
     assert len(keys) == 3
     assert {page_links.window_start(key) for key in keys} == {start}
+
+
+def test_a_window_leads_to_evidentlys_report_where_rows_can_be_read(store: Store) -> None:
+    """It is made when it is asked for, and shown where its scripts reach nothing of ours; a failure is one sentence."""
+    remember(store, "m", "x")
+    told = ["<script>1</script>"]
+
+    def made(window: Window) -> str:
+        if not told:
+            raise CannotJudge(f"the window of {window.model} has no rows")
+        return told.pop()
+
+    server = serving(store, "m", evidently=made)
+    site, path = Site(server, store), "/models/m/windows/2026-01-05"
+    try:
+        [link] = [one for one in site.page(path).all("a") if "evidently" in one["href"]]
+        status, text, headers = site.get(f"{path.rpartition('/')[0]}/{link['href']}")
+        assert (status, text) == (200, "<script>1</script>")
+        policy = headers["content-security-policy"]
+        assert policy.startswith("sandbox allow-scripts allow-downloads; default-src 'none';")
+        assert "allow-same-origin" not in policy
+        status, text, headers = site.get(f"{path}/evidently")
+        assert (status, text) == (503, "the window of m has no rows")
+        assert "sandbox" not in headers["content-security-policy"]
+        assert site.get("/models/m/windows/1999-01-05/evidently")[0] == 404
+    finally:
+        server.close()
+
+
+def test_without_a_service_nothing_of_evidently_is_promised(site: Site) -> None:
+    """A page that cannot read rows has no such link."""
+    assert not [one for one in site.page("/models/m/windows/2026-01-05").all("a") if "evidently" in one["href"]]
+    assert site.get("/models/m/windows/2026-01-05/evidently")[0] == 404
