@@ -8,13 +8,14 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from monitor.config.column_roles import FeatureKind
 from monitor.errors import CannotJudge
+from monitor.escape import visible
 from monitor.metric_catalogue import Task
 
 _SILENT = ("DO_NOT_TRACK", "ITERATIVE_DO_NOT_TRACK")   # read by evidently.telemetry and by its sender
@@ -119,8 +120,11 @@ def report(
 def page(reference: Any, window: Any, definition: Definition) -> str:
     """Return the HTML of Evidently's presets on two pandas frames: drift, a summary, with answers performance.
 
-    It holds all it needs. Raises whatever a preset raises.
+    It holds all it needs. Evidently writes texts into its page as they are: none of them may end a script there.
+    Raises whatever a preset raises.
     """
+    reference, window = (_harmless(side) for side in (reference, window))
+    definition = _renamed(definition)
     with _quiet():
         from evidently import Dataset, Report, presets
 
@@ -131,6 +135,28 @@ def page(reference: Any, window: Any, definition: Definition) -> str:
         described = _described(definition)
         sides = [Dataset.from_pandas(side, data_definition=described) for side in (window, reference)]
         return str(Report(wanted).run(*sides).get_html_str(as_iframe=False))
+
+
+def _tame(value: Any) -> Any:
+    return visible(value).translate({ord("<"): "‹", ord(">"): "›"}) if isinstance(value, str) else value
+
+
+def _harmless(frame: Any) -> Any:
+    """Return the frame with no tag in a name or a text."""
+    texts = [name for name, kind in frame.dtypes.items() if not (kind.kind in "biufcmM" or "datetime" in str(kind))]
+    return frame.assign(**{name: frame[name].map(_tame) for name in texts}).rename(columns=_tame)
+
+
+def _renamed(definition: Definition) -> Definition:
+    """Return the definition with the names that `_harmless` gives."""
+    told = definition.answers
+    answers = told and Answers(**{name: _tame(value) for name, value in asdict(told).items()})
+    return replace(
+        definition, answers=answers, timestamp=_tame(definition.timestamp),
+        numerical_columns=[_tame(name) for name in definition.numerical_columns],
+        categorical_columns=[_tame(name) for name in definition.categorical_columns],
+        text_columns=[_tame(name) for name in definition.text_columns],
+    )
 
 
 def _described(definition: Definition) -> Any:

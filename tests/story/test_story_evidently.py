@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from monitor.config import load
 
+EVIL = "</script><script>alert(1)</script>"
+
 
 def test_a_trigger_on_a_metric_of_evidently(world: Any, made: Any, tmp_path: Path) -> None:
     """The quantile of a window rises above the trigger's level, and the trigger fires."""
@@ -39,7 +41,7 @@ def test_evidently_draws_a_window_without_private_columns(world: Any, made: Any)
     def table(first: float, days: float, shift: float) -> pa.Table:
         rows = made.rows(first, days, shift=shift, label_after=timedelta(hours=1))
         count = len(rows)
-        more = {"word": ["<script>alert(1)</script>", "b"] * (count // 2), "secret": [8.25] * count,
+        more = {"word": [EVIL, "b"] * (count // 2), "secret": [8.25] * count, EVIL: [0.5] * count,
                 "empty": pa.nulls(count, pa.float64()), "few": pa.array([1, 2] * (count // 2), pa.int8())}
         for name, values in more.items():
             rows = rows.append_column(name, pa.array(values) if isinstance(values, list) else values)
@@ -50,7 +52,8 @@ def test_evidently_draws_a_window_without_private_columns(world: Any, made: Any)
     world.model(task="regression", columns={"private": ["secret"], "categorical": ["word", "few"]})
     world.check(1.1)
     page = world.checker(1.1).evidently_page(world.snapshots()[0].window)
-    assert all(name in page for name in ("word", "few", "Regression Model Quality"))
+    assert all(name in page for name in ("word", "few", "R2 Score (current)"))
     assert "secret" not in page
     assert "<script>alert(1)" not in page
+    assert r"\u2039script\u203aalert(1)" in page
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.?http", page)

@@ -357,7 +357,7 @@ def test_a_window_leads_to_evidentlys_report_where_rows_can_be_read(store: Store
         assert policy.startswith("sandbox allow-scripts allow-downloads; default-src 'none';")
         assert "allow-same-origin" not in policy
         status, text, headers = site.get(f"{path}/evidently")
-        assert (status, text) == (503, "the window of m has no rows")
+        assert (status, text) == (503, "the window of m has no rows\n")
         assert "sandbox" not in headers["content-security-policy"]
         assert site.get("/models/m/windows/1999-01-05/evidently")[0] == 404
     finally:
