@@ -12,15 +12,14 @@ from itertools import groupby
 
 import numpy as np
 
-from benchmarks.gain_noise import Constants
-from benchmarks.gain_noise import noise_of as noise_by_gains
 from benchmarks.streams import Stream
 from monitor.backtest.simulated_triggers import MOST_BEFORE
+from monitor.decide import gain_noise
+from monitor.decide.going_back import ALLOWANCE, EVIDENCE, FEWEST, NEWEST
 from monitor.decide.regret import noise_of
 
 BACK = 0.25             # what going back costs, as a share of a retrain
-VERSIONS = 4            # models that served before which stay in the race
-GO_BACK = 3.0           # standard errors that the sum of one of them must reach
+VERSIONS = 3            # models that served before which stay in the race
 REST = 3                # windows after a retrain in which the usual triggers are silent
 PERIODS = (*range(1, 13), 15, 20, 26, 39, 52)
 
@@ -107,60 +106,71 @@ def paid(stream: Stream, moves: Moves, price: float) -> np.ndarray:
 
 def regret(past: Past, setting: Setting) -> int | None:
     """driftd's rule: see `monitor/decide/regret.py`, whose constants are the setting here."""
-    known = past.score.shape[1]
-    placebos = [past.gain(window, over=window - 1) for window, _ in past.judged if window > 1]   # row 0 was shipped
-    noise, total, windows = noise_of(placebos[-MOST_BEFORE:]), 0.0, 0
-    for gain in past.gains:
-        total = max(0.0, total + gain - setting["allowance"] * noise)
-        windows = windows + 1 if total else 0
-    if not windows or total < setting["evidence"] * noise * np.sqrt(windows):
-        return None
-    ahead = min(past.newest - known, windows)
-    return past.newest if total * (1 + ahead / windows) > past.price else None
+    return past.newest if _worth(past, past.gains, _placebo_noise(past), setting, past.price) else None
 
 
 def regret_by_gains(past: Past, setting: Setting) -> int | None:
-    """The same sum, with the noise of a gain told from the gains themselves (`gain_noise.py`)."""
-    by = Constants(**setting)
-    return past.newest if _worth(past, past.gains, _noise(past, by), by, past.price) else None
+    """The same sum, with the noise of a gain told from the gains themselves (`monitor/decide/gain_noise.py`)."""
+    return past.newest if _worth(past, past.gains, _gain_noise(past), setting, past.price) else None
 
 
 def going_back(past: Past, setting: Setting) -> int | None:
-    """That rule, which also asks of each model that served before what it would have gained over the one in service.
+    """driftd's rule with versions that served before: see `monitor/decide/going_back.py`."""
+    return _either(past, _worth(past, past.gains, _placebo_noise(past), setting, past.price))
 
-    It goes back when such a sum passes what going back costs, over at least three windows, with more evidence than a
-    retrain needs, since there are more models to be wrong about. It retrains where that gains more beyond its price.
-    """
-    by, more = Constants(**setting), Constants(**{**setting, "evidence": GO_BACK})
-    noise, found = _noise(past, by), {}
-    if total := _worth(past, past.gains, noise, by, past.price):
-        found[past.newest] = total - past.price
+
+def going_back_by_gains(past: Past, setting: Setting) -> int | None:
+    """The same, with the noise of a retrain's gain told from the gains themselves."""
+    return _either(past, _worth(past, past.gains, _gain_noise(past), setting, past.price))
+
+
+def _either(past: Past, retrain: float) -> int | None:
+    """Whichever gains more beyond its price, a retrain of this worth or one of the versions that served before."""
+    found = {past.newest: retrain - past.price} if retrain else {}
     for row in sorted({row for _, row in past.judged} - {past.champion})[-VERSIONS:]:
         gains = [float(past.score[row, j] - past.score[past.champion, j]) for j in past.served]
-        total = _worth(past, gains, noise, more, BACK * past.price, fewest=3)
-        if total and total > sum(past.gains[-3:]):
+        noise = max(_gain_noise(past), gain_noise.of_steps(gains))
+        total = _worth(past, gains, noise, {"allowance": ALLOWANCE, "evidence": EVIDENCE}, BACK * past.price, FEWEST)
+        if total and total > sum(past.gains[-NEWEST:]):
             found[row] = total - BACK * past.price
     return max(found, key=lambda row: found[row]) if found else None
 
 
-def _worth(past: Past, gains: Sequence[float], noise: float, by: Constants, price: float, fewest: int = 1) -> float:
-    """The sum of gains where it passes the price and what noise alone reaches, with windows to come; else 0."""
-    total, windows = 0.0, 0
+def _worth(
+    past: Past, gains: Sequence[float], noise: float, by: Setting, price: float, speaking: int | None = None
+) -> float:
+    """The sum of gains where it passes the price and what noise alone reaches, with windows to come; else 0.
+
+    `speaking`: so many windows must speak for it, and the sum pass the price without the best of them.
+    """
+    total = 0.0
+    run: list[float] = []
     for gain in gains:
-        total = max(0.0, total + gain - by.allowance * noise)
-        windows = windows + 1 if total else 0
-    if windows < fewest or not total or total < by.evidence * noise * np.sqrt(windows):
+        added = gain - by["allowance"] * noise
+        total = max(0.0, total + added)
+        run = [*run, added] if total else []
+    if not run or total < by["evidence"] * noise * np.sqrt(len(run)):
         return 0.0
-    total *= 1 + min(past.newest - past.score.shape[1], windows) / windows
-    return total if total > price else 0.0
+    ahead = 1 + min(past.newest - past.score.shape[1], len(run)) / len(run)
+    if speaking and (sum(one > 0 for one in run) < speaking or (total - max(run)) * ahead <= price):
+        return 0.0
+    return total * ahead if total * ahead > price else 0.0
 
 
-def _noise(past: Past, by: Constants) -> float:
+def _placebo_noise(past: Past) -> float:
+    return noise_of(_placebos(past)[-MOST_BEFORE:])
+
+
+def _gain_noise(past: Past) -> float:
     """Of a gain, from the newest windows over all models that served."""
-    told = past.judged[-MOST_BEFORE:]
-    placebos = [past.gain(window, over=window - 1) for window, _ in told if window > 1]     # row 0 was shipped
-    services = groupby(told, key=lambda one: one[1])
-    return noise_by_gains(placebos, ([past.gain(*one) for one in service] for _, service in services), by)
+    services = groupby(past.judged[-MOST_BEFORE:], key=lambda one: one[1])
+    return gain_noise.noise_of(
+        _placebos(past)[-MOST_BEFORE:], [[past.gain(*one) for one in service] for _, service in services]
+    )
+
+
+def _placebos(past: Past) -> list[float]:
+    return [past.gain(window, over=window - 1) for window, _ in past.judged if window > 1]     # row 0 was shipped
 
 
 def plain_regret(past: Past, setting: Setting) -> int | None:
@@ -220,8 +230,9 @@ BOUNDED: Sequence[Setting] = [
 ]
 RULES: dict[str, Tried] = {
     "regret by driftd's rule": Tried(regret, CONSTANTS),
+    "driftd's rule, and going back": Tried(going_back, CONSTANTS),
     "regret, noise from the gains": Tried(regret_by_gains, BOUNDED),
-    "… and going back": Tried(going_back, BOUNDED),
+    "… and going back": Tried(going_back_by_gains, BOUNDED),
     "plain regret": Tried(plain_regret),
     "a calendar": Tried(calendar, [{"every": period} for period in PERIODS]),
     "accuracy falls": Tried(worse, [{"sd": sd} for sd in (0.5, 1.0, 1.5, 2.0, 3.0)], _has_reference),

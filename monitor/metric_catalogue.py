@@ -302,6 +302,10 @@ _DECISION = (
     Metric("regret", Group.DECISION, Unit.REGRET, _LOWER,
            "What waiting has cost since the reference or the last accepted request.",
            needs=(Need.REHEARSAL, Need.LABELS), uses=SHOWN),
+    Metric("version_regret", Group.DECISION, Unit.REGRET, _LOWER,
+           "What not going back to a version that served before (`method`) has cost since the reference or the last "
+           "accepted request.", labels=("method",), needs=(Need.VERSIONS, Need.LABELS), uses=(Use.ALERT,),
+           untold="no earlier version predicts the reference's rows"),
     Metric("estimate_skill", Group.DECISION, Unit.PLAIN, _HIGHER,
            "1 − the mean error of an estimate / that of the reference's own value, over mature windows; an estimate "
            "counts as validated while `low` is above 0.",

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,6 +39,7 @@ class Action(StrEnum):
     HOLD = "hold"
     ALERT = "alert"
     RETRAIN = "retrain"
+    ROLLBACK = "rollback"
     SUPPRESS = "suppress"
 
 
@@ -225,7 +227,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """One need to retrain, from its first window until it has cleared; it asks at most once."""
+    """One need to retrain, or to go back, from its first window until it has cleared; it asks at most once."""
 
     id: str
     model: str
@@ -235,6 +237,12 @@ class Episode:
     state: EpisodeState
     reason: str
     approval: Approval | None = None     # where a person's word was asked for
+    version: str | None = None           # the one to go back to; None: a retrain is needed
+
+    @property
+    def asks(self) -> str:
+        """What it asks for, in words."""
+        return "a retrain" if self.version is None else f"going back to version {self.version}"
 
     @staticmethod
     def new_id(model: str, reference_id: str, trigger: str, window: Window) -> str:
@@ -267,6 +275,12 @@ class Dispatch:
     unclear: int = 0                     # how many sends ended without a clear answer
     new_version: str | None = None       # what a successful run says it made: the model's version …
     new_reference: str | None = None     # … and the file to compare with from now on
+
+    @property
+    def version(self) -> str | None:
+        """The version that it asks to go back to; None: it asks for a retrain."""
+        version = json.loads(self.body).get("data", {}).get("version")
+        return None if version is None else str(version)
 
     @staticmethod
     def new_id(episode_id: str, attempt: int) -> str:

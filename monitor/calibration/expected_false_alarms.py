@@ -22,6 +22,8 @@ from monitor.config import ModelSection
 from monitor.config.drift_methods import is_p_value
 from monitor.config.sections import BUILT_IN_TRIGGERS, DriftSection, QualitySection, TriggerSection
 from monitor.decide.fairness import fairness_scores
+from monitor.decide.going_back import FALSE_ROLLBACKS
+from monitor.decide.going_back import METRIC as VERSION_REGRET
 from monitor.decide.regret import FALSE_RETRAINS, FALSE_WHERE_ALIKE
 from monitor.decide.triggers import Ballot, ballot
 from monitor.drift.column_scores import drifted_share, held_against, prediction_kinds
@@ -57,6 +59,9 @@ def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
     by_regret = [trigger.name for trigger in model.triggers if trigger.metric == "regret"]
     for name in by_regret:
         years[name] = by_chance(FALSE_RETRAINS * yearly / 52)
+        expected[name] = years[name].expected(name)
+    for name in (trigger.name for trigger in model.triggers if trigger.metric == VERSION_REGRET):
+        years[name] = by_chance(FALSE_ROLLBACKS * yearly / 52)
         expected[name] = years[name].expected(name)
     few = model.window.min_rows
     triggers = [

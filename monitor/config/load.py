@@ -17,7 +17,7 @@ from monitor.config.keys import Key, Step, at, dotted, shown, walk
 from monitor.config.later_keys import refused
 from monitor.config.pydantic_messages import expected, sentence
 from monitor.config.rules import check
-from monitor.config.sections import BUILT_IN_TRIGGERS, Config
+from monitor.config.sections import BUILT_IN_TRIGGERS, Config, going_back
 from monitor.config.values import Secret
 from monitor.errors import ConfigError
 
@@ -84,7 +84,8 @@ def _with_built_in(config: Config) -> Config:
     models = {}
     for name, model in config.models.items():
         own = {trigger.name for trigger in model.triggers}
-        built_in = (trigger for trigger in BUILT_IN_TRIGGERS if trigger.name not in own)
+        known = (*BUILT_IN_TRIGGERS, *([going_back(model.triggers)] if model.versions else []))
+        built_in = (trigger for trigger in known if trigger.name not in own)
         models[name] = model.model_copy(update={"triggers": (*model.triggers, *built_in)})
     return config.model_copy(update={"models": models})
 

@@ -246,6 +246,8 @@ def _trigger(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems
         yield from _about((*key, "about"), trigger, model)
         if trigger.above is None:
             return
+    if trigger.action == "rollback" and trigger.metric != "version_regret":
+        yield (*key, "action"), '"rollback" goes with metric = "version_regret", expected "alert" or "retrain"'
     if any(getattr(trigger, name) is not None for name in MEASURED):
         yield from _measured(key, trigger, model)
         return
@@ -281,6 +283,8 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
         return
     if trigger.metric == "new_rows" and trigger.above is None:
         yield (*key, "metric"), '"new_rows" goes with above, expected such as above = 10000'
+    if trigger.metric == "version_regret" and trigger.above is None:
+        yield (*key, "metric"), '"version_regret" goes with above, what going back costs, expected such as above = 0.5'
     if trigger.metric not in EVIDENTLY:
         yield from _method((*key, "method"), trigger.method, tuple(METHODS))
     if trigger.metric in EVIDENTLY:
@@ -302,7 +306,8 @@ def _measured(key: Key, trigger: TriggerSection, model: ModelSection) -> Problem
         yield (*key, "drifted"), f"goes with {shown}, expected above, below, rise or drop"
     for name in ("above", "below"):
         level = getattr(trigger, name)
-        if level is not None and level.span is not None and (name, trigger.metric) != ("above", "regret"):
+        priced = name == "above" and trigger.metric in ("regret", "version_regret")
+        if level is not None and level.span is not None and not priced:
             yield (*key, name), f'"{level}" is a price, which goes with regret and above, expected a number'
 
 
@@ -350,9 +355,9 @@ def _segment(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems
 def _retrain(model: ModelSection, pipelines: dict[str, object]) -> Problems:
     if model.retrain is None:
         for index, trigger in enumerate(model.triggers if "triggers" in model.model_fields_set else ()):
-            if trigger.action == "retrain":
+            if trigger.action != "alert":
                 yield ("triggers", index, "action"), \
-                    f'"retrain" needs a pipeline, expected a table [models.{model.name}.retrain]'
+                    f'"{trigger.action}" needs a pipeline, expected a table [models.{model.name}.retrain]'
     elif model.retrain.pipeline not in pipelines and model.retrain.pipeline:
         near = did_you_mean(model.retrain.pipeline, pipelines)
         known = f", expected one of {', '.join(pipelines)}" if pipelines else ", expected [pipelines.NAME]"

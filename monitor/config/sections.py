@@ -52,6 +52,7 @@ from monitor.config.trigger_sections import (
     ApprovalSection,
     RetrainSection,
     TriggerSection,
+    going_back,
 )
 from monitor.config.values import Address, Duration, Moment, PositiveDuration, SecretRef, Zone
 from monitor.metric_catalogue import Task
@@ -92,6 +93,7 @@ __all__ = [
     "TriggerSection",
     "VersionsSection",
     "WindowSection",
+    "going_back",
 ]
 
 

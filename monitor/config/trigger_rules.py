@@ -53,7 +53,6 @@ def _parts(key: Key, trigger: TriggerSection, row: Metric) -> Problems:
 def _needs(key: Key, trigger: TriggerSection, row: Metric, model: ModelSection) -> Problems:
     missing = {
         Need.REHEARSAL: (not model.rehearsal.enabled, "rehearsal.enabled = false"),
-        Need.VERSIONS: (model.versions is None, f"no table [models.{model.name}.versions]"),
         Need.ESTIMATION: (not model.estimation.enabled, "estimation.enabled = false"),
         Need.TOGETHER: (not (model.drift.multivariate or model.drift.embeddings), "drift.multivariate = false"),
     }
@@ -61,6 +60,9 @@ def _needs(key: Key, trigger: TriggerSection, row: Metric, model: ModelSection) 
         lacks, why = missing.get(need, (False, ""))
         if lacks:
             yield (*key, "metric"), f'"{row.name}" is not measured with {why}, expected it to be enabled'
+    if Need.VERSIONS in row.needs and model.versions is None:
+        table = f"[models.{model.name}.versions]"
+        yield (*key, "metric"), f'"{row.name}" compares versions, expected a table {table} that says where they predict'
     if row.name == "rows" and isinstance(model.window.size, int):
         yield (*key, "metric"), f"every window has {model.window.size} rows, which window.size counts, expected another"
     if row.name == "unmatched_labels_share" and model.labels is None:

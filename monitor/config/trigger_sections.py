@@ -1,5 +1,7 @@
 """When an alert or a retrain is due, and where and how often a retrain is asked for."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
@@ -68,8 +70,8 @@ class TriggerSection(Section):
     """`"2 of 3"`: it fires when two of the three newest judged windows meet the condition."""
     clear: float | None = None
     """The level at which it clears again. Default: the threshold."""
-    action: Literal["alert", "retrain"] = "alert"
-    """What follows when it fires: `"alert"` or `"retrain"`."""
+    action: Literal["alert", "retrain", "rollback"] = "alert"
+    """What follows when it fires: `"alert"`, `"retrain"`, or, for `version_regret`, `"rollback"`."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -98,6 +100,19 @@ BUILT_IN_TRIGGERS = (
     TriggerSection(name="labels-lost", metric="labels_lost", drifted=True),
     TriggerSection(name="predictions-collapsed", metric="prediction_collapse", drifted=True, windows=Persistence(2, 2)),
 )
+
+
+BACK = 0.25     # what going back costs, as a share of a retrain
+
+
+def going_back(triggers: Sequence[TriggerSection]) -> TriggerSection:
+    """Return the trigger that models with `versions` have too: it fires where going back pays."""
+    priced = (one.above for one in triggers if one.metric == "regret" and one.action == "retrain" and one.above)
+    price = next(priced, Level(2.0))
+    return TriggerSection(
+        name="going-back-pays", metric="version_regret", above=replace(price, number=BACK * price.number),
+        action="rollback",
+    )
 
 
 class ApprovalSection(Section):

@@ -1,12 +1,12 @@
 """The decision on one snapshot: triggers → episode → verdict, words and messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitor.config.sections import ModelSection
+from monitor.decide import going_back, going_back_words, regret_words
 from monitor.decide import regret as waiting
-from monitor.decide import regret_words
 from monitor.decide.episodes import PERSON, Event, advance, awaiting, begin, is_open, needed
 from monitor.decide.fairness import fairness_scores, whole_windows
 from monitor.decide.guards import Moment, speak
@@ -55,20 +55,21 @@ def decide(
     known = history.known(snapshot)
     regret = waiting.fold(model, history, snapshot)
     skills = estimates.fold(model.triggers, model.metric, known)
-    since = data_ended(history, known)
-    case = Case(model, known, snapshot, regret, skills, history.firing, newest, since, history.declined)
+    since, back = data_ended(history, known), going_back.fold(model, history, snapshot, regret)
+    case = Case(model, known, snapshot, regret, skills, history.firing, newest, since, history.declined, back)
     recovered = judge_recovery(case, history.promotion)
     judged = (*judge_all(case), *([recovered.judgement] if recovered else []))
     firing = {judgement.name: judgement.words for judgement in judged if judgement.firing}
     said = speak(Moment(model, history, snapshot, now, newest, firing))
     ended = _answered(model, history, now)
-    wanted = Event.GUARDED if said else needed(model)
-    episode = _episode(history, ended or history.episode, judged, wanted, known[-1].window)
+    needs = _needs(model, judged, guarded=bool(said))
+    episode = _episode(history, ended or history.episode, needs, known[-1].window)
     changed = None if episode in (ended, history.episode) or episode is None else awaiting(episode, None, now)
     asked = changed is not None and changed.state is EpisodeState.REQUESTED
     outcome = Outcome(model, judged, said, episode, asked)
     rows = rows_score(model, known, since, history.declined)
-    told = (regret_words.score(model, regret), waiting.realised_score(regret.realised), rows)
+    told = (regret_words.score(model, regret), waiting.realised_score(regret.realised), rows,
+            *(going_back_words.scores(model, back) if back else ()))
     recovery = recovered.changed if recovered else None
     return Decision(
         verdict=_verdict(snapshot, now, outcome),
@@ -101,37 +102,45 @@ def _answered(model: ModelSection, history: History, now: datetime) -> Episode |
     return advance(standing, Event.ANSWERED, "its run has ended well; what still fires is judged afresh")
 
 
+def _needs(model: ModelSection, judged: Sequence[Judgement], *, guarded: bool) -> dict[str, tuple[Judgement, Event]]:
+    """By name the triggers that ask for something, each with what befalls a need of it.
+
+    Going back comes first, since it fires only where it gains more than a retrain.
+    """
+    asking = sorted((one for one in judged if one.action != "alert"), key=lambda one: one.action != "rollback")
+    return {one.name: (one, Event.GUARDED if guarded else needed(model, one.action)) for one in asking}
+
+
 def _episode(
-    history: History, standing: Episode | None, judged: Sequence[Judgement], wanted: Event, newest: Window
+    history: History, standing: Episode | None, needs: Mapping[str, tuple[Judgement, Event]], newest: Window
 ) -> Episode | None:
     """The model's newest episode after this check; `standing` itself where nothing changed."""
     if standing is not None and is_open(standing):
-        event, why = _event(history, standing, judged, wanted)
+        event, why = _event(history, standing, needs)
         return standing if event is None else advance(standing, event, why)
-    need = next((judgement for judgement in judged if judgement.action == "retrain" and judgement.stands), None)
-    if need is None or not _later(newest, standing, history):
+    need, wanted = next((one for one in needs.values() if one[0].stands), (None, None))
+    if need is None or wanted is None or not _later(newest, standing, history):
         return standing
-    return begin(history.reference, need.name, newest, wanted, need.words)
+    return begin(history.reference, need.name, newest, wanted, need.words, version=need.version)
 
 
 def _event(
-    history: History, episode: Episode, judged: Sequence[Judgement], wanted: Event
+    history: History, episode: Episode, needs: Mapping[str, tuple[Judgement, Event]]
 ) -> tuple[Event | None, str]:
-    """What has happened to an open episode, and why; `wanted` where its need stands."""
+    """What has happened to an open episode, and why."""
     if episode.reference_id != history.reference.id:
         return Event.NEW_REFERENCE, "a new reference has come"
     if episode.trigger == PERSON:
         waits = history.in_flight or episode.state is EpisodeState.AWAITING_APPROVAL
         return (None, "") if waits else (Event.CLEARS, "the request has run its course")
-    asking = (judgement for judgement in judged if judgement.action == "retrain")
-    own = next((judgement for judgement in asking if judgement.name == episode.trigger), None)
+    own, wanted = needs.get(episode.trigger, (None, None))
     if own is None:
         return Event.CLEARS, f"{episode.trigger} no longer asks for retrains in the configuration"
     if not own.firing:
         return Event.CLEARS, own.sentence
-    if not own.stands:
-        return None, ""
-    return wanted, own.words
+    if own.version not in (None, episode.version) and episode.state is not EpisodeState.REQUESTED:
+        return Event.CLEARS, f"version {episode.version} is no longer the best of those that served before"
+    return (wanted, own.words) if own.stands else (None, "")
 
 
 def _later(newest: Window, episode: Episode | None, history: History) -> bool:

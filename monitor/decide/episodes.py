@@ -57,9 +57,12 @@ def advance(episode: Episode, event: Event, reason: str) -> Episode:
 
 
 def begin(
-    reference: Reference, trigger: str, window: Window, event: Event, reason: str, key: str | None = None
+    reference: Reference, trigger: str, window: Window, event: Event, reason: str, key: str | None = None,
+    version: str | None = None,
 ) -> Episode:
-    """Open an episode; `key` stands for the trigger in its id. Raises KeyError for an event that opens none."""
+    """Open an episode; `key` stands for the trigger in its id, `version` is the one to go back to. Raises KeyError for
+    an event that opens none.
+    """
     return Episode(
         id=Episode.new_id(reference.model, reference.id, key or trigger, window),
         model=reference.model,
@@ -68,6 +71,7 @@ def begin(
         window=window,
         state=TRANSITIONS[None, event],
         reason=reason,
+        version=version,
     )
 
 
@@ -81,9 +85,15 @@ def give_way(episode: Episode, reason: str) -> Episode:
     return advance(episode, Event.PERSON, reason)
 
 
-def needed(model: ModelSection) -> Event:
-    """A need that no guard speaks against: as the configuration has it."""
-    person = model.retrain is not None and model.retrain.approval.request == "person"
+def needed(model: ModelSection, action: str = "retrain") -> Event:
+    """A need that no guard speaks against: as the configuration has it.
+
+    Going back by the registry's alias is a promotion too, so that either approval is asked for.
+    """
+    asks = model.retrain.approval if model.retrain else ApprovalSection()
+    person = asks.request == "person"
+    if action == "rollback" and model.registry is not None:
+        person = person or asks.promotion == "person"
     return Event.UNAPPROVED if person else Event.NEEDED
 
 

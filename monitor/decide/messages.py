@@ -13,12 +13,14 @@ from monitor.decide.particulars import columns_line, metric_line
 from monitor.decide.recovery import NO_RECOVERY
 from monitor.decide.triggers import BROKEN_DATA, REFERENCE_GONE, SHADOW, SOURCE, SOURCE_DOWN, Judgement
 from monitor.decide.why_it_fell import why_it_fell
+from monitor.escape import name
 from monitor.history import History
 from monitor.metric_catalogue import DRIFT
 from monitor.records import Action, Episode, EpisodeState, Firing, Message, Promotion, Snapshot, Verdict, Window
 from monitor.times import format_moment
 from monitor.wording import day, listed, stretch
 
+_VERBS = {"retrain": "retrain", "rollback": "go back"}
 _ANSWERS = {
     EpisodeState.AWAITING_APPROVAL: "waits for approval: `driftd approve` sends the request",
     EpisodeState.REJECTED: "was rejected; it asks again only after it has cleared",
@@ -44,22 +46,21 @@ class Letter:
         return self._message((name, event, self.snapshot.window), kind, _headline(judgement), lines)
 
     def requested(self, episode: Episode, why: str) -> Message:
-        """A retrain is asked for."""
-        pipeline = self.model.retrain.pipeline if self.model.retrain else "no pipeline"
-        lines = [f"{pipeline} is asked to retrain because {episode.trigger} fires: {why}.", *self._figures(),
+        """A retrain is asked for, or to go back."""
+        lines = [f"{asked_for(self.model, episode)} because {episode.trigger} fires: {why}.", *self._figures(),
                  "driftd follows the run, and tells how it ends."]
         about = (episode.trigger, "requested", episode.window)
-        return self._message(about, "requested", "a retrain is requested", lines)
+        return self._message(about, "requested", f"{episode.asks} is requested", lines)
 
     def awaiting(self, episode: Episode) -> Message:
-        """A retrain is needed, and a person must approve it."""
+        """A retrain is needed, or to go back, and a person must approve it."""
         lines = [f"{episode.trigger} fires: {episode.reason}.", *self._figures(), *how_to_answer(self.model, episode)]
         about = (episode.trigger, "approval", episode.window)
-        return self._message(about, "approval", "a retrain awaits approval", lines)
+        return self._message(about, "approval", f"{episode.asks} awaits approval", lines)
 
     def suppressed(self, episode: Episode, why: str, said: dict[str, str]) -> Message:
-        """A retrain is needed, but guards object."""
-        headline = f"a retrain is needed, but suppressed by {listed(list(said))}"
+        """A retrain is needed, or to go back, but guards object."""
+        headline = f"{episode.asks} is needed, but suppressed by {listed(list(said))}"
         guards = [f"{name}: {sentence}." for name, sentence in said.items()]
         again = "This is decided again at every window."
         lines = [f"{episode.trigger} fires: {why}.", *self._figures(), *guards, again]
@@ -100,8 +101,9 @@ class Letter:
         if judgement.action == "alert":
             return ["driftd asks for no retrain because of this."]
         if self.model.mode != "act" or self.model.retrain is None:
-            return ["driftd asks nobody to retrain: it only observes this model."]
-        return [f"driftd asks {self.model.retrain.pipeline} to retrain, unless a guard objects."]
+            return [f"driftd asks nobody to {_VERBS[judgement.action]}: it only observes this model."]
+        asked = f"{whom(self.model, judgement.version)} to {_VERBS[judgement.action]}"
+        return [f"driftd asks {asked}, unless a guard objects."]
 
     def _before(self, judgement: Judgement) -> list[str]:
         was = self.history.firing.get(judgement.name)
@@ -132,6 +134,19 @@ class Letter:
         return f"Window {stretch(one.window, self.model.timezone)}, {rows}; {beside}."
 
 
+def whom(model: ModelSection, version: str | None) -> str:
+    """Who is asked: the pipeline, or, to go back where there is one, the registry."""
+    if version is not None and model.registry is not None:
+        return "the registry"
+    return model.retrain.pipeline if model.retrain else "a pipeline"
+
+
+def asked_for(model: ModelSection, episode: Episode, would: str = "is asked") -> str:
+    """CI is asked to retrain; the registry is asked to go back to version 3."""
+    wish = "retrain" if episode.version is None else f"go back to version {name(episode.version)}"
+    return f"{whom(model, episode.version)} {would} to {wish}"
+
+
 def how_to_answer(model: ModelSection, episode: Episode) -> list[str]:
     """The commands that approve and reject, and until when."""
     until = lapses_at(model, episode)
@@ -143,7 +158,7 @@ def how_to_answer(model: ModelSection, episode: Episode) -> list[str]:
 def note_approval(model: ModelSection, episode: Episode, now: datetime) -> Message:
     """What people are told of a person's request that waits for another's word, or of one that has lapsed."""
     waits = episode.state is EpisodeState.AWAITING_APPROVAL
-    headline = "a retrain awaits approval" if waits else "a retrain was not approved in time"
+    headline = f"{episode.asks} {'awaits approval' if waits else 'was not approved in time'}"
     then = how_to_answer(model, episode) if waits else ["The trigger asks again only after it has cleared."]
     key = _hash(episode.id, episode.state, format_moment(now))
     body = "\n".join([f"{episode.reason}.", *then])
@@ -267,8 +282,8 @@ class Outcome:
 
     @property
     def action(self) -> Action:
-        if self.asked:
-            return Action.RETRAIN
+        if self.asked and self.episode is not None:
+            return Action.RETRAIN if self.episode.version is None else Action.ROLLBACK
         if self.suppressed and self.said:
             return Action.SUPPRESS
         return Action.ALERT if self.fired else Action.HOLD
@@ -296,14 +311,12 @@ def _guards(outcome: Outcome) -> list[str]:
 
 
 def _conclusion(outcome: Outcome) -> str:
-    section = outcome.model.retrain
-    pipeline = section.pipeline if section else "a pipeline"
     if outcome.episode is not None and outcome.asked:
-        because = f"because of {outcome.episode.trigger}"
-        return f"{pipeline} is asked to retrain {because}. One guard that objects would have suppressed the request."
+        asked = f"{asked_for(outcome.model, outcome.episode)} because of {outcome.episode.trigger}"
+        return f"{asked}. One guard that objects would have suppressed the request."
     if outcome.episode is not None and outcome.suppressed and outcome.said:
-        because = f"because of {outcome.episode.trigger}"
-        return f"Without {listed(list(outcome.said))}, {pipeline} would have been asked to retrain {because}."
+        asked = asked_for(outcome.model, outcome.episode, "would have been asked")
+        return f"Without {listed(list(outcome.said))}, {asked} because of {outcome.episode.trigger}."
     if outcome.episode is not None and outcome.episode.state in _ANSWERS:
         return f"{outcome.episode.trigger} {_ANSWERS[outcome.episode.state]}."
     if outcome.episode is not None and outcome.episode.state is EpisodeState.REQUESTED:
@@ -311,7 +324,7 @@ def _conclusion(outcome: Outcome) -> str:
             f"{outcome.episode.trigger} has already asked. It asks again once its run has ended well and the cooldown "
             "is over, or after it has cleared and fires again."
         )
-    asking = [judgement for judgement in outcome.judged if judgement.action == "retrain"]
+    asking = [judgement for judgement in outcome.judged if judgement.action != "alert"]
     if any(judgement.firing for judgement in asking):
         return "A retrain trigger still fires, but this window adds no vote, or has opened a need before."
     if not asking:

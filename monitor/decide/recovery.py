@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from monitor.config.sections import MEASURED, ModelSection, TriggerSection
+from monitor.decide import going_back
 from monitor.decide.regret import adds
 from monitor.decide.triggers import Judgement, judgement
 from monitor.decide.votes import Case, Vote, vote
+from monitor.escape import name
 from monitor.history import disjoint
 from monitor.records import Promotion, Recovery, Snapshot
 from monitor.wording import listed, several
@@ -46,7 +48,7 @@ def judge_recovery(case: Case, promotion: Promotion | None) -> Recovered | None:
 
 
 def _looked(case: Case, promotion: Promotion, trigger: TriggerSection, fired: bool) -> Recovered:
-    votes = list(_votes(case, trigger))
+    votes = list(_votes(case, trigger, promotion))
     n, m = trigger.windows.n, trigger.windows.m
     against = [(window, vote) for window, vote in votes[:n] if not vote.yes]
     if len(against) > n - m:
@@ -75,25 +77,37 @@ def _need(model: ModelSection, promotion: Promotion | None) -> TriggerSection | 
     return next((trigger for trigger in model.triggers if trigger.name == name), None)
 
 
-def _votes(case: Case, trigger: TriggerSection) -> Iterator[tuple[Snapshot, Vote]]:
+def _votes(case: Case, trigger: TriggerSection, promotion: Promotion) -> Iterator[tuple[Snapshot, Vote]]:
     """Of disjoint mature windows with a vote, newest first."""
     mature = (snapshot for snapshot in reversed(case.known) if snapshot.mature)
-    votes = {id(snapshot): (snapshot, _vote(case, trigger, snapshot)) for snapshot in mature}
+    votes = {id(snapshot): (snapshot, _vote(case, trigger, snapshot, promotion)) for snapshot in mature}
     voted = {key: pair for key, pair in votes.items() if pair[1].yes is not None}
     for snapshot in disjoint(pair[0] for pair in voted.values()):
         yield voted[id(snapshot)]
 
 
-def _vote(case: Case, trigger: TriggerSection, snapshot: Snapshot) -> Vote:
+def _vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, promotion: Promotion) -> Vote:
     """What the window says of the need: yes where it still stands."""
     if trigger.members:
-        return _together(trigger, [_vote(case, trigger, snapshot) for trigger in _watching(case.model, trigger)])
+        members = _watching(case.model, trigger)
+        return _together(trigger, [_vote(case, member, snapshot, promotion) for member in members])
+    if trigger.metric == going_back.METRIC:
+        return _replaced(case, snapshot, promotion.replaces or "")
     if trigger.metric != "regret":
         return vote(case, trigger, snapshot, fired=False)
     added = adds(case.regret, case.known, snapshot)
     if added is None:
         return Vote(None, "no rehearsal shows what a new model would gain")
     return Vote(added > 0, f"a new model would gain {'more' if added > 0 else 'no more'} than noise explains")
+
+
+def _replaced(case: Case, snapshot: Snapshot, version: str) -> Vote:
+    """Whether the version that made way would do better than the one that is back."""
+    added = going_back.adds(case.back, snapshot, version) if case.back else None
+    if added is None:
+        return Vote(None, f"nothing shows how version {name(version)}, which made way, would do")
+    much = "better" if added > 0 else "no better than noise explains"
+    return Vote(added > 0, f"version {name(version)}, which made way, would do {much}")
 
 
 def _together(trigger: TriggerSection, votes: list[Vote]) -> Vote:

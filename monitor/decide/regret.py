@@ -65,6 +65,7 @@ class Step:
     total: float
     since: datetime
     windows: int                # that made it since it was last zero, without those ahead
+    added: float = 0.0          # what the window added
     bound: float = 0.0          # the total at which it is sure: noise alone seldom reaches it
     ahead: int = 0              # of the total, windows whose labels are still to come
     measured: Score | None = None   # the model's metric in the newest window counted …
@@ -106,7 +107,7 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     scale = newest(known, "metric_sd")
     if scale is None or not scale.value:
         return Regret(pace=pace, lack=_NO_SCALE if scale is None else _NO_SPREAD)
-    noise = noise_of([placebo / scale.value for placebo in _placebos(history, judged)])
+    noise = noise_of([placebo / scale.value for placebo in placebos_of((*history.before, *judged))])
     told = Regret((), scale, scale.value, noise, pace, realised(history, known, noise * scale.value))
     if not judged:
         return replace(told, lack="no window has both mature labels and a rehearsal yet")
@@ -115,8 +116,10 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     unpaid = list(disjoint(s for s in judged if s.window.start >= history.since))
     if not unpaid:
         return replace(told, lack=f"no window since {day(history.since, model.timezone)} has mature labels yet")
-    steps = _walk(unpaid, told, kind_of(known), mean)
-    return replace(told, steps=(*steps, *_ahead(steps[-1], known)))
+    share, kind = told.realised.share, kind_of(known)
+    gained = [(s, share * (found - kind) / told.sd) for s in unpaid if (found := gain(s)) is not None]
+    steps = walk(gained, told, mean, _ALLOWANCE, _EVIDENCE)
+    return replace(told, steps=(*steps, *look_ahead(steps[-1], known)))
 
 
 def adds(regret: Regret, known: Sequence[Snapshot], snapshot: Snapshot) -> float | None:
@@ -127,26 +130,28 @@ def adds(regret: Regret, known: Sequence[Snapshot], snapshot: Snapshot) -> float
     return regret.realised.share * (found - kind_of(known)) / regret.sd - _ALLOWANCE * regret.noise
 
 
-def _walk(snapshots: Sequence[Snapshot], told: Regret, kind: float, mean: float) -> tuple[Step, ...]:
+def walk(
+    gained: Sequence[tuple[Snapshot, float]], told: Regret, mean: float, allowance: float, evidence: float
+) -> tuple[Step, ...]:
+    """Sum up the gains of disjoint windows, in sd, oldest first; `mean`: labelled rows of a window, on average."""
     steps: list[Step] = []
-    total, windows, weights, since, share = 0.0, 0, 0.0, None, told.realised.share
-    for snapshot in snapshots:
-        found = gain(snapshot)
-        assert found is not None
+    total, windows, weights, since = 0.0, 0, 0.0, None
+    for snapshot, found in gained:
         weight = snapshot.labelled / mean if mean else 1.0
         since = since or snapshot.window.start
-        total = max(0.0, total + weight * (share * (found - kind) / told.sd - _ALLOWANCE * told.noise))
+        added = weight * (found - allowance * told.noise)
+        total = max(0.0, total + added)
         windows, weights = windows + 1, weights + weight
-        bound = _EVIDENCE * told.noise * math.sqrt(weights)
+        bound = evidence * told.noise * math.sqrt(weights)
         measured = None if told.metric is None else _said(snapshot, told.metric)
         lost = _said(snapshot, "performance_lost")
-        steps.append(Step(snapshot, total, since, windows, bound, measured=measured, lost=lost))
+        steps.append(Step(snapshot, total, since, windows, added, bound, measured=measured, lost=lost))
         if not total:
             windows, weights, since = 0, 0.0, None
     return tuple(steps)
 
 
-def _ahead(last: Step, known: Sequence[Snapshot]) -> Iterable[Step]:
+def look_ahead(last: Step, known: Sequence[Snapshot]) -> Iterable[Step]:
     """Steps into the windows behind the last one counted whose labels are still to come, as those before them went."""
     awaited = disjoint(s for s in known if s.window.start >= last.snapshot.window.end and _awaited(s))
     for h, snapshot in enumerate(awaited, start=1):
@@ -158,9 +163,9 @@ def _awaited(snapshot: Snapshot) -> bool:
     return not snapshot.mature and snapshot.status is SnapshotStatus.OK and not is_broken(snapshot)
 
 
-def _placebos(history: History, judged: Sequence[Snapshot]) -> list[float]:
-    """Of disjoint windows, those judged against earlier references included."""
-    found = disjoint(s for s in (*history.before, *judged) if value_of(s, "challenger_placebo") is not None)
+def placebos_of(snapshots: Sequence[Snapshot]) -> list[float]:
+    """The placebo gains of disjoint windows, whatever reference they were judged against."""
+    found = disjoint(s for s in snapshots if value_of(s, "challenger_placebo") is not None)
     return [value for s in found if (value := value_of(s, "challenger_placebo")) is not None]
 
 
@@ -177,9 +182,12 @@ def pace_of(model: ModelSection, known: Sequence[Snapshot]) -> timedelta | None:
 
 def gain(snapshot: Snapshot) -> float | None:
     """The gain a window adds; None where its labels are immature or its data broken."""
-    if not snapshot.mature or snapshot.status is not SnapshotStatus.OK or is_broken(snapshot):
-        return None
-    return value_of(snapshot, "challenger_gain")
+    return value_of(snapshot, "challenger_gain") if judged_whole(snapshot) else None
+
+
+def judged_whole(snapshot: Snapshot) -> bool:
+    """Whether a window's labels are mature and its data whole."""
+    return snapshot.mature and snapshot.status is SnapshotStatus.OK and not is_broken(snapshot)
 
 
 def value_of(snapshot: Snapshot, metric: str) -> float | None:
@@ -241,15 +249,17 @@ def realised_score(found: Realised) -> Score | None:
 def _promotions(snapshots: Sequence[Snapshot]) -> Iterator[tuple[float, int, float]]:
     """Per promotion what was predicted, by how many windows, and what was left; snapshots come oldest first."""
     services = [list(group) for _, group in groupby(snapshots, key=lambda one: one.reference_id)]
+    served: set[str] = set()
     for old, new in pairwise(services):
-        if old[-1].model_version is not None and old[-1].model_version == new[0].model_version:
-            continue       # another reference for the same model
-        before, after = list(islice(_gains(old, reverse=True), LAST)), next(_gains(new), None)
+        served |= {one.model_version for one in old if one.model_version is not None}
+        if new[0].model_version in served:
+            continue       # another reference for the same model, or a version that is back: no retrain
+        before, after = list(islice(gains_of(old, reverse=True), LAST)), next(gains_of(new), None)
         if before and after is not None and fmean(before) > 0:
             yield fmean(before), len(before), after
 
 
-def _gains(snapshots: Sequence[Snapshot], *, reverse: bool = False) -> Iterator[float]:
+def gains_of(snapshots: Sequence[Snapshot], *, reverse: bool = False) -> Iterator[float]:
     """The gain beyond that of the challenger's kind, of disjoint windows."""
     kind = kind_of(snapshots)
     judged = [snapshot for snapshot in snapshots if gain(snapshot) is not None]

@@ -13,6 +13,8 @@ from typing import Literal
 from monitor.config.sections import MEASURED, TriggerSection
 from monitor.config.spanning_rules import in_order
 from monitor.config.values import Persistence
+from monitor.decide.going_back import FEWEST
+from monitor.decide.going_back import METRIC as VERSION_REGRET
 from monitor.decide.particulars import few, most_drifted
 from monitor.decide.regret_words import lacks, price_of
 from monitor.decide.votes import Case, Vote, awaited_date, heard_when_broken, passing, vote, vote_on_scores
@@ -21,7 +23,7 @@ from monitor.metric_catalogue import ESTIMATES
 from monitor.records import Score, ScoreStatus, Snapshot, SnapshotStatus
 from monitor.wording import day, listed, several
 
-Action = Literal["alert", "retrain"]
+Action = Literal["alert", "retrain", "rollback"]
 
 BROKEN_DATA, SOURCE = "broken-data", "source"
 SOURCE_DOWN = "source-down"     # noticed at a look, between windows: it cannot be read, or is stale now
@@ -46,6 +48,7 @@ class Judgement:
     sound: bool = True          # its votes may carry a retrain: neither estimated, provisional nor uncalibrated
     lacks: str = ""             # when it would fire, in words
     figures: str = ""           # how the words were worked out, for who knows the method
+    version: str | None = None  # that served before and is to serve again
 
     @property
     def sentence(self) -> str:
@@ -68,8 +71,9 @@ def judge(case: Case, trigger: TriggerSection) -> Judgement:
     found = judgement(case, trigger.name, trigger.action, firing, words, tally, firing and stands)
     newest = judged[0].words if judged else words
     figures = own.figures or next((cast.figures for cast in judged), "")
+    version = next((cast.version for cast in judged if cast.version is not None), None)
     return replace(found, newest=newest, figures=figures, sound=firing and _sound(case, trigger, fired),
-                   lacks=_lacks(case, trigger, votes))
+                   lacks=_lacks(case, trigger, votes), version=version)
 
 
 def _sound(case: Case, trigger: TriggerSection, fired: bool) -> bool:
@@ -103,6 +107,8 @@ def _lacks(case: Case, trigger: TriggerSection, votes: Sequence[bool]) -> str:
         return ""
     if trigger.every is not None or trigger.cron is not None:
         return awaited_date(trigger, case.begun(trigger), case.model.timezone)
+    if trigger.metric == VERSION_REGRET:
+        return f"once a version that served before has surely done better in {FEWEST} windows or more"
     if trigger.metric == "regret":
         return lacks(case.regret, price_of(trigger, case.regret))
     n = trigger.windows.n
@@ -189,7 +195,7 @@ def concerned(triggers: Sequence[TriggerSection], name: str, scores: Sequence[Sc
     if name == BROKEN_DATA:
         return _places(s for s in scores if s.status is ScoreStatus.BREACHED)
     trigger = next((trigger for trigger in triggers if trigger.name == name), None)
-    if trigger is None or trigger.metric in ("regret", "new_rows"):
+    if trigger is None or trigger.metric in ("regret", "new_rows", VERSION_REGRET):
         return []
     if trigger.members:
         return list(dict.fromkeys(place for one in trigger.members for place in concerned(triggers, one, scores)))

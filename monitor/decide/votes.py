@@ -4,13 +4,15 @@ Dates and new rows lie in no window: both count from where the model's data ende
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from monitor.config import cron
 from monitor.config.sections import ModelSection, TriggerSection
 from monitor.config.values import Change
+from monitor.decide import going_back, going_back_words
+from monitor.decide.going_back import GoingBack
 from monitor.decide.particulars import MOST, by_missing_or_new, few, most_drifted
 from monitor.decide.regret import Regret, Step
 from monitor.decide.regret_words import cost, figures, price_of
@@ -36,6 +38,7 @@ class Vote:
     yes: bool | None
     words: str
     figures: str = ""
+    version: str | None = None      # that served before and is to serve again
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Case:
     newest: bool                        # no newer window is still to be checked
     since: datetime                     # the model's data ended: rows and dates count from here …
     declined: Mapping[str, datetime] = field(default_factory=dict)     # … or, by trigger, from a need declined since
+    back: GoingBack | None = None       # where versions that served before are compared
 
     @property
     def at_newest(self) -> bool:
@@ -69,6 +73,8 @@ def vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -
         return Vote(None, "the window does not vote, because its data are broken")
     if trigger.metric == "regret":
         return _regret_vote(case, trigger, snapshot, fired)
+    if trigger.metric == going_back.METRIC:
+        return _back_vote(case, trigger, snapshot)
     if trigger.metric == "new_rows":
         return _rows_vote(case, trigger, snapshot, fired)
     if trigger.every is not None or trigger.cron is not None:
@@ -127,6 +133,27 @@ def _regret_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired:
     enough = step.sure and _passes(trigger, score, limit)
     yes = None if step.ahead and not enough else enough      # labels to come may fire it, never clear it
     return Vote(yes, cost(case.regret, step, price, zone), figures(case.regret, step, price, zone))
+
+
+def _back_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot) -> Vote:
+    price = price_of(trigger, case.regret)
+    best = None if case.back is None or price is None else case.back.best(snapshot, price)
+    if case.back is None or price is None or best is None:
+        nothing = "the window does not tell how versions that served before would do"
+        return Vote(None, case.regret.lack or nothing)
+    if best.pays and best.step.total - price < _retrain_gains(case, snapshot):
+        best = replace(best, doubt="a retrain would gain more, beyond what it costs")
+    words = going_back_words.words(case.back, best, price, case.model.timezone)
+    yes = None if best.step.ahead and not best.pays else best.pays      # as for regret
+    return Vote(yes, words, going_back_words.figures(best, price), best.version if best.pays else None)
+
+
+def _retrain_gains(case: Case, snapshot: Snapshot) -> float:
+    """What a retrain would gain beyond its price, where regret asks for one."""
+    step, asking = _step(case.regret, snapshot), (t for t in case.model.triggers if t.metric == "regret")
+    prices = (price_of(trigger, case.regret) for trigger in asking if trigger.action == "retrain")
+    gains = (step.total - price for price in prices if step is not None and step.sure and price is not None)
+    return max((gain for gain in gains if gain > 0), default=0.0)
 
 
 def _rows_vote(case: Case, trigger: TriggerSection, snapshot: Snapshot, fired: bool) -> Vote:

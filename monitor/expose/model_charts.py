@@ -12,7 +12,7 @@ from monitor.charts.raster import png
 from monitor.config import Config
 from monitor.expose.view import ModelView, read_model
 from monitor.metric_catalogue import ESTIMATED
-from monitor.records import Message, Promotion, Score, ScoreStatus
+from monitor.records import Dispatch, Message, Promotion, Score, ScoreStatus
 from monitor.store import Store
 from monitor.store.trends import CellScore, Looked
 from monitor.wording import several, shown, span
@@ -45,8 +45,12 @@ def message_picture(store: Store, config: Config, message: Message) -> bytes | N
 def marks_of(store: Store, model: str, until: datetime) -> list[Mark]:
     """When retrains were asked for, and new versions came."""
     requests = (one for one in store.requests.all(model) if one.created_at <= until)
-    asked = [Mark(one.created_at, "asked", f"retrain asked for: {one.state.value}") for one in requests]
+    asked = [Mark(one.created_at, "asked", f"{_wish(one)} asked for: {one.state.value}") for one in requests]
     return [*asked, *_came(one for one in store.promotions.all(model) if one.at <= until)]
+
+
+def _wish(request: Dispatch) -> str:
+    return "retrain" if request.version is None else f"version {request.version}"
 
 
 def _came(promotions: Iterable[Promotion]) -> list[Mark]:

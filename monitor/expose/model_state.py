@@ -65,7 +65,8 @@ def verdict_words(
         case Action.ALERT:
             fires = "fires" if len(fired) < 2 else "fire"
             return f"{names or 'A trigger'} {fires}; people are told, no retrain is asked for."
-        case Action.RETRAIN:
-            return reasons[-1] if reasons else f"A retrain is asked for: {names}."
+        case Action.RETRAIN | Action.ROLLBACK:
+            asked = "A retrain" if action is Action.RETRAIN else "Going back"
+            return reasons[-1] if reasons else f"{asked} is asked for: {names}."
         case Action.SUPPRESS:
             return f"A retrain is needed, but held back by {listed(list(guards))}."

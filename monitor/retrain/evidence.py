@@ -14,12 +14,15 @@ from monitor.metric_catalogue import PERFORMANCE
 from monitor.records import SCHEMA_VERSION, Json, Reference, Score, Snapshot, Verdict, Window
 from monitor.times import format_moment
 
-TYPE = "io.driftd.retrain.requested"
+TYPES = {"retrain": "io.driftd.retrain.requested", "rollback": "io.driftd.rollback.requested"}
 LIMIT = 20_000                               # bytes of the whole event
 SHORT_LIMIT = 2_000                          # bytes of the form that fits one workflow input
 COLUMNS = 40                                 # drifted columns named at most
 REASON_LENGTH = 600
 LONGEST = 600                                # characters of a name; the middle of a longer one is left out
+
+
+_GIST = ("schema_version", "action", "version", "model", "window", "triggers", "accuracy")
 
 
 def event(
@@ -33,20 +36,23 @@ def event(
     metric: str | None = None,
     reasons: Sequence[str] = (),
     url: str | None = None,
+    version: str | None = None,
 ) -> str:
     """Write the CloudEvent 1.0 (JSON format) of one request, as JSON text.
 
     `metric` is the one the model is judged by (default: the model's own). Snapshot and verdict are None when
     a person asks before anything was measured; `reasons` are a person's, set before the verdict's. `url`: the
-    address under which people reach the page.
+    address under which people reach the page. `version`: the one to go back to; without it a retrain is asked for.
     """
-    data = _data(model, snapshot, verdict, reference, metric or model.metric, reasons)
+    action = "retrain" if version is None else "rollback"
+    asked = {"schema_version": SCHEMA_VERSION, "action": action, "version": version}
+    data = asked | _data(model, snapshot, verdict, reference, metric or model.metric, reasons)
     data["page"] = None if url is None else page_links.address(url, page_links.of_model(model.name))
     whole = {
         "specversion": "1.0",
         "id": dispatch_id,
         "source": f"driftd/{_uri_part(model.name)}",
-        "type": TYPE,
+        "type": TYPES[action],
         "subject": model.name,
         "time": format_moment(now),
         "datacontenttype": "application/json",
@@ -64,7 +70,7 @@ def short(body: str) -> str:
     """The gist of an event in at most SHORT_LIMIT bytes of JSON, for places with little room."""
     whole = json.loads(body)
     data = whole.get("data", {})
-    gist = {name: data.get(name) for name in ("schema_version", "model", "window", "triggers", "accuracy")}
+    gist = {name: data.get(name) for name in _GIST}
     gist |= {"id": whole.get("id"), "reasons": list(data.get("reasons", []))}
     while len(_text(gist).encode()) > SHORT_LIMIT and gist["reasons"]:
         gist["reasons"].pop()
@@ -82,7 +88,6 @@ def _data(
     scores = snapshot.scores if snapshot else ()
     said = [*reasons, *(verdict.reasons if verdict else ())]
     return {
-        "schema_version": SCHEMA_VERSION,
         "model": model.name,
         "model_version": (snapshot.model_version if snapshot else None) or reference.model_version,
         "window": _window(snapshot.window) if snapshot else None,

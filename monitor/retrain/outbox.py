@@ -13,9 +13,11 @@ from monitor.config.pipeline_sections import Pipeline as PipelineSection
 from monitor.config.section import Section
 from monitor.config.sections import Config, ModelSection
 from monitor.errors import ConfigError, StateError, Stopping, UsageError
+from monitor.escape import name
 from monitor.records import Dispatch, DispatchState, Episode, Message, Reference, Snapshot, Verdict
 from monitor.retrain.evidence import event
 from monitor.retrain.pipelines import Answer, Pipeline, open_pipeline
+from monitor.retrain.pipelines.alias import ALIAS, Alias
 from monitor.store import LEASE, Store
 from monitor.times import Clock, Wait, as_of_now, format_duration, utcnow
 
@@ -61,10 +63,13 @@ def new_dispatch(
         raise UsageError(f"{model.name} has no [models.{model.name}.retrain] that names a pipeline")
     dispatch_id = Dispatch.new_id(episode.id, 1)
     reasons = [] if verdict else [episode.reason]
+    by_alias = episode.version is not None and model.registry is not None
     return Dispatch(
-        id=dispatch_id, episode_id=episode.id, attempt=1, model=episode.model, pipeline=model.retrain.pipeline,
+        id=dispatch_id, episode_id=episode.id, attempt=1, model=episode.model,
+        pipeline=ALIAS if by_alias else model.retrain.pipeline,
         state=DispatchState.PENDING, created_at=now, next_try_at=now,
-        body=event(dispatch_id, model, snapshot, verdict, reference, now, reasons=reasons, url=url),
+        body=event(dispatch_id, model, snapshot, verdict, reference, now, reasons=reasons, url=url,
+                   version=episode.version),
     )
 
 
@@ -86,7 +91,8 @@ class Outbox:
         run_timeout: Mapping[str, timedelta] | None = None,
     ) -> None:
         self._store = store
-        self._pipelines = {name: _opened(pipeline, store.folder) for name, pipeline in pipelines.items()}
+        opened = {name: _opened(pipeline, store.folder) for name, pipeline in pipelines.items()}
+        self._pipelines: dict[str, Pipeline] = {ALIAS: Alias(store), **opened}
         self._clock = clock
         self._rng = rng or random.Random()
         self._queue_timeout, self._run_timeout = queue_timeout or {}, run_timeout or {}
@@ -285,10 +291,11 @@ def _unsent(claimed: Dispatch) -> DispatchState:
 
 def message(dispatch: Dispatch, kind: str, now: datetime) -> Message:
     """What people are told about a request; the same event has the same id."""
-    where = f" ({dispatch.url})" if dispatch.url else ""
+    where, back = f" ({dispatch.url})" if dispatch.url else "", dispatch.version
+    asked = "retrain" if back is None else f"going back to version {name(back)}"
     return Message(
         id=f"{dispatch.id}:{kind}:{dispatch.state}:{dispatch.tries}", model=dispatch.model, kind=kind,
-        title=f"{dispatch.model}: retrain {_WORDS.get(dispatch.state, dispatch.state)}",
+        title=f"{dispatch.model}: {asked} {_WORDS.get(dispatch.state, dispatch.state)}",
         body=f"{dispatch.reason or dispatch.state}{where}.\nPipeline {dispatch.pipeline}, request {dispatch.id}.",
         created_at=now, next_try_at=now,
     )

@@ -84,7 +84,8 @@ class Promotions:
                 model=ref.model, version=ref.model_version, replaces=before.model_version, configured=configured,
                 origin="configuration", state=PromotionState.TAKEN, at=at,
             ))
-        need = self._requests.answered_need(before) if before and newest.origin != "rollback" else None
+        asked = newest.origin != "rollback" or newest.decided_by == DRIFTD      # else a person went back
+        need = self._requests.answered_need(before) if before and asked else None
         recovery = Recovery.AWAITED if need in needs else None
         self._db.run(
             "UPDATE promotions SET reference_id = ?, need = ?, recovery = ? WHERE model = ? AND seq = ?",

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from monitor import page_links
 from monitor.charts.figure import Drawing
 from monitor.charts.line import Mark, Point, Words, line
+from monitor.decide.going_back import METRIC as VERSION_REGRET
 from monitor.expose.model_charts import below, heat_chart, marks_of, metric_chart, one_of, when
 from monitor.expose.model_state import state_of, verdict_words
 from monitor.expose.view import ModelView
@@ -53,13 +54,19 @@ def model_page(store: Store, view: ModelView, looks: Looks, now: datetime, befor
         "window": span(view.newest.window.start, view.newest.window.end, view.zone) if view.newest else "",
         "metric_chart": _placed(metric_chart(store, view, windows, marks)),
         "cost_chart": _cost_chart(view, windows, scores, marks),
-        "label_chart": _label_chart(view, windows),
+        "label_chart": _label_chart(view, windows), "versions": _versions(view),
         "heat": _placed(heat_chart(store, view, windows)), "stories": told(store, view.name),
         "windows": [_listed(view, *pair) for pair in zip(windows[:-LISTED - 1:-1], metrics[::-1], strict=False)],
         "before": before, "count": len(windows), "first": first,
         "older": page_links.window_key(windows[0].window) if len(windows) == WINDOWS else None,
         "known": store.trends.count(view.name, now),
     }
+
+
+def _versions(view: ModelView) -> list[tuple[str, str]]:
+    """Each version that served before and is compared, with what is known of going back to it."""
+    scores = view.newest.scores if view.newest else ()
+    return [(one.method or "", one.reason or "") for one in scores if one.metric == VERSION_REGRET]
 
 
 def _placed(drawing: Drawing | None) -> Markup | None:

@@ -123,7 +123,7 @@ def _evidence(body: str) -> dict[str, Any]:
     return {
         "triggers": [str(one) for one in data.get("triggers") or ()],
         "reasons": [str(one) for one in data.get("reasons") or ()], "regret": data.get("regret"),
-        "accuracy": data.get("accuracy") or {}, "trimmed": bool(data.get("trimmed")),
+        "version": data.get("version"), "accuracy": data.get("accuracy") or {}, "trimmed": bool(data.get("trimmed")),
         "columns": [(str(one.get("column")), str(one.get("method")), shown("drift", one.get("value")),
                      shown("drift", one.get("threshold"))) for one in columns],
     }

@@ -31,12 +31,12 @@ BEYOND = {
     "keys that must fit each other": {
         "column-twice", "label-id", "label-twice", "private", "remote-half-key", "remote-key", "storage-of-a-folder",
         "trigger-composed-estimate", "trigger-date", "trigger-drifted",
-        "trigger-estimate-retrain", "trigger-estimate-task", "trigger-retrain", "window-rows", "window-sample",
-        "window-step", "window-step-rows",
+        "trigger-estimate-retrain", "trigger-estimate-task", "trigger-retrain", "trigger-rollback", "window-rows",
+        "window-sample", "window-step", "window-step-rows",
     },
     "values of a right form": {
         "cron-fields", "cron-hour", "cron-weekday", "false-alarms", "gate-numbers", "retention", "secret-environment",
-        "trigger-windows", "url-with-query",
+        "trigger-windows", "url-with-query", "versions-path",
     },
 }
 NOT_TOML = {"syntax", "syntax-unclosed"}

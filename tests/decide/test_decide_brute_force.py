@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import pairwise
+from statistics import median
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.config.sections import ApprovalSection, RetrainSection
+from monitor.config.sections import ApprovalSection, RetrainSection, SourceSection, VersionsSection
 from monitor.decide.decision import decide
 from monitor.decide.episodes import approve, is_open, lapse, reject, supersede
 from monitor.records import EpisodeState, Reference, Score, ScoreStatus, Silence, SnapshotStatus
@@ -25,9 +27,11 @@ TRIGGERS = (
     {"name": "date", "every": f"{DATE}d", "action": "retrain"},
     {"name": "fresh", "metric": "new_rows", "above": FRESH, "unless": ["low"], "action": "retrain"},
     {"name": "both", "all": ["low", "date"]},
+    {"name": "back", "metric": "version_regret", "above": 0.5, "action": "rollback"},
 )
-NAMES = ("broken-data", "source", "acc", "pays", "low", "date", "fresh", "both")
-ASKERS = ("acc", "pays", "date", "fresh")
+NAMES = ("broken-data", "source", "acc", "pays", "low", "date", "fresh", "both", "back")
+ASKERS = ("back", "acc", "pays", "date", "fresh")
+VERSIONS = VersionsSection(predictions=SourceSection(path="of/{version}.csv"))
 
 GOOD, BROKEN, FAILED, THIN = (
     SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED, SnapshotStatus.SOURCE_FAILED, SnapshotStatus.INSUFFICIENT_DATA,
@@ -42,6 +46,7 @@ class Look:
     status: SnapshotStatus
     accuracy: float | None
     gain: float | None
+    earlier: dict[str, float]       # gains of versions that served before
     mature: bool
     newest: bool
     acting: bool
@@ -58,6 +63,7 @@ looks = st.builds(
     status=st.sampled_from([GOOD] * 6 + [BROKEN, FAILED, THIN]),
     accuracy=st.sampled_from([None, 0.4, 0.4, 0.55, 0.7]),
     gain=st.sampled_from([None, -1.0, 0.5, 1.5, 3.0]),
+    earlier=st.sampled_from([{}, {"1": 2.0}, {"1": 2.5, "2": 1.0}, {"1": 2.5, "2": 3.5}, {"2": -2.0}]),
     mature=st.sampled_from([True, True, False]),
     newest=st.sampled_from([True, True, True, False]),
     acting=st.sampled_from([True, True, True, False]),
@@ -84,6 +90,7 @@ class Naive:
         self.accepted = []
         self.answered = False       # the last request's run ended well
         self.paid = 0               # windows below it are paid for
+        self.version = None         # to go back to, as the newest vote has it
 
     def accuracy_votes(self, retrain):
         level = 0.6 if retrain and self.fires["acc"] else 0.5
@@ -94,17 +101,66 @@ class Naive:
         return votes
 
     def regret_votes(self):
-        votes, total, made, last = dict.fromkeys(self.seen), 0.0, 0, None
+        votes, total, made, last, self.regret = dict.fromkeys(self.seen), 0.0, 0, None, {}
         for window in sorted(self.seen):
             look = self.seen[window]
             if window >= self.paid and look.status is GOOD and look.mature and look.gain is not None:
                 made = made + 1 if total else 1
                 total, last = max(0.0, total + look.gain), window
-                votes[window] = total > 2.0
+                votes[window], self.regret[window] = total > 2.0, total
         awaited = [w for w in sorted(self.seen) if last is not None and w > last and not self.seen[w].mature]
         for ahead, window in enumerate((w for w in awaited if self.seen[w].status is GOOD), start=1):
-            votes[window] = total * (made + min(ahead, made)) / made > 2.0 or None     # never clears
+            self.regret[window] = total * (made + min(ahead, made)) / made
+            votes[window] = self.regret[window] > 2.0 or None     # never clears
         return votes
+
+    def noise(self):
+        """Of a gain, as the gains of challengers tell it."""
+        told = [self.seen[w] for w in sorted(self.seen)]
+        gains = [look.gain for look in told if look.status is GOOD and look.mature and look.gain is not None]
+        steps = sorted(abs(b - a) for a, b in pairwise(gains))
+        cap = steps[-(-8 * len(steps) // 10) - 1] if steps else 0.0
+        varied = sum(min(step, cap) ** 2 for step in steps) / max(1, len(steps)) / 2
+        below = sum(gain**2 for gain in gains if gain < 0) / max(1, len(gains))
+        seen = max(varied, 8 * below)
+        return max(seen, (10 * 0.36 + len(steps) * seen) / (10 + len(steps))) ** 0.5
+
+    def back_votes(self):
+        """What each window says of each version: the version to go back to, None, or no vote."""
+        votes = dict.fromkeys(self.seen)
+        best: dict[int, tuple[float, str]] = {}
+        for version in ("1", "2"):
+            for window, (total, pays) in self.sums(version).items():
+                pays = pays and total - 0.5 >= max(0.0, self.regret.get(window, 0.0) - 2.0)
+                if window not in votes:
+                    continue
+                votes[window] = votes[window] or False
+                if pays and total > best.get(window, (0.0, ""))[0]:
+                    best[window] = (total, version)
+        for window in votes:
+            if window in best:
+                votes[window] = best[window][1]
+            elif votes[window] is False and not self.seen[window].mature:
+                votes[window] = None          # never clears
+        return votes
+
+    def sums(self, version):
+        """By window the sum of a version, and whether all but its price beside a retrain's speaks for it."""
+        counted = [w for w in sorted(self.seen) if w >= self.paid and version in self.seen[w].earlier
+                   and self.seen[w].status is GOOD and self.seen[w].mature]
+        gains = [self.seen[w].earlier[version] for w in counted]
+        sigma, total, run, found = max(self.noise(), own_noise(gains)), 0.0, [], {}
+        for at, gain in enumerate(gains):
+            run = [*run, gain - sigma / 2] if total else [gain - sigma / 2]
+            total = max(0.0, total + run[-1])
+            fresh = sum(self.seen[w].gain or 0.0 for w in counted[max(0, at - 2): at + 1])
+            sure = total >= 3 * sigma * len(run) ** 0.5 and sum(one > 0 for one in run) >= 3 and total > fresh
+            found[counted[at]] = total, sure and total - max(run) > 0.5
+        behind = [w for w in sorted(self.seen) if counted and w > counted[-1] and not self.seen[w].mature]
+        for ahead, window in enumerate((w for w in behind if self.seen[w].status is GOOD), start=1):
+            grown = 1 + min(ahead, len(run)) / len(run)
+            found[window] = total * grown, sure and (total - max(run)) * grown > 0.5
+        return found
 
     def begun(self, name):
         """The window from which dates and rows count."""
@@ -140,14 +196,16 @@ class Naive:
             ("low", self.accuracy_votes(False), 1, 1),
             ("date", self.date_votes(), 1, 1),
             ("fresh", self.fresh_votes(), 1, 1),
+            ("back", self.back_votes(), 1, 1),
         ):
             if name == "fresh" and self.fires["low"]:
                 stands[name] = False
                 continue
             newest = [votes[w] for w in sorted(votes, reverse=True) if votes[w] is not None][:n]
             if votes[window] is not None:
-                self.fires[name] = newest.count(True) >= m
-            stands[name] = self.fires[name] and newest.count(True) >= m
+                self.fires[name] = sum(map(bool, newest)) >= m
+            stands[name] = self.fires[name] and sum(map(bool, newest)) >= m
+            self.version = newest[0] if name == "back" and newest and newest[0] else None
         self.fires["both"] = self.fires["low"] and self.fires["date"]
         return self.settle(look, stands, now, in_flight)
 
@@ -169,8 +227,9 @@ class Naive:
             self.need[2] = "cleared"
         asks = "awaiting_approval" if look.person else "requested"
         if self.need and self.need[2] not in ("cleared", "superseded"):
-            name, _, state = self.need
-            if not self.fires[name]:
+            name, _, state, version = self.need
+            other = name == "back" and self.version not in (None, version) and state != "requested"
+            if other or not self.fires[name]:
                 self.need[2] = "cleared"
             elif stands[name] and not against and (state, asks) in (
                 ("suppressed", "requested"), ("suppressed", "awaiting_approval"), ("awaiting_approval", "requested"),
@@ -179,7 +238,8 @@ class Naive:
             return False, against
         wanting = [name for name in ASKERS if stands[name]]
         if wanting and (self.need is None or max(self.seen) > self.need[1]):
-            self.need = [wanting[0], max(self.seen), "suppressed"]
+            version = self.version if wanting[0] == "back" else None
+            self.need = [wanting[0], max(self.seen), "suppressed", version]
             return not against and self.ask(asks, now), against
         return False, against
 
@@ -274,7 +334,8 @@ class World:
             labelled=10, reference_id=self.past.reference.id,
         )
         limits = ASKING if look.person else LIMITS
-        model = self.made.model(*TRIGGERS, retrain=limits, mode="act" if look.acting else "observe")
+        mode = "act" if look.acting else "observe"
+        model = self.made.model(*TRIGGERS, retrain=limits, mode=mode, versions=VERSIONS)
         silent = Silence(model="flights", until=self.now + DAY, reason="moving", maintenance=True)
         silences = (silent,) if look.maintained else ()
         self.past = replace(self.past, paused="ann paused it" if look.paused else None, silences=silences)
@@ -299,7 +360,13 @@ def _scores(look):
         scores.append(Score(metric="accuracy", value=look.accuracy, provisional=not look.mature))
     if look.gain is not None:
         scores.append(Score(metric="challenger_gain", value=look.gain))
-    return scores
+    return [*scores, *(Score(metric="version_gain", method=name, value=gain) for name, gain in look.earlier.items())]
+
+
+def own_noise(gains):
+    """As the steps between neighbouring gains of one version tell it, unmoved by a few large ones."""
+    steps = [abs(b - a) for a, b in pairwise(gains)]
+    return median(steps) / 0.6745 / 2**0.5 if steps else 0.0
 
 
 def _play(made, stream):
@@ -329,7 +396,7 @@ def agree(made, stream):
         assert decision.request == asked
         episode, need = world.past.episode, world.naive.need
         if need is not None:
-            assert (episode.trigger, episode.state) == (need[0], need[2])
+            assert (episode.trigger, episode.state, episode.version) == (need[0], need[2], need[3])
         if decision.verdict.guards:
             assert list(decision.verdict.guards) == against
 

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +19,7 @@ from monitor.promotion.mlflow import signed_by_mlflow
 from monitor.promotion.registry import Registries
 from monitor.promotion.versions import approve_promotion, collect, in_service, reject_promotion, rollback
 from monitor.records import Dispatch, DispatchState, MoveState, PromotionState
-from monitor.retrain.outbox import Outbox
+from monitor.retrain.outbox import Outbox, new_dispatch
 from monitor.retrain.pipelines import Answer, Result
 from monitor.store import Store
 
@@ -219,6 +220,41 @@ def test_rollback_to_what_is_there(store, clock, kit, mlflow) -> None:
     of(model, store, clock).look()
     with pytest.raises(UsageError, match="champion names version 1 already"):
         rollback(store, model, "1", "ann", "worse", clock.now)
+
+
+def asked_back(store: Store, model: ModelSection, kit: Any) -> str:
+    """Commit a need to go back to version 1, as a check would; return the request's id."""
+    store.references.install(replace(kit.REFERENCE, model_version="2"), None, kit.NOW)
+    need = replace(kit.need(), trigger="going-back-pays", version="1")
+    made = new_dispatch(model, need, kit.snapshot(), kit.verdict(), kit.REFERENCE, kit.NOW)
+    assert store.checks.commit(kit.snapshot(), expected_reference="ref1", verdict=kit.verdict(), episode=need,
+                               dispatch=made)
+    return made.id
+
+
+@pytest.mark.parametrize(("meanwhile", "state", "serves"), [("2", "succeeded", "1"), ("3", "failed", "2")])
+def test_a_version_that_is_asked_back_moves_the_alias(store, clock, kit, mlflow, meanwhile, state, serves) -> None:
+    """The alias names it again and the request has succeeded; where somebody else moved the alias, it has failed."""
+    model, mlflow.alias = model_of(kit, mlflow), "2"
+    looking, outbox = of(model, store, clock), Outbox(store, {}, clock)
+    looking.look()
+    asked = asked_back(store, model, kit)
+    outbox.send_due()
+    outbox.send_due()
+    assert store.requests.get(asked).state is DispatchState.RUNNING
+    mlflow.alias = meanwhile
+    looking.move()
+    clock.forward(MINUTE)
+    outbox.follow()
+    assert (store.requests.get(asked).state, in_service(store, model)) == (state, serves)
+    assert mlflow.alias == {"succeeded": "1", "failed": "3"}[state]
+    store.references.install(replace(kit.REFERENCE, id="ref2", model_version="1"), "ref1", clock.now,
+                             needs={"going-back-pays"})
+    newest = store.promotions.all("m")[-1]
+    if state == "succeeded":
+        assert (newest.origin, newest.need, newest.decided_by) == ("rollback", "going-back-pays", "driftd")
+    assert [one.title for one in store.messages.all("m") if "going back" in one.title] == [
+        f"m: going back to version 1 {state}"]
 
 
 class Made:

@@ -103,7 +103,10 @@ class Command:
             name: value.reveal() if isinstance(value, Secret) else value
             for name, value in self._section.environment.items()
         }
-        return kept | added | {
+        asked = {"DRIFTD_ACTION": "retrain"}
+        if dispatch.version is not None:
+            asked = {"DRIFTD_ACTION": "rollback", "DRIFTD_VERSION": dispatch.version}
+        return kept | added | asked | {
             "DRIFTD_ID": dispatch.id,
             "DRIFTD_MODEL": dispatch.model,
             "DRIFTD_EVIDENCE": str(folder / "evidence.json"),

@@ -1,4 +1,4 @@
-"""The noise of a window's gain, told from the gains themselves, and the sum of gains that noise alone hardly reaches.
+"""The noise of a window's gain, told from the gains themselves.
 
 Three things show it, each a variance σ²; the largest counts, since each misses something:
 
@@ -16,41 +16,37 @@ reference windows, as if seen in ten windows; it never makes the noise smaller. 
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
-_KEPT = 0.8     # a tenth of each tail is winsorised: sizes above the 80 % quantile count as that
+from monitor.decide.regret import noise_of as noise_of_placebos
 
-
-@dataclass(frozen=True, slots=True)
-class Constants:
-    """What the rule rests on; chosen in the closed loop, see docs/decisions.md."""
-
-    allowance: float = 0.5      # of σ, taken off every gain
-    evidence: float = 2.5       # times σ √Σw, which a sum must reach to be sure
-    below: float = 8.0          # times the mean square of gains below zero
-    prior: float = 0.6          # σ before anything was seen …
-    windows: float = 10.0       # … and in how many windows it counts as seen
+_MEDIAN = 0.6745    # of the size of a normal variable, in sd
+_BELOW = 8.0        # times the mean square of gains below zero
+_PRIOR = 0.6        # σ before anything was seen …
+_WINDOWS = 10.0     # … and in how many windows it counts as seen
 
 
-CHOSEN = Constants()
-
-
-def noise_of(placebos: Sequence[float], services: Iterable[Sequence[float]], by: Constants = CHOSEN) -> float:
+def noise_of(placebos: Sequence[float], services: Iterable[Sequence[float]]) -> float:
     """Return σ; `services` holds the gains over each model that served, oldest first."""
     services = list(services)
     gains = [gain for service in services for gain in service]
     steps = [later - earlier for service in services for earlier, later in pairwise(service)]
     below = math.fsum(min(gain, 0.0) ** 2 for gain in gains) / len(gains) if gains else 0.0
-    seen = max(_mean_square(placebos), _mean_square(steps) / 2, by.below * below)
-    blended = (by.windows * by.prior**2 + len(steps) * seen) / (by.windows + len(steps))
+    seen = max(_mean_square(placebos), _mean_square(steps) / 2, _BELOW * below)
+    blended = (_WINDOWS * _PRIOR**2 + len(steps) * seen) / (_WINDOWS + len(steps))
     return math.sqrt(max(seen, blended))
+
+
+def of_steps(gains: Sequence[float]) -> float:
+    """Return σ as the steps between neighbouring gains of one model tell it, unmoved by a few large ones.
+
+    The median size of a step, for a normal distribution: it is 0.6745 √2 σ.
+    """
+    steps = [abs(later - earlier) for earlier, later in pairwise(gains)]
+    return median(steps) / (_MEDIAN * math.sqrt(2)) if steps else 0.0
 
 
 def _mean_square(values: Sequence[float]) -> float:
     """Winsorised; 0 while there are none."""
-    if not values:
-        return 0.0
-    sizes = sorted(map(abs, values))
-    cap = sizes[math.ceil(_KEPT * len(sizes)) - 1]
-    return math.fsum(min(size, cap) ** 2 for size in sizes) / len(sizes)
+    return noise_of_placebos(values) ** 2
