@@ -55,7 +55,8 @@ def decide(
     known = history.known(snapshot)
     regret = waiting.fold(model, history, snapshot)
     skills = estimates.fold(model.triggers, model.metric, known)
-    since, back = data_ended(history, known), going_back.fold(model, history, snapshot, regret)
+    since = data_ended(history, known)
+    back = going_back.fold(history, snapshot, regret) if model.versions else None
     case = Case(model, known, snapshot, regret, skills, history.firing, newest, since, history.declined, back)
     recovered = judge_recovery(case, history.promotion)
     judged = (*judge_all(case), *([recovered.judgement] if recovered else []))

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from monitor.config.sections import ModelSection
 from monitor.decide.gain_noise import noise_of, of_steps
 from monitor.decide.regret import Regret, Step, gains_of, judged_whole, look_ahead, placebos_of, walk
 from monitor.history import History, disjoint, usable
@@ -103,10 +102,8 @@ class GoingBack:
         return max(found, key=lambda best: (best.pays, best.step.total), default=None)
 
 
-def fold(model: ModelSection, history: History, snapshot: Snapshot, regret: Regret) -> GoingBack | None:
-    """Compute the sums from everything known now; None where no versions are compared."""
-    if model.versions is None:
-        return None
+def fold(history: History, snapshot: Snapshot, regret: Regret) -> GoingBack:
+    """Compute the sums of all versions from everything known now."""
     known = history.known(snapshot)
     unpaid = [s for s in known if judged_whole(s) and s.window.start >= history.since and any(_gains(s))]
     names = {score.method for s in unpaid for score in _gains(s) if score.method is not None}

@@ -34,11 +34,11 @@ def figures(best: Best, price: float) -> str:
             f"going back costs {number(price)}; chance alone may reach {number(step.bound)}")
 
 
-def scores(model: ModelSection, back: GoingBack | None) -> Iterator[Score]:
+def scores(model: ModelSection, back: GoingBack) -> Iterator[Score]:
     """Yield `version_regret` of each version after the newest window that tells of it."""
     trigger = next((t for t in model.triggers if t.metric == METRIC and t.above is not None), None)
-    price = None if back is None or trigger is None else price_of(trigger, back.regret)
-    if back is None or price is None:
+    price = None if trigger is None else price_of(trigger, back.regret)
+    if price is None:
         return
     for version in back.versions:
         best = version.last(price)

@@ -77,7 +77,7 @@ def test_a_command_gets_a_small_environment(command, dispatch: Dispatch, tmp_pat
     ended(pipeline, dispatch)
     given = json.loads(output(tmp_path, dispatch))
     kept = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"}
-    own = {"DRIFTD_ID", "DRIFTD_MODEL", "DRIFTD_EVIDENCE", "DRIFTD_RESULT"}
+    own = {"DRIFTD_ID", "DRIFTD_MODEL", "DRIFTD_ACTION", "DRIFTD_EVIDENCE", "DRIFTD_RESULT"}
     assert set(given) <= {*kept, *own, "EXTRA"}
     assert (given["EXTRA"], given["TZ"], given["HOME"]) == ("more", "UTC", "the HOME")
     assert given["PATH"] == os.environ["PATH"]
