@@ -13,14 +13,14 @@ import click
 import numpy as np
 
 from benchmarks import leave_one_out, product
-from benchmarks.leave_one_out import PRICES, Judged, of_schedules
+from benchmarks.leave_one_out import PRICES, Judged, of_moves, of_schedules
 from benchmarks.retrainopt import retrainopt
 from benchmarks.rows import Absent, Asked, Row
 from benchmarks.rules import RULES, Moves, Rule, Setting, play
 from benchmarks.streams import KINDS, NULLS, SHARED, Stream
 from benchmarks.synthetic import MEMORY, SHAPES, synthetic
 
-OURS = "driftd"
+OURS, OURS_BACK = "driftd", "driftd, and going back"
 SIGMAS, DELAYS, DEAR = (0.2, 0.4, 0.7), (0, 1), (1.0, 2.0, 3.0)     # of pure noise: sd, windows, prices
 LIKENESS, PERSISTENCE = (0.0, 0.5, 0.8, 0.95), (0.0, 0.7)
 DRAWS = 2
@@ -30,7 +30,9 @@ Play = Callable[[Stream, float], Moves]
 
 def closed_loop(asked: Asked) -> list[Row]:
     """The figures of every rule; slow: more pure noise, and RetrainOpt's learned policy."""
-    found: dict[str, Judged] = {OURS: of_schedules(product.schedule, streams())}
+    found: dict[str, Judged] = {
+        OURS: of_schedules(product.schedule, streams()), OURS_BACK: of_moves(product.going_back, streams()),
+    }
     found |= {name: leave_one_out.judged(tried, streams()) for name, tried in RULES.items()}
     for kind in ("base", "learned") if asked.slow else ("base",):
         try:
@@ -64,6 +66,8 @@ def in_noise(name: str, one: Judged, draws: int) -> dict[tuple[float, float], fl
     """
     if name == OURS:
         return moves_in_noise(lambda stream, price: product.moves(product.schedule(stream, price)), draws)
+    if name == OURS_BACK:
+        return moves_in_noise(product.going_back, draws)
     if name not in RULES or not RULES[name].plays(_noise(0.4, 0, 0, 0.0, 0.0)):
         return None
     return moves_in_noise(partial(_played, RULES[name].rule, _usual(one)), draws)

@@ -64,8 +64,15 @@ def of_schedules(
     schedule: Callable[[Stream, float], Sequence[int]], streams: Sequence[Stream], prices: Sequence[float] = PRICES
 ) -> Judged:
     """Judge something that has no setting, by the windows at whose end it retrains."""
+    return of_moves(lambda stream, price: tuple((now, now + 1) for now in schedule(stream, price)), streams, prices)
+
+
+def of_moves(
+    made: Callable[[Stream, float], Moves], streams: Sequence[Stream], prices: Sequence[float] = PRICES
+) -> Judged:
+    """Judge something that has no setting, by its moves."""
     mine = [stream for stream in streams if pays(stream)]
-    return Judged({(s, p): tuple((now, now + 1) for now in schedule(s, p)) for s in mine for p in prices}, {})
+    return Judged({(s, p): made(s, p) for s in mine for p in prices}, {})
 
 
 def pays(stream: Stream) -> bool:

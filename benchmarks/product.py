@@ -1,5 +1,6 @@
 """The code that decides, `monitor.decide`, played on a stream."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -7,7 +8,8 @@ from functools import cache, partial
 from benchmarks.rules import Moves
 from benchmarks.streams import Stream
 from monitor.backtest.schedules import Schedule
-from monitor.backtest.simulated_triggers import Round, play
+from monitor.backtest.simulated_triggers import Played, Round, play
+from monitor.backtest.simulation import with_going_back
 from monitor.config.sections import ModelSection, ReferenceSection, RetrainSection, SourceSection, TriggerSection
 from monitor.config.values import Budget, Level
 from monitor.records import Score, Snapshot, SnapshotStatus, Window
@@ -18,8 +20,18 @@ WEEK, START = timedelta(days=7), datetime(2013, 1, 7, tzinfo=UTC)
 @cache
 def schedule(stream: Stream, price: float) -> Schedule:
     """When driftd asks for a retrain; each request is met at once and brings a new reference."""
-    rounds = [_round(stream, now) for now in range(len(stream))]
-    return play(_model(price), rounds, partial(_served, stream)).schedule
+    return _played(stream, _model(price)).schedule
+
+
+def going_back(stream: Stream, price: float) -> Moves:
+    """The same where the models that served before are compared with the one in service."""
+    model = _model(price)
+    played = _played(stream, with_going_back(model, model.triggers[0]))
+    return tuple((now, played.back.get(now, now + 1)) for now in played.schedule)
+
+
+def _played(stream: Stream, model: ModelSection) -> Played:
+    return play(model, [_round(stream, now) for now in range(len(stream))], partial(_served, stream))
 
 
 def moves(schedule: Schedule) -> Moves:
@@ -58,9 +70,14 @@ def _snapshot(window: int, *, mature: bool) -> Snapshot:
     )
 
 
-def _served(stream: Stream, snapshot: Snapshot, champion: int) -> Snapshot:
+def _served(stream: Stream, snapshot: Snapshot, champion: int, earlier: Sequence[int]) -> Snapshot:
+    if not snapshot.mature:
+        return snapshot
     window = (snapshot.window.start - START) // WEEK
-    return replace(snapshot, scores=_rehearsal(stream, window, champion)) if snapshot.mature else snapshot
+    over = (stream.score[row, window] - stream.score[champion, window] for row in earlier)
+    gains = (Score(metric="version_gain", method=str(row), value=float(gain))
+             for row, gain in zip(earlier, over, strict=True))
+    return replace(snapshot, scores=(*_rehearsal(stream, window, champion), *gains))
 
 
 def _rehearsal(stream: Stream, window: int, champion: int) -> tuple[Score, ...]:

@@ -35,7 +35,9 @@ def _drawings(told: Rehearsal, zone: ZoneInfo) -> Iterator[Drawing]:
     ends = [one.window.end for one in told.rounds]
     scale = told.sd if METRICS[told.metric].higher_is_better else -told.sd
     served = [
-        Series(policy.name, colours[policy.name], [scale * v for v in told.scores.served(policy.schedule or [])])
+        Series(policy.name, colours[policy.name], [
+            scale * score for score in told.scores.served(policy.schedule or [], policy.back)
+        ])
         for policy in reversed(shown_of)
     ]
     yield lines(ends, served, f"{titled(told.metric)} of the model in service", zone,

@@ -1,11 +1,21 @@
 """Comparison of retraining policies on windows on which every schedule can be scored."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.backtest.schedules import Floats, Schedule, Scores, lead, lead_interval, net, net_interval
+from monitor.backtest.schedules import (
+    NEVER_BACK,
+    Back,
+    Floats,
+    Schedule,
+    Scores,
+    lead,
+    lead_interval,
+    net,
+    net_interval,
+)
 
 Pair = tuple[float, float] | None
 
@@ -14,13 +24,15 @@ Pair = tuple[float, float] | None
 class Policy:
     """One policy: its number of retrains, its schedule, and its figures as defined in `schedules`.
 
-    For a calendar every figure is the mean over its phases, and `schedule` is None.
+    For a calendar every figure is the mean over its phases, and `schedule` is None. `back` says which of the schedule's
+    windows end in going back, and to which row.
     """
 
     name: str
     kind: str                   # trigger, never, calendar, best
     retrains: int
     schedule: Schedule | None
+    back: Back = field(default_factory=dict)
     gain: float                 # over never, in sd × windows, before the price
     net: float | None
     net_interval: Pair
@@ -28,22 +40,31 @@ class Policy:
     lead_interval: Pair
 
 
-def compare(scores: Scores, price: float, played: Mapping[str, Schedule]) -> list[Policy]:
-    """Compare the schedules of triggers with the best schedule in hindsight, calendars, and never retraining."""
+def compare(
+    scores: Scores, price: float, played: Mapping[str, Schedule], back: Mapping[str, Back] | None = None
+) -> list[Policy]:
+    """Compare the schedules of triggers with the best schedule in hindsight, calendars, and never retraining.
+
+    `back`: by trigger, where it goes back. The best schedule is one of retrains alone.
+    """
     best = scores.paid(scores.best(price), price)
-    found = [_of(name, "trigger", scores, made, price, best) for name, made in played.items()]
+    found = [_of(name, "trigger", scores, made, price, best, (back or {}).get(name, NEVER_BACK))
+             for name, made in played.items()]
     found.append(_of("best schedule", "best", scores, scores.best(price), price, best))
     found += _calendars(scores, price, best)
     found.append(_of("never", "never", scores, [], price, best))
     return found
 
 
-def _of(name: str, kind: str, scores: Scores, made: Schedule, price: float, best: Floats) -> Policy:
-    paid = scores.paid(made, price)
+def _of(
+    name: str, kind: str, scores: Scores, made: Schedule, price: float, best: Floats, back: Back = NEVER_BACK
+) -> Policy:
+    paid = scores.paid(made, price, back)
     return Policy(
-        name=name, kind=kind, retrains=len(made), schedule=made, gain=float(scores.paid(made).sum()),
-        net=net(paid, best), net_interval=net_interval(paid, best) if made and kind != "best" else None,
-        lead=lead(scores, made), lead_interval=lead_interval(scores, made),
+        name=name, kind=kind, retrains=len(made) - len(back), schedule=made, back=back,
+        gain=float(scores.paid(made, back=back).sum()), net=net(paid, best),
+        net_interval=net_interval(paid, best) if made and kind != "best" else None,
+        lead=lead(scores, made, back), lead_interval=lead_interval(scores, made, back),
     )
 
 

@@ -4,15 +4,20 @@ A schedule is a list of windows at whose end the model is retrained. Scores are 
 better; a price is the cost of one retrain in sd × windows. The daemon does not import this module.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
+
+from monitor.config.trigger_sections import BACK
 
 PHASES = 9              # of a calendar
 BLOCK, RESAMPLES = 4, 400   # windows drawn together, and how often, for intervals
 
 Schedule = list[int]
+Back = Mapping[int, int]    # windows of a schedule at whose end, instead of a retrain, the model of a row serves again
+NEVER_BACK: Back = MappingProxyType({})
 Floats = np.ndarray
 
 
@@ -28,21 +33,22 @@ class Scores:
     def __len__(self) -> int:
         return int(self.score.shape[1])
 
-    def champions(self, schedule: Sequence[int]) -> Floats:
+    def champions(self, schedule: Sequence[int], back: Back = NEVER_BACK) -> Floats:
         """Return the model that serves each window, as a row number of `score`."""
         serving = np.zeros(len(self), int)
         for window in schedule:
-            serving[window + 1:] = window + 1
+            serving[window + 1:] = back.get(window, window + 1)
         return serving
 
-    def served(self, schedule: Sequence[int]) -> Floats:
+    def served(self, schedule: Sequence[int], back: Back = NEVER_BACK) -> Floats:
         """Return the score of the model in service for each window."""
-        return np.asarray(self.score[self.champions(schedule), np.arange(len(self))])
+        return np.asarray(self.score[self.champions(schedule, back), np.arange(len(self))])
 
-    def paid(self, schedule: Sequence[int], price: float = 0.0) -> Floats:
-        """Return the gain over never retraining for each window, minus the price if it ends in a retrain."""
+    def paid(self, schedule: Sequence[int], price: float = 0.0, back: Back = NEVER_BACK) -> Floats:
+        """Return the gain over never retraining for each window, minus what its end costs: a retrain, or going back."""
         spent = np.isin(np.arange(len(self)), schedule) * price
-        return np.asarray(self.served(schedule) - self.score[0] - spent)
+        spent[list(back)] = BACK * price
+        return np.asarray(self.served(schedule, back) - self.score[0] - spent)
 
     def best(self, price: float) -> Schedule:
         """Return the best schedule in hindsight at this price, by dynamic programming."""
@@ -91,7 +97,7 @@ def net(paid: Floats, best: Floats) -> float | None:
     return float(paid.sum() / best.sum()) if best.sum() > 0 else None
 
 
-def lead(scores: Scores, schedule: Schedule) -> float | None:
+def lead(scores: Scores, schedule: Schedule, back: Back = NEVER_BACK) -> float | None:
     """Return the gain minus that of a calendar, as a share of the best schedule's, all with as many retrains.
 
     0 without a retrain; None if even the best schedule gains nothing.
@@ -99,7 +105,8 @@ def lead(scores: Scores, schedule: Schedule) -> float | None:
     if not schedule:
         return 0.0
     most = scores.most(len(schedule))
-    return float((scores.paid(schedule).sum() - scores.calendar(len(schedule))) / most) if most > 0 else None
+    gained = scores.paid(schedule, back=back).sum()
+    return float((gained - scores.calendar(len(schedule))) / most) if most > 0 else None
 
 
 def blocks(windows: int, draw: np.random.Generator) -> Floats:
@@ -117,12 +124,12 @@ def net_interval(paid: Floats, best: Floats) -> tuple[float, float] | None:
     return _middle([1 - lost[blocks(len(best), draw)].sum() / best.sum() for _ in range(RESAMPLES)])
 
 
-def lead_interval(scores: Scores, schedule: Schedule) -> tuple[float, float] | None:
+def lead_interval(scores: Scores, schedule: Schedule, back: Back = NEVER_BACK) -> tuple[float, float] | None:
     """Return a 95 % interval of lead by a block bootstrap of the gain over the calendar, with fixed schedules."""
     most = scores.most(len(schedule)) if schedule else 0.0
     if most <= 0:
         return None
-    won, draw = scores.paid(schedule) - scores.calendar_paid(len(schedule)), np.random.default_rng(0)
+    won, draw = scores.paid(schedule, back=back) - scores.calendar_paid(len(schedule)), np.random.default_rng(0)
     return _middle([won[blocks(len(won), draw)].sum() / most for _ in range(RESAMPLES)])
 
 

@@ -15,7 +15,8 @@ from monitor.backtest.policies import Policy, compare
 from monitor.backtest.schedules import Scores
 from monitor.backtest.simulated_triggers import Played, Round, play
 from monitor.check.requests import AHEAD, Ahead, AheadRequest
-from monitor.config.sections import ModelSection, TriggerSection
+from monitor.config.sections import ModelSection, SourceSection, TriggerSection, VersionsSection, going_back
+from monitor.config.trigger_sections import BACK
 from monitor.decide.regret import pace_of
 from monitor.errors import CannotJudge
 from monitor.history import disjoint
@@ -86,14 +87,23 @@ class World:
         value = self.values(champion, j).get(self.metric, self.served[j].get(self.metric))
         return 0.0 if value is None or self.metric not in self.served[j] else better_by(self.metric, value, 0.0) / sd
 
-    def as_served(self, snapshot: Snapshot, champion: int) -> Snapshot:
-        """Return a snapshot with the performance and gains of another model in service."""
-        if not champion:
+    def as_served(self, snapshot: Snapshot, champion: int, earlier: Sequence[int] = ()) -> Snapshot:
+        """Return a snapshot with the performance and gains of another model in service, and how much better models that
+        served `earlier` do.
+        """
+        if not champion and not earlier:
             return snapshot
         j = self.windows.index(snapshot.window)
         values = self.values(champion, j) if snapshot.mature else {}
-        found = (self._of_another(score, values, j) for score in snapshot.scores)
-        return replace(snapshot, scores=tuple(score for score in found if score is not None))
+        found = (self._of_another(score, values, j) if champion else score for score in snapshot.scores)
+        gains = (self._version_gain(row, values, j) for row in earlier)
+        return replace(snapshot, scores=tuple(score for score in (*found, *gains) if score is not None))
+
+    def _version_gain(self, row: int, values: Values, j: int) -> Score | None:
+        mine, other = self.values(row, j).get(self.metric), values.get(self.metric)
+        if mine is None or other is None:
+            return None
+        return Score(metric="version_gain", method=str(row), value=better_by(self.metric, mine, other))
 
     def _of_another(self, score: Score, values: Values, j: int) -> Score | None:
         if score.metric == "challenger_gain":
@@ -193,6 +203,7 @@ def spread_of(model: ModelSection, snapshots: Sequence[Snapshot]) -> tuple[float
 
 
 ASSUMES = "This assumes that a retrain yields the challenger; see docs/decisions.md"
+AND_BACK = ", and going back"       # behind the name of a trigger that also goes back to models that served before
 _NO_PRICE = 2.0         # sd × windows, where no trigger on regret says what a retrain costs
 
 
@@ -208,6 +219,11 @@ class Rehearsal:
     played: dict[str, Played]            # by trigger
     policies: tuple[Policy, ...]
 
+    @property
+    def back_price(self) -> str:
+        """What going back costs, as a share of a retrain's price."""
+        return f"{BACK:.0%}"
+
     def mean(self, policy: Policy) -> float:
         """Return the metric of the model in service, as a mean over the windows."""
         never = float(np.mean(self.scores.served([])))
@@ -222,7 +238,8 @@ class Rehearsal:
     def _row(self, policy: Policy) -> Json:
         after = None if policy.schedule is None else [to_json(self.rounds[at].now) for at in policy.schedule]
         return {
-            "policy": policy.name, "kind": policy.kind, "retrains": policy.retrains, "at": after,
+            "policy": policy.name, "kind": policy.kind, "retrains": policy.retrains, "rollbacks": len(policy.back),
+            "at": after,
             "gain": policy.gain, "mean": self.mean(policy), "net": policy.net, "net_interval": policy.net_interval,
             "lead": policy.lead, "lead_interval": policy.lead_interval,
         }
@@ -237,16 +254,20 @@ def rehearsal(model: ModelSection, world: World, snapshots: Sequence[Snapshot]) 
     world = world.of([step.window for step in rounds])
     sd, _ = spread_of(model, snapshots)
     scores = world.scores(sd)
-    played = {name: play(alone(model, name), rounds, world.as_served) for name in asking(model.triggers)}
+    played: dict[str, Played] = {}
+    for trigger in model.triggers:
+        if trigger.action == "retrain":
+            played[trigger.name] = play(alone(model, trigger.name), rounds, world.as_served)
+        if trigger.action == "retrain" and trigger.metric == "regret":
+            back = play(with_going_back(model, trigger), rounds, world.as_served)
+            played[f"{trigger.name}{AND_BACK}"] = back
     priced = next((s for simulated in played.values() for s in reversed(simulated.regret) if s and s.threshold), None)
     price = _NO_PRICE if priced is None or priced.threshold is None else priced.threshold
-    policies = compare(scores, price, {name: simulated.schedule for name, simulated in played.items()})
+    policies = compare(
+        scores, price, {name: simulated.schedule for name, simulated in played.items()},
+        {name: simulated.back for name, simulated in played.items()},
+    )
     return Rehearsal(world.metric, sd, price, tuple(rounds), scores, played, tuple(policies))
-
-
-def asking(triggers: Sequence[TriggerSection]) -> list[str]:
-    """Return the names of the triggers that ask for retrains."""
-    return [trigger.name for trigger in triggers if trigger.action == "retrain"]
 
 
 def alone(model: ModelSection, name: str) -> ModelSection:
@@ -256,3 +277,14 @@ def alone(model: ModelSection, name: str) -> ModelSection:
         trigger if trigger.name == name else trigger.model_copy(update=others) for trigger in model.triggers
     )
     return model.model_copy(update={"triggers": triggers})
+
+
+def with_going_back(model: ModelSection, trigger: TriggerSection) -> ModelSection:
+    """Return the model with that trigger as the only one that retrains, and the models that served before compared.
+
+    Going back costs the usual share of the trigger's own price, whatever the configuration says.
+    """
+    only, back = alone(model, trigger.name), going_back((trigger,))
+    others = (one for one in only.triggers if one.name != back.name)
+    versions = model.versions or VersionsSection(predictions=SourceSection(path="{version}"))
+    return only.model_copy(update={"triggers": (*others, back), "versions": versions})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 YES = 3
 STAND_IN = 2.0      # sd × windows: the price of a trigger without a price, until one is proposed
-_WEIGHT = (Action.HOLD, Action.ALERT, Action.SUPPRESS, Action.RETRAIN)
+_WEIGHT = (Action.HOLD, Action.ALERT, Action.SUPPRESS, Action.RETRAIN, Action.ROLLBACK)
 _PAIRS = tuple[float, float] | None
 
 
@@ -157,19 +157,21 @@ def _print_triggers(result: "Backtest", windows: int) -> None:
 
 def _print_policies(told: "Rehearsal", zone: tzinfo) -> None:
     rows = [
-        (policy.name, str(policy.retrains), number(told.mean(policy)), _with(policy.net, policy.net_interval),
-         _with(policy.lead, policy.lead_interval, "+"))
+        (policy.name, str(policy.retrains), str(len(policy.back) or ""), number(told.mean(policy)),
+         _with(policy.net, policy.net_interval), _with(policy.lead, policy.lead_interval, "+"))
         for policy in told.policies
     ]
-    say("", "If each retrain had put the challenger of that moment into service:", "")
-    headings = ("retrain when", "retrains", f"mean {told.metric}", "net", "lead")
+    say("", "If each retrain had put the challenger of that moment into service, and going back an earlier one:", "")
+    headings = ("retrain when", "retrains", "back", f"mean {told.metric}", "net", "lead")
     print_table(headings, rows, right=headings[1:])
     for name, simulated in told.played.items():
-        when = ", ".join(moment(told.rounds[at].now, zone) for at in simulated.schedule) or "never"
+        when = ", ".join(f"{moment(told.rounds[at].now, zone)}{' (back)' * (at in simulated.back)}"
+                         for at in simulated.schedule) or "never"
         say(f"{name}: {when}")
     say("", "net: gain less the price of the retrains, as a share of the best schedule's in hindsight; a retrain",
-        f"costs {number(told.price)} sd × windows. lead: the share of the best possible gain with as many",
-        "retrains, less the share of a calendar with as many. 95 % intervals from blocks of windows.")
+        f"costs {number(told.price)} sd × windows, going back {told.back_price} of that. lead: the share of the best",
+        "possible gain with as many retrains, less the share of a calendar with as many. 95 % intervals from blocks",
+        "of windows.")
 
 
 def _print_suggestion(proposed: "Suggestion", metric: str) -> None:

@@ -64,8 +64,8 @@ def test_policies_are_ranked_sanely(bikes):
 
 
 def test_every_trigger_that_retrains_is_played_alone(bikes):
-    """Each has its own row; what alerts has none."""
-    assert list(bikes.told.played) == ["pays", "falls"]
+    """Each has its own row, one on regret also a row with going back; what alerts has none."""
+    assert list(bikes.told.played) == ["pays", "pays, and going back", "falls"]
 
 
 def test_the_proposed_price_gives_the_wished_number_once_in_the_file(bikes, made):
