@@ -8,7 +8,6 @@ import pytest
 
 from benchmarks import closed_loop as loop
 from benchmarks import product
-from benchmarks.gain_noise import noise_of
 from benchmarks.leave_one_out import PRICES, difference, judged, mean, of_schedules
 from benchmarks.rows import Absent
 from benchmarks.rules import (
@@ -16,17 +15,19 @@ from benchmarks.rules import (
     RULES,
     Tried,
     going_back,
+    going_back_by_gains,
     never,
     paid,
     plain_regret,
     play,
     regret,
-    regret_by_gains,
 )
 from benchmarks.streams import Stream
 from benchmarks.synthetic import synthetic
+from monitor.decide.gain_noise import noise_of, of_steps
 
 SHIPPED = {"allowance": 0.75, "evidence": 3.0}      # the constants of monitor/decide/regret.py
+BY_GAINS = {"allowance": 0.5, "evidence": 2.5}
 SEEDED = ("step", "slow", "walk")
 
 
@@ -80,22 +81,26 @@ def test_noise_hardly_ever_asks_for_a_retrain():
 def test_noise_from_the_gains_bounds_moves_however_alike_models_are():
     """Neighbouring models 80 % alike, windows an AR(0.7): retrains and ways back together at most 0.3 in 52 windows."""
     found = [
-        len(play(going_back, Stream.noise(sigma, 1, seed, likeness=0.8, persistence=0.7), price, {}))
+        len(play(going_back_by_gains, Stream.noise(sigma, 1, seed, likeness=0.8, persistence=0.7), price, BY_GAINS))
         for sigma in loop.SIGMAS for price in (1.0, 3.0) for seed in range(300, 303)
     ]
     assert np.mean(found) <= 0.3
 
 
 def test_where_a_break_heals_the_model_from_before_comes_back():
-    """Going back nets more than retraining alone, and never for one good window: at least three speak for it."""
+    """Going back nets more than retraining alone, and never for one good window: at least three speak for it.
+
+    What `decide` asks for is what the plug-in, a second writing of the rule, does.
+    """
     stream = synthetic("heals", "newest")
-    moves = play(going_back, stream, 2.0, {})
+    moves = product.going_back(stream, 2.0)
+    assert moves == play(going_back, stream, 2.0, SHIPPED)
     back = [(window, row) for window, row in moves if row != window + 1]
     assert back
     assert all(row in {0, *(row for _, row in moves[: moves.index((window, row))])} for window, row in back)
     came = [0, *(window + 1 for window, _ in moves)]
     assert all(window - max(c for c in came if c <= window) >= 2 for window, _ in back)
-    assert paid(stream, moves, 2.0).sum() > paid(stream, play(regret_by_gains, stream, 2.0, {}), 2.0).sum() + 2.0
+    assert paid(stream, moves, 2.0).sum() > paid(stream, play(regret, stream, 2.0, SHIPPED), 2.0).sum() + 2.0
 
 
 def test_the_noise_is_that_of_what_shows_it_most():
@@ -105,6 +110,8 @@ def test_the_noise_is_that_of_what_shows_it_most():
     assert noise_of([], [[3.0, -1.0] * 30]) == pytest.approx(math.sqrt(8.0))     # steps of 4: 16 / 2
     assert noise_of([], [[5.0, 5.0], [-1.0, -1.0]]) == pytest.approx(2.0)        # 8 · ½: no step between two models
     assert noise_of([], [[5.0] * 91]) == pytest.approx(math.sqrt(10 * 0.36 / 100))
+    assert of_steps([0.0, 0.0, 9.0, 9.0, 9.0, 9.0]) == 0.0       # one step is no noise
+    assert of_steps(list(np.random.default_rng(0).normal(0.0, 3.0, 9999))) == pytest.approx(3.0, rel=0.03)
 
 
 def test_a_family_has_no_say_in_its_setting(streams):

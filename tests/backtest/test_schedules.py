@@ -83,3 +83,18 @@ def test_the_price_for_a_number_of_retrains_is_the_middle_of_those_that_give_it(
     assert nearest(counts, 3) == 3.0
     assert nearest(counts, 1) in (5.0, 7.0)
     assert nearest(counts, 9) == 1.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_going_back_serves_the_earlier_model_and_costs_a_quarter(seed):
+    """Walked through window by window: who serves, what it gains, what a retrain or going back costs."""
+    scores, made, back = _scores(seed), [1, 3, 5], {3: 0, 5: 2}
+    serving, total = 0, 0.0
+    for window in range(len(scores)):
+        total += scores.score[serving, window] - scores.score[0, window]
+        if window in made:
+            serving, total = back.get(window, window + 1), total - (0.25 if window in back else 1.0) * 2.0
+    assert scores.paid(made, 2.0, back).sum() == pytest.approx(total)
+    policy = compare(scores, 2.0, {"t": made}, {"t": back})[0]
+    assert (policy.retrains, len(policy.back)) == (1, 2)
+    assert policy.gain - 2.0 * 1.5 == pytest.approx(total)
