@@ -82,12 +82,14 @@ docs: $(READY) .docs/.ready
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-# Needs uv; writes hashes only, never where packages come from.
+# Needs uv; writes hashes only, never where packages come from. Spark's client is left out: tests/real/install has Spark.
+EXTRAS := $(filter-out spark,$(shell sed -n '/^\[project.optional-dependencies\]/,/^\[dep/s/^\([a-z-]*\) = .*/\1/p' pyproject.toml))
+
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --no-header --extra postgres --extra github-app -o requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-annotate --no-header --all-extras --group dev -o requirements-dev.lock pyproject.toml
+		--no-emit-find-links --no-annotate --no-header $(EXTRAS:%=--extra %) --group dev -o requirements-dev.lock pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --no-header --group docs -o requirements-docs.lock
 

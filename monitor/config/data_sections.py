@@ -115,7 +115,7 @@ class StorageSection(Section):
 
 class SourceSection(Section):
     """Rows: a file, a glob or a folder (`path`), or a table of a database (`database` with `table`). A text is the
-    `path`, or `"sqlite:///FILE#TABLE"`, `"duckdb:///FILE#TABLE"`, `"env:NAME#TABLE"`."""
+    `path`, or a table in one text: `"sqlite:///FILE#TABLE"`, `"sc://HOST:PORT#TABLE"`, `"env:NAME#TABLE"`."""
 
     model_config = ConfigDict(json_schema_extra=exactly_one("path", "database") | {
         "dependentRequired": {"database": ["table"], "table": ["database"]},
@@ -133,10 +133,10 @@ class SourceSection(Section):
     storage: StorageSection = StorageSection()
     """How an object store is reached."""
     database: DatabaseAddress | None = None
-    """Address of a [database](sources.md#databases), which is only read: `"sqlite:///FILE"`, `"duckdb:///FILE"`, or a
-    secret that holds one, as PostgreSQL's is."""
+    """Address of a [database](sources.md#databases), which is only read: `"sqlite:///FILE"`, `"duckdb:///FILE"`,
+    `"sc://HOST:PORT"`, `"spark://local[2]"`, or a secret that holds one, as PostgreSQL's is."""
     table: str | None = None
-    """Name of the table or view in that database."""
+    """Name of the table or view in that database; in Spark also ``parquet.`/folder` `` and the like."""
     timeout: PositiveDuration = timedelta(minutes=2)
     """How long it may give no sign of life while it is read; then the check fails, and is made again at its time."""
 

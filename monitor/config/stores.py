@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from monitor.config.data_sections import SourceSection
 from monitor.config.keys import Key
-from monitor.config.values import DATABASE_FILES, database_in
+from monitor.config.values import DATABASE_FILES, SPARK, database_in
 from monitor.errors import UsageError
 
 # What may be said of each store; `s3a` and `abfss` are the same stores under their names in Hadoop.
@@ -36,11 +36,11 @@ def absolute(path: str) -> str:
 def section_of(place: str) -> SourceSection:
     """Return the section of a place that is written as one text on a command line. Raises UsageError."""
     table = database_in(place)
-    if table is None and place.startswith(DATABASE_FILES):
-        raise UsageError(f"{place} names no table, expected {place}#TABLE")
+    if table is None and place.startswith((*DATABASE_FILES, *SPARK)):
+        raise UsageError(_without_table(place))
     if table is None:
         return SourceSection(path=absolute(place))
-    if isinstance(table["database"], str):
+    if isinstance(table["database"], str) and table["database"].startswith(DATABASE_FILES):
         scheme, _, path = table["database"].partition(":///")
         table["database"] = f"{scheme}:///{os.path.abspath(path)}"
     return SourceSection.model_validate(table)
@@ -60,11 +60,11 @@ def wrong(section: SourceSection) -> Iterator[tuple[Key, str]]:
             yield ("storage",), "goes with an address such as s3://bucket/folder/, expected none for a local path"
         return
     scheme, address = scheme_of(section.path), section.path
-    if address.startswith(DATABASE_FILES):
-        yield ("path",), f'"{address}" names no table, expected {address}#TABLE'
+    if address.startswith((*DATABASE_FILES, *SPARK)):
+        yield ("path",), _without_table(address)
         return
     if scheme not in STORES:
-        yield ("path",), f'"{address}" is no address that can be read, expected s3://, gs://, abfs:// or https://'
+        yield ("path",), f'"{_shown(address)}" is no address that can be read, expected s3://, gs://, abfs:// or https://'
         return
     if text := _unreadable(scheme, address):
         yield ("path",), text
@@ -73,6 +73,18 @@ def wrong(section: SourceSection) -> Iterator[tuple[Key, str]]:
         yield ("storage", name), f"means nothing for {scheme}://, expected one of {can}"
     if (section.storage.access_key is None) != (section.storage.secret_key is None) and scheme == "s3":
         yield ("storage",), "expected both, access_key and secret_key, or none of them"
+
+
+def _without_table(address: str) -> str:
+    """What is wrong with the address of a database that stands alone, or with a secret in it."""
+    if _shown(address) != address:
+        return f"{_shown(address)} holds a secret, expected it in a variable and env:NAME#TABLE in its place"
+    return f"{address} names no table, expected {address}#TABLE"
+
+
+def _shown(address: str) -> str:
+    """Return an address without what may be a password or a token."""
+    return re.sub(r"//[^/]*@", "//***@", re.sub(r";.*", ";***", address))
 
 
 def _unreadable(scheme: str, address: str) -> str | None:

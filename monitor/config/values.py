@@ -104,6 +104,8 @@ class Change:
 
 
 DATABASE_FILES = ("sqlite:///", "duckdb:///")
+SPARK = ("spark://", "sc://")
+_OPEN_SPARK = r"spark://[^/?#;@\s]+|sc://[^/?#;@\s]+(/;use_ssl=true)?"       # without a token or anything else secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +193,11 @@ def database_in(place: str) -> dict[str, Any] | None:
     """Return `database` and `table` of a place that is written as one text, such as `sqlite:///FILE#TABLE`; None where
     it is no table of a database.
     """
-    found = re.fullmatch(r"(?:env:(?P<env>\w+)|(?P<file>(?:sqlite|duckdb):///.+))#(?P<table>[^#]+)", place)
+    address = rf"env:(?P<env>\w+)|(?P<address>(?:sqlite|duckdb):///.+|{_OPEN_SPARK})"
+    found = re.fullmatch(rf"(?:{address})#(?P<table>[^#]+)", place)
     if found is None:
         return None
-    return {"database": {"env": found["env"]} if found["env"] else found["file"], "table": found["table"]}
+    return {"database": {"env": found["env"]} if found["env"] else found["address"], "table": found["table"]}
 
 
 def _text_or_secret(value: Any) -> "str | Secret":
@@ -202,9 +205,9 @@ def _text_or_secret(value: Any) -> "str | Secret":
 
 
 def _database(value: Any) -> "str | Secret":
-    """A file has no password in its address, so that it may stand here."""
-    known = isinstance(value, Secret) or (isinstance(value, str) and value.startswith(DATABASE_FILES))
-    return value if known else Secret.parse(value)
+    """An address without a password may stand here."""
+    known = isinstance(value, str) and (value.startswith(DATABASE_FILES) or re.fullmatch(_OPEN_SPARK, value))
+    return value if known or isinstance(value, Secret) else Secret.parse(value)
 
 
 def _reads(kind: Any) -> BeforeValidator:
@@ -226,6 +229,7 @@ _PRICE_TEXT = {"title": "price", "type": "string", "pattern": rf"^\s*\d+(\.\d+)?
 _SHARE = {"title": "share", "type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}
 _MOMENT = {"type": "string", "pattern": r"^\d{4}-?(\d\d|W\d\d)"}
 _ADDRESS = {"type": "string", "pattern": r"^https?://[^/?#@\s]+([/?#]\S*)?$"}     # without user and password
+_DATABASE = rf"^((sqlite|duckdb):///.+|{_OPEN_SPARK})$"
 _SECRET = {
     "title": "secret",
     "type": "object",
@@ -281,5 +285,5 @@ AddressOrSecret = Annotated[
 ]
 DatabaseAddress = Annotated[
     str | Secret, BeforeValidator(_database), _as_reference,
-    WithJsonSchema({"anyOf": [{"title": "address", "type": "string", "pattern": "^(sqlite|duckdb):///."}, _SECRET]}),
+    WithJsonSchema({"anyOf": [{"title": "address", "type": "string", "pattern": _DATABASE}, _SECRET]}),
 ]

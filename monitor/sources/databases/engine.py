@@ -1,7 +1,7 @@
 """What is particular to a kind of database: its driver, its session, and the few places where its SQL is its own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -40,14 +40,19 @@ class Session:
             cursor.execute(query)
             reader = cursor.fetch_record_batch()
             yield reader.schema.empty_table()
-            gathered: list[pa.RecordBatch] = []
-            for batch in reader:
-                gathered.append(batch)
-                if sum(map(len, gathered)) >= BATCH:
-                    yield pa.Table.from_batches(gathered)
-                    gathered = []
-            if gathered:
-                yield pa.Table.from_batches(gathered)
+            yield from gathered(pa.Table.from_batches([batch]) for batch in reader)
+
+
+def gathered(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the same rows in parts of `BATCH` rows at least, but for the last one."""
+    some: list[pa.Table] = []
+    for part in parts:
+        some.append(part)
+        if sum(map(len, some)) >= BATCH:
+            yield pa.concat_tables(some)
+            some = []
+    if some:
+        yield pa.concat_tables(some)
 
 
 class Column(NamedTuple):
@@ -75,6 +80,12 @@ class Engine(ABC):
     @abstractmethod
     def connected(self) -> AbstractContextManager[Session]:
         """Open a read-only session. Raises SourceError, ImportError and what the driver raises."""
+
+    def faults(self) -> tuple[type[Exception], ...]:
+        """Return the classes of the driver's errors, once its packages are there."""
+        from adbc_driver_manager import Error
+
+        return (Error,)
 
     def secrets(self) -> list[str]:
         """Return what no message may hold."""

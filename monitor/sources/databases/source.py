@@ -212,13 +212,12 @@ class DatabaseSource:
         except ImportError:
             raise SourceError(f"{self.origin}: needs the driver of {engine.name}, which is not installed; pip install "
                               f"'driftd[{engine.extra}]'") from None
-        from adbc_driver_manager import Error
-
+        faults = engine.faults()
         try:
             with engine.connected() as session:
                 yield session
-        except (Error, pa.ArrowException, OSError, OverflowError, ValueError) as error:
-            if not isinstance(error, Error) and is_out_of_memory(error):      # ours, not the server's
+        except (*faults, pa.ArrowException, OSError, OverflowError, ValueError) as error:
+            if not isinstance(error, faults) and is_out_of_memory(error):     # ours, not the server's
                 raise MemoryError(str(error)) from None
             raise SourceError(f"{self.origin}: cannot be read ({self._words(error)}), expected a readable "
                               "table") from None
