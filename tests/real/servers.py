@@ -1,6 +1,7 @@
 """Pipelines' own servers, started in a folder on a free port, ended with all they started."""
 
 import base64
+import getpass
 import json
 import os
 import secrets
@@ -207,6 +208,23 @@ def google_storage(folder: Path, bucket: str) -> Iterator[str]:
     with _running(command, log, _environment(program)):
         until(lambda: _listens(port), 60, log)
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def mariadb(folder: Path) -> Iterator[int]:
+    """A MariaDB server with one user, root, who has no password; yields its port."""
+    install, server = shutil.which("mariadb-install-db"), shutil.which("mariadbd")
+    if install is None or server is None:
+        pytest.skip("mariadb-server is not installed: tests/real/install")
+    port, log = free_port(), folder / "mariadb.log"
+    place = [f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}"]
+    subprocess.run([install, *place, "--auth-root-authentication-method=normal", "--skip-test-db"], check=True,
+                   capture_output=True)
+    command = [server, "--no-defaults", *place, f"--socket={folder / 'socket'}", f"--port={port}",
+               "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"]
+    with _running(command, log, os.environ):
+        until(lambda: _listens(port), 60, log)
+        yield port
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from monitor.outgoing.guard import AddressRefused
+
 BATCH = 65_536                   # rows, at least, that are worked on together
 
 
@@ -91,6 +93,10 @@ class Engine(ABC):
         """Return what no message may hold."""
         return [self.address]
 
+    def said(self, error: Exception) -> str:
+        """Return what the driver says in an error."""
+        return str(error) or type(error).__name__
+
     def quoted(self, name: str) -> str:
         """Return a name as SQL; whatever stands in it is part of the name. Raises ValueError for one with a NUL."""
         if "\0" in name:
@@ -152,3 +158,10 @@ class Engine(ABC):
     def stamp(self, session: Session, table: str, columns: list[str], where: str) -> object | None:
         """Return what changes whenever these columns of these rows do; None where they have to be read."""
         return None
+
+
+def host_words(error: Exception) -> str:
+    """Say why a host of an address is not asked."""
+    if isinstance(error, AddressRefused):
+        return f"the address {error}"
+    return "the name of its host is not known" if isinstance(error, OSError) else str(error)

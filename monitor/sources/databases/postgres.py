@@ -7,8 +7,8 @@ from datetime import timedelta
 import pyarrow as pa
 
 from monitor.errors import SourceError
-from monitor.outgoing.guard import AddressRefused, look_up
-from monitor.sources.databases.engine import Column, Engine, Session
+from monitor.outgoing.guard import look_up
+from monitor.sources.databases.engine import Column, Engine, Session, host_words
 
 _CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
 _STORED = b"stored"              # key of what a column is, where Arrow has no such type
@@ -29,7 +29,7 @@ class PostgreSQL(Engine):
         try:
             address = checked_address(self.address, self._connect_seconds())
         except (OSError, ValueError) as error:
-            raise SourceError(f"{self.origin}: {_host_words(error)}") from None
+            raise SourceError(f"{self.origin}: {host_words(error)}") from None
         with closing(dbapi.connect(address)) as connection:
             session = Session(connection, {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
             session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -133,9 +133,3 @@ def _numbers(host: str, number: str) -> list[str]:
     if not number and (not host or host.startswith(("/", "@"))):
         return [""]
     return list(dict.fromkeys(str(place[4][0]) for place in look_up(number or host, 0)))
-
-
-def _host_words(error: Exception) -> str:
-    if isinstance(error, AddressRefused):
-        return f"the address {error}"
-    return "the name of its host is not known" if isinstance(error, OSError) else str(error)

@@ -224,7 +224,7 @@ class DatabaseSource:
 
     def _words(self, error: Exception) -> str:
         """Return what the driver says in one line, without what nobody may see."""
-        text = str(error) or type(error).__name__
+        text = self._engine.said(error)
         for secret in self._engine.secrets():
             text = text.replace(secret, "***")
         first = next(line for line in text.splitlines() if line.strip())
