@@ -181,6 +181,9 @@ _DRIFT = (
            labels=_BY_METHOD, judged=True, of_version=True),
     Metric("drifted_share", Group.DRIFT, Unit.SHARE, _LOWER,
            "Share of drifted features among those that could be judged.", uses=SHOWN, judged=True),
+    Metric("smallest_shift", Group.DRIFT, Unit.PLAIN, _LOWER,
+           "How many standard deviations the mean of the least sensitive column of numbers must move for half of the "
+           "windows to be beyond its calibrated threshold.", uses=()),
     Metric("domain_classifier_auc", Group.DRIFT, Unit.SHARE, _LOWER,
            "How well a classifier tells the window from the reference by all features together, or by one embedding "
            "(column); 0.5 where it cannot.", labels=_OF_COLUMN, needs=(Need.TOGETHER,), judged=True),

@@ -419,6 +419,7 @@ class Spread:
     window: tuple[float, ...]
     reference: tuple[float, ...]
     numbers: bool                        # the bars are in the order of numbers
+    power: str | None = None             # which move of the column windows show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

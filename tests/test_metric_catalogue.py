@@ -269,10 +269,10 @@ def test_estimates_are_of_performance() -> None:
 
 
 def test_uses_fit_groups() -> None:
-    """Performance judges a model, fairness is limited by the gate; no trigger asks for its answer, or for a cause."""
+    """Performance judges a model, fairness is limited by the gate; no trigger is on its answer, a cause or power."""
     assert names_for(Use.JUDGE) == PERFORMANCE
     assert names_for(Use.LIMIT) == FAIRNESS
-    assert set(CATALOGUE) - set(names_for(Use.ALERT)) == {*names(Group.GATE), "lost_to"}
+    assert set(CATALOGUE) - set(names_for(Use.ALERT)) == {*names(Group.GATE), "lost_to", "smallest_shift"}
 
 
 def test_false_alarms_are_told_or_not() -> None:

@@ -77,19 +77,19 @@ class Outlook:
     def lines(self) -> list[str]:
         whole = (self.together,) if self.together else ()
         expected = [f"{trigger.trigger}: {trigger.words}" for trigger in (*self.triggers, *whole)]
-        return [*expected, *self.notes, *self._noticed]
+        return [*expected, *self.notes, *power_words(self.noticed)]
 
-    @property
-    def _noticed(self) -> Iterator[str]:
-        """Yield for each kind of column what is found first and last."""
-        for kind, what in _MOVES.items():
-            found = [one for one in self.noticed if one.kind == kind and one.shift is not None]
-            found.sort(key=lambda one: one.shift or 0.0)
-            if found:
-                ends = dict.fromkeys(f"{one.words} ({one.column})" for one in (found[0], found[-1]))
-                yield f"half of the windows of {found[0].rows} values show {what} by {' to '.join(ends)}"
-            if unseen := [one.column for one in self.noticed if one.kind == kind and one.shift is None]:
-                yield f"no window shows {what} of {listed(unseen)}: windows of the reference differ too much there"
+
+def power_words(noticed: Sequence[Noticed]) -> Iterator[str]:
+    """Yield for each kind of column what is found first and last."""
+    for kind, what in _MOVES.items():
+        found = [one for one in noticed if one.kind == kind and one.shift is not None]
+        found.sort(key=lambda one: one.shift or 0.0)
+        if found:
+            ends = dict.fromkeys(f"{one.words} ({one.column})" for one in (found[0], found[-1]))
+            yield f"half of the windows of {found[0].rows} values show {what} by {' to '.join(ends)}"
+        if unseen := [one.column for one in noticed if one.kind == kind and one.shift is None]:
+            yield f"no window shows {what} of {listed(unseen)}: windows of the reference differ too much there"
 
 
 def uncalibrated(lack: Mapping[str, str]) -> Iterator[str]:

@@ -84,14 +84,19 @@ def calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
     except CannotJudge as error:
         if reference.gone is None:
             raise
-        return Calibration(limits={}, lack=dict.fromkeys(_watched(model, reference), str(error)))
+        return Calibration(limits={}, lack=dict.fromkeys(watched(model, reference), str(error)))
 
 
-def _calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
+def key_of(model: ModelSection, reference: ReferenceData) -> str:
+    """Return what the thresholds depend on besides the reference's rows."""
     window, drift = model.window.model_dump_json(), model.drift.model_dump_json()
     triggers = "".join(trigger.model_dump_json() for trigger in model.triggers)
     parts = str(to_json(reference.roles))
-    key = "\x1f".join(("calibration", FORMAT, window, drift, triggers, parts, str(model.task), model.timezone.key))
+    return "\x1f".join(("calibration", FORMAT, window, drift, triggers, parts, str(model.task), model.timezone.key))
+
+
+def _calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
+    key = key_of(model, reference)
     if (reference.id, key) not in _kept:
         stored = reference.profile.kept(key, lambda: to_json(calibrate(model, division(model, reference))))
         _kept[reference.id, key] = from_json(Calibration, stored)
@@ -103,11 +108,11 @@ def _calibration(model: ModelSection, reference: ReferenceData) -> Calibration:
 def division(model: ModelSection, reference: ReferenceData) -> Division:
     """Divide a reference as windows are cut, and score each part against the rest."""
     predictions = _predictions(reference)
-    kinds = {name: kind for name, kind in _watched(model, reference).items() if name not in predictions}
+    kinds = {name: kind for name, kind in watched(model, reference).items() if name not in predictions}
     return divide(model, reference.answers[reference.roles.timestamp], kinds, predictions, reference.profile.pieces)
 
 
-def _watched(model: ModelSection, reference: ReferenceData) -> dict[str, FeatureKind]:
+def watched(model: ModelSection, reference: ReferenceData) -> dict[str, FeatureKind]:
     """Return the columns whose drift has thresholds, with their kinds."""
     features = one_by_one(reference.roles, model.drift).features
     return {name: kind for name, kind in features.items() if kind != "text"} | _predictions(reference)

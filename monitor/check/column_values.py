@@ -1,5 +1,9 @@
 """The worker's side of a column's picture: how its values are spread in a window, and in the reference."""
 
+from dataclasses import replace
+
+from monitor.calibration.outlook import power_words
+from monitor.calibration.power import power
 from monitor.check.opened_data import open_log, open_reference
 from monitor.check.requests import SpreadRequest
 from monitor.drift.column_scores import prediction_kinds
@@ -28,4 +32,5 @@ def spread(request: SpreadRequest) -> Spread:
     now = digest_of(pieces, len(rows.table), kind)
     if not now.n or not before.n:
         raise CannotJudge("no row has a value in it")
-    return spread_of(now, before)
+    shown = next((one for one in power(model, reference) if one.column == name), None)
+    return replace(spread_of(now, before), power="; ".join(power_words([shown])) if shown else None)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from monitor.attribution.window_causes import lost_to
-from monitor.calibration.reference_blocks import calibration
+from monitor.calibration.power import power_score
+from monitor.calibration.reference_blocks import asked, calibration
 from monitor.challenger.earlier_versions import version_scores
 from monitor.challenger.window_rehearsal import rehearsal_scores
 from monitor.check.opened_data import unwatched_columns
@@ -119,6 +120,10 @@ def _drift(data: WindowData) -> list[Score]:
     )
 
 
+def _power(data: WindowData) -> Iterable[Score]:
+    return power_score(data.model, data.reference)
+
+
 def _multivariate(data: WindowData) -> list[Score]:
     model = data.model
     return multivariate_scores(data.reference.table, data.rows, data.roles, model.drift, model.window.min_rows)
@@ -202,6 +207,7 @@ PARTS = (
     Part("quality", _quality),
     Part("prediction_collapse", _collapse),
     Part("drift", _drift),
+    Part("smallest_shift", _power, lambda data: asked(data.model.drift)),
     Part("domain_classifier_auc", _multivariate,
          lambda data: bool(data.model.drift.multivariate or data.model.drift.embeddings)),
     Part(lambda data: data.model.evidently[0].metric, _evidently, lambda data: bool(data.model.evidently)),

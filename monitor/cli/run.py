@@ -37,6 +37,7 @@ YES, UNJUDGED = 3, CannotJudge.exit_code
 UNENDED = (DispatchState.PENDING, DispatchState.SENDING, DispatchState.AMBIGUOUS, DispatchState.QUEUED,
            DispatchState.RUNNING, DispatchState.BLOCKED)
 UNTAKEN = (DispatchState.PENDING, DispatchState.AMBIGUOUS, DispatchState.ABANDONED)
+POWER = "smallest_shift"
 JUDGED = (SnapshotStatus.OK, SnapshotStatus.SCHEMA_CHANGED)
 SILENT = {SOURCE, SOURCE_DOWN}    # these triggers say that nothing could be judged, not that anything drifted
 
@@ -74,6 +75,7 @@ class Checked:
     error: DriftdError | None = None
     fired: Sequence[Sequence[str]] = ()      # of each verdict the triggers, with the columns and segments they fire for
     unusual: tuple[str, ...] = ()            # why it could not be judged, and what is unusual in rows and labels
+    power: str | None = None                 # which moves of columns the newest window would have shown
 
     @property
     def exit_code(self) -> int:
@@ -106,6 +108,7 @@ def check(config_file: Path | None, model: str | None, at: datetime | None, as_j
     if as_json:
         print_json(windows=[_json(v) for checked in done for v in checked.verdicts],
                    unusual=[{"model": checked.model, "says": text} for checked in done for text in checked.unusual],
+                   power=[{"model": checked.model, "says": checked.power} for checked in done if checked.power],
                    errors=[{"model": checked.model, "error": str(checked.error)} for checked in done if checked.error],
                    dispatches=sent)
     else:
@@ -156,6 +159,7 @@ def _check_one(checker: Any, store: Store, model: ModelSection) -> Checked:
         judged=newest is None or newest.status in JUDGED,
         fired=[_fired(store, model, verdict) for verdict in verdicts],
         unusual=(*(text for text in unjudged if text), *_unusual(store, verdicts)),
+        power=_power(store, verdicts),
     )
 
 
@@ -180,6 +184,20 @@ def _unusual(store: Store, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
         window_start=verdict.window.start, spec=verdict.window.spec)]
     texts = (text for snapshot in snapshots for text in unusual_rows(snapshot.ledger))
     return tuple(dict.fromkeys([*texts, *(text for snapshot in snapshots[-1:] for text in _uncalibrated(snapshot))]))
+
+
+def _power(store: Store, verdicts: Sequence[Verdict]) -> str | None:
+    """Return which moves of columns the newest of these windows would have shown."""
+    if not verdicts:
+        return None
+    window = verdicts[-1].window
+    found = store.snapshots.newest_revisions(
+        window.model, metrics=(POWER,), window_start=window.start, spec=window.spec)
+    return next((text for snapshot in found if snapshot.window == window and (text := _power_of(snapshot))), None)
+
+
+def _power_of(snapshot: Snapshot) -> str | None:
+    return next((score.reason for score in snapshot.scores if score.metric == POWER), None)
 
 
 def _uncalibrated(snapshot: Snapshot) -> Iterator[str]:
@@ -215,6 +233,7 @@ def _dry_one(loaded: Loaded, name: str, at: datetime, workers: Any) -> Checked:
         unusual=(*(text for text in unjudged if text),
                  *(text for snapshot, _ in newest for text in unusual_rows(snapshot.ledger)),
                  *(text for snapshot, _ in newest for text in _uncalibrated(snapshot))),
+        power=next((_power_of(snapshot) for snapshot, _ in newest), None),
     )
 
 
@@ -244,7 +263,7 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> 
         if not checked.verdicts and checked.error is None:
             still = f"; firing: {', '.join(sorted(checked.firing))}" if checked.firing else ""
             say(f"{checked.model}: nothing due{still}")
-        for text in checked.unusual:
+        for text in (*checked.unusual, *([checked.power] if checked.power else [])):
             say(f"{checked.model}: {text}")
     for dispatch in sent:
         why = f": {dispatch.reason}" if dispatch.state in UNTAKEN and dispatch.reason else ""

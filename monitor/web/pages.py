@@ -127,18 +127,20 @@ class Pages:
         if told is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such column in the newest windows")
         asked = self._spread is not None and request.query_params.get("values") == "yes"
-        found = self._values(told["newest"].window, column) if asked else {"spread": None, "lack": None}
+        nothing = {"spread": None, "power": None, "lack": None}
+        found = nothing | (self._values(told["newest"].window, column) if asked else {})
         return self._page("column.html", request, told | found | {"can_read": self._spread is not None and not asked})
 
     def _values(self, window: Window, column: str) -> dict[str, Markup | str | None]:
         """The picture of a column's values, or why there is none; one at a time, since it costs a worker."""
         if self._spread is None or not self._reading.acquire(blocking=False):
-            return {"spread": None, "lack": "Another column is being read; load the page again in a moment."}
+            return {"lack": "Another column is being read; load the page again in a moment."}
         try:
-            found = bars(self._spread(window, column), "Its values in the newest window, over the reference's")
-            return {"spread": Markup(found.html()), "lack": None}
+            told = self._spread(window, column)
+            found = bars(told, "Its values in the newest window, over the reference's")
+            return {"spread": Markup(found.html()), "power": told.power}
         except DriftdError as error:
-            return {"spread": None, "lack": f"Its values cannot be shown: {error}."}
+            return {"lack": f"Its values cannot be shown: {error}."}
         finally:
             self._reading.release()
 

@@ -41,6 +41,16 @@ def test_a_short_reference_is_told(driftd, rides, tmp_path):
     assert "uncalibrated: temp, hum, weather, prediction; the reference has 9 complete windows, 10 are needed" in said
 
 
+def test_a_check_says_which_moves_it_would_show(driftd, rides, tmp_path):
+    """In one line, the same that validate says."""
+    said = alarms(driftd, tmp_path, "60d", "1d")
+    shown = [line.strip() for line in said.splitlines() if "half of the windows" in line]
+    with (tmp_path / "driftd.toml").open("a") as file:
+        file.write("rehearsal.enabled = false\nestimation.enabled = false\n")
+    done = driftd("check", "-c", "driftd.toml", "--at", "2024-04-09", "--json")
+    assert json.loads(done.out)["power"] == [{"model": "rides", "says": "; ".join(shown)}]
+
+
 def test_a_fixed_threshold_is_replayed_too(driftd, rides, tmp_path, monkeypatch):
     """What a number of one's own would have done on the reference is told just the same."""
     said = alarms(driftd, tmp_path, "60d", "1d", "0.001")

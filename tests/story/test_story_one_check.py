@@ -14,7 +14,7 @@ import pyarrow as pa
 
 import monitor
 
-FILES = 97    # in which a function runs; a file that a reader always opens together with another belongs into it
+FILES = 99    # in which a function runs; a file that a reader always opens together with another belongs into it
 
 
 def _import_all() -> None:
