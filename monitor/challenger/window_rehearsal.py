@@ -1,12 +1,14 @@
 """The rehearsal of one window: would a model fitted just before it have done better than the one in service?"""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
-from monitor.challenger.rehearsal import GAP_ROWS, Challenger, fit, gains, gap, kind_by_gaps
+from monitor.challenger.rehearsal import GAP_ROWS, Challenger, fit, gains, gap, nearest_kind
 from monitor.config import ModelSection
 from monitor.config.measured_sections import ChallengerKind
 from monitor.errors import CannotJudge
@@ -18,7 +20,7 @@ from monitor.sources.rows import Rows
 MOST_ROWS = 100_000  # labelled rows of a window on which a challenger is scored
 KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
 _fitted: OrderedDict[tuple[str, str, datetime], Challenger] = OrderedDict()
-_gaps: OrderedDict[tuple[str, str, str], Score] = OrderedDict()      # for a reference of which nothing may be kept
+_told: OrderedDict[tuple[str, str, str], Any] = OrderedDict()       # for a reference of which nothing may be kept
 
 
 def rehearsal_scores(
@@ -49,25 +51,34 @@ def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance)
 
 
 def kind_of(model: ModelSection, reference: ReferenceData, judged: Performance) -> ChallengerKind:
-    """Return the kind of the challenger: as configured, else the one that the reference speaks for."""
+    """Return the kind of the challenger: as configured, else the one that is nearer to the model in service."""
     if (named := model.rehearsal.challenger) != "auto":
         return named
-    return kind_by_gaps(*(_gap(model, reference, judged, kind) for kind in ("gradient_boosting", "linear")))
+
+    def made() -> ChallengerKind:
+        return nearest_kind(reference.newest(reference.labelled, GAP_ROWS), reference.roles, judged.task)
+
+    kind: ChallengerKind = _once(model, reference, "nearest kind", made)
+    return kind
 
 
 def _gap(model: ModelSection, reference: ReferenceData, judged: Performance, kind: ChallengerKind) -> Score:
-    """Computed once per reference."""
     def made() -> Json:
         newest = reference.newest(reference.labelled, GAP_ROWS)
         found: Json = to_json(gap(newest, reference.roles, judged.task, judged.metric, kind))
         return found
 
-    key = (model.model_dump_json(), reference.id, kind)
-    if key not in _gaps:
-        _gaps[key] = from_json(Score, reference.keep("\x1f".join(("gap", judged.metric, kind)), made))
-        while len(_gaps) > 2 * KEPT:
-            _gaps.popitem(last=False)
-    return _gaps[key]
+    return from_json(Score, _once(model, reference, "\x1f".join(("gap", judged.metric, kind)), made))
+
+
+def _once(model: ModelSection, reference: ReferenceData, what: str, make: Callable[[], Any]) -> Any:
+    """Work it out once for a reference."""
+    key = (model.model_dump_json(), reference.id, what)
+    if key not in _told:
+        _told[key] = reference.keep(what, make)
+        while len(_told) > 2 * KEPT:
+            _told.popitem(last=False)
+    return _told[key]
 
 
 def challenger_at(
