@@ -1,7 +1,7 @@
 """Does driftd pay end to end on real rows? As `end_to_end.py`, on the shared sets, with models that are really fitted.
 
-Weeks begin on a Monday. A retrain fits on the newest 60,000 rows labelled by then. Its reference is the newest of these
-weeks, as many as the shipped model's had, predicted by a model of the same kind that was fitted on the rows before them.
+Weeks begin on a Monday. A retrain fits on the newest 60,000 rows labelled by then. Its reference is the newest of
+these weeks, as many as the shipped model had, predicted by a model of its kind that was fitted on the rows before.
 Two kinds of model: linear (scaled, one-hot), and boosted trees.
 """
 
@@ -67,7 +67,7 @@ class RealRows:
 
     @cached_property
     def features(self) -> list[str]:
-        return [one for one in self.rows if one not in NO_FEATURES]
+        return [str(one) for one in self.rows if one not in NO_FEATURES]
 
     def of(self, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Return the rows of a stretch of time."""

@@ -4,10 +4,10 @@ Each labelled row counts once.
 
 S ← max(0, S + w · (r · gain / sd − ¾ σ)) over mature disjoint windows, oldest first: `gain` is the score of a
 challenger that had not seen the window minus that of the model in service, turned so that positive is better, less
-what a challenger gains by its kind alone; r the share of such gains that earlier promotions brought (`realised`);
-`sd` the metric's over reference windows; σ the winsorised RMS of the placebo gains, in sd; w the window's labelled
-rows relative to the mean. Newer windows whose labels are still to come count as those before them did: h of them, at
-most k, make S · (1 + h / k), where k windows made S since it was zero.
+what a challenger gains by its kind alone; r the share of such gains that earlier promotions brought (`realised`); `sd`
+the metric's over windows of the reference, and of those before it; σ the winsorised RMS of the placebo gains, in sd; w
+the window's labelled rows relative to the mean. Newer windows whose labels are still to come count as those before
+them did: h of them, at most k, make S · (1 + h / k), where k windows made S since it was zero.
 It is sure when S, without them, is beyond what noise alone reaches: S ≥ 3 σ √Σw. All in reference sd × windows.
 
 The share r: before a promotion the mean gain p of the newest k windows says what a new model would gain; in the first
@@ -26,7 +26,7 @@ from statistics import fmean
 
 from monitor.config.sections import ModelSection
 from monitor.config.values import Level
-from monitor.history import History, disjoint, is_broken, usable
+from monitor.history import SCALE, History, disjoint, is_broken, usable
 from monitor.records import Score, Snapshot, SnapshotStatus
 from monitor.wording import day, several
 
@@ -104,7 +104,7 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     known = history.known(snapshot)
     pace = pace_of(model, known)
     judged = [s for s in known if gain(s) is not None]
-    scale = newest(known, "metric_sd")
+    scale = _scale(history, known)
     if scale is None or not scale.value:
         return Regret(pace=pace, lack=_NO_SCALE if scale is None else _NO_SPREAD)
     noise = noise_of([placebo / scale.value for placebo in placebos_of((*history.before, *judged))])
@@ -120,6 +120,21 @@ def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:
     gained = [(s, share * (found - kind) / told.sd) for s in unpaid if (found := gain(s)) is not None]
     steps = walk(gained, told, mean, _ALLOWANCE, _EVIDENCE)
     return replace(told, steps=(*steps, *look_ahead(steps[-1], known)))
+
+
+def _scale(history: History, known: Sequence[Snapshot]) -> Score | None:
+    """`metric_sd` as a root mean square over the references that are remembered.
+
+    The newest alone may be a few windows that happened to be alike, and a retrain would then seem cheap.
+    """
+    scale = newest(known, SCALE)
+    if scale is None:
+        return None
+    said = ((snapshot, _said(snapshot, SCALE)) for snapshot in (*history.before, *known))
+    spreads = {snapshot.reference_id: one.value or 0.0 for snapshot, one in said if one and one.method == scale.method}
+    if len(spreads) == 1:
+        return scale
+    return replace(scale, value=math.sqrt(fmean(sd**2 for sd in spreads.values())), low=None, high=None)
 
 
 def adds(regret: Regret, known: Sequence[Snapshot], snapshot: Snapshot) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from monitor.history import History, Remembered
+from monitor.history import SCALE, History, Remembered
 from monitor.metric_catalogue import REHEARSED
 from monitor.records import Dispatch, Episode, Firing, Message, Promotion, Reference, Silence, Snapshot, Verdict
 from monitor.store.database import Database
@@ -136,5 +136,5 @@ class Checks:
 
     def _before(self, model: str, reference: Reference, spec: str | None) -> tuple[Snapshot, ...]:
         """The newest windows judged against other references, with what rehearsals said of them only."""
-        found = self.snapshots.newest_revisions(model, metrics=REHEARSED, spec=spec, limit=PLACEBOS)
+        found = self.snapshots.newest_revisions(model, metrics=(*REHEARSED, SCALE), spec=spec, limit=PLACEBOS)
         return tuple(snapshot for snapshot in found if snapshot.reference_id != reference.id)

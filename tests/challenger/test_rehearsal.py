@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.challenger.rehearsal import fit, gains, gap, kind_by_gaps, rehearse
+from monitor.challenger.rehearsal import fit, gains, gap, nearest_kind, rehearse
 from monitor.config.column_roles import Roles
 from monitor.records import Score
 
@@ -193,14 +193,26 @@ def test_a_model_without_columns_to_learn_from_is_not_rehearsed() -> None:
     assert "there are no labels" in str(gap(table(500).drop_columns(["label"]), ROLES, "regression", "rmse").reason)
 
 
-@pytest.mark.parametrize(("bend", "rows", "kind"), [
-    (0.0, 1000, "linear"), (3.0, 1000, "gradient_boosting"), (0.0, 60, "gradient_boosting"),
+LINE, STEPS = (lambda x: 2 * x), (lambda x: 3.0 * (np.abs(x) > 1))
+
+
+@pytest.mark.parametrize(("says", "rows", "kind"), [
+    (LINE, 1000, "linear"), (STEPS, 1000, "gradient_boosting"), (LINE, 60, "gradient_boosting"),
 ])
-def test_the_reference_says_which_kind_is_near(bend: float, rows: int, kind: str) -> None:
-    """Where labels follow x in a line, a linear challenger is near; where they bend, or little is known, trees are."""
-    reference = table(rows)
-    x = reference["x"].to_numpy()
-    label = reference["label"].to_numpy() + bend * (np.abs(x) > 1)
-    reference = reference.set_column(reference.column_names.index("label"), "label", pa.array(label))
-    kinds: tuple[Any, ...] = ("gradient_boosting", "linear")
-    assert kind_by_gaps(*(gap(reference, ROLES, "regression", "rmse", one) for one in kinds)) == kind
+@pytest.mark.parametrize("told", ["number", "chance", "score", "class"])
+def test_the_challenger_is_of_the_kind_that_imitates_the_model(says: Any, rows: int, kind: str, told: str) -> None:
+    """A line is imitated by a line, steps by trees, whatever form the predictions have and whatever the labels say."""
+    x = table(rows)["x"].to_numpy()
+    odds = says(x) - says(x).mean()
+    predicted = {"number": says(x), "score": odds}.get(told, odds > 0 if told == "class" else 1 / (1 + np.exp(-odds)))
+    labels = np.random.default_rng(0).integers(0, 2, rows)
+    reference = pa.table({
+        "timestamp": table(rows)["timestamp"], "x": x, "label": labels, "prediction": predicted,
+        "class": pa.array((odds > 0).astype(int)),
+    })
+    kinds = {"x": "numerical"}
+    roles = Roles("timestamp", None, "prediction", None, "label", None, None, kinds)
+    if told != "number":
+        scored, scale = None if told == "class" else "prediction", "score" if told == "score" else None
+        roles = Roles("timestamp", None, "class", scored, "label", None, None, kinds, scale=scale)
+    assert nearest_kind(reference, roles, "regression" if told == "number" else "binary") == kind
