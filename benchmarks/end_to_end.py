@@ -1,29 +1,32 @@
-"""Does driftd pay end to end? Its own checks on the rows of the seeded streams, with labels as late as they come.
+"""Does driftd pay end to end? Its own checks on the rows of streams, with labels as late as they come.
 
 Each stream's rows are served week by week by the model in service. driftd checks the log at the end of each week,
-with its own rehearsals on as many rows as the pipeline fits on, labels as they have arrived, and the reference of the
-version in service. When its pipeline is called, the model that a retrain brings (`synthetic.py`) serves from the next
-week on, with the newest labelled weeks as its reference. Net and lead are those of `closed_loop.py`, where the same
-rule is played on known scores.
+with its own rehearsals, labels as they have arrived, and the reference of the version in service. When its pipeline is
+called, the model that a retrain brings serves from the next week on, with a reference of its own. Two sets of streams:
+the seeded ones (`synthetic.py`), and the shared real ones with models that are really fitted (`real_streams.py`). Net
+and lead are those of `closed_loop.py`, where the same rule is played on known scores.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import product
+from benchmarks import product, real_streams
 from benchmarks.leave_one_out import Judged, difference, mean, of_schedules
+from benchmarks.real_streams import Real
 from benchmarks.rows import Asked, Row
 from benchmarks.streams import Stream
-from benchmarks.synthetic import COLUMNS, MEMORY, REFERENCE, ROWS, SHAPES, WINDOWS, Rows, rows, synthetic
+from benchmarks.synthetic import COLUMNS, MEMORY, REFERENCE, ROWS, SHAPES, WINDOWS, rows, synthetic
 from monitor.check.checker import Checker
-from monitor.config import load
+from monitor.config import Loaded, load
 from monitor.retrain.outbox import Outbox
 from monitor.store import Store
 from monitor.workers.pool import Workers
@@ -34,8 +37,8 @@ PRICES = (1.0, 2.0, 3.0)
 CONFIG = """
 [models.m]
 mode = "act"
-task = "regression"
-metric = "rmse"
+task = "{task}"
+metric = "{metric}"
 version = "{version}"
 since = {since:%Y-%m-%d}
 window = {{ size = "7d", min_rows = 20 }}
@@ -65,20 +68,45 @@ command = ["true"]
 """
 
 
+class Served(Protocol):
+    """A stream whose rows are served by one model after another; weeks count from the start of service, a Monday."""
+
+    start: datetime
+    weeks: int
+    settings: Mapping[str, object]      # of CONFIG: task, metric, delay in days, max_rows
+
+    def deploy(self, path: Path, row: int) -> None:
+        """Put the model into service that a retrain brings then, row 0 the shipped one; write its reference."""
+
+    def write(self, path: Path, week: int) -> None:
+        """Write the rows of a week, with the predictions of the model in service."""
+
+
 def end_to_end(asked: Asked) -> list[Row]:
     """What driftd nets when it plays itself, beside the same rule on known scores."""
-    prices = PRICES if asked.slow else PRICES[1:2]
-    kinds = {synthetic(shape, kind): (shape, kind) for shape in SHAPES for kind in MEMORY if shape != "null"}
-    lookup = of_schedules(product.schedule, list(kinds), prices)
-    found = {"the same rule on known scores": lookup}
+    made = {synthetic(shape, kind): partial(_Synthetic, shape, kind)
+            for shape in SHAPES for kind in MEMORY if shape != "null"}
+    found = _judged("seeded", made, PRICES if asked.slow else PRICES[1:2], ("auto", "gradient_boosting"))
+    if not asked.slow:
+        return found
+    real = [Real(name, kind) for name in real_streams.SETS for kind in real_streams.KINDS]
+    fitted = {one.stream: one.again for one in real}
+    return [*found, *_judged("real", fitted, PRICES[1:2], ("auto",))]
+
+
+def _judged(
+    which: str, made: Mapping[Stream, Callable[[], Served]], prices: Sequence[float], challengers: Sequence[str]
+) -> list[Row]:
+    lookup = of_schedules(product.schedule, list(made), prices)
+    found = {f"{which}: the same rule on known scores": lookup}
     with Workers(1, 4096, timedelta(minutes=5), tasks_per_child=10_000) as workers:
-        for challenger in ("auto", "gradient_boosting"):
+        for challenger in challengers:
             def play(stream: Stream, price: float, challenger: str = challenger) -> list[int]:
-                told = played(*kinds[stream], price, challenger, workers)
+                told = played(made[stream](), price, challenger, workers)
                 click.echo(f"{stream.name}, {challenger}, price {price:g}: {told}", err=True)
                 return told
 
-            found[f"driftd, {challenger} as challenger"] = of_schedules(play, list(kinds), prices)
+            found[f"{which}: driftd, {challenger} as challenger"] = of_schedules(play, list(made), prices)
     return [_row(name, one, lookup) for name, one in found.items()]
 
 
@@ -95,50 +123,65 @@ def _row(name: str, one: Judged, lookup: Judged) -> Row:
     })
 
 
-def played(shape: str, kind: str, price: float, challenger: str, workers: Workers) -> list[int]:
+def played(served: Served, price: float, challenger: str, workers: Workers) -> list[int]:
     """The windows at whose end driftd asked for a retrain."""
-    served = _Served(rows(shape), kind)
     schedule: list[int] = []
-    now, settings = START, {
-        "delay": 7 * served.rows.delay, "price": price, "challenger": challenger, "max_rows": MEMORY[kind] * ROWS,
-    }
+    now = served.start
     with tempfile.TemporaryDirectory() as name, Store.open(Path(name) / "state") as store:
         folder = Path(name)
-        served.deploy(folder, 0, settings)
-        checker = Checker(load(folder / CONFIG_FILE), store, workers, lambda: now)
-        outbox = Outbox.of(load(folder / CONFIG_FILE).config, store, lambda: now)
-        for week in range(WINDOWS):
-            served.write(folder / f"log/{week}.parquet", range(week, week + 1))
-            now = START + (week + 1) * WEEK
+        file = folder / CONFIG_FILE
+
+        def deploy(row: int) -> Loaded:
+            served.deploy(_made(folder / f"reference/{row}.parquet"), row)
+            file.write_text(CONFIG.format(
+                version=row, since=served.start, price=price, challenger=challenger, **served.settings
+            ), encoding="utf-8")
+            return load(file)
+
+        loaded = deploy(0)
+        checker = Checker(loaded, store, workers, lambda: now)
+        outbox = Outbox.of(loaded.config, store, lambda: now)
+        for week in range(served.weeks):
+            served.write(_made(folder / f"log/{week:03}.parquet"), week)
+            now = served.start + (week + 1) * WEEK
             outbox.follow()
             checker.check("m")
             if outbox.send_due():
                 schedule.append(week)
-                served.deploy(folder, week + 1, settings)
-                checker.reload(load(folder / CONFIG_FILE))
+                checker.reload(deploy(week + 1))
     return schedule
 
 
-class _Served:
-    """The rows of a stream, and the model that serves them now."""
+def _made(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    return path
 
-    def __init__(self, made: Rows, kind: str) -> None:
-        self.rows, self._kind, self._model = made, kind, made.fitted(0, kind)
 
-    def deploy(self, folder: Path, row: int, settings: Mapping[str, object]) -> None:
-        """Put the model into service that a retrain brings then; its reference: the newest weeks with labels."""
+class _Synthetic:
+    """The rows of a seeded stream, and the model that serves them now. References are the newest labelled weeks."""
+
+    start, weeks = START, WINDOWS
+
+    def __init__(self, shape: str, kind: str) -> None:
+        self.rows, self._kind = rows(shape), kind
+        self._model = self.rows.fitted(0, kind)
+        self.settings: Mapping[str, object] = {
+            "task": "regression", "metric": "rmse", "delay": 7 * self.rows.delay, "max_rows": MEMORY[kind] * ROWS,
+        }
+
+    def deploy(self, path: Path, row: int) -> None:
         self._model = self.rows.fitted(row, self._kind)
         labelled = self.rows.end(row) - REFERENCE
-        self.write(folder / f"reference/{row}.parquet", range(labelled - REFERENCE, labelled))
-        (folder / CONFIG_FILE).write_text(CONFIG.format(version=row, since=START, **settings), encoding="utf-8")
+        self._write(path, range(labelled - REFERENCE, labelled))
 
-    def write(self, path: Path, weeks: range) -> None:
-        """The rows of these weeks, which count from the start of service, with the predictions of the model."""
+    def write(self, path: Path, week: int) -> None:
+        self._write(path, range(week, week + 1))
+
+    def _write(self, path: Path, weeks: range) -> None:
         x = np.concatenate([self.rows.x[week + REFERENCE] for week in weeks])
         y = np.concatenate([self.rows.y[week + REFERENCE] for week in weeks])
         moments = [START + week * WEEK + row * WEEK / ROWS for week in weeks for row in range(ROWS)]
         known = [moment + self.rows.delay * WEEK for moment in moments]
-        path.parent.mkdir(exist_ok=True)
         pq.write_table(pa.table({
             "timestamp": pa.array(moments, MOMENT), "prediction": x @ self._model, "label": y,
             "label_timestamp": pa.array(known, MOMENT), **{f"x{at}": x[:, at] for at in range(COLUMNS)},

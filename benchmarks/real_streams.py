@@ -5,8 +5,9 @@ these weeks, as many as the shipped model had, predicted by a model of its kind 
 Two kinds of model: linear (scaled, one-hot), and boosted trees.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from benchmarks.streams import Stream
 
 FOLDER = (Path(__file__).resolve().parents[1] / "../shared/data").resolve()
 SETS, KINDS = ("bike_sharing", "elec2", "flights_nyc13"), ("linear", "boosting")
-WEEK, MOST_ROWS = pd.Timedelta(weeks=1), 60_000
+WEEK, MOST_ROWS, FEWEST_ROWS = pd.Timedelta(weeks=1), 60_000, 50
+Predicts = Callable[[pd.DataFrame], np.ndarray]
 NO_FEATURES = ("timestamp", "label_timestamp", "prediction_id", "prediction", "prediction_proba", "label")
 
 
@@ -82,7 +84,7 @@ class RealRows:
         now = self.start + row * WEEK
         return self.rows[(self.rows["label_timestamp"] <= now) & (self.rows["timestamp"] < now)]
 
-    def fit(self, kind: str, rows: pd.DataFrame) -> Callable[[pd.DataFrame], np.ndarray]:
+    def fit(self, kind: str, rows: pd.DataFrame) -> Predicts:
         """Return what predicts: a number, or the probability of the class 1."""
         rows = rows.iloc[-MOST_ROWS:]
         words = [one for one in self.features if not pd.api.types.is_numeric_dtype(rows[one])]
@@ -114,23 +116,40 @@ class RealRows:
 class Real:
     """One kind of model on one set: the scores of every retrain, and the files that a service would write."""
 
-    def __init__(self, made: RealRows, kind: str) -> None:
-        self.rows, self.kind = made, kind
-        self._models: dict[int, Callable[[pd.DataFrame], np.ndarray]] = {}
+    def __init__(self, name: str, kind: str) -> None:
+        self.rows, self.kind = RealRows.read(name), kind
+        self.start, self.weeks = self.rows.start.to_pydatetime().replace(tzinfo=UTC), self.rows.weeks
+        self.settings: Mapping[str, object] = {
+            "task": "regression" if self.rows.regression else "classification", "metric": self.rows.metric,
+            "delay": 2, "max_rows": MOST_ROWS,
+        }
+        self._models: dict[int, Predicts] = {}
+        self._serving = 0
 
-    def model(self, row: int) -> Callable[[pd.DataFrame], np.ndarray]:
+    def again(self) -> "Real":
+        """Return this, whose models are fitted already."""
+        return self
+
+    def deploy(self, path: Path, row: int) -> None:
+        self._serving = row
+        self._reference(row).to_parquet(path)
+
+    def write(self, path: Path, week: int) -> None:
+        self._predicted(self.rows.week(week), self._model(self._serving)).to_parquet(path)
+
+    def _model(self, row: int) -> Predicts:
         if row not in self._models:
             self._models[row] = self.rows.fit(self.kind, self.rows.labelled(row))
         return self._models[row]
 
-    def reference(self, row: int) -> pd.DataFrame:
+    def _reference(self, row: int) -> pd.DataFrame:
         """The newest labelled weeks, predicted out of sample."""
         known = self.rows.labelled(row)
         since = known["timestamp"].max() - self.rows.reference_weeks * WEEK
         before, newest = known[known["timestamp"] < since], known[known["timestamp"] >= since]
-        return self.predicted(newest, self.rows.fit(self.kind, before))
+        return self._predicted(newest, self.rows.fit(self.kind, before))
 
-    def predicted(self, rows: pd.DataFrame, model: Callable[[pd.DataFrame], np.ndarray]) -> pd.DataFrame:
+    def _predicted(self, rows: pd.DataFrame, model: Predicts) -> pd.DataFrame:
         told = model(rows)
         kept = rows[["timestamp", "label_timestamp", *self.rows.features, "label"]]
         if self.rows.regression:
@@ -139,21 +158,24 @@ class Real:
 
     @cached_property
     def stream(self) -> Stream:
-        weeks = [self.rows.week(at) for at in range(self.rows.weeks)]
+        """The score of each retrain's model on each week; a week is known once 99 % of its labels that come are."""
+        weeks = [self.rows.week(at) for at in range(self.weeks)]
         scores = np.array([
-            [self.rows.score(week, self.model(row)(week)) for week in weeks] for row in range(len(weeks) + 1)
+            [self.rows.score(week, self._model(row)(week)) for week in weeks] for row in range(self.weeks + 1)
         ])
-        reference = self.reference(0)
+        reference = self._reference(0)
         told = "prediction" if self.rows.regression else "prediction_proba"
         cut = (reference["timestamp"] - reference["timestamp"].min()) // WEEK
-        parts = [part for _, part in reference.groupby(cut) if len(part) >= 50]
+        parts = [part for _, part in reference.groupby(cut) if len(part) >= FEWEST_ROWS]
         usual = np.array([self.rows.score(part, part[told].to_numpy()) for part in parts])
         sd = float(usual.std(ddof=1))
-        ends = [self.rows.start + (at + 1) * WEEK for at in range(len(weeks))]
-        known = np.array([
-            next((now for now, end in enumerate(ends) if now >= at
-                  and (week["label_timestamp"].dropna() <= end).mean() >= 0.99), len(ends))
-            for at, week in enumerate(weeks)
-        ])
+        ends = [self.rows.start + (at + 1) * WEEK for at in range(self.weeks)]
+        known = [next((now for now in range(at, self.weeks) if _share(week, ends[now]) >= 0.99), self.weeks)
+                 for at, week in enumerate(weeks)]
         return Stream(scores / sd, np.maximum.accumulate(known), name=f"{self.rows.name}, {self.kind}",
                       family=self.rows.name, usual=float(usual.mean()) / sd, sd=sd)
+
+
+def _share(week: pd.DataFrame, now: pd.Timestamp) -> float:
+    """Of the labels that come, those that are known now."""
+    return float((week["label_timestamp"].dropna() <= now).mean())

@@ -80,8 +80,8 @@ class RehearsalSection(Section):
     """Set it to false if the data may not be used for fitting; then there is no regret."""
     challenger: ChallengerKind | Literal["auto"] = "auto"
     """`"gradient_boosting"`, `"linear"` or `"forest"`: the kind nearest to your own model
-    ([why](decisions.md#regret-retrains)). `"auto"`: linear if that surely does better on the reference than
-    gradient boosting, which it is otherwise."""
+    ([why](decisions.md#regret-retrains)). `"auto"`: linear where a
+    linear model imitates yours on the reference better than gradient boosting, else that."""
     max_rows: int = Field(default=60_000, ge=1000)
     """The challenger is fitted on at most this many of the newest labelled rows."""
 
