@@ -46,6 +46,18 @@ def test_placebos_from_before_the_reference_still_tell_the_noise(made):
     assert _regret(made, model, made.history(before=before), one).value == pytest.approx(0.7)
 
 
+def test_the_unit_is_the_spread_over_all_references(made):
+    """A reference whose few windows happened to be alike makes no retrain cheaper: root mean squares of sd 1, 3 and 4."""
+    before = tuple(
+        replace(made.snapshot(i, Score(metric="metric_sd", method="roc_auc", value=sd)), reference_id=name)
+        for i, (name, sd) in enumerate((("first", 3.0), ("first", 3.0), ("second", 4.0)))
+    )
+    other = replace(made.snapshot(3, Score(metric="metric_sd", method="rmse", value=99.0)), reference_id="third")
+    one = made.snapshot(4, *made.gain(1.0, sd=1.0))
+    found = _regret(made, made.model(PAYS), made.history(before=(*before, other)), one)
+    assert found.value == pytest.approx(1 / math.sqrt((1 + 9 + 16) / 3))
+
+
 def test_a_sum_that_noise_alone_may_reach_asks_for_nothing(made):
     """Beyond the price but below 3 σ √k the trigger stays silent and says why; windows later it is sure."""
     before = tuple(made.snapshot(i, Score(metric="challenger_placebo", value=1.0)) for i in range(3))
