@@ -47,7 +47,7 @@ def test_placebos_from_before_the_reference_still_tell_the_noise(made):
 
 
 def test_the_unit_is_the_spread_over_all_references(made):
-    """A reference whose few windows happened to be alike makes no retrain cheaper: root mean squares of sd 1, 3 and 4."""
+    """A reference whose few windows happened to be alike makes no retrain cheaper: the root mean square counts."""
     before = tuple(
         replace(made.snapshot(i, Score(metric="metric_sd", method="roc_auc", value=sd)), reference_id=name)
         for i, (name, sd) in enumerate((("first", 3.0), ("first", 3.0), ("second", 4.0)))

@@ -142,8 +142,8 @@ def test_the_history_keeps_quality_where_it_was_breached(store: Store, made: Any
 
 
 def test_the_history_keeps_the_rehearsals_of_earlier_references(store: Store, made: Any) -> None:
-    """How noisy a gain is and what was predicted outlive the reference; no more of those windows is looked back on."""
-    told = (Score(metric="challenger_placebo", value=0.1), Score(metric="challenger_gain", value=1.0))
+    """How noisy gains and the metric are and what was predicted outlive a reference; no more of those windows is looked back on."""
+    told = tuple(Score(metric=name, value=1.0) for name in ("challenger_placebo", "challenger_gain", "metric_sd"))
     first = made.snapshot(scores=(*told, Score(metric="accuracy", value=0.9)))
     assert store.references.install(made.reference(), None, T0)
     assert store.checks.commit(first, expected_reference="r1")
