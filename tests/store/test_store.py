@@ -142,7 +142,7 @@ def test_the_history_keeps_quality_where_it_was_breached(store: Store, made: Any
 
 
 def test_the_history_keeps_the_rehearsals_of_earlier_references(store: Store, made: Any) -> None:
-    """What rehearsals said and the spread of the metric outlive a reference; no more of those windows is looked back on."""
+    """What rehearsals said and the spread of the metric outlive a reference, and no more of its windows."""
     told = tuple(Score(metric=name, value=1.0) for name in ("challenger_placebo", "challenger_gain", "metric_sd"))
     first = made.snapshot(scores=(*told, Score(metric="accuracy", value=0.9)))
     assert store.references.install(made.reference(), None, T0)
