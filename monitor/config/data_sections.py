@@ -7,7 +7,16 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from monitor.config.section import Section, exactly_one
-from monitor.config.values import Address, DatabaseAddress, Duration, Moment, PositiveDuration, SecretRef, WindowSize
+from monitor.config.values import (
+    Address,
+    DatabaseAddress,
+    Duration,
+    Moment,
+    PositiveDuration,
+    SecretRef,
+    TextOrSecret,
+    WindowSize,
+)
 
 
 class WindowSection(Section):
@@ -151,13 +160,28 @@ class SourceSection(Section):
 
 class VersionsSection(Section):
     """What versions that served before would have predicted, which shows whether [going
-    back](decisions.md#going-back) to one of them pays."""
+    back](decisions.md#going-back) to one of them pays: where that is kept, or a program that says so."""
 
-    predictions: SourceSection
+    model_config = ConfigDict(json_schema_extra=exactly_one("predictions", "score"))
+
+    predictions: SourceSection | None = None
     """Their predictions on the rows of the log, joined on id: a place whose path or table holds `{version}`, with the
     columns that the log has them in."""
+    score: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Program and arguments, started without a shell for each version and window: it [predicts the window's
+    rows](how-to/go-back.md#a-program-that-predicts)."""
+    timeout: PositiveDuration = timedelta(minutes=5)
+    """Longest time the program may take; then it is ended."""
+    environment: dict[str, TextOrSecret] = {}
+    """Variables added to the program's environment; texts or secrets."""
     keep: int = Field(default=3, ge=1, le=20)
     """How many of them are compared with the version in service: the newest."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "VersionsSection":
+        if (self.predictions is None) == (self.score is None):
+            raise ValueError("expected either predictions or score")
+        return self
 
 
 class ShadowSection(SourceSection):

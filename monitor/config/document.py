@@ -57,6 +57,7 @@ PATHS = (
     "models.*.promotion.shadow.database",
     "models.*.promotion.shadow.database.file",
     "models.*.promotion.shadow.storage.*.file",
+    "models.*.versions.environment.*.file",
     "models.*.registry.token.file",
     "models.*.registry.webhook_secret.file",
     "models.*.registry.ca",
@@ -72,6 +73,7 @@ PATHS = (
     "pipelines.*.environment.*.file",
     "notify.urls.*.file",
 )
+PROGRAMS = ("pipelines.*.command.*", "models.*.versions.score.*", "defaults.versions.score.*")
 # If a model has keys of one set, keys of the other set are not taken from [defaults].
 ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
     (): ({"every"}, {"cron"}),
@@ -80,6 +82,7 @@ ALTERNATIVES: dict[Key, tuple[set[str], set[str]]] = {
     ("attributes",): ({"path"}, {"database", "table"}),
     ("reference",): ({"source"}, {"first"}),
     ("reference", "source"): ({"path"}, {"database", "table"}),
+    ("versions",): ({"predictions"}, {"score"}),
     ("versions", "predictions"): ({"path"}, {"database", "table"}),
     ("promotion", "shadow"): ({"path"}, {"database", "table"}),
 }
@@ -234,7 +237,7 @@ def _tidy(document: Document) -> None:
 
 
 def _is_path(key: Key, value: str) -> bool:
-    if matches(key, "pipelines.*.command.*"):    # the program itself, if it is written as a path
+    if any(matches(key, program) for program in PROGRAMS):    # the program itself, if it is written as a path
         return key[-1] == 0 and "/" in value
     full = ("models", "*", *key[1:]) if key[0] == "defaults" else key
     return any(matches(full, pattern) for pattern in PATHS)

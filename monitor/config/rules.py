@@ -192,7 +192,7 @@ def _places(model: ModelSection) -> Iterator[tuple[Key, SourceSection]]:
 
 def _earlier(model: ModelSection) -> Iterator[tuple[Key, SourceSection]]:
     """Yield the place of the predictions of versions that served before: where each one's are need not be there."""
-    if model.versions is not None:
+    if model.versions is not None and model.versions.predictions is not None:
         yield ("versions", "predictions"), model.versions.predictions
 
 

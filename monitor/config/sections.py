@@ -210,7 +210,7 @@ class ModelSection(Section):
     @property
     def source_timeout(self) -> timedelta:
         """How long the most patient of its sources may give no sign of life."""
-        earlier = self.versions.predictions if self.versions else None
+        earlier = self.versions and (self.versions.predictions or self.versions)
         places = (self.predictions, self.labels, self.attributes, self.reference.source, earlier, self.promotion.shadow)
         return max(place.timeout for place in places if place is not None)
 

@@ -6,6 +6,7 @@ Each type reads its text with `parse` and writes it with `str()`. Errors are Val
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -287,3 +288,9 @@ DatabaseAddress = Annotated[
     str | Secret, BeforeValidator(_database), _as_reference,
     WithJsonSchema({"anyOf": [{"title": "address", "type": "string", "pattern": _DATABASE}, _SECRET]}),
 ]
+
+
+def revealed(environment: Mapping[str, str | Secret]) -> tuple[dict[str, str], list[str]]:
+    """Return variables with the values of secrets, and the names of those that are secrets. Raises ConfigError."""
+    shown = {name: value.reveal() if isinstance(value, Secret) else value for name, value in environment.items()}
+    return shown, [name for name, value in environment.items() if isinstance(value, Secret)]

@@ -19,7 +19,22 @@ class Effort:
 
 
 def effort(pid: int) -> Effort | None:
-    """Read it from /proc; None where there is no such process, or no /proc."""
+    """What a process and the commands it waits for have done; None where there is no such process, or no /proc."""
+    if (own := _effort(pid)) is None:
+        return None
+    family = [own, *(found for child in _children(pid) if (found := effort(child)) is not None)]
+    computed, moved = sum(one.computed for one in family), sum(one.moved for one in family)
+    return Effort(any(one.runnable for one in family), computed, moved)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:                      # it has gone, or the kernel does not tell
+        return []
+
+
+def _effort(pid: int) -> Effort | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:

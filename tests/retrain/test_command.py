@@ -18,7 +18,7 @@ from monitor.config.pipeline_sections import CommandPipeline
 from monitor.gate_result import read_gate_result
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Result, open_pipeline
-from monitor.retrain.pipelines.run_command import REDACTED, Hidden
+from monitor.workers.run_command import REDACTED, Hidden
 from tests.gate.test_gate_result import GATE
 
 

@@ -1,5 +1,6 @@
 """Versions that served before, scored beside the one in service on the rows of each window."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from monitor.config.sections import VersionsSection
 from monitor.records import ScoreStatus
 
 
@@ -109,3 +111,47 @@ def test_the_newest_versions_stay_in_the_race(two):
     for version in ("1", "2", "3", "4"):
         pq.write_table(predicted(two, 0.5), two.folder / f"of/{version}.parquet")
     assert set(gains(two)) == {"3", "4"}
+
+
+# Predicts the rows it is given, and refuses to see more than a model may see.
+SCORES = """import os, sys
+import pyarrow as pa, pyarrow.csv, pyarrow.parquet as pq
+rows = pq.read_table(os.environ["DRIFTD_ROWS"])
+assert set(rows.column_names) == {"id", "timestamp", "x"}, rows.column_names
+assert (os.environ["DRIFTD_MODEL"], os.environ["DRIFTD_VERSION"], os.environ["FACTOR"]) == ("m", "1", "3")
+told = pa.table({"id": rows["id"], "prediction": [3 * x for x in rows["x"].to_pylist()]})
+pyarrow.csv.write_csv(told, os.environ["DRIFTD_PREDICTIONS"])
+"""
+
+
+def scoring(two, *command: str, **given: object) -> None:
+    section = VersionsSection.model_validate({"score": command, "environment": {"FACTOR": "3"}} | given)
+    two.change(versions=section)
+
+
+def test_a_program_may_predict_instead(two):
+    """It is given the window's labelled rows, without labels and without what others predicted, and the version."""
+    scoring(two, sys.executable, "-c", SCORES)
+    one = gains(two)["1"]
+    rows = two.served.slice(48, 48)
+    x, label = rows["x"].to_numpy(), rows["label"].to_numpy()
+    errors = [np.sqrt(np.mean((factor * x - label) ** 2)) for factor in (2, 3)]
+    assert (one.value, one.n) == (pytest.approx(errors[0] - errors[1]), 48)
+
+
+@pytest.mark.parametrize(("command", "given", "why"), [
+    (["sh", "-c", "echo no version 1 here >&2; exit 3"], {}, "ended with exit code 3: no version 1 here"),
+    (["sh", "-c", "echo $TOKEN is wrong; exit 1"], {"environment": {"TOKEN": {"env": "TOKEN"}}}, "[a secret] is wrong"),
+    (["true"], {}, "the command ended well, but wrote no $DRIFTD_PREDICTIONS"),
+    (["sleep", "60"], {"timeout": "1s"}, "ran over its time (1 s)"),
+    (["/no/such/program"], {}, "the command could not be started: No such file"),
+    (["sh", "-c", "echo id > $DRIFTD_PREDICTIONS"], {}, "have no column prediction, they have id"),
+], ids=["fails", "secret", "nothing", "late", "missing", "columns"])
+def test_a_program_that_fails_is_said_to(two, monkeypatch, command, given, why):
+    """Its last words are the reason, secrets taken out; no longer than its time is waited for."""
+    monkeypatch.setenv("TOKEN", "hunter22")
+    scoring(two, *command, **given)
+    one = gains(two)["1"]
+    assert one.status is ScoreStatus.INSUFFICIENT
+    assert why in one.reason
+    assert "hunter22" not in one.reason

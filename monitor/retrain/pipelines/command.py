@@ -9,7 +9,6 @@ result.json (what the command may say), exit.json (how it ended), lock (held whi
 """
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -17,15 +16,16 @@ import sys
 from pathlib import Path
 
 from monitor.config.pipeline_sections import CommandPipeline
-from monitor.config.values import Secret
+from monitor.config.values import revealed
 from monitor.gate_result import GateResult, read_gate_result
 from monitor.records import Dispatch, DispatchState, Json
-from monitor.retrain.pipelines import Answer, Key, Result, run_command
-from monitor.retrain.pipelines.run_command import ALREADY, write_private
+from monitor.retrain.pipelines import Answer, Key, Result
 from monitor.untrusted import parse_json, read_text
+from monitor.workers import run_command
+from monitor.workers.commands import environment_of, write_plan
+from monitor.workers.run_command import ALREADY, write_private
 
 START_SECONDS = 60
-KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")   # and LC_*
 LINEAGE = ("git_revision", "inputs", "trained_from", "trained_to")   # what else a result may say of the version
 
 
@@ -72,11 +72,8 @@ class Command:
         self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         write_private(folder / "evidence.json", dispatch.body)
-        hidden = [name for name, value in self._section.environment.items() if isinstance(value, Secret)]
-        plan = {
-            "command": self._section.command, "timeout": self._section.timeout.total_seconds(), "secrets": hidden,
-        }
-        write_private(folder / "plan.json", json.dumps(plan))
+        section = self._section
+        write_plan(folder, section.command, section.timeout, revealed(section.environment)[1])
 
     def _start(self, folder: Path, environment: dict[str, str], dispatch: Dispatch) -> Answer:
         """Run the keeper; it answers as soon as the command is about to start."""
@@ -97,21 +94,16 @@ class Command:
         return Answer(state=DispatchState.RUNNING, handle=str(folder), reason="the command runs")
 
     def _environment(self, dispatch: Dispatch, folder: Path) -> dict[str, str]:
-        """A little of the daemon's own, what the section names, and ours. Raises ConfigError."""
-        kept = {name: text for name, text in os.environ.items() if name in KEPT or name.startswith("LC_")}
-        added = {
-            name: value.reveal() if isinstance(value, Secret) else value
-            for name, value in self._section.environment.items()
-        }
+        """Raises ConfigError."""
         asked = {"DRIFTD_ACTION": "retrain"}
         if dispatch.version is not None:
             asked = {"DRIFTD_ACTION": "rollback", "DRIFTD_VERSION": dispatch.version}
-        return kept | added | asked | {
+        return environment_of(revealed(self._section.environment)[0] | asked | {
             "DRIFTD_ID": dispatch.id,
             "DRIFTD_MODEL": dispatch.model,
             "DRIFTD_EVIDENCE": str(folder / "evidence.json"),
             "DRIFTD_RESULT": str(folder / "result.json"),
-        }
+        })
 
 
 def _outcome(ended: Json, folder: Path) -> Answer:

@@ -1,7 +1,8 @@
 """Looks after one command, apart from the daemon; a script of its own: `python -I run_command.py <run folder>`.
 
 Ends as soon as the command is about to start (0), or was started before (ALREADY); a child stays with it,
-keeps its output, ends it when it runs over its time, and writes how it ended.
+keeps its output, ends it when it runs over its time, and writes how it ended. With STAY behind the folder there is no
+child: it stays itself.
 """
 
 import base64
@@ -19,13 +20,14 @@ from typing import IO, Any
 from urllib.parse import quote
 
 ALREADY = 3
+STAY = "stay"
 OUTPUT_LIMIT = 10_000_000                    # bytes of output that are kept
 SHORTEST_SECRET = 4                          # what is shorter is no secret, and would garble the output
 REDACTED = b"[a secret]"
 GRACE_SECONDS = 10.0                         # between asking a command to end and killing it; for its last output
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, *, stay: bool = False) -> int:
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -33,7 +35,7 @@ def main(folder: Path) -> int:
     except (BlockingIOError, FileExistsError):
         return ALREADY
     _sync(folder)
-    if os.fork():
+    if not stay and os.fork():
         return 0
     try:
         write_private(folder / "exit.json", json.dumps(_run(folder, lock)))
@@ -153,4 +155,4 @@ def _sync(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), stay=STAY in sys.argv[2:]))
