@@ -6,13 +6,14 @@ READY := $(VENV)/.ready
 # One more than there are processors, at most four: some tests wait for a daemon.
 TESTERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 
-.PHONY: help setup demo test test-real test-pythons torture audit mutants coverage lint docs lock bench clean
+.PHONY: help setup demo test test-real fuzz test-pythons torture audit mutants coverage lint docs pictures lock bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       the whole story on bundled real data"
 	@echo "make test       the tests (no root, under 8 minutes)"
 	@echo "make test-real  the tests against real counterparts (installs them; Debian, root)"
+	@echo "make fuzz       10,000 requests made up for the API (after make test-real)"
 	@echo "make test-pythons  the tests on each of Python 3.11, 3.12 and 3.13 that is installed"
 	@echo "make torture    the long form of the tests against harm, hours (ROW=5: one row): docs/reliability.md"
 	@echo "make audit      hashes, licences, a bill of materials (.audit/sbom.json), known advisories"
@@ -20,6 +21,7 @@ help:
 	@echo "make coverage   the tests, with the branches that they reach; at least 95 % of the code that decides and measures"
 	@echo "make lint       ruff, mypy, the import-layer test"
 	@echo "make docs       what is made from the code (tables, schemas), and the pages as a web site: .docs/site/docs"
+	@echo "make pictures   the pictures of the documentation, taken anew (after make test-real)"
 	@echo "make bench      the benchmarks, beside the peers (installs them)"
 
 setup: $(READY)
@@ -67,6 +69,13 @@ lint: $(READY)
 test-real: $(READY)
 	tests/real/install
 	$(BIN)/pytest -m real
+
+fuzz: $(READY)
+	DRIFTD_FUZZ=1000 $(BIN)/pytest tests/real/test_api_fuzzed.py
+
+pictures: $(READY)
+	$(BIN)/python docs/pictures/make.py
+	DRIFTD_PICTURES=1 $(BIN)/pytest tests/real/test_pictures.py
 
 # The site is made by tools of their own, in .docs; what they warn of is an error.
 docs: $(READY) .docs/.ready

@@ -99,12 +99,12 @@ def _place(at: datetime, value: float, x: Scale, y: Scale) -> str:
 
 def _path(points: Sequence[Point], x: Scale, y: Scale) -> str:
     """The line, dashed where labels are still to come."""
-    firm = "L".join(_place(p.at, p.value, x, y) for p in points if not p.provisional)
-    loose = "".join(
-        f"M{_place(a.at, a.value, x, y)}L{_place(b.at, b.value, x, y)}" for a, b in pairwise(points) if b.provisional
-    )
-    return (f'<path class="line" d="M{firm}"/>' if firm else "") + (
-        f'<path class="line loose" d="{loose}"/>' if loose else "")
+    found = {"line": "", "line loose": ""}
+    for a, b in pairwise(points):
+        kind, begin = "line loose" if b.provisional else "line", _place(a.at, a.value, x, y)
+        # A line goes on where it has ended, so that its corners are joined.
+        found[kind] += ("" if found[kind].endswith(begin) else f"M{begin}") + f"L{_place(b.at, b.value, x, y)}"
+    return "".join(f'<path class="{kind}" d="{path}"/>' for kind, path in found.items() if path)
 
 
 def _steps(kind: str, values: Sequence[tuple[datetime, float | None]], x: Scale, y: Scale) -> str:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from monitor.charts.figure import style
 
 SCALE, DRAWN = 2, 4             # pixels of the picture for each unit, and of the larger one it is made from
-COLOURS = 96                    # of the picture
+COLOURS = 256                   # of the picture
 _HIDDEN = ("title", "style")
 _STEP = re.compile(r"([MmLlHhVvZz])([^MmLlHhVvZz]*)")
 _NUMBERS = re.compile(r"-?\d*\.?\d+")
