@@ -71,7 +71,7 @@ test-real: $(READY)
 	$(BIN)/pytest -m real
 
 fuzz: $(READY)
-	DRIFTD_FUZZ=1000 $(BIN)/pytest tests/real/test_api_fuzzed.py
+	DRIFTD_FUZZ=1500 $(BIN)/pytest tests/real/test_api_fuzzed.py
 
 pictures: $(READY)
 	$(BIN)/python docs/pictures/make.py
