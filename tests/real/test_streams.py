@@ -1,6 +1,6 @@
-"""`driftd collect` from a real Redis server, and its ends: SIGTERM, SIGKILL, a server that goes and comes back.
+"""`driftd collect` from real servers, and its ends: SIGTERM, SIGKILL, a server that goes and comes back.
 
-Kafka is the cluster that librdkafka plays itself: no broker of Kafka's could be installed here.
+Kafka is Tansu, a broker that speaks Kafka's protocol; Apache Kafka itself could not be installed here.
 """
 
 import json
@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_collect import Cluster
-from tests.real.servers import free_port, redis, until
+from tests.real.servers import free_port, redis, tansu, until
 
-client = pytest.importorskip("redis")
+client, admin = pytest.importorskip("redis"), pytest.importorskip("confluent_kafka.admin")
 pytestmark = pytest.mark.real
 
 KILLS = int(os.environ.get("DRIFTD_KILLS", "6"))
@@ -86,12 +86,33 @@ def test_each_row_of_a_stream_is_kept_once_and_read(tmp_path: Path) -> None:
         assert (done.returncode, "is a string, expected a stream" in done.stderr) == (4, True)
 
 
+@contextmanager
+def broker(folder: Path) -> Iterator[Cluster]:
+    with tansu(folder) as port:
+        server = {"bootstrap.servers": f"127.0.0.1:{port}"}
+        maker = admin.AdminClient(server)
+        maker.create_topics([admin.NewTopic("rides", 4, 1)])["rides"].result(30)
+        yield Cluster(**server)
+
+
+def test_each_row_of_a_topic_is_kept_once(tmp_path: Path) -> None:
+    """A second run goes on where the folder ends; a topic that is not there is one sentence."""
+    with broker(tmp_path) as cluster:
+        absent = once(cluster.address, tmp_path / "log", "--topic", "absent")
+        assert (absent.returncode, "there is no such topic, expected one to read" in absent.stderr) == (4, True)
+        for begin in (0, 2000):
+            cluster.rows(*range(begin, begin + 2000))
+            assert once(cluster.address, tmp_path / "log").returncode == 0
+            assert Counter(kept(tmp_path / "log")) == Counter(range(begin + 2000))
+
+
 def test_killed_again_and_again_no_row_is_lost_or_twice(tmp_path: Path) -> None:
     """SIGKILL at random moments, of Redis and of Kafka in turn, while rows come."""
-    chance, port, cluster = random.Random(13), free_port(), Cluster()
-    places = {"redis": f"redis://127.0.0.1:{port}", "kafka": cluster.address}
-    sent = dict.fromkeys(places, 0)
-    with redis(tmp_path, port), client.Redis(port=port) as server:
+    chance, port = random.Random(13), free_port()
+    with redis(tmp_path, port), client.Redis(port=port) as server, broker(tmp_path) as cluster:
+        places = {"redis": f"redis://127.0.0.1:{port}", "kafka": cluster.address}
+        sent = dict.fromkeys(places, 0)
+
         def send(kind: str, rows: int) -> None:
             numbers = range(sent[kind], sent[kind] + rows)
             if kind == "kafka":
@@ -163,8 +184,13 @@ def test_users_passwords_and_certificates(tmp_path: Path) -> None:
         assert "hidden" not in refused.stderr
 
 
-def test_a_cluster_that_does_not_answer(tmp_path: Path) -> None:
-    """Without a broker, --once ends with one sentence."""
+def test_a_cluster_that_refuses_or_does_not_answer(tmp_path: Path) -> None:
+    """A user who is not known, and no broker, are one sentence each, which does not hold the password."""
+    with tansu(tmp_path, "--authentication") as port:
+        login = ("--user", "driftd", "--password", "env:KAFKA_PASSWORD")
+        done = once(f"kafka://127.0.0.1:{port}", tmp_path / "log", *login, KAFKA_PASSWORD="hidden-one")
+    assert (done.returncode, "the cluster refuses user and password" in done.stderr) == (4, True), done.stderr
+    assert "hidden" not in done.stderr
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed = taken.getsockname()[1]
     done = once(f"kafka://127.0.0.1:{closed}", tmp_path / "log")
