@@ -47,6 +47,8 @@ def _needs(trigger: TriggerSection, reference: ReferenceData) -> Iterator[Proble
         yield "metric", f'"{row.name}" is no metric of a {judged.task} model{near}'
     elif Need.PROBABILITY in row.needs and judged is not None and score_column(roles) is None and not roles.per_class:
         yield "metric", f'"{row.name}" needs a probability, and no column is it: name it in columns.probability'
+    if Need.VERSIONS in row.needs and roles.id is None:
+        yield "metric", f'"{row.name}" joins predictions on an id, and no column is it: name it in columns.id'
     if Need.TEXT in row.needs and "text" not in roles.features.values():
         yield "metric", f'"{row.name}" is about text columns, and no feature is one'
     if row.name in OF_GROUPS and judged is not None and judged.task != "binary":

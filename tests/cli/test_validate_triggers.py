@@ -94,6 +94,17 @@ def test_a_metric_of_probabilities_needs_one(driftd: Any, tmp_path: Path) -> Non
     assert (done.code, '"roc_auc" needs a probability' in done.err) == (2, True)
 
 
+def test_predictions_of_earlier_versions_need_an_id(driftd: Any, tmp_path: Path) -> None:
+    """Without an id nothing could be joined, and going back would never pay: `validate` says so."""
+    versions = 'versions = { predictions = "of/{version}.csv" }'
+    write(tmp_path, log(), more=versions)
+    done = driftd("validate", "-c", "driftd.toml")
+    assert (done.code, '"version_regret" joins predictions on an id, and no column is it' in done.err) == (2, True)
+    write(tmp_path, log(id=[f"r{row}" for row in range(ROWS)]), more=f"{versions}\n{NO_MODELS}")
+    done = driftd("validate", "-c", "driftd.toml")
+    assert (done.code, "going-back-pays: about 0.02" in done.out) == (0, True), done.out + done.err
+
+
 @pytest.mark.parametrize("filled", ["yes", 1.5, 3])
 def test_a_column_that_was_empty_in_the_reference_has_its_reason(driftd: Any, tmp_path: Path, filled: Any) -> None:
     """A column without any value in the reference gives one sentence, no traceback, and costs no other column."""
