@@ -116,7 +116,8 @@ class Collector:
         self.collected.gaps += batch.gaps
         self._tell(f"{file}: {len(batch.rows)} rows"
                    + (f", and {len(batch.unusable)} messages that are none in _{file.name}" if batch.unusable else ""))
-        self._stream.note(self._folder.after)
+        if self._open:
+            self._stream.note(self._folder.after)
 
     def _keep_or_fail(self) -> None:
         try:

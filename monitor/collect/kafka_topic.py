@@ -29,6 +29,7 @@ class KafkaTopic:
         self._address, self._topic = address, topic
         self._consumer: Any = None
         self._error: Any = None
+        self._after: Mapping[str, str] = {}
         self._partitions: set[int] = set()
         self._ended: set[int] = set()
         self._looked = 0.0
@@ -37,11 +38,11 @@ class KafkaTopic:
         from confluent_kafka import Consumer, KafkaException
 
         self.close()
-        self._partitions, self._ended, self._error = set(), set(), None
+        self._after, self._partitions, self._ended, self._error = after, set(), set(), None
         self._check(self._address.hosts)
         try:
             self._consumer = Consumer(self._settings())
-            self._look_at(after)
+            self._look_at()
         except KafkaException as error:
             raise self._words(error.args[0]) from None
 
@@ -50,7 +51,7 @@ class KafkaTopic:
 
         try:
             if elapsed() - self._looked > _LOOK:
-                self._look_at({})
+                self._look_at()
             found = self._consumer.consume(_AT_ONCE, _QUIET)
         except KafkaException as error:
             raise self._words(error.args[0]) from None
@@ -84,7 +85,7 @@ class KafkaTopic:
             self._consumer.close()
             self._consumer = None
 
-    def _look_at(self, after: Mapping[str, str]) -> None:
+    def _look_at(self) -> None:
         """Begin with the partitions that are not read yet."""
         from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
@@ -97,7 +98,7 @@ class KafkaTopic:
             raise self._words(topic.error)
         self._check([(broker.host, broker.port) for broker in found.brokers.values()])
         new = sorted(set(topic.partitions) - self._partitions)
-        offsets = [self._offset(TopicPartition(self._topic, number), after.get(str(number))) for number in new]
+        offsets = [self._offset(TopicPartition(self._topic, number), self._after.get(str(number))) for number in new]
         begin = [OFFSET_BEGINNING if offset is None else offset for offset in offsets]
         if new:
             self._consumer.incremental_assign(

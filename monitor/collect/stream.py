@@ -52,7 +52,7 @@ class Stream(Protocol):
         """Whether every partition has been read to its end since it was opened."""
 
     def note(self, after: Mapping[str, str]) -> None:
-        """Tell the server up to where messages are kept, where it wants to know."""
+        """Tell the server up to where messages are kept, where it wants to know; only while it is open."""
 
     def close(self) -> None: ...
 

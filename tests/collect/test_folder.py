@@ -30,10 +30,10 @@ class Numbers:
 
     def __init__(self, size: int, at_once: int = 10) -> None:
         self.name, self.gaps = "stream numbers", list[str]()
-        self.size, self._at_once = size, at_once
+        self.size, self._at_once, self.is_open = size, at_once, False
 
     def open(self, after: Mapping[str, str]) -> None:
-        self._next = {part: int(after.get(part, -1)) + 1 for part in "01"}
+        self.is_open, self._next = True, {part: int(after.get(part, -1)) + 1 for part in "01"}
 
     def read(self) -> Sequence[Message]:
         found = [(part, place) for part in "01" for place in range(self._next[part], self.size // 2)][: self._at_once]
@@ -45,10 +45,10 @@ class Numbers:
         return all(place >= self.size // 2 for place in self._next.values())
 
     def note(self, after: Mapping[str, str]) -> None:
-        return
+        assert self.is_open
 
     def close(self) -> None:
-        return
+        self.is_open = False
 
 
 def sent(part: str, place: int) -> bytes:
