@@ -120,7 +120,7 @@ class Real:
         self.rows, self.kind = RealRows.read(name), kind
         self.start, self.weeks = self.rows.start.to_pydatetime().replace(tzinfo=UTC), self.rows.weeks
         self.settings: Mapping[str, object] = {
-            "task": "regression" if self.rows.regression else "classification", "metric": self.rows.metric,
+            "task": "regression" if self.rows.regression else "binary", "metric": self.rows.metric,
             "delay": 2, "max_rows": MOST_ROWS,
         }
         self._models: dict[int, Predicts] = {}
