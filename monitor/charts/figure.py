@@ -1,6 +1,7 @@
 """What all charts share: scales, axes, and a drawing with its caption, its legend and its numbers as a table."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -46,7 +47,7 @@ def scale_of(values: Sequence[float], begin: float, end: float, *, zero: bool = 
 def ticks(scale: Scale, most: int = 4) -> list[float]:
     """Round values within the scale, for its labels."""
     span = scale.high - scale.low
-    if not (0 < span < math.inf):
+    if not (sys.float_info.min < span / most < math.inf):
         return []
     step = 10.0 ** math.floor(math.log10(span / most))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= most)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -80,6 +80,10 @@ def test_every_key_of_a_legend_has_a_look() -> None:
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=6).filter(any))
+@example([None] * 5 + [5e-324])
+@example([1.7e308, -1.7e308] * 3)
+@example([1e-308, 2e-308] * 3)
+@example([1.0, 1.0 + 2**-52] * 3)
 def test_any_numbers_can_be_drawn(values: list[float | None]) -> None:
     """Also those near the limits of a float, and with gaps."""
     text = svg_file([lines(AT, [Series("a", "c0", values)], "a", UTC, zero=True)])
