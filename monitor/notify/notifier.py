@@ -111,12 +111,19 @@ class Notifier:
         due = [url for url in self._urls
                if url not in places.done and (url not in places.due or places.due[url].over(now))]
         # A message that did not get through goes again without its picture: that may have been the reason.
-        picture = self._picture(message) if due and not message.tries else None
+        picture = self._drawn(message) if due and not message.tries else None
         for url in due:
             places.note(url, deliver(url, letter, picture), message.tries, now)
         again = min((wait.until for wait in places.due.values()), default=None)
         after = replace(message, tries=message.tries + 1, next_try_at=again)
         return self._noted(after, places)
+
+    def _drawn(self, message: Message) -> bytes | None:
+        try:
+            return self._picture(message)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with a picture, the message goes out
+            log.warning("message without its picture", message=message.id, model=message.model, reason=repr(error))
+            return None
 
     def _noted(self, after: Message, places: "_Places") -> Message:
         """A message after a try: sent, given up, or with what is wrong until the next one."""

@@ -18,13 +18,28 @@ import apprise
 import pytest
 from apprise.plugins.slack import NotifySlack
 from PIL import Image
+from structlog.testing import capture_logs
 
 from docs.write import MESSAGES_PAGE, with_messages
+from monitor.config.sections import NotifySection
 from monitor.config.values import Secret
 from monitor.notify.deliver import PICTURE, deliver
 from monitor.notify.letter import Letter
+from monitor.notify.notifier import WAITS, Notifier
 from monitor.records import Message
-from tests.notify.test_notifier import NOW, Mailbox, MakeSecret, Receiver, mail_to, mailbox, receiver, secret
+from monitor.store import Store
+from tests.notify.test_notifier import (
+    NOW,
+    HandClock,
+    Mailbox,
+    MakeSecret,
+    Receiver,
+    free_port,
+    mail_to,
+    mailbox,
+    receiver,
+    secret,
+)
 
 __all__ = ["mailbox", "receiver", "secret"]
 EVIL = ("<!channel> <at>ann</at> @here [pay](https://evil.example) `rm` *b* _i_ ~s~ <script>alert(1)</script> &amp; "
@@ -210,11 +225,6 @@ def test_a_bot_of_slack_uploads_the_picture(uploads: list[tuple[str, bytes]], se
 
 def test_a_message_that_failed_goes_again_without_its_picture(tmp_path: Path, secret: MakeSecret) -> None:
     """A picture is no reason to lose a message."""
-    from monitor.config.sections import NotifySection
-    from monitor.notify.notifier import WAITS, Notifier
-    from monitor.store import Store
-    from tests.notify.test_notifier import HandClock, free_port
-
     asked, clock = [], HandClock()
 
     def drawn(message: Message) -> bytes:
@@ -229,6 +239,19 @@ def test_a_message_that_failed_goes_again_without_its_picture(tmp_path: Path, se
         clock.forward(WAITS[0])
         people.send_due()
     assert asked == ["m1"]
+
+
+def test_a_message_whose_picture_cannot_be_drawn_goes_without(receiver: Receiver, secret: MakeSecret) -> None:
+    """Whatever is wrong with it, people are told; the log says so."""
+    def broken(message: Message) -> bytes:
+        raise OverflowError("no such number")
+
+    with Store.memory() as store, capture_logs() as lines:
+        store.messages.add(replace(SAID, next_try_at=NOW))
+        section = NotifySection(urls=(secret(f"json://127.0.0.1:{receiver.port}/in"),))
+        assert Notifier(store.messages, section, HandClock(), picture=broken).send_due() == 1
+    assert receiver.bodies[0]["attachments"] == []
+    assert [line["event"] for line in lines] == ["message without its picture", "message sent"]
 
 
 def test_the_documentation_shows_the_messages_of_the_code() -> None:
