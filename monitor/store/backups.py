@@ -18,6 +18,7 @@ from monitor.store.head_file import STATE_HEAD, write_state_head
 from monitor.store.proof import Heads, damages, older
 from monitor.store.state_folder import DATABASE, Lock, migrate_copy, prepare
 from monitor.store.sums import Seal
+from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 
 MANIFEST = "backup.json"
 BESIDE = ("profiles", "runs")            # folders that belong to a state
@@ -148,9 +149,9 @@ def check_backup(source: Path) -> None:
 def taken_at(backup: Path, state: str) -> datetime | None:
     """When a backup of this state was taken; None where it is none."""
     try:
-        said = json.loads((backup / MANIFEST).read_bytes())
+        said = parse_json(read_bytes(backup / MANIFEST, DOCUMENT))
         return datetime.fromisoformat(said["taken_at"]) if said["state"] == state else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -239,15 +240,18 @@ def _knows(path: Path) -> tuple[dict[str, str], Seal | None]:
 
 
 def _keep(folder: Path, at: datetime) -> Path | None:
-    """Copy a state's files aside."""
+    """Copy a state's files aside; what is no file, such as a FIFO or a link to a device, is moved."""
     there = [folder / name for name in _FILES if (folder / name).exists()]
     if not there:
         return None
     aside = folder / f"replaced-{at:%Y%m%dT%H%M%S%fZ}"
     aside.mkdir(mode=0o700)
     for path in there:
-        shutil.copy2(path, aside / path.name)
-        _sync(aside / path.name)
+        if path.is_file():
+            shutil.copy2(path, aside / path.name)
+            _sync(aside / path.name)
+        else:
+            path.rename(aside / path.name)
     _sync(aside)
     return aside
 
@@ -275,10 +279,10 @@ def _write_heads(folder: Path) -> None:
 def _changed(backup: Path) -> Iterator[str]:
     """Files of a backup that are not as its manifest says."""
     try:
-        files = json.loads((backup / MANIFEST).read_bytes())["files"].items()
+        files = parse_json(read_bytes(backup / MANIFEST, DOCUMENT))["files"].items()
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         yield MANIFEST
         return
     for name, digest in files:

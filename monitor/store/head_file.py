@@ -11,6 +11,7 @@ from pathlib import Path
 
 from monitor.errors import StateError
 from monitor.store.sums import Seal
+from monitor.untrusted import read_text
 
 STATE_HEAD = "state.head"
 _LOOKS = 5
@@ -24,7 +25,7 @@ def read_state_head(folder: Path) -> tuple[str, int] | None:
     place = folder / STATE_HEAD
     for _ in range(_LOOKS):              # another process may be writing it at this moment
         try:
-            text = place.read_text(encoding="ascii")
+            text = read_text(place)
             state, commits, _check = text.split(" ")
             if _text(state, int(commits)) == text:
                 return state, int(commits)
@@ -40,7 +41,8 @@ def read_state_head(folder: Path) -> tuple[str, int] | None:
 def write_state_head(folder: Path, seal: Seal) -> None:
     """Keep what the seal says outside the database too. What is committed stays so if this fails."""
     try:
-        fd = os.open(folder / STATE_HEAD, os.O_CREAT | os.O_WRONLY, 0o600)
+        # a FIFO in its place would wait for a reader; a link leads out of the folder
+        fd = os.open(folder / STATE_HEAD, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
         try:
             new = os.fstat(fd).st_size != _LENGTH
             os.pwrite(fd, _text(seal.state, seal.commits).encode(), 0)

@@ -1,6 +1,5 @@
 """Whether a state is whole and the newest: its rows add up, and no head beside it knows more than it does."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from monitor.store import audit
 from monitor.store.database import Database
 from monitor.store.head_file import REMEDY, STATE_HEAD, read_state_head
 from monitor.store.sums import wrong
+from monitor.untrusted import parse_json, read_bytes
 
 BUDGET = 100_000     # rows of each large table that every opening looks at; about a second
 
@@ -89,13 +89,13 @@ def _older_audit(database: Database, heads: Heads) -> Iterator[str]:
 def _audit_head(folder: Path) -> tuple[int, str] | None:
     place = folder / audit.HEAD
     try:
-        head = json.loads(place.read_bytes())
+        head = parse_json(read_bytes(place))
         return int(head["seq"]), str(head["hash"])
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StateError(f"{place} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise StateError(f"{place} is damaged, so nothing shows that the state is the newest; {REMEDY}") from None
 
 

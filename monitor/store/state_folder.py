@@ -27,6 +27,8 @@ class Lock:
     """An flock on a file that names its holder; gone with the process, however it ends."""
 
     def __init__(self, folder: Path) -> None:
+        if (folder / LOCK).exists() and not (folder / LOCK).is_file():
+            raise StateError(f"{folder / LOCK} is no file, so it cannot be held; remove it")
         self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

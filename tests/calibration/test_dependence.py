@@ -27,6 +27,28 @@ def inflated(columns: list[np.ndarray], count: int, *, words: bool = False) -> d
 
 
 @pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_autocorrelations_are_those_of_the_definition(words: bool, seed: int) -> None:
+    """Blocks as points, of their categories' shares by chi-square's distance or of mean and deviation; one by one."""
+    chance = np.random.default_rng(seed)
+    sizes = chance.integers(5, 30, 9)
+    block = np.repeat(np.arange(9), sizes)
+    values = chance.integers(0, 4, len(block)) ** 2 if words else chance.normal(size=len(block)).round(2)
+    low, middle, high = np.quantile(values, [0.01, 0.5, 0.99])
+    points = []
+    for number in range(9):
+        own = values[block == number]
+        moved = np.clip(own, low, high) - middle
+        points.append([np.mean(own == kind) / np.sqrt(np.mean(values == kind)) for kind in np.unique(values)] if words
+                      else [np.mean(moved), np.mean(np.abs(moved))])
+    apart = np.array(points) - np.mean(points, axis=0)
+    variance = np.mean([point @ point for point in apart])
+    found = [np.mean([apart[at] @ apart[at + lag] for at in range(9 - lag)]) / variance for lag in range(1, 5)]
+    known = autocorrelations(values, block, sizes, categorical=words)
+    assert known == pytest.approx(found, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("words", [False, True])
 def test_ten_columns_show_how_alike_neighbours_are(words: bool) -> None:
     """With lag-1 correlation 0.7 in 60 blocks the mean has about 5.3/60 of the variance: 1.19 against 1.03 alone."""
     found = inflated([blocks(0.7, 60, seed, words=words) for seed in range(10)], 60, words=words)

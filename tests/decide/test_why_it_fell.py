@@ -1,5 +1,8 @@
 """The sentence that says why a model's performance fell."""
 
+import pytest
+
+from monitor.decide.particulars import judged_metric
 from monitor.decide.why_it_fell import why_it_fell
 from monitor.records import Score, ScoreStatus
 
@@ -42,3 +45,13 @@ def test_nothing_is_accused_without_certainty() -> None:
 
 def test_nothing_is_said_where_nothing_fell() -> None:
     assert why_it_fell([Score(metric="roc_auc", value=0.9, reference=0.9)]) is None
+
+
+@pytest.mark.parametrize("by", ["metric_sd", "performance_lost"])
+def test_a_model_is_judged_by_the_metric_that_was_measured(by: str) -> None:
+    """As configured; else as the scores about it say; else the first metric of performance there is."""
+    scores = [Score(metric="rows", value=9), Score(metric="mae", value=1), Score(metric=by, method="rmse", value=2)]
+    assert judged_metric("r2", scores) == "r2"
+    assert judged_metric(None, scores) == "rmse"
+    assert judged_metric(None, scores[:2]) == "mae"
+    assert judged_metric(None, scores[:1]) is None

@@ -43,6 +43,17 @@ def test_content_drift_is_evidentlys(rows: int, method: str, first: int) -> None
     assert (found.status is ScoreStatus.DRIFTED) == theirs.drifted
 
 
+@pytest.mark.parametrize(("for_all", "own", "method"), [
+    ("abs_text_content_drift", None, "abs_text_content_drift"), ("psi", None, "perc_text_content_drift"),
+    ("abs_text_content_drift", "perc_text_content_drift", "perc_text_content_drift"),
+])
+def test_a_method_for_all_columns_holds_for_texts_if_it_is_one(for_all: str, own: str | None, method: str) -> None:
+    """A column's own method goes before it; else 300 texts have Evidently's usual one."""
+    side = pa.table({"said": texts(300, 0, 1)})
+    section = DriftSection(method=for_all, columns={"said": ColumnDrift(method=own)} if own else {})
+    assert text_scores(side, side, ROLES, section, 100)[0].method == method
+
+
 def test_words_that_tell_nothing_are_said() -> None:
     """Texts of stop words, of one word, and single rows: one sentence, no library's error."""
     for said, why in (("this is the", "no word that some"), ("same same", "no word that some"), ("", "no word that")):

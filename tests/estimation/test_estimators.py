@@ -1,6 +1,7 @@
 """Performance without labels, held to NannyML's recorded figures; what cannot be estimated says so."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from monitor.config.column_roles import Roles
 from monitor.errors import CannotJudge
+from monitor.estimation.cbpe_and_dle import row_losses
 from monitor.estimation.estimators import Estimator, estimate_scores, fit_estimator
 from monitor.metric_catalogue import estimable, performance_of
+from monitor.performance.labelled_rows import Answers
 from monitor.performance.performance_scores import ReferenceMetrics, performance_scores
 from monitor.records import Score
 
@@ -195,3 +198,12 @@ def test_what_a_task_cannot_estimate_is_said() -> None:
     empty = table.set_column(2, "prediction", pa.nulls(300, pa.float64()))
     (score,) = estimate_scores(estimator, empty)
     assert (score.status, score.reason) == ("insufficient", "no row has a prediction")
+
+
+def test_a_row_of_the_value_nothing_has_no_share_of_error() -> None:
+    """The error of a row as a share of nothing is not defined; that is no warning either."""
+    given = Answers("regression", (), np.array([0.0, 4.0]), np.array([1.0, 5.0]), np.arange(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert row_losses("mape", given) == pytest.approx([np.nan, 0.25], nan_ok=True)
+        assert row_losses("mae", given) == pytest.approx([1, 1])

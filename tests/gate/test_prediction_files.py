@@ -1,5 +1,7 @@
 """Files of predictions: which column holds them, which row each is of, and what is refused."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,14 @@ def test_probabilities_alone_on_one_side_are_compared_where_they_can_be(tmp_path
     assert measure(answers).metric == "balanced_accuracy"
 
 
+def test_it_is_told_which_rows_were_compared(tmp_path: Path) -> None:
+    """How many, how many of them with a label, and from when to when, in whatever order they stand."""
+    days = [datetime(2024, 3, 1 + at * 7 % 30, tzinfo=UTC) for at in range(30)]
+    rows = {"id": [f"r{at}" for at in range(30)], "timestamp": days, "label": [None, *LABEL[1:]], "prediction": LABEL}
+    found = measure(trial(tmp_path, rows, {"id": rows["id"], "prediction": LABEL}))
+    assert (found.rows, found.labelled, found.first, found.last) == (30, 29, min(days), max(days))
+
+
 def test_the_champions_own_file_goes_before_what_the_rows_say(tmp_path: Path) -> None:
     """Its predictions take the place of those in the rows; probabilities it has none of are taken out."""
     ids = [f"r{at}" for at in range(30)]
@@ -117,6 +127,35 @@ def test_the_champions_own_file_goes_before_what_the_rows_say(tmp_path: Path) ->
     found = trial(tmp_path, rows, {"id": ids, "prediction": LABEL}, {"id": ids[::-1], "prediction": LABEL[::-1]})
     assert found.champion["prediction"].to_pylist() == LABEL
     assert "prediction_proba" not in found.champion.column_names
+
+
+@pytest.mark.parametrize(("trained", "how"), [
+    ({"id": ["r3", "r4", "other"]}, "by id"), ({"x": [3.0, 4.0, 99.0], "label": [0, 1, 1]}, "by label, x"),
+])
+def test_rows_the_candidate_was_fitted_on_are_refused(tmp_path: Path, trained: dict[str, Any], how: str) -> None:
+    """By their ids, or by what both have; how many there are is told. Others are no hindrance."""
+    ids = [f"r{at}" for at in range(30)]
+    rows = {"id": ids, "label": LABEL, "x": [float(at) for at in range(30)], "prediction": LABEL}
+    found = trial(tmp_path, rows, {"id": ids, "prediction": LABEL})
+    seen = file(tmp_path, "trained.parquet", trained)
+    with pytest.raises(CannotJudge, match=rf"^2 of 30 rows are among .* was fitted on \({how}\)"):
+        require_unseen(found, {}, seen)
+    apart = file(tmp_path, "apart.parquet", {name: values[2:] for name, values in trained.items()})
+    assert require_unseen(found, {}, apart)
+
+
+def test_the_rows_of_each_segment_are_compared(tmp_path: Path) -> None:
+    """Of the columns that the model names, or of those that the gate does."""
+    ids = [f"r{at}" for at in range(30)]
+    rows = {"id": ids, "label": LABEL, "prediction": LABEL, "town": ["a", "b", "b"] * 10, "sex": ["f", "m"] * 15}
+    found = trial(tmp_path, rows, {"id": ids, "prediction": LABEL})
+    for own, wanted in ((None, {"town=a": 10, "town=b": 20}), (("sex",), {"sex=f": 15, "sex=m": 15})):
+        model = found.model.model_copy(update={
+            "columns": found.model.columns.model_copy(update={"segments": ("town",)}),
+            "gate": found.model.gate.model_copy(update={"segments": own, "min_rows": 5}),
+        })
+        compared = measure(replace(found, model=model)).segments
+        assert {score.segment: score.n for score in compared} == wanted
 
 
 def test_rows_that_have_nothing_in_common_with_the_training_data_are_no_proof(tmp_path: Path) -> None:

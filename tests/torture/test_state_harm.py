@@ -1,6 +1,7 @@
 """Harms to the state: it is refused with 5, or it is exactly what it was; a backup brings it back."""
 
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -207,3 +208,34 @@ def test_a_harmed_state_is_refused_or_exact(
     assert min(found["refused"], found["exact"]) > 0
     figure(f"{times} harms: {found['refused']} refused, {found['exact']} exact, 0 accepted otherwise, 0 tracebacks; a "
            "backup brought each back")
+
+
+def a_fifo(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def a_device(place: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+def a_folder(place: Path) -> None:
+    place.mkdir()
+
+
+@pytest.mark.torture(5)
+@pytest.mark.parametrize("put", [a_fifo, a_device, a_folder])
+def test_what_is_no_file_is_not_read_as_one(
+    places: dict[str, Path], tmp_path: Path, put: Callable[[Path], None], capsys: Any
+) -> None:
+    """A FIFO would keep the reader waiting for ever, a device never ends: neither in place of any file of the state."""
+    state = tmp_path / "state"
+    (tmp_path / "driftd.toml").write_text(CONFIG)
+    for name in (*dict.fromkeys(FILES), "driftd.lock"):
+        shutil.rmtree(state, ignore_errors=True)
+        shutil.copytree(places["state"], state)
+        (state / name).unlink(missing_ok=True)
+        put(state / name)
+        assert main(["status", "-c", str(tmp_path / "driftd.toml")]) in (0, 5), (name, capsys.readouterr())
+        assert main(["run", "-c", str(tmp_path / "driftd.toml")]) == 5, (name, capsys.readouterr())
+        back = main(["state", "restore", str(places["backup"]), "-c", str(tmp_path / "driftd.toml")])
+        assert back == (5 if name == "driftd.lock" else 0), (name, capsys.readouterr())
