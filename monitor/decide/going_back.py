@@ -77,7 +77,7 @@ class Version:
         run = [one for one in self.steps[: at + 1] if not one.ahead][-step.windows:]
         speak = sum(one.added > 0 for one in run)
         if speak < FEWEST:
-            return f"only {several(speak, 'window')} speak for it yet, and {FEWEST} must"
+            return f"{several(FEWEST, 'window')} must speak for it, and {speak} of its last {len(run)} did"
         if not step.sure:
             return f"chance alone may reach {number(step.bound)} sd × windows"
         if step.total * (1 - max(one.added for one in run) / run[-1].total) <= price:
