@@ -197,6 +197,17 @@ def test_what_is_not_there_is_one_sentence(
         assert TOKEN not in str(error.value)
 
 
+def test_what_takes_longer_than_the_timeout_is_ended(
+    sql: Callable[[str], Any], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Spark too; the sentence names the key."""
+    monkeypatch.setenv("SPARK_ADDRESS", address)
+    sql("CREATE VIEW slow AS SELECT sum(a.id * b.id) AS x FROM range(10000000) a CROSS JOIN range(1000000) b")
+    section = SourceSection(database=Secret("env", "SPARK_ADDRESS"), table="slow", timeout=timedelta(seconds=5))
+    with pytest.raises(SourceError, match="Spark took longer than 5s and was stopped; the limit is the source"):
+        open_source(section, ZoneInfo("UTC")).read(["x"])
+
+
 def test_spark_of_ones_own_gives_the_numbers_of_the_files_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """A check by Spark in a worker has every score of one that reads the files; its JVM ends with the worker."""
     rng = np.random.default_rng(3)

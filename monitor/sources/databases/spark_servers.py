@@ -16,10 +16,12 @@ from uuid import uuid4
 from monitor.errors import SourceError
 from monitor.outgoing.guard import AddressRefused, look_up
 from monitor.private import quoted
+from monitor.times import format_duration
 
 _CONNECT_SECONDS = 10            # at most
 _TRIES = 3                       # of a call whose server has gone; Spark's own go on for ten minutes
-_TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"
+_TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"          # not an option of the command: others see those
+_MEMORY = "SPARK_DRIVER_MEMORY"  # of the JVM, unless Spark is configured otherwise
 _LOCAL = re.compile(r"local(\[.*\])?")
 # Only this process reaches it. It lives too briefly for the compiler that takes its time.
 _OURS = {
@@ -44,17 +46,30 @@ def opened(address: str, origin: str, timeout: timedelta) -> Iterator[Any]:
 
     What takes longer than `timeout` is ended. Raises SourceError, ImportError and what the client raises.
     """
+    from pyspark.errors import PySparkException
+
     _quiet()
     scheme, _, master = address.partition("://")
     spark = _session(_server(master, origin) if scheme.lower() == "spark" else address, origin, timeout)
-    late = threading.Timer(timeout.total_seconds(), spark.interruptAll)
-    late.daemon = True
-    late.start()
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        spark.interruptAll()
+
+    timer = threading.Timer(timeout.total_seconds(), end)
+    timer.daemon = True
+    timer.start()
     try:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
         yield spark
+    except PySparkException:
+        if not late.is_set():
+            raise
+        raise SourceError(f"{origin}: Spark took longer than {format_duration(timeout)} and was stopped; the limit is "
+                          "the source's timeout") from None
     finally:
-        late.cancel()
+        timer.cancel()
         spark.stop()
 
 
@@ -152,7 +167,8 @@ def _launched(master: str, settings: dict[str, str], origin: str) -> str:
 
     conf = SparkConf().setMaster(master).setAll(list(settings.items()))
     conf.setIfMissing("spark.sql.warehouse.dir", gettempdir())     # one that exists: none is made where we run
-    with TemporaryFile() as said, _environment(_TOKEN, uuid4().hex) as token:      # not an option: others see those
+    memory = os.environ.get(_MEMORY, "2g")
+    with TemporaryFile() as said, _environment(_MEMORY, memory), _environment(_TOKEN, uuid4().hex) as token:
         try:
             context = SparkContext(conf=conf, gateway=launch_gateway(conf, {"stdout": said, "stderr": said}))
             SparkSession(context)
