@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import erfcinv
 
+from monitor.calibration.dependence import independent
 from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.drift.methods import AS_SQUARES, Limit, Novelty, grows, spread, surprise_of_new
 from monitor.tables.columns import Floats, Ints
@@ -250,12 +251,17 @@ def largest(columns: Sequence[Blocks | NewValues]) -> Floats:
     return surprises
 
 
-def expected(alarms: int, blocks: int) -> float:
-    """Return the expected false alarms per window, given `alarms` firings in `blocks` blocks.
+def expected(alarms: int, blocks: int, worth: float) -> float:
+    """Return the expected false alarms per window, given `alarms` firings in `blocks` blocks that count as `worth`
+    independent ones.
 
-    It is the conformal rate plus one standard error; with no firing it is 1 / (blocks + 1).
+    It is the conformal rate plus one standard error; with no firing it is 1 / (blocks + 1). Where neighbours are alike
+    the largest numbers come in rows, and a later window is beyond the second or third of a row more often than that.
     """
-    return (alarms + 1 + math.sqrt(alarms)) / (blocks + 1)
+    if not alarms:
+        return 1 / (blocks + 1)
+    alike = alarms * worth / blocks
+    return (alike + 1 + math.sqrt(alike)) / (worth + 1)
 
 
 def factor(numbers: Floats, rate: float, fires: Fires) -> float | None:
@@ -265,10 +271,11 @@ def factor(numbers: Floats, rate: float, fires: Fires) -> float | None:
     episode, so neither notifications nor windows in alarm exceed the rate. None if there are too few blocks.
     """
     known = numbers[np.isfinite(numbers)]
+    worth = independent(known)
 
     def holds(level: float) -> bool:
         votes = [None if math.isnan(number) else bool(number > level) for number in numbers.tolist()]
-        return expected(sum(fires(votes)), len(known)) <= rate
+        return expected(sum(fires(votes)), len(known), worth) <= rate
 
     levels = np.unique(known[known >= np.median(known)])[::-1] if len(known) else known
     if not len(levels) or not holds(levels[0]):

@@ -76,6 +76,17 @@ def variance_of_mean(correlations: Floats, count: int, least: float = 0.0) -> tu
     return share, used
 
 
+def independent(values: Floats) -> float:
+    """Return as how many independent values these count, in order of time: B/c, by the correlations of their ranks."""
+    count = len(values)
+    ranks = np.argsort(np.argsort(values, kind="stable")) - (count - 1) / 2
+    if count < _FEWEST:
+        return float(count)
+    lags = range(1, count // 2 + 1)
+    share, _ = variance_of_mean(np.array([ranks[lag:] @ ranks[:-lag] for lag in lags]) / (ranks @ ranks), count)
+    return 1 / share
+
+
 def _to_the_safe_side(correlations: Floats, count: int) -> float:
     """Return c/B from pairs beyond one standard error, plus its own, of √(2 (2M + 1) / B) for M lags."""
     share, used = variance_of_mean(correlations, count, math.sqrt(2 / count))

@@ -42,7 +42,7 @@ from monitor.times import format_duration
 MOST = 0.1                     # share of windows in alarm by chance, however long they are
 WEEK = timedelta(days=7)       # a reference must contain every weekday, because most logs have a weekly cycle
 
-FORMAT = "3"                   # version of the stored calibration; another version is computed again
+FORMAT = "4"                   # version of the stored calibration; another version is computed again
 
 _log = logging.getLogger(__name__)
 

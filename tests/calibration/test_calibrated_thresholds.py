@@ -158,8 +158,10 @@ def test_too_few_blocks_hold_no_rate() -> None:
 
 def test_alarms_to_be_expected_are_counted_to_the_safe_side() -> None:
     """Of B blocks the next window is beyond the farthest once in B + 1 times."""
-    assert expected(0, 12) == pytest.approx(1 / 13)
-    assert expected(4, 99) == pytest.approx(0.07)
+    assert expected(0, 12, 12) == pytest.approx(1 / 13)
+    assert expected(4, 99, 99) == pytest.approx(0.07)
+    assert expected(8, 99, 49.5) == pytest.approx(7 / 50.5)       # in rows: half as many, of half as many
+    assert expected(0, 12, 6) == pytest.approx(1 / 13)            # the largest is the largest of all
 
 
 def test_persistence_lowers_the_threshold() -> None:

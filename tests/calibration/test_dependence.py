@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
-from monitor.calibration.dependence import autocorrelations, inflations
+from monitor.calibration.dependence import autocorrelations, independent, inflations
 
 ROWS = 20
 
@@ -70,3 +71,15 @@ def test_a_column_that_does_not_move_is_left_as_it_is(values: np.ndarray) -> Non
     block = np.repeat(np.arange(6), len(values) // 6)
     assert autocorrelations(values, block, np.bincount(block, minlength=6), categorical=False) is None
     assert inflations({"x": None}, 6) == {"x": 1.0}
+
+
+@pytest.mark.parametrize(("phi", "share"), [(0.0, 1.0), (0.5, 1 / 3), (0.8, 1 / 9)])
+def test_values_count_as_fewer_where_neighbours_are_alike(phi: float, share: float) -> None:
+    """Of an AR(1) about (1 − φ) / (1 + φ) are independent; the sign and shape of the values do not matter."""
+    found = []
+    for seed in range(30):
+        chance = np.random.default_rng(seed)
+        values = lfilter([1], [1, -phi], chance.normal(size=400))
+        assert independent(values) == independent(np.exp(values)) == pytest.approx(independent(-values))
+        found.append(independent(values) / len(values))
+    assert np.mean(found) == pytest.approx(share, rel=0.2)
