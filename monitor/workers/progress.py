@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BUSY = 0.01                             # of one core: less is what waking up now and then to look costs
@@ -29,14 +28,14 @@ def effort(pid: int) -> Effort | None:
 
 def _children(pid: int) -> list[int]:
     try:
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+        return [int(one) for one in _told(pid, f"task/{pid}/children").split()]
     except OSError:                      # it has gone, or the kernel does not tell
         return []
 
 
 def _effort(pid: int) -> Effort | None:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        fields = _told(pid, "stat").rpartition(")")[2].split()
     except OSError:
         return None
     return Effort(fields[0] == "R", (int(fields[11]) + int(fields[12])) / _TICKS, _moved(pid))
@@ -44,11 +43,20 @@ def _effort(pid: int) -> Effort | None:
 
 def _moved(pid: int) -> int:
     try:
-        lines = Path(f"/proc/{pid}/io").read_text(encoding="ascii").splitlines()
+        lines = _told(pid, "io").splitlines()
     except OSError:                      # not allowed in some containers
         return 0
     counts = dict(line.split(": ") for line in lines)
     return int(counts["rchar"]) + int(counts["wchar"]) + int(counts["read_bytes"])
+
+
+def _told(pid: int, what: str) -> str:
+    """What the kernel tells of a process.
+
+    A `Path` would intern the number at each look, which fills Python's table of such texts: megabytes at its next step.
+    """
+    with open(f"/proc/{pid}/{what}", encoding="ascii", errors="replace") as file:
+        return file.read()
 
 
 class Progress:
