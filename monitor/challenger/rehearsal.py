@@ -29,14 +29,11 @@ FEWEST_ROWS = 200          # labelled rows to fit on, or ten per feature if that
 FEWEST_SCORED = 30         # labelled rows of the window
 GAP_BLOCKS = 5             # of the reference, each scored by a challenger fitted on the others …
 GAP_ROWS = 10_000          # … the newest labelled rows of it
-IMITATED = 5               # one row in so many is kept apart to see how well the model is imitated
-LEAST_CHANCE = 0.001       # for its log odds, so that no forest that is sure counts as infinitely sure
 MOST_CLASSES = 50          # one tree per class and round: with more a fit takes too long
 TREES = 100                # of a forest …
 TREE_ROWS = 10_000         # … each fitted on so many rows at the most, drawn with replacement
 LEAF_ROWS = 5
 STEPS = 200                # of a logistic regression
-_NUMBERS: Task = "regression"
 _LOSSES = {"mae": "absolute_error"}
 
 
@@ -105,46 +102,6 @@ def gap(
     middle, spread = float(np.mean(values)), float(np.std(values, ddof=1))
     margin = float(stats.t.ppf(0.975, len(values) - 1)) * spread / len(values) ** 0.5
     return replace(score, value=middle, low=middle - margin, high=middle + margin, n=rows)
-
-
-def nearest_kind(reference: pa.Table, roles: Roles, task: Task) -> ChallengerKind:
-    """Return linear where a linear model imitates the model in service better than gradient boosting; else the latter.
-
-    Each learns what the model predicts on four fifths of the reference, and says it of the other rows; labels play no
-    part. A challenger of the model's own kind ages as the model does, and gains from new rows what a retrain would.
-    """
-    try:
-        served = answers(reference, roles, task, classes_of([reference], roles, task))
-        linear, boosted = (_missed(reference, roles, served, kind) for kind in ("linear", "gradient_boosting"))
-    except CannotJudge:
-        return "gradient_boosting"
-    return "linear" if linear < boosted else "gradient_boosting"
-
-
-def _missed(reference: pa.Table, roles: Roles, served: Answers, kind: ChallengerKind) -> float:
-    """Return how badly the kind imitates the model: a mean square, or a share of rows where there are classes only."""
-    rows = reference.take(served.at)
-    score = _score(served)
-    told, task = (served.predicted, served.task) if score is None else (score, _NUMBERS)
-    features, tried = features_of(rows, roles), np.arange(len(served)) % IMITATED == 0
-    if not features.names or len(served) < FEWEST_ROWS or len(np.unique(told[~tried])) < 2:
-        raise CannotJudge("there is too little to imitate")
-    matrix = features.matrix(rows)
-    model = learn(kind, task, "rmse", features.categorical, matrix[~tried], told[~tried])
-    off = model.predict(matrix[tried]) - told[tried]
-    return float(np.mean(off**2 if task == _NUMBERS else off != 0))
-
-
-def _score(served: Answers) -> Floats | None:
-    """Return what a model predicts as one number a row: a quantity, or log odds; None if it names classes only."""
-    if served.task == "regression":
-        return np.asarray(served.predicted, dtype=float)
-    if served.probability is None or not np.isfinite(served.probability).all():
-        return None
-    if served.ranks_only:
-        return served.probability
-    chance = np.clip(served.probability, LEAST_CHANCE, 1 - LEAST_CHANCE)
-    return np.asarray(np.log(chance / (1 - chance)))
 
 
 def _gaps(

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from monitor.challenger.rehearsal import GAP_ROWS, Challenger, fit, gains, gap, nearest_kind
+from monitor.challenger.nearest_kind import nearest_kind
+from monitor.challenger.rehearsal import GAP_ROWS, Challenger, fit, gains, gap
 from monitor.config import ModelSection
 from monitor.config.measured_sections import ChallengerKind
 from monitor.errors import CannotJudge

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.challenger.rehearsal import fit, gains, gap, nearest_kind, rehearse
+from monitor.challenger.nearest_kind import nearest_kind
+from monitor.challenger.rehearsal import fit, gains, gap, rehearse
 from monitor.config.column_roles import Roles
 from monitor.records import Score
 
