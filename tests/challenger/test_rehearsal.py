@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.challenger.nearest_kind import nearest_kind
 from monitor.challenger.rehearsal import fit, gains, gap, rehearse
+from monitor.challenger.window_rehearsal import nearest_kind
 from monitor.config.column_roles import Roles
 from monitor.records import Score
 

@@ -1,4 +1,4 @@
-"""The challenger is of the kind that the reference speaks for, unless the configuration names one."""
+"""The challenger is of the kind nearest to the model in service, unless the configuration names one."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,8 +33,8 @@ def rows(count: int, start: datetime, seed: int) -> pa.Table:
     })
 
 
-def test_the_kind_is_the_one_that_does_better_on_the_reference(driftd: Any, tmp_path: Path) -> None:
-    """On labels in a line a linear challenger stands in, though nobody named it: it is hardly worse than the model."""
+def test_the_kind_is_the_one_that_imitates_the_model(driftd: Any, tmp_path: Path) -> None:
+    """Beside a linear model a linear challenger stands in, though nobody named it: it is hardly worse than that."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     monday = today - timedelta(days=today.weekday())
     pq.write_table(rows(1500, monday - 3 * WEEK, 0), tmp_path / "reference.parquet")

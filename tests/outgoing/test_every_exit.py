@@ -16,6 +16,7 @@ from monitor.errors import DeliveryError, SourceError
 from monitor.http import NotSent, send
 from monitor.notify.deliver import deliver
 from monitor.notify.heartbeat import heartbeat
+from monitor.notify.letter import Letter
 from monitor.outgoing import guard
 from monitor.outgoing.guard import AddressRefused
 from monitor.promotion.mlflow import Mlflow
@@ -49,7 +50,7 @@ def registry(host: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def message(url: str) -> Exit:
     def sent(host: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv("ALERT_URL", url.format(host=host))
-        delivery = deliver(Secret("env", "ALERT_URL"), "title", "body")
+        delivery = deliver(Secret("env", "ALERT_URL"), Letter(title="title", body="body"))
         assert not delivery.ok
         return str(delivery.reason)
 
@@ -108,7 +109,7 @@ def test_no_message_follows_a_redirect(
     for place in (forbidden.url, f"{server.url}/elsewhere"):
         server.reply = lambda seen, place=place: (status, {"Location": place}, b"")
         monkeypatch.setenv("ALERT_URL", f"{server.url.replace('http:', 'json:')}/x{asked}")
-        assert not deliver(Secret("env", "ALERT_URL"), "title", "body").ok
+        assert not deliver(Secret("env", "ALERT_URL"), Letter(title="title", body="body")).ok
     assert {seen.path.partition("?")[0] for seen in server.seen} == {"/x"}
     assert (len(connects), forbidden.seen) == (2, [])
 

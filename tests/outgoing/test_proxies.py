@@ -13,6 +13,7 @@ import pytest
 from monitor.config.values import Secret
 from monitor.http import NotSent, Refused, Reply, send
 from monitor.notify.deliver import deliver
+from monitor.notify.letter import Letter
 from tests.outgoing.conftest import FORBIDDEN
 from tests.retrain.conftest import Server
 
@@ -76,7 +77,7 @@ def sent(url: str) -> Reply:
 
 def told(url: str, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setenv("ALERT_URL", url)
-    return deliver(Secret("env", "ALERT_URL"), "title", "body").ok
+    return deliver(Secret("env", "ALERT_URL"), Letter(title="title", body="body")).ok
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

@@ -10,6 +10,7 @@ import pytest
 from monitor.config.values import Secret
 from monitor.http import NotSent, send
 from monitor.notify.deliver import deliver
+from monitor.notify.letter import Letter
 from tests.retrain.conftest import Server, serving
 from tests.retrain.test_tls import certificate
 
@@ -42,7 +43,7 @@ def folder(certificate: Path, tmp_path: Path) -> Path:
 
 def told(server: Server, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setenv("ALERT_URL", server.url.replace("https:", "jsons:"))
-    return deliver(Secret("env", "ALERT_URL"), "title", "body").ok
+    return deliver(Secret("env", "ALERT_URL"), Letter(title="title", body="body")).ok
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

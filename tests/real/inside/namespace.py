@@ -27,6 +27,7 @@ from monitor.errors import DriftdError
 from monitor.http import send
 from monitor.notify.deliver import deliver
 from monitor.notify.heartbeat import heartbeat
+from monitor.notify.letter import Letter
 from monitor.promotion.mlflow import Mlflow
 from monitor.sources import open_source
 from tests.outgoing.forms import hosts
@@ -174,15 +175,15 @@ def registry(host: str) -> None:
 
 def messages(scheme: str) -> Callable[[str], None]:
     def tell(host: str) -> None:
-        deliver(secret(f"{scheme}://{host}/x"), "title", "body")
+        deliver(secret(f"{scheme}://{host}/x"), Letter(title="title", body="body"))
         for status in STATUSES if host == "127.0.0.1" else ():
-            deliver(secret(f"{scheme}://{host}/{status}?redirect=yes"), "title", "body")
+            deliver(secret(f"{scheme}://{host}/{status}?redirect=yes"), Letter(title="title", body="body"))
 
     return tell
 
 
 def mail(host: str) -> None:
-    deliver(secret(f"mailto://{host}?from=a@example.org&to=b@example.org&cto=2"), "title", "body")
+    deliver(secret(f"mailto://{host}?from=a@example.org&to=b@example.org&cto=2"), Letter(title="title", body="body"))
 
 
 def database(host: str) -> None:
