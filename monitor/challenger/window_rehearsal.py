@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from monitor.challenger.rehearsal import FEWEST_ROWS, GAP_ROWS, Challenger, fit, gains, gap, learn
+from monitor.challenger.rehearsal import FEWEST_ROWS, GAP_ROWS, MOST_CLASSES, Challenger, fit, gains, gap, learn
 from monitor.config import ModelSection
 from monitor.config.column_roles import Roles
 from monitor.config.measured_sections import ChallengerKind
@@ -92,6 +92,8 @@ def _missed(reference: pa.Table, roles: Roles, served: Answers, kind: Challenger
     features, tried = features_of(rows, roles), np.arange(len(served)) % IMITATED == 0
     if not features.names or len(served) < FEWEST_ROWS or len(np.unique(told[~tried])) < 2:
         raise CannotJudge("there is too little to imitate")
+    if score is None and len(np.unique(told)) > MOST_CLASSES:
+        raise CannotJudge("no challenger is fitted on so many classes")
     matrix = features.matrix(rows)
     model = learn(kind, task, "rmse", features.categorical, matrix[~tried], told[~tried])
     off = model.predict(matrix[tried]) - told[tried]

@@ -64,7 +64,7 @@ def report_page(
             sides = [_in_unit(table, roles, scores, classes) for table in sides]
         frames = [_frame(_worded(table, definition.categorical_columns), definition) for table in sides]
         return evidently.page(frames[0], frames[1], replace(definition, embeddings=None))
-    except Exception as error:
+    except Exception as error:                   # Evidently raises anything on rows that it did not expect
         raise CannotJudge(f"Evidently cannot write its report: {words(error)[:300]}") from error
 
 

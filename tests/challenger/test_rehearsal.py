@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from monitor.challenger.rehearsal import fit, gains, gap, rehearse
+from monitor.challenger import window_rehearsal
+from monitor.challenger.rehearsal import fit, gains, gap, learn, rehearse
 from monitor.challenger.window_rehearsal import nearest_kind
 from monitor.config.column_roles import Roles
 from monitor.records import Score
@@ -217,3 +218,18 @@ def test_the_challenger_is_of_the_kind_that_imitates_the_model(says: Any, rows: 
         scored, scale = None if told == "class" else "prediction", "score" if told == "score" else None
         roles = Roles("timestamp", None, "class", scored, "label", None, None, kinds, scale=scale)
     assert nearest_kind(reference, roles, "regression" if told == "number" else "binary") == kind
+
+
+@pytest.mark.parametrize("odd", ["infinite", "many classes", "one class"])
+def test_what_cannot_be_imitated_is_no_reason_to_fail(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prediction of infinity is left out; with more classes than a challenger is fitted on, none is."""
+    x = table(1000)["x"].to_numpy()
+    said: Any = np.where(np.arange(1000) == 5, np.inf, 2 * x)
+    if odd != "infinite":
+        said = (np.arange(1000) % 400 if odd == "many classes" else np.zeros(1000, int)).astype(str)
+    reference = pa.table({"timestamp": table(1000)["timestamp"], "x": x, "label": said, "prediction": said})
+    roles = Roles("timestamp", None, "prediction", None, "label", None, None, {"x": "numerical"})
+    fits: list[str] = []
+    monkeypatch.setattr(window_rehearsal, "learn", lambda kind, *rest: fits.append(kind) or learn(kind, *rest))
+    kind = nearest_kind(reference, roles, "regression" if odd == "infinite" else "multiclass")
+    assert (kind, len(fits)) == (("linear", 2) if odd == "infinite" else ("gradient_boosting", 0))

@@ -139,9 +139,13 @@ class Engine(ABC):
             at = moment.astimezone(UTC).replace(tzinfo=None) + (slack if sign == "<=" else -slack)
         except OverflowError:
             return None
-        literal = f"'{at.isoformat(' ')}{'+00:00' if exact else ''}'"
-        kind = "TIMESTAMP WITH TIME ZONE" if exact else "TIMESTAMP"
-        return f"{self.quoted(field.name)} {sign} {kind} {literal}"
+        return f"{self.quoted(field.name)} {sign} {self.literal(field.type, at)}"
+
+    def literal(self, kind: pa.DataType, at: datetime) -> str:
+        """Return a moment, in UTC without its zone, to compare a column of timestamps or dates with."""
+        exact = getattr(kind, "tz", None) is not None
+        text = f"'{at.isoformat(' ')}{'+00:00' if exact else ''}'"
+        return f"{'TIMESTAMP WITH TIME ZONE' if exact else 'TIMESTAMP'} {text}"
 
     def told(self, field: pa.Field) -> str:
         """Return the condition for a row to have a time."""

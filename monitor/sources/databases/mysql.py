@@ -7,7 +7,7 @@ every value: ConnectorX ends with a panic at a negative TIME or a date of zeros,
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -26,7 +26,6 @@ _CONNECT_SECONDS = 10
 _PORT = 3306
 _STORED = b"stored"              # key of what a column is, where that is more than its Arrow type
 _NAIVE = pa.timestamp("us")
-_DAY = timedelta(days=1)
 _KINDS = {
     "tinyint": pa.int64(), "smallint": pa.int64(), "mediumint": pa.int64(), "int": pa.int64(), "bigint": pa.int64(),
     "year": pa.int64(), "bit": pa.uint64(), "decimal": pa.float64(), "double": pa.float64(), "float": pa.float32(),
@@ -138,16 +137,9 @@ class MySQL(Engine):
             yield pa.table([self._as_declared(name, part[name], kind) for name, kind in kinds.items()],
                            names=list(kinds)) if kinds else part
 
-    def limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
+    def literal(self, kind: pa.DataType, at: datetime) -> str:
         """The session's time zone is UTC."""
-        if not pa.types.is_timestamp(field.type) and not pa.types.is_date(field.type):
-            return None
-        slack = timedelta(0) if field.type == UTC_US else _DAY
-        try:
-            at = moment.astimezone(UTC).replace(tzinfo=None) + (slack if sign == "<=" else -slack)
-        except OverflowError:
-            return None
-        return f"{self.quoted(field.name)} {sign} '{at.isoformat(' ')}'"
+        return f"'{at.isoformat(' ')}'"
 
     def fingerprint(self, session: Session, table: str) -> object:
         """Return the number of rows, and when the table was written last, where the server knows."""

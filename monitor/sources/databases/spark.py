@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -66,20 +66,11 @@ class Spark(Engine):
         name = self.quoted(column.field.name)
         return f"CAST({name} AS STRING)" if _STORED in (column.field.metadata or {}) else name
 
-    def limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
-        if not pa.types.is_timestamp(field.type) and not pa.types.is_date(field.type):
-            return None
-        exact = getattr(field.type, "tz", None) is not None
-        slack = timedelta(0) if exact else timedelta(days=1)
-        try:
-            at = moment.astimezone(UTC).replace(tzinfo=None) + (slack if sign == "<=" else -slack)
-        except OverflowError:
-            return None
-        kind = "TIMESTAMP_LTZ" if exact else "TIMESTAMP_NTZ"
-        literal = f"{kind} '{at.isoformat(' ')}{'+00:00' if exact else ''}'"
-        if pa.types.is_date(field.type):         # partitions are often dates
-            literal = f"DATE '{at.date().isoformat()}'"
-        return f"{self.quoted(field.name)} {sign} {literal}"
+    def literal(self, kind: pa.DataType, at: datetime) -> str:
+        if pa.types.is_date(kind):               # partitions are often dates
+            return f"DATE '{at.date().isoformat()}'"
+        exact = kind.tz is not None
+        return f"{'TIMESTAMP_LTZ' if exact else 'TIMESTAMP_NTZ'} '{at.isoformat(' ')}{'+00:00' if exact else ''}'"
 
     def fingerprint(self, session: Session, table: str) -> object:
         """Return the number of rows, and a sum over paths, sizes and times of the files where there are any."""
