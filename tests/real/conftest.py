@@ -129,7 +129,10 @@ class Hook:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                if len(body := self.rfile.read(length)) < length:
+                    self.close_connection = True
+                    return                      # its sender was killed within the request, which is none then
                 self.send_response(hook.take(body, dict(self.headers.items())))
                 self.send_header("Content-Length", "0")
                 self.end_headers()

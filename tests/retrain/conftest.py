@@ -75,10 +75,12 @@ def serving(context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> I
         def answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            seen = Seen(self.command, self.path, headers, self.rfile.read(length))
+            self.close_connection = True
+            if len(body := self.rfile.read(length)) < length:
+                return                          # its sender was killed within the request, which is none then
+            seen = Seen(self.command, self.path, headers, body)
             made.seen.append(seen)
             given = made.reply(seen)
-            self.close_connection = True
             if given is None:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
                 return
