@@ -155,6 +155,23 @@ def test_what_is_written_is_noticed_and_nothing_can_be(server: Any, table: Any) 
         session.run("INSERT INTO log (x) VALUES (1)")
 
 
+def test_one_connection_serves_several_looks(server: Any, table: Any) -> None:
+    """Between looks it is idle; rows that came since are seen; one that the server has ended is replaced."""
+    def connections() -> list[Any]:
+        with server.cursor() as cursor:
+            cursor.execute("SELECT id, command FROM information_schema.processlist WHERE user = 'driftd'")
+            return list(cursor.fetchall())
+
+    write(server, "log", {"at": HOURS})
+    assert table("log").read(None).num_rows == 100
+    first = connections()
+    execute(server, "INSERT INTO log (at) VALUES ('2026-02-01')", "ALTER TABLE log ADD COLUMN x INT")
+    assert table("log").read(["x"]).num_rows == 101
+    assert connections() == first == [(first[0][0], "Sleep")]
+    execute(server, f"KILL {first[0][0]}")
+    assert table("log").read(None).num_rows == 101
+
+
 def test_what_cannot_be_read_is_one_sentence(
     server: Any, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,6 +215,25 @@ def test_views_and_partitions_are_tables_too(address: str) -> None:
     assert before[1] != after[1]
 
 
+def test_one_connection_serves_several_looks(address: str) -> None:
+    """Between looks it is idle outside of any transaction; one that the server has ended is replaced."""
+    ours = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(address, autocommit=True) as connection:
+        def states() -> list[Any]:
+            return connection.execute(f"SELECT pid, state {ours}").fetchall()
+
+        assert log_source().read(["id"]).num_rows == 100
+        first = states()
+        connection.execute('INSERT INTO "Models"."my log" (id) VALUES (200)')
+        assert log_source().read(["id"]).num_rows == 101
+        assert states() == first == [(first[0][0], "idle")]
+        with pytest.raises(SourceError, match="does not exist"):
+            log_source("nowhere").read(None)
+        assert log_source().read(["id"]).num_rows == 101
+        connection.execute(f"SELECT pg_terminate_backend(pid, 10000) {ours}")
+        assert log_source().read(["id"]).num_rows == 101
+
+
 def test_nothing_can_be_written(address: str) -> None:
     """A view that writes when it is read is refused by the server."""
     with psycopg.connect(address) as writer:

@@ -20,6 +20,9 @@ class Session:
         self._connection = connection
         self._options = options or {}
 
+    def close(self) -> None:
+        self._connection.close()
+
     def run(self, statement: str) -> None:
         with closing(self._connection.cursor()) as cursor:
             cursor.execute(statement)

@@ -6,7 +6,7 @@ every value: ConnectorX ends with a panic at a negative TIME or a date of zeros,
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -20,7 +20,8 @@ from monitor.outgoing import trust
 from monitor.outgoing.guard import look_up
 from monitor.private import quoted
 from monitor.sources.column_types import UTC_US
-from monitor.sources.databases.engine import BATCH, Column, Engine, Session, host_words
+from monitor.sources.databases.engine import BATCH, Column, Session, host_words
+from monitor.sources.databases.server_engine import ServerEngine
 
 _CONNECT_SECONDS = 10
 _PORT = 3306
@@ -67,12 +68,11 @@ class MySQLSession(Session):
                                 in zip(kinds.items(), zip(*rows, strict=True), strict=True)})
 
 
-class MySQL(Engine):
+class MySQL(ServerEngine):
     packages, extra = "pymysql", "mysql"
     name, example = "MySQL", "mysql://user:password@host/database"
 
-    @contextmanager
-    def connected(self) -> Iterator[Session]:
+    def connect(self) -> Session:
         import pymysql
         from pymysql.converters import encoders
 
@@ -81,16 +81,18 @@ class MySQL(Engine):
             look_up(given["host"], given["port"])
         except OSError as error:
             raise SourceError(f"{self.origin}: {host_words(error)}") from None
-        with closing(pymysql.connect(
+        connection = pymysql.connect(
             **given, charset="utf8mb4", conv=encoders, autocommit=False, connect_timeout=_CONNECT_SECONDS,
             read_timeout=max(1, round(self.timeout.total_seconds())),
-        )) as connection:
-            session = MySQLSession(connection)
-            for setting in ("sql_mode = ''", "time_zone = '+00:00'", self._limit_of_time(connection.get_server_info())):
-                session.run(f"SET SESSION {setting}")
-            session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-            yield session
+        )
+        session = MySQLSession(connection)
+        for setting in ("sql_mode = ''", "time_zone = '+00:00'", self._limit_of_time(connection.get_server_info())):
+            session.run(f"SET SESSION {setting}")
+        return session
+
+    def begin(self, session: Session) -> None:
+        session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     def faults(self) -> tuple[type[Exception], ...]:
         from pymysql import MySQLError

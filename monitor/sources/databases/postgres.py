@@ -1,14 +1,13 @@
 """PostgreSQL: a read-only transaction on one snapshot of the data, answers in its binary form."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pyarrow as pa
 
 from monitor.errors import SourceError
 from monitor.outgoing.guard import look_up
-from monitor.sources.databases.engine import Column, Engine, Session, host_words
+from monitor.sources.databases.engine import Column, Session, host_words
+from monitor.sources.databases.server_engine import ServerEngine
 
 _CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
 _STORED = b"stored"              # key of what a column is, where Arrow has no such type
@@ -17,12 +16,11 @@ _BATCH_BYTES = 4 << 20
 _IN_ORDER = ("synchronize_seqscans = off", "max_parallel_workers_per_gather = 0")
 
 
-class PostgreSQL(Engine):
+class PostgreSQL(ServerEngine):
     packages, extra = "psycopg, adbc_driver_postgresql.dbapi", "postgres"
     name, example = "PostgreSQL", "postgresql://user:password@host/database"
 
-    @contextmanager
-    def connected(self) -> Iterator[Session]:
+    def connect(self) -> Session:
         from adbc_driver_postgresql import dbapi
 
         self.secrets()                   # raises where the address is none
@@ -30,13 +28,15 @@ class PostgreSQL(Engine):
             address = checked_address(self.address, self._connect_seconds())
         except (OSError, ValueError) as error:
             raise SourceError(f"{self.origin}: {host_words(error)}") from None
-        with closing(dbapi.connect(address)) as connection:
-            session = Session(connection, {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-            session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            limit = f"statement_timeout = {min(max(1, self.timeout // timedelta(milliseconds=1)), 2**31 - 1)}"
-            for setting in (limit, "TimeZone = 'UTC'", "DateStyle = 'ISO'", *_IN_ORDER):
-                session.run(f"SET LOCAL {setting}")
-            yield session
+        return Session(dbapi.connect(address, autocommit=True),
+                       {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+
+    def begin(self, session: Session) -> None:
+        """The settings end with the transaction: a pooler may give the connection to others."""
+        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        limit = f"statement_timeout = {min(max(1, self.timeout // timedelta(milliseconds=1)), 2**31 - 1)}"
+        for setting in (limit, "TimeZone = 'UTC'", "DateStyle = 'ISO'", *_IN_ORDER):
+            session.run(f"SET LOCAL {setting}")
 
     def secrets(self) -> list[str]:
         """Raises SourceError where the address is none."""
