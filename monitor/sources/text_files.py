@@ -13,15 +13,18 @@ import pyarrow as pa
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds
 from monitor.sources.compressed import unpacked
+from monitor.sources.kept_tables import KeptTables
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.moments import Unit, in_utc
 from monitor.sources.strays import Times
 from monitor.sources.written_numbers import Style, as_declared, number_share, numbers
+from monitor.times import utcnow
 from monitor.untrusted import open_file
 
 _EDGE = 4096                     # bytes compared at both ends to distinguish appending from rewriting
 _MARK = {b"numbers": b"some"}
 _GLANCE = 200                    # rows looked at before all are
+_SETTLED = 1.0                   # seconds: a file that was written since may be written again and show the same time
 
 Key = tuple[object, ...]
 
@@ -37,6 +40,7 @@ class _Facts:
 
 
 _known: dict[Key, _Facts] = {}
+_tables = KeptTables()
 
 
 class TextFormat:
@@ -91,33 +95,51 @@ class TextFormat:
         if facts and not _may_overlap(facts, bounds):
             yield _choose(self._empty(facts), columns)
             return
-        facts, table = self._load(path, columns)
-        if bounds.timestamp is not None and bounds.timestamp in table.schema.names:
-            table = in_utc(table, [bounds.timestamp], self._zone, path, self.day_first)
-            facts.times[bounds.timestamp] = Times.of(table[bounds.timestamp])
-        yield table
+        yield self._load(path, columns, bounds.timestamp)[1]
 
     def times(self, path: Path, timestamp: str) -> Iterator[Times]:
         """Yield the timestamps of a file, which are known once it has been read."""
         facts = self._facts(path.stat())
         if facts is None or timestamp not in facts.times:
-            facts, table = self._load(path, [timestamp])
-            if timestamp not in table.schema.names:
-                return
-            table = in_utc(table, [timestamp], self._zone, path, self.day_first)
-            facts.times[timestamp] = Times.of(table[timestamp])
-        yield facts.times[timestamp]
+            facts, _ = self._load(path, [timestamp], timestamp)
+        if timestamp in facts.times:
+            yield facts.times[timestamp]
 
-    def _load(self, path: Path, columns: Sequence[str] | None) -> tuple[_Facts, pa.Table]:
-        """Read the file and cache what is learnt of it; a new file is parsed with all columns, for its schema."""
+    def _load(
+        self, path: Path, columns: Sequence[str] | None, timestamp: str | None = None
+    ) -> tuple[_Facts, pa.Table]:
+        """Read the file, `timestamp` in UTC, and cache what is learnt of it; its rows too, unless they are many.
+
+        A new file is parsed with all columns, for its schema.
+        """
+        found = self._kept(path.stat(), columns, timestamp)
+        if found is not None:
+            return found
         stat, data = snapshot(path)
         key = None if stat is None else self._key(stat)
         facts = None if stat is None else self._facts(stat)
         wanted = None if facts is None or columns is None else _present(facts.schema, columns)
         texts = None if facts is None else [f.name for f in facts.schema if _is_text(f)]
         table, left_out = self._parse(unpacked(data, path), path, wanted, texts)
-        new = facts or _remember(key, _Facts(table.schema, left_out, self._types.texts))
-        return new, _choose(table, columns)
+        facts = facts or _remember(key, _Facts(table.schema, left_out, self._types.texts))
+        if timestamp is not None and timestamp in table.schema.names:
+            table = in_utc(table, [timestamp], self._zone, path, self.day_first)
+            facts.times[timestamp] = Times.of(table[timestamp])
+        if stat is not None and utcnow().timestamp() - stat.st_mtime > _SETTLED:
+            _tables.keep((key, self._types, timestamp, None if wanted is None else tuple(wanted)), table)
+        return facts, _choose(table, columns)
+
+    def _kept(
+        self, stat: os.stat_result, columns: Sequence[str] | None, timestamp: str | None
+    ) -> tuple[_Facts, pa.Table] | None:
+        """Return what `_load` does, if the rows of the file are still in memory."""
+        if (facts := self._facts(stat)) is None:
+            return None
+        of_file = (self._key(stat), self._types, timestamp)
+        parsed = [None, *([] if columns is None else [tuple(_present(facts.schema, columns))])]
+        found = (_tables.get((*of_file, names)) for names in parsed)
+        table = next((table for table in found if table is not None), None)
+        return None if table is None else (facts, _choose(table, columns))
 
     def units(self, path: Path, names: Sequence[str]) -> dict[str, Unit]:
         return {}                # each table has all rows of the file, which decide the units of its times
