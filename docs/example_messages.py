@@ -2,18 +2,33 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from monitor.config.sections import ModelSection, ReferenceSection, RetrainSection, SourceSection, TriggerSection
+from monitor.config.sections import (
+    ModelSection,
+    ReferenceSection,
+    RetrainSection,
+    SourceSection,
+    TriggerSection,
+)
 from monitor.decide.decision import decide
 from monitor.decide.messages import note_look
 from monitor.decide.triggers import SOURCE_DOWN
 from monitor.escape import message as shown
+from monitor.gate_result import ShadowAnswer, ShadowState
 from monitor.history import History
 from monitor.notify.letter import Form, Letter
+from monitor.promotion import registry, shadow
 from monitor.records import (
+    AliasMove,
     Dispatch,
     DispatchState,
     Message,
+    MoveState,
+    Promotion,
+    PromotionState,
+    Recovery,
     Reference,
     Score,
     ScoreStatus,
@@ -22,6 +37,8 @@ from monitor.records import (
     Window,
 )
 from monitor.retrain.outbox import message as of_request
+from monitor.store import Store
+from monitor.store.shadows import Shadow
 
 URL = "https://driftd.example.org"
 START, WEEK = datetime(2013, 5, 6, tzinfo=UTC), timedelta(days=7)
@@ -33,15 +50,17 @@ _TRIGGERS = (
 _NAMES = {
     "firing": "A trigger fires", "cleared": "A trigger clears", "suppressed": "A retrain is needed, and guards object",
     "approval": "A retrain awaits approval", "requested": "A retrain is asked for", "ended": "A run ends",
+    "shadow": "A candidate in shadow is decided", "promotion": "A version awaits approval",
+    "registry": "The registry's alias is moved", "recovered": "A new version has helped",
     "source": "The source is down",
 }
 
 
-def model(mode: str = "act", request: str = "automatic") -> ModelSection:
+def model(mode: str = "act", request: str = "automatic", promotion: str = "automatic") -> ModelSection:
     retrain = RetrainSection(pipeline="ci", cooldown="3d", budget="4 per 30d", min_labels=0,
-                             approval={"request": request})
+                             approval={"request": request, "promotion": promotion})
     return ModelSection(
-        name="flights", mode=mode, metric="roc_auc", triggers=_TRIGGERS, retrain=retrain,
+        name="flights", version="2013-03", mode=mode, metric="roc_auc", triggers=_TRIGGERS, retrain=retrain,
         predictions=SourceSection(path="flights/*.parquet"), reference=ReferenceSection(first="90d"),
     )
 
@@ -70,16 +89,41 @@ def _snapshot(number: int, auc: float, *, drifted: bool) -> Snapshot:
     )
 
 
-def played(section: ModelSection) -> list[Message]:
-    """What people are told over the four weeks."""
+def played(section: ModelSection, came: Promotion | None = None) -> list[Message]:
+    """What people are told over the four weeks; `came`: the version that came before them."""
     reference = Reference(model="flights", id="ref-1", model_version="2013-03", origin="first 90d", since=START)
-    past, told = History(reference=reference), []
+    past, told = History(reference=reference, promotion=came), []
     for one in snapshots():
         decision = decide(section, past, one, one.taken_at, newest=True)
         told += decision.messages
         firing = {**past.firing, **{each.trigger: each for each in decision.firing}}
         past = replace(past, snapshots=(*past.snapshots, one), firing=firing, episode=decision.episode or past.episode)
     return told
+
+
+def of_versions() -> dict[str, Message]:
+    """What people are told of a candidate that serves in shadow and is to replace the version in service."""
+    now, person = START + 4 * WEEK, model(promotion="person")
+    candidate = Shadow(model="flights", version="2013-05", champion="2013-03", since=START, began_at=START)
+    words = "roc_auc is shown to be better: at least 0.017, by 24,804 labelled rows"
+    better = ShadowAnswer(state=ShadowState.PROMOTED, reason=words)
+    with TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
+        shadow.note_answer(store, person, store.shadows.begin(candidate), better, now)
+        told = {one.kind: one for one in store.messages.due(now)}
+    moved = AliasMove(
+        id="move-1", model="flights", from_version="2013-03", to_version="2013-05", by_whom="ann", state=MoveState.DONE,
+        reason="better in shadow, and the clinics agree", created_at=now,
+    )
+    return told | {"registry": registry.move_ended(moved, None, now)}
+
+
+def of_recovery() -> Message:
+    """What people are told when the version that came has ended the need."""
+    came = Promotion(
+        model="flights", version="2013-03", replaces="2012-12", configured=None, origin="run", at=START, need="auc-low",
+        state=PromotionState.TAKEN, recovery=Recovery.AWAITED,
+    )
+    return next(one for one in played(model(), came) if one.kind == "recovered")
 
 
 def messages() -> dict[str, Message]:
@@ -95,6 +139,7 @@ def messages() -> dict[str, Message]:
         url="https://ci.example.org/runs/7",
     )
     found["ended"] = of_request(run, "ended", now)
+    found |= of_versions() | {"recovered": of_recovery()}
     if noticed := note_look("flights", SOURCE_DOWN, None, "flights/*.parquet: there is no such file", now):
         [_, told] = noticed
         if told is not None:

@@ -126,7 +126,7 @@ class Registries:
                 return False
             if done:
                 moved(self._store, model, sending, now)
-            self._store.messages.add(_told(sending, refused, now))
+            self._store.messages.add(move_ended(sending, refused, now))
         return done
 
     def _track(self, model: ModelSection) -> int:
@@ -192,7 +192,7 @@ def _waits(move: AliasMove, why: str, now: datetime) -> Message:
     )
 
 
-def _told(move: AliasMove, refused: str | None, now: datetime) -> Message:
+def move_ended(move: AliasMove, refused: str | None, now: datetime) -> Message:
     headline = f"the alias {'names' if refused is None else 'was not moved to'} version {move.to_version}"
     body = f"{move.by_whom} asked for it: {move.reason}." + (f" {refused}." if refused else "")
     return Message(
