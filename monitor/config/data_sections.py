@@ -96,7 +96,7 @@ class CsvSection(Section):
 
 Format = Literal[
     "parquet", "csv", "jsonl",
-    "sagemaker", "kserve", "seldon", "azureml", "vertex", "databricks", "oip",      # captures of serving platforms
+    "sagemaker", "kserve", "seldon", "azureml", "vertex", "databricks", "bentoml", "oip",      # captures
 ]
 
 
@@ -135,8 +135,8 @@ class SourceSection(Section):
     `https://`: [sources](sources.md)."""
     format: Format | None = None
     """`"parquet"`, `"csv"` or `"jsonl"`; [captures](sources.md#captures): `"sagemaker"`, `"kserve"`,
-    `"seldon"`, `"azureml"`, `"vertex"`, `"databricks"` or `"oip"`. Default: by the ending, of captures by the first
-    record."""
+    `"seldon"`, `"azureml"`, `"vertex"`, `"databricks"`, `"bentoml"` or `"oip"`. Default: by the ending, of captures by
+    the first record."""
     csv: CsvSection = CsvSection()
     """How a CSV file is read."""
     storage: StorageSection = StorageSection()

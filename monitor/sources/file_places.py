@@ -21,6 +21,7 @@ def open_place(section: SourceSection, zone: ZoneInfo, known: KnownTypes) -> Sou
 
 
 def _local(section: SourceSection, zone: ZoneInfo, known: KnownTypes, bring: Bring = are_there) -> Source:
-    if (family := recognised(section)) is not None:
-        return CaptureSource(section, zone, known, family)
-    return lake_table(section, zone, known, bring) or FileSource(section, zone, known)
+    table = lake_table(section, zone, known, bring)
+    if (family := recognised(section, table)) is not None:
+        return CaptureSource(section, zone, known, family, table)
+    return table or FileSource(section, zone, known)

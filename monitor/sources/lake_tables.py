@@ -121,6 +121,15 @@ class LakeTable(FileSource):
             raise SourceError(f"{self.origin}: {snapshot.version} has no rows, expected some")
         return snapshot
 
+    def names(self) -> list[str]:
+        """Return the table's columns, as they are stored."""
+        return list(self._snapshot.schema.names)
+
+    def files(self) -> list[Path]:
+        """Return the Parquet files that hold the rows of the newest snapshot."""
+        self.fingerprint()
+        return self._files()
+
     def _files(self) -> list[Path]:
         return list(self._paths)
 

@@ -17,6 +17,7 @@ ENDINGS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl",
 }
 CAPTURED = (".json", ".log", "")     # besides JSON lines: endings of what serving platforms write
+_ROTATED = re.compile(r"\.log\.\d{4}-\d\d-\d\d$")       # a log of a day that is over
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 TABLES: dict[str, Callable[[Path], bool]] = {
     "Delta": lambda folder: any(glob.iglob("_delta_log/*.json", root_dir=folder)),
@@ -45,7 +46,7 @@ def may_be_data(names: tuple[str, ...], pattern: tuple[str, ...], format: str | 
     file = Path(*names)
     if pattern:
         return _finished(file) and _fitting(names, pattern)
-    captured = format not in ENDINGS.values() and _finished(file) and _may_be_capture(file)
+    captured = format not in ENDINGS.values() and _finished(file) and may_be_capture(file)
     return (captured or _fits(file, format)) and not any(_is_hidden(name) for name in names)
 
 
@@ -55,23 +56,25 @@ def of_a_table(name: str) -> bool:
 
 
 def captures_at(origin: str) -> list[Path]:
-    """Return the files that exist now, of a folder all that may be captures of a serving platform. Raises OSError."""
-    path = Path(origin)
-    if not path.is_dir():
-        return files_at(origin, None)
-    return sorted(_each_once(file for file in _below(path) if _finished(file) and _may_be_capture(file)))
+    """Return the files that exist now, of a folder all that may be captures of a serving platform: Parquet files where
+    the first one is such, else text. Raises OSError.
+    """
+    path, first = Path(origin), first_file(origin)
+    if not path.is_dir() or (first is not None and kind_of(first) == "parquet"):
+        return files_at(origin, "parquet" if path.is_dir() else None)
+    return sorted(_each_once(file for file in _below(path) if _finished(file) and may_be_capture(file)))
 
 
-def first_capture(origin: str) -> Path | None:
-    """Return one of these files, if the first file there may be a capture; looks at no more than it needs."""
+def first_file(origin: str) -> Path | None:
+    """Return the first of the files that exist now; looks at no more than it needs. Raises OSError."""
     path = Path(origin)
     found = iter([path]) if path.is_file() else _below(path) if path.is_dir() else _matches(origin)
-    first = next((file for file in found if _finished(file)), None)
-    return first if first is not None and _may_be_capture(first) else None
+    return next((file for file in found if _finished(file)), None)
 
 
-def _may_be_capture(file: Path) -> bool:
-    return file.suffix.lower() in CAPTURED or kind_of(file) == "jsonl"
+def may_be_capture(file: Path) -> bool:
+    """Tell by its name whether a file of text may be a capture."""
+    return file.suffix.lower() in CAPTURED or kind_of(file) == "jsonl" or bool(_ROTATED.search(file.name))
 
 
 def kind_of(file: Path) -> str | None:

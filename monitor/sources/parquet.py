@@ -64,6 +64,16 @@ class Parquet:
             _schemas[key] = tidy(stored.empty_table(), self._exact).schema
         return _schemas[key]
 
+    def names(self, path: Path) -> list[str]:
+        """Return the columns that the file has, as they are stored."""
+        return list(self._footer(path).schema.names)
+
+    def as_stored(self, path: Path) -> Iterator[pa.Table]:
+        """Yield all rows with all columns, as they are stored, one row group at a time."""
+        with self._opened(path) as file:
+            for group in range(file.num_row_groups):
+                yield _row_group(file, path, group, None)
+
     def left_out(self, path: Path) -> dict[str, str]:
         stored = self._stored(path)
         if id(stored) not in _unread:

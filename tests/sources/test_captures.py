@@ -3,10 +3,14 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import deltalake
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from monitor.cli import main
@@ -189,6 +193,65 @@ def test_a_capture_that_grows(tmp_path: Path) -> None:
     assert source.fingerprint() != mark
     assert source.read(["f0"])["f0"].to_pylist() == [1.0, 2.0]
     assert source.guesses()["not used"] == "none"
+
+
+def test_inference_tables_of_databricks_and_vertex(tmp_path: Path) -> None:
+    """In Parquet and in Delta they are read as in JSON lines; a deleted row is none, and a new version is seen."""
+    databricks(tmp_path / "text")
+    vertex(tmp_path / "vertex")
+    records = [json.loads(line) for line in (tmp_path / "text/table.jsonl").read_text().splitlines()[:7]]
+    for one in records:
+        one["request_time"] = datetime.fromtimestamp(one.pop("timestamp_ms", 1767225600000) / 1000, UTC)
+    table = pa.Table.from_pylist(records)
+    (tmp_path / "parquet").mkdir()
+    pq.write_table(table, tmp_path / "parquet/part-0.parquet")
+    deltalake.write_deltalake(tmp_path / "delta", table)
+    [payloads] = (tmp_path / "vertex").rglob("*.js*")
+    logged = [json.loads(line) for line in payloads.read_text().splitlines() if line.startswith("{")]
+    pq.write_table(pa.Table.from_pylist(logged[:6]), tmp_path / "bigquery.parquet")
+    wanted = _usable(tmp_path / "text")
+    assert len(wanted) == 6
+    for place in (tmp_path / "parquet", tmp_path / "parquet/*.parquet", tmp_path / "delta"):
+        source = source_of(place)
+        assert _usable(place) == wanted
+        assert source.guesses()["not used"] == "1 a request that failed"
+    assert _usable(tmp_path / "bigquery.parquet") == _usable(tmp_path / "vertex")
+    source = source_of(tmp_path / "delta")
+    before = source.fingerprint()
+    deltalake.DeltaTable(tmp_path / "delta").delete("databricks_request_id = 'r-3'")
+    assert source.fingerprint() != before
+    assert _usable(tmp_path / "delta") == [row for row in wanted if row["id"] != "r-3"]
+    assert [one.name for one in source.contents("predictions", [])][-1] == str(tmp_path / "delta")     # its version
+    plain = source_of(tmp_path / "parquet", "parquet")
+    assert "request" in plain.schema().names
+
+
+def _usable(place: Path) -> list[Json]:
+    rows = source_of(place).read(None, timestamp="timestamp").sort_by("id").to_pylist()
+    return [row for row in rows if row["timestamp"]]
+
+
+def test_logs_of_bentoml(tmp_path: Path) -> None:
+    """As its own library (1.4) wrote them: rows of one request, roles in a record of their own, a day that is over."""
+    columns = [{"name": "x", "role": "feature", "type": "numerical"}, {"name": "score", "role": "feature", "type": "n"},
+               {"name": "pred", "role": "prediction", "type": "categorical"},
+               {"name": "predict_proba", "role": "prediction", "type": "numerical"},
+               {"name": "truth", "role": "target", "type": "categorical"}]
+    lines(tmp_path / "iris/schema/schema.1.log", {"meta_data": {"bento_name": "Iris"}, "columns": columns})
+
+    def row(number: int, request: str, second: int) -> Json:
+        return {"x": number / 2, "score": 7, "pred": number % 2, "predict_proba": 0.25, "truth": 1,
+                "timestamp": AT.format(second).removesuffix("Z"), "request_id": request, "trace_id": "9"}
+
+    lines(tmp_path / "iris/data/data.1.log.2025-12-31", row(0, "97", 1), row(1, "97", 1))
+    lines(tmp_path / "iris/data/data.1.log", row(2, "98", 2), "half a li")
+    names = ("id", "x", "score", "prediction", "probability", "label")
+    assert [tuple(row[name] for name in names) for row in _usable(tmp_path / "iris")] == [
+        ("97-0", 0.0, 7, 0, 0.25, 1), ("97-1", 0.5, 7, 1, 0.25, 1), ("98", 1.0, 7, 0, 0.25, 1)]
+    alone = _usable(tmp_path / "iris/data")          # without its schema the columns keep their names
+    assert [(row["id"], row["pred"], row["truth"]) for row in alone] == [("97-0", 0, 1), ("97-1", 1, 1), ("98", 0, 1)]
+    lines(tmp_path / "own.jsonl", row(0, "97", 1))   # somebody's own log with the same keys stays what it is
+    assert "request_id" in source_of(tmp_path / "own.jsonl").schema().names
 
 
 def test_what_is_no_capture(tmp_path: Path) -> None:

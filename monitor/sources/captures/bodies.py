@@ -14,7 +14,7 @@ from monitor.records import Json
 from monitor.untrusted import parse_json
 
 MANY = 100_000                   # instances in one body
-_ANSWERS = {                     # names that platforms give to what a model answers
+ANSWERS = {                      # names that platforms give to what a model answers
     "predict": "prediction", "predicted_label": "prediction", "predicted_class": "prediction", "class": "prediction",
     "predict_proba": "probability", "probabilities": "probability", "score": "probability",
 }
@@ -71,7 +71,7 @@ def answer(instance: Any) -> Json:
     if isinstance(instance, dict):
         named: Json = {}
         for name, value in instance.items():
-            own = _ANSWERS.get(str(name), str(name))
+            own = ANSWERS.get(str(name), str(name))
             named |= _probabilities(value) if own == "probability" and isinstance(value, list) else {own: value}
         others = [name for name in named if name not in _OWN]
         if "prediction" not in named and len(others) == 1 and not isinstance(named[others[0]], list):
@@ -122,7 +122,7 @@ def _tensors(tensors: list[Json]) -> list[Any]:
         wide = len(values) // rows
         if wide == 1:
             columns[name] = values
-        elif _ANSWERS.get(name) == "probability":
+        elif ANSWERS.get(name) == "probability":
             columns[name] = [values[row * wide : (row + 1) * wide] for row in range(rows)]
         else:
             columns |= {f"{name}_{place}": values[place::wide] for place in range(wide)}

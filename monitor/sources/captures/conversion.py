@@ -1,16 +1,19 @@
 """Captured requests and answers, joined by their ids, as rows; what could not be used is counted with its reason."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from monitor.records import Json
 from monitor.sources.captures.bodies import Unusable, answer, features
-from monitor.sources.captures.families import FAMILIES, Part
+from monitor.sources.captures.families import FAMILIES, Family, Part
 from monitor.sources.compressed import unpacked
+from monitor.sources.listing import kind_of
+from monitor.sources.parquet import Parquet
 from monitor.sources.text_files import snapshot
 from monitor.untrusted import parse_json
 
@@ -26,16 +29,21 @@ class Converted:
 
 def convert(files: list[Path], family: str) -> Converted:
     """Return the rows of all files together, each in the file that holds its inputs. Raises SourceError."""
-    made = Converted({path: [] for path in files})
+    made, known = Converted({path: [] for path in files}), FAMILIES[family]
+    roles: dict[str, str] = {}
     inputs: dict[str, tuple[Path, Part]] = {}
     answers: dict[str, tuple[Path, Part]] = {}
     for path in files:
         for record in _records(path):
             made.records += 1
             try:
-                parts = _parts(record, family, path)
+                found, parts = _parts(record, known)
+                roles |= found
                 for part in parts:
                     side = answers if part.answers else inputs
+                    if part.id in side and known.continued:
+                        side[part.id][1].instances.extend(part.instances)
+                        continue
                     if part.id in side:
                         _count(made, side[part.id][0], "repeated later with the same id")
                     side[part.id] = (path, part)
@@ -44,7 +52,7 @@ def convert(files: list[Path], family: str) -> Converted:
     for id, (path, part) in inputs.items():
         _, given = answers.pop(id, (path, None))
         try:
-            made.rows[path] += _rows(part, given)
+            made.rows[path] += _rows(part, given, roles or known.usual)
         except Unusable as why:
             _count(made, path, str(why))
     for path, _ in answers.values():
@@ -52,19 +60,19 @@ def convert(files: list[Path], family: str) -> Converted:
     return made
 
 
-def _parts(record: Any, family: str, path: Path) -> list[Part]:
-    known = FAMILIES[family]
+def _parts(record: Any, known: Family) -> tuple[dict[str, str], list[Part]]:
+    """Return what a record says of the others, and the parts that it holds."""
     if not isinstance(record, dict) or not known.fits(record):
         raise Unusable(f"no record of {known.title}")
     try:
-        return list(known.parts(record))
+        return known.roles(record), list(known.parts(record))
     except Unusable:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         raise Unusable("a record of another form than described") from None
 
 
-def _rows(part: Part, given: Part | None) -> list[Json]:
+def _rows(part: Part, given: Part | None, roles: Mapping[str, str]) -> list[Json]:
     if given is None:
         raise Unusable("a request without its answer")
     if len(part.instances) != len(given.instances):
@@ -74,10 +82,18 @@ def _rows(part: Part, given: Part | None) -> list[Json]:
     rows = []
     for place, (asked, said) in enumerate(zip(part.instances, given.instances, strict=True)):
         own: Json = {"timestamp": at, "id": f"{part.id}-{place}" if several else part.id}
-        taken = features(asked)
+        taken = _inputs(asked, roles)
         answered = {f"output.{name}" if name in taken else name: value for name, value in answer(said).items()}
         rows.append(own | taken | answered | ({"model_version": str(version)} if version else {}))
     return rows
+
+
+def _inputs(asked: Any, roles: Mapping[str, str]) -> Json:
+    """The inputs, and what stands among them without being one under the name of its role."""
+    if not roles or not isinstance(asked, dict):
+        return features(asked)
+    own = {roles[name]: value for name, value in asked.items() if name in roles}
+    return features({name: value for name, value in asked.items() if name not in roles}) | own
 
 
 def _moment(at: Any) -> Any:
@@ -91,7 +107,13 @@ def _count(made: Converted, path: Path, why: str) -> None:
 
 
 def _records(path: Path) -> Iterator[Any]:
-    """Yield the records of a file: one a line, or all of them in one list. What is no JSON is None."""
+    """Yield the records of a file: one a line or all of them in one list, or the rows of a table. What is no JSON is
+    None.
+    """
+    if kind_of(path) == "parquet":
+        for table in Parquet(ZoneInfo("UTC")).as_stored(path):
+            yield from ({name: _in_json(value) for name, value in row.items()} for row in table.to_pylist())
+        return
     stat, data = snapshot(path)
     data = unpacked(data, path)
     written = datetime.fromtimestamp(stat.st_mtime if stat else path.stat().st_mtime, UTC).isoformat()
@@ -107,6 +129,13 @@ def _records(path: Path) -> Iterator[Any]:
 
 
 _TIMES = {"time", "timestamp", "logging_time", "request_time", "timestamp_ms", "eventMetadata"}
+
+
+def _in_json(value: Any) -> Any:
+    """Return a cell as JSON would have it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _parsed(text: bytes) -> Any:

@@ -5,12 +5,13 @@ By the platforms' published descriptions, as docs/sources.md lists them.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from typing import Any
 
 from monitor.records import Json
-from monitor.sources.captures.bodies import Unusable, from_text, instances
+from monitor.sources.captures.bodies import ANSWERS, Unusable, from_text, instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class Family:
     title: str
     fits: Callable[[Json], bool]
     parts: Callable[[Json], Iterator[Part]]      # raises Unusable
+    files: str = "*"                             # the names of its files
+    roles: Callable[[Json], dict[str, str]] = lambda record: {}     # of other records' columns, as this one says …
+    usual: Mapping[str, str] = field(default_factory=dict)          # … and where none says
+    continued: bool = False                      # records with one id are rows of one request
 
 
 def _sagemaker(record: Json) -> Iterator[Part]:
@@ -91,6 +96,29 @@ def _databricks(record: Json) -> Iterator[Part]:
         yield Part(str(id), at, answers, from_text(str(record[key]), kind="json"), record.get("served_entity_id"))
 
 
+def _bentoml(record: Json) -> Iterator[Part]:
+    """A row in one record: what is an input and what an answer stands in a record of its own, the schema."""
+    if "columns" in record:
+        return
+    given = {name: value for name, value in record.items() if name not in _BENTOML}
+    yield Part(str(record["request_id"]), record["timestamp"], False, [given])
+    yield Part(str(record["request_id"]), record["timestamp"], True, [{}])
+
+
+def _roles_of_bentoml(record: Json) -> dict[str, str]:
+    """The first column of each role; others keep their names. A score is a prediction to BentoML."""
+    own, found = {"prediction": "prediction", "target": "label"}, dict[str, str]()
+    for column in record.get("columns") or ():
+        name, role = str(column["name"]), own.get(str(column.get("role")))
+        role = ANSWERS.get(name, role) if role == "prediction" else role
+        if role is not None and role not in found.values():
+            found[name] = role
+    return found
+
+
+_BENTOML = ("timestamp", "request_id", "trace_id")
+
+
 def _oip(record: Json) -> Iterator[Part]:
     """A request, an answer, or both under `request` and `response`, perhaps with their time beside them."""
     at = record.get("timestamp") or record.get("time")
@@ -141,12 +169,16 @@ FAMILIES: dict[str, Family] = {
                      lambda record: {"request_payload", "response_payload", "request_id"} <= set(record), _vertex),
     "databricks": Family("Databricks inference table", lambda record: {"request", "response"} <= set(record)
                          and bool({"databricks_request_id", "timestamp_ms"} & set(record)), _databricks),
+    "bentoml": Family("BentoML monitoring", lambda record: set(_BENTOML) <= set(record)
+                      or {"meta_data", "columns"} <= set(record), _bentoml, "*.log*", _roles_of_bentoml,
+                      {name: name for name in ("prediction", "probability", "label")}, continued=True),
     "oip": Family("Open Inference Protocol bodies", _is_oip, _oip),
 }
 
 
-def family_of(record: Any) -> str | None:
-    """Return which platform wrote a record; None where none is known to write such."""
+def family_of(record: Any, file: str) -> str | None:
+    """Return which platform wrote a record into a file of this name; None where none is known to write such."""
     if not isinstance(record, dict):
         return None
-    return next((name for name, family in FAMILIES.items() if family.fits(record)), None)
+    fitting = (name for name, family in FAMILIES.items() if fnmatch(file, family.files) and family.fits(record))
+    return next(fitting, None)

@@ -18,33 +18,52 @@ from monitor.sources.copied import CopiedSource
 from monitor.sources.files import FileSource, steady_digest
 from monitor.sources.footers import Stamp
 from monitor.sources.known_types import KnownTypes
-from monitor.sources.listing import captures_at, first_capture
+from monitor.sources.lake_tables import LakeTable
+from monitor.sources.listing import captures_at, first_file, kind_of, may_be_capture
+from monitor.sources.parquet import Parquet
 from monitor.untrusted import DOCUMENT, open_file, parse_json, read_bytes
 
 _GLANCE = 1 << 20                # bytes of a file that are read to see what it is
 _FORM = 1                        # of what is written; another number makes it anew
 
 
-def recognised(section: SourceSection) -> str | None:
-    """Return which platform wrote the first file of a path, from its first record; None where it is none."""
+def recognised(section: SourceSection, table: LakeTable | None) -> str | None:
+    """Return which platform wrote what is at a path, from its first record; None where it is none."""
     if section.format is not None:
         return section.format if section.format in FAMILIES else None
     try:
-        path = first_capture(str(section.path))
+        if table is not None:
+            return _of_columns(table.names())
+        path = first_file(str(section.path))
         if path is None:
             return None
-        with open_file(path) as file:
-            data = file.read(_GLANCE)
-        first = data if data.lstrip()[:1] == b"[" else data.split(b"\n", 1)[0]
-        found = parse_json(first)
-    except (OSError, ValueError):
+        if kind_of(path) == "parquet":
+            return _of_columns(Parquet(ZoneInfo("UTC")).names(path))
+        return _of_text(path) if may_be_capture(path) else None
+    except (OSError, ValueError, SourceError):
         return None              # whoever reads it as something else says what is wrong
-    return family_of(found[0] if isinstance(found, list) and found else found)
+
+
+def _of_text(path: Path) -> str | None:
+    with open_file(path) as file:
+        data = file.read(_GLANCE)
+    first = data if data.lstrip()[:1] == b"[" else data.split(b"\n", 1)[0]
+    found = parse_json(first)
+    return family_of(found[0] if isinstance(found, list) and found else found, path.name)
+
+
+def _of_columns(names: Sequence[str]) -> str | None:
+    """A row of a table has the body of a request in one cell and its answer in another."""
+    return family_of(dict.fromkeys(names), "")
 
 
 class CaptureSource(CopiedSource):
-    def __init__(self, section: SourceSection, zone: ZoneInfo, known: KnownTypes, family: str) -> None:
-        self.origin = str(section.path)
+    """`table`: the table whose files hold the records, where these are not a folder's."""
+
+    def __init__(
+        self, section: SourceSection, zone: ZoneInfo, known: KnownTypes, family: str, table: LakeTable | None = None
+    ) -> None:
+        self.origin, self._table = str(section.path), table
         self._section, self._zone, self._known, self._family = section, zone, known, family
         self._state, self._source = "", None
         self._told: dict[str, str] = {}
@@ -55,11 +74,16 @@ class CaptureSource(CopiedSource):
         return self._stamped(self._files())
 
     def content_id(self) -> str:
+        if self._table is not None:
+            return self._table.content_id()
         return hashlib.sha256(b"".join(steady_digest(path) for path in self._files())).hexdigest()
 
     def contents(
         self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
     ) -> Iterator[Content]:
+        if self._table is not None:
+            yield from self._table.contents(place, known)
+            return
         for path in self._files():
             was = Stamp.of(path)
             stamp = f"{was.size}-{was.mtime_ns}"
@@ -90,6 +114,8 @@ class CaptureSource(CopiedSource):
         return copies.folder_of("captures") / key
 
     def _files(self) -> list[Path]:
+        if self._table is not None:
+            return self._table.files()
         try:
             files = captures_at(self.origin)
         except OSError as error:
