@@ -24,6 +24,7 @@ from monitor.sources.parquet import Parquet
 from monitor.untrusted import DOCUMENT, open_file, parse_json, read_bytes
 
 _GLANCE = 1 << 20                # bytes of a file that are read to see what it is
+_BODIES = {"request", "request_payload", "Bytes"}     # columns of tables that hold bodies of requests
 _FORM = 1                        # of what is written; another number makes it anew
 
 
@@ -54,7 +55,7 @@ def _of_text(path: Path) -> str | None:
 
 def _of_columns(names: Sequence[str]) -> str | None:
     """A row of a table has the body of a request in one cell and its answer in another."""
-    return family_of(dict.fromkeys(names), "")
+    return family_of(dict.fromkeys(names), "") if _BODIES & set(names) else None
 
 
 class CaptureSource(CopiedSource):
