@@ -78,12 +78,14 @@ class Pages:
     def model(self, request: Request) -> str:
         """A model, with `?before=` a window's key those before it."""
         view = self._model(request)
-        looks = self._running().looks.get(view.name, Looks())
+        running = self._running()
+        looks = running.looks.get(view.name, Looks())
         before = _moment(request.query_params.get("before"))
         told = model_page(self._store, view, looks, self._clock(), before)
         section = self._config().models.get(view.name)
         about = {"model": page_links.path_name(view.name)}
-        return self._page("model.html", request, told, about, forms_of_model(view, section) if section else ())
+        forms = forms_of_model(view, section) if section else ()
+        return self._page("model.html", request, told | {"running": running}, about, forms)
 
     def window(self, request: Request) -> str:
         """A window; `?sort=` a heading of its scores, `?page=` so many scores on."""

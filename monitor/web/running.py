@@ -1,4 +1,6 @@
-"""What pages tell of the daemon itself: when models were checked and will be, and a configuration that was refused."""
+"""What pages tell of the daemon itself: when models were checked and will be, a configuration that was refused, and how
+far a replay is.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,8 +18,11 @@ class Looks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """`refused`: what is wrong with the newest configuration, whose predecessor stays in force."""
+    """`refused`: what is wrong with the newest configuration, whose predecessor stays in force. `replayed`: percent of
+    the log, while no service runs but a replay.
+    """
 
     looks: Mapping[str, Looks] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     refused_at: datetime | None = None
+    replayed: int | None = None

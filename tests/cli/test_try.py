@@ -8,23 +8,39 @@ import sys
 import time
 from pathlib import Path
 
+ADDRESS = r"http://(127\.0\.0\.1:\d+)/"
 
-def _page(address: str) -> str:
-    """The model's page, once it is served."""
+
+def _page(address: str, shows: str) -> str:
+    """The model's page, once it is served and shows a text."""
     deadline = time.monotonic() + 60
     while True:
         connection = http.client.HTTPConnection(address, timeout=60)
         try:
             connection.request("GET", "/models/rides")
-            return connection.getresponse().read().decode()
+            if shows in (page := connection.getresponse().read().decode()):
+                return page
         except ConnectionRefusedError:
-            assert time.monotonic() < deadline, "waited too long"
+            pass
         finally:
             connection.close()
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def _said_until(trial: "subprocess.Popen[str]", said: list[str], before: str) -> str:
+    """Note what it prints up to an address behind some words; return the address."""
+    assert trial.stdout is not None
+    while not (found := re.search(before + ADDRESS, "".join(said))):
+        said.append(trial.stdout.readline())
+        assert said[-1], "it ended early"
+    return found[1]
 
 
 def test_a_log_is_replayed_and_its_page_served_until_it_is_ended(rides: Path, tmp_path: Path) -> None:
-    """It says what it took for what and what would have happened, shows it, and removes what it wrote."""
+    """It says what it took for what and what would have happened, shows it while it is replayed and afterwards, and
+    removes what it wrote.
+    """
     room = tmp_path / "room"
     room.mkdir()
     before = sorted(tmp_path.rglob("*"))
@@ -32,23 +48,21 @@ def test_a_log_is_replayed_and_its_page_served_until_it_is_ended(rides: Path, tm
         [sys.executable, "-P", "-m", "monitor", "try", "rides.csv", "--ignore", "hum", "--keep"], cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(room)},
     )
+    said: list[str] = []
     try:
-        assert trial.stdout is not None
-        said: list[str] = []
-        while not (found := re.search(r"look at it: http://(127\.0\.0\.1:\d+)/", "".join(said))):
-            said.append(trial.stdout.readline())
-            assert said[-1], "it ended early"
-        page = _page(found[1])
+        early = _page(_said_until(trial, said, "fills while the log is replayed: "), "rmse by window")
+        page = _page(_said_until(trial, said, "look at it: "), "assumed-challenger is asked to retrain")
         trial.terminate()
         rest, errors = trial.communicate(timeout=60)
     finally:
         trial.kill()
         trial.wait()
+    assert re.search(r"The log is being replayed, \d+ % so far", early)
+    assert "being replayed" not in page
     text = "".join(said) + rest
     assert trial.returncode == 0, errors
     assert "label: label, by its usual name" in text
     assert "a retrain was asked for once" in text
-    assert "assumed-challenger is asked to retrain" in page
     assert "driftd init rides.csv --ignore hum" in text
     assert "Traceback" not in errors
     assert sorted(tmp_path.rglob("*")) == before
