@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -18,18 +19,26 @@ from monitor.sources import extents
 from monitor.sources.column_types import is_number
 from monitor.sources.log import Log
 
+_recalled: set[tuple[Path | None, str]] = set()      # in this process
+
 
 @contextmanager
 def known_files(look: Look) -> Iterator[None]:
     """Know of the log's files what earlier processes found there, and keep what is found meanwhile for later ones."""
     key = f"extents\x1f{look.model.predictions.model_dump_json()}"
-    with suppress(ValidationError, IndexError, ValueError, pa.ArrowException):       # damaged: files are opened again
-        if (told := last_beside(look.profiles, key)) is not None:
-            extents.recall(from_json(extents.Told, told))
+    if (look.profiles, key) not in _recalled:
+        _recalled.add((look.profiles, key))
+        _recall(look.profiles, key)
     with extents.learning() as learnt:
         yield
     if learnt.new:
         keep_beside(look.profiles, key, to_json(learnt.told()))
+
+
+def _recall(profiles: Path | None, key: str) -> None:
+    with suppress(ValidationError, IndexError, ValueError, pa.ArrowException):       # damaged: files are opened again
+        if (told := last_beside(profiles, key)) is not None:
+            extents.recall(from_json(extents.Told, told))
 
 
 def open_reference(look: Look) -> ReferenceData:

@@ -1,11 +1,12 @@
 """Files as a source: one path, a glob, or a growing folder, all of one format."""
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -28,9 +29,10 @@ from monitor.sources.column_types import (
     within,
 )
 from monitor.sources.footers import Stamp
+from monitor.sources.formats import Columnar, Format
 from monitor.sources.known_types import NOTHING, KnownTypes
-from monitor.sources.listing import files_at, kind_of, partition_values, table_around
-from monitor.sources.moments import Unit, in_utc
+from monitor.sources.listing import kind_of, look_at, partition_values, table_around
+from monitor.sources.moments import in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.partitions import Partitions, partitions_of
 from monitor.sources.strays import Strays, Times, strays_of
@@ -41,31 +43,6 @@ T = TypeVar("T")
 
 _KEPT = 8       # sources whose strays are kept in this process
 _strays: dict[tuple[str, ...], Strays] = {}
-
-
-class Format(Protocol):
-    """How one file format is read. `read` may yield rows outside the bounds, and leaves out none inside."""
-
-    day_first: bool | None
-    grows: bool                              # reads a consistent copy of a file while rows are appended to it
-
-    def guesses(self) -> dict[str, str]: ...
-    def schema(self, path: Path) -> pa.Schema: ...
-    def left_out(self, path: Path) -> dict[str, str]: ...
-    def as_words(self, names: Collection[str]) -> "Format": ...
-    def settle(self, table: pa.Table) -> pa.Table: ...
-    def units(self, path: Path, names: Sequence[str]) -> dict[str, Unit]: ...
-    def read(self, path: Path, columns: Sequence[str] | None, bounds: Bounds) -> Iterator[pa.Table]: ...
-    def times(self, path: Path, timestamp: str) -> Iterator[Times]: ...
-
-
-@runtime_checkable
-class Columnar(Format, Protocol):
-    """A format that reads single columns of single row groups."""
-
-    def lies_outside(self, path: Path, bounds: Bounds) -> bool: ...
-    def count(self, path: Path, bounds: Bounds) -> int: ...
-    def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]: ...
 
 
 class FileSource:
@@ -79,11 +56,23 @@ class FileSource:
         self._known = known
         self._schemas: dict[Stamp, pa.Schema] = {}
         self._listed: list[Path] | None = None
+        self._stamps: dict[Path, Stamp] = {}         # at the look, or when a file was last read
+        self._named: Partitions | None = None
+        self._columns: pa.Schema | None = None
+        self._maybe: dict[Bounds, list[Path]] = {}
 
     def fingerprint(self) -> str:
         self._listed = None              # look again: files may have come or gone
-        stamps = [Stamp.of(path) for path in self._files()]
-        return hashlib.sha256(repr(stamps).encode()).hexdigest()
+        return self._mark()
+
+    def _mark(self) -> str:
+        return hashlib.sha256(repr([self._stamp(path) for path in self._files()]).encode()).hexdigest()
+
+    def _stamp(self, path: Path) -> Stamp:
+        """Return the stamp of a file at the look."""
+        if path not in self._stamps:
+            self._stamps[path] = Stamp.of(path)
+        return self._stamps[path]
 
     def content_id(self) -> str:
         whole = hashlib.sha256()
@@ -96,18 +85,19 @@ class FileSource:
     def contents(
         self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
     ) -> Iterator[Content]:
-        for path in (path for path in self._files() if self._may_hold(path, during)):
+        for path in self._that_may_hold(during):
             was = Stamp.of(path)
             stamp = f"{was.size}-{was.mtime_ns}"
             if (str(path), stamp) not in known:
                 hash = _steadily(path, _digest, grows=True).hex()
                 yield Content(place=place, name=str(path), stamp=stamp, hash=hash, bytes=was.size)
 
-    def _may_hold(self, path: Path, during: Sequence[Bounds]) -> bool:
-        """Tell whether a file may have rows in one of the time ranges; True without any."""
-        if not during or not isinstance(self._format, Columnar):
-            return True
-        return not all(self._format.lies_outside(path, bounds) for bounds in during)
+    def _that_may_hold(self, during: Sequence[Bounds]) -> list[Path]:
+        """Return the files that may have rows in one of the time ranges; all files without any."""
+        if not during or self._columnar is None:
+            return self._files()
+        inside = {path for bounds in during for path in self._inside(self._columnar, bounds)}
+        return [path for path in self._files() if path in inside]
 
     def guesses(self) -> dict[str, str]:
         return self._format.guesses()
@@ -115,20 +105,22 @@ class FileSource:
     def left_out(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for path in self._files():
-            found |= self._steadily(path, self._format.left_out)
+            found |= self._told(path, self._format.left_out)
         return found | self._partitions().left_out
 
     def same_schema(self, most: int) -> bool:
         """Tell whether these are Parquet files with one schema and at most `most` bytes in total."""
-        if not isinstance(self._format, Columnar):
+        if self._columnar is None:
             return False
         files = self._files()
-        small = sum(Stamp.of(path).size for path in files) <= most
+        small = sum(self._stamp(path).size for path in files) <= most
         return small and all(self._schema_of(path).equals(self._schema_of(files[0])) for path in files)
 
     def schema(self) -> pa.Schema:
-        partitions = self._partitions()
-        return union((str(path), partitions.added(schema)) for path, schema in self._each_schema(self._files()))
+        if self._columns is None:
+            partitions, schemas = self._partitions(), self._each_schema(self._files())
+            self._columns = union((str(path), partitions.added(schema)) for path, schema in schemas)
+        return self._columns
 
     def _each_schema(self, files: Sequence[Path]) -> list[tuple[Path, pa.Schema]]:
         """Return the files' schemas, those that are one object once, with the first file that has it."""
@@ -142,26 +134,45 @@ class FileSource:
         """Return the files that may have rows within the bounds, and of the others one for each schema: the columns
         of all files count.
         """
-        files = self._files()
-        if not isinstance(self._format, Columnar) or bounds.timestamp is None:
+        files, format = self._files(), self._columnar
+        if format is None or bounds.timestamp is None:
             return files
-        format = self._format
-        outside = [path for path in files if self._steadily(path, lambda path: format.lies_outside(path, bounds))]
-        left_out = set(outside) - {path for path, _ in self._each_schema(outside)}
-        return [path for path in files if path not in left_out]
+        inside = set(self._inside(format, bounds))
+        outside = [path for path in files if path not in inside]
+        inside.update(path for path, _ in self._each_schema(outside))
+        return [path for path in files if path in inside]
+
+    def _inside(self, format: Columnar, bounds: Bounds) -> list[Path]:
+        """Return the files that may have rows within the bounds."""
+        if bounds not in self._maybe:
+            self._maybe[bounds] = [path for path in self._files() if not self._lay_outside(format, path, bounds)]
+        return [path for path in self._maybe[bounds] if not self._lies_outside(format, path, bounds)]
+
+    def _lay_outside(self, format: Columnar, path: Path, bounds: Bounds) -> bool:
+        """Tell whether it is known that no row of a file was within the bounds at the look."""
+        return format.is_known(path, bounds.timestamp or "") and format.lies_outside(path, bounds)
+
+    def _lies_outside(self, format: Columnar, path: Path, bounds: Bounds) -> bool:
+        return self._steadily(path, lambda path: format.lies_outside(path, bounds))
 
     def _partitions(self) -> Partitions:
         files = self._files()
-        if not any(partition_values(self.origin, path) for path in files):
-            return Partitions()
-        return partitions_of(self.origin, files, self._schema_of(files[0]))
+        if self._named is None:
+            named = any("=" in str(path) and partition_values(self.origin, path) for path in files)
+            self._named = partitions_of(self.origin, files, self._schema_of(files[0])) if named else Partitions()
+        return self._named
 
     def _schema_of(self, path: Path) -> pa.Schema:
-        """Return the schema of one file; it is read again after the file has changed."""
-        stamp = Stamp.of(path)
+        """Return the schema of one file; it is read again once the file is found to have changed."""
+        stamp = self._stamp(path)
         if stamp not in self._schemas:
-            self._schemas[stamp] = self._steadily(path, self._format.schema)
+            self._schemas[stamp] = self._told(path, self._format.schema)
         return self._schemas[stamp]
+
+    def _told(self, path: Path, load: Callable[[Path], T]) -> T:
+        """Return load(path), which asks for a file's columns; a file whose columns are known is not looked at again."""
+        known = self._columnar is not None and self._columnar.is_known(path)
+        return load(path) if known else self._steadily(path, load)
 
     def read(
         self,
@@ -193,10 +204,10 @@ class FileSource:
         schema = _with_times(schema, times)
         table = pa.concat_tables([conform(piece, schema) for piece in pieces.values() if piece.num_columns]
                                  or [schema.empty_table()])
-        return typed(table, self._known.exact | self._known.words) if isinstance(self._format, Columnar) else table
+        return typed(table, self._known.exact | self._known.words) if self._columnar else table
 
     def strays(self, timestamp: str) -> Strays:
-        key = (self.origin, repr(self._section), self._zone.key, timestamp, self.fingerprint())
+        key = (self.origin, repr(self._section), self._zone.key, timestamp, self._mark())
         if key not in _strays:
             while len(_strays) >= _KEPT:
                 _strays.pop(next(iter(_strays)))
@@ -208,11 +219,13 @@ class FileSource:
             yield Times.of(self.read([], timestamp=timestamp)[timestamp])
             return
         for path in self._files():
-            yield from self._steadily(path, lambda path: list(self._format.times(path, timestamp)))
+            known = self._columnar.known_times(path, timestamp) if self._columnar else None
+            yield from known if known is not None else self._steadily(
+                path, lambda path: list(self._format.times(path, timestamp)))
 
     def head(self, values: int) -> pa.Table:
         most, partitions = first_rows(values, len(self.schema())), self._partitions()
-        if not isinstance(self._format, Columnar):
+        if self._columnar is None:
             return self.read(None).slice(0, most)
         pieces: dict[str, pa.Table] = {}
         for path in self._files():
@@ -230,7 +243,7 @@ class FileSource:
 
             pieces[str(path)] = self._steadily(path, load)
         schema = _common({path: piece.schema for path, piece in pieces.items()},
-                         [path for path, piece in pieces.items() if len(piece)])
+                               [path for path, piece in pieces.items() if len(piece)])
         table = pa.concat_tables([schema.empty_table(), *(conform(piece, schema) for piece in pieces.values())])
         return typed(table, self._known.exact | self._known.words)
 
@@ -240,7 +253,7 @@ class FileSource:
     def scan(
         self, timestamp: str, start: datetime | None, end: datetime | None, columns: Collection[str] | None = None
     ) -> "FileScan | None":
-        if not isinstance(self._format, Columnar):
+        if self._columnar is None:
             return None
         partitions = self._partitions()
         schemas = {path: partitions.added(self._schema_of(path)) for path in self._files()}
@@ -248,7 +261,8 @@ class FileSource:
                        for name in self._known.numbers & set(schema.names))
         if timestamp in partitions.kinds or declared:
             return None
-        return FileScan(self._format, schemas, Bounds(timestamp, start, end), self._known, partitions)
+        bounds = Bounds(timestamp, start, end)
+        return FileScan(self._columnar, schemas, self._inside(self._columnar, bounds), bounds, self._known, partitions)
 
     def _trim(self, part: pa.Table, path: Path, times: list[str], bounds: Bounds) -> pa.Table:
         units = self._format.units(path, times)
@@ -257,8 +271,19 @@ class FileSource:
             part = within(part, bounds) if name == bounds.timestamp else part
         return as_declared(tidy(self._format.settle(part), self._known.exact), self._known.numbers, Style())
 
+    def _forget(self) -> None:
+        """Forget what was concluded from the files as they were."""
+        self._named = self._columns = None
+        self._maybe.clear()
+
     def _steadily(self, path: Path, load: Callable[[Path], T]) -> T:
-        return _steadily(path, load, grows=self._format.grows)
+        def anew(path: Path) -> T:
+            if (now := Stamp.of(path)) != self._stamps.get(path):
+                self._stamps[path] = now
+                self._forget()
+            return load(path)
+
+        return _steadily(path, anew, grows=self._format.grows)
 
     def _require(self, names: list[str], timestamp: str | None, pieces: dict[str, pa.Table]) -> None:
         """Raise SourceError if a column is in no file, or if the timestamp is missing from any file."""
@@ -279,7 +304,7 @@ class FileSource:
         if kind == "parquet":
             from monitor.sources.parquet import Parquet
 
-            return Parquet(self._zone, self._known)
+            return Parquet(self._zone, self._known, self._stamp)
         if kind == "csv":
             from monitor.sources.delimited import Delimited
 
@@ -287,6 +312,10 @@ class FileSource:
         from monitor.sources.jsonl import JsonLines
 
         return JsonLines(self._zone, self._known)
+
+    @cached_property
+    def _columnar(self) -> Columnar | None:
+        return self._format if isinstance(self._format, Columnar) else None
 
     def _kind_by_ending(self) -> str:
         formats = {kind for path in self._files() if (kind := kind_of(path))}
@@ -305,14 +334,18 @@ class FileSource:
 
     def _list(self) -> list[Path]:
         try:
-            files = files_at(self.origin, self._section.format)
+            seen = look_at(self.origin, self._section.format)
         except OSError as error:
             raise _unreadable(error.filename or self.origin, error) from None
+        files = list(seen)
+        self._stamps = {path: Stamp.seen(path, stat) for path, stat in seen.items() if stat}
+        self._forget()
         if not files:
             odd = Path(self.origin).exists() and not Path(self.origin).is_dir()
             what = "is neither a file nor a folder" if odd else "there is no such file"
             raise SourceError(f"{self.origin}: {what}, expected at least one file to read")
-        if files != [Path(self.origin)] and (found := table_around({file.parent for file in files})):
+        folders = {os.path.dirname(file) for file in files}
+        if files != [Path(self.origin)] and (found := table_around(map(Path, folders))):
             kind, folder = found
             raise SourceError(f"{self.origin}: {folder} holds a table ({kind}), whose deleted rows are in its "
                               f'files; name the table alone, path = "{folder}"')
@@ -320,15 +353,15 @@ class FileSource:
 
 
 class FileScan:
-    """Reads columns of the rows within the bounds, one row group at a time."""
+    """Reads columns of the rows within the bounds, one row group at a time; only files `inside` have some."""
 
     def __init__(
-        self, format: Columnar, schemas: Mapping[Path, pa.Schema], bounds: Bounds, known: KnownTypes,
-        partitions: Partitions,
+        self, format: Columnar, schemas: Mapping[Path, pa.Schema], inside: Sequence[Path], bounds: Bounds,
+        known: KnownTypes, partitions: Partitions,
     ) -> None:
         self._format, self._bounds, self._known, self._partitions = format, bounds, known, partitions
-        self._stamps = {path: Stamp.of(path) for path in schemas}
-        counts = {path: format.count(path, bounds) for path in schemas}
+        self._stamps = {path: Stamp.of(path) for path in inside}
+        counts = {path: format.count(path, bounds) for path in inside}
         self.rows = sum(counts.values())
         self._filled = [path for path, count in counts.items() if count]
         self._schemas = {str(path): schema for path, schema in schemas.items()}
@@ -361,10 +394,10 @@ class FileScan:
 
     def _require_unchanged(self, path: Path) -> None:
         try:
-            changed = Stamp.of(path) != self._stamps[path]
+            now = Stamp.of(path)
         except OSError as error:
             raise _unreadable(str(path), error) from None
-        if changed:
+        if now != self._stamps[path]:
             raise _changed(path)
 
     def _level(self, part: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from os import stat_result
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +22,11 @@ class Stamp:
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        stat = path.stat()
+        return cls.seen(path, path.stat())
+
+    @classmethod
+    def seen(cls, path: Path, stat: stat_result) -> "Stamp":
+        """Return the stamp of a file with these properties."""
         return cls(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 

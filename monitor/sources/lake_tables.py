@@ -81,6 +81,11 @@ class LakeTable(FileSource):
     def fingerprint(self) -> str:
         self.__dict__.pop("_snapshot", None)
         self.__dict__.pop("_added", None)
+        self._stamps.clear()
+        self._forget()
+        return self._mark()
+
+    def _mark(self) -> str:
         now = self._snapshot
         return hashlib.sha256(repr((self.origin, now.version, str(now.schema))).encode()).hexdigest()
 
@@ -95,7 +100,8 @@ class LakeTable(FileSource):
         self, place: str, known: Collection[tuple[str, str]], during: Sequence[Bounds] = ()
     ) -> Iterator[Content]:
         """Yield each file, then the table with its version, whose hash is that of the list of its files."""
-        for file in (file for file in self._snapshot.files if self._may_hold(file.path, during)):
+        inside = set(self._that_may_hold(during))
+        for file in (file for file in self._snapshot.files if file.path in inside):
             was = Stamp.of(file.path)
             stamp = f"{was.size}-{was.mtime_ns}"
             if (str(file.path), stamp) not in known:
@@ -159,14 +165,16 @@ class LakeTable(FileSource):
 
     @cached_property
     def _format(self) -> "TableParquet":
-        return TableParquet(self._zone, self._known, self._snapshot.schema)
+        return TableParquet(self._zone, self._known, self._snapshot.schema, self._stamp)
 
 
 class TableParquet(Parquet):
     """Files of a table; columns that the table has no more are not read."""
 
-    def __init__(self, zone: ZoneInfo, known: KnownTypes, schema: pa.Schema) -> None:
-        super().__init__(zone, known)
+    def __init__(
+        self, zone: ZoneInfo, known: KnownTypes, schema: pa.Schema, stamp: Callable[[Path], Stamp]
+    ) -> None:
+        super().__init__(zone, known, stamp)
         self._columns = tidy(schema.empty_table(), known.exact).schema.names
         self._unread = unread(schema)
 

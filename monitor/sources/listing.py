@@ -33,12 +33,17 @@ def files_at(origin: str, format: str | None) -> list[Path]:
 
     Links are followed. A file that is reached several ways has the name without a link. Raises OSError.
     """
+    return list(look_at(origin, format))
+
+
+def look_at(origin: str, format: str | None) -> dict[Path, os.stat_result | None]:
+    """Return the same files with their properties; None of one that has none, such as a link to nowhere."""
     path = Path(origin)
     if path.is_file():
-        return [path]
+        return {path: path.stat()}
     if path.is_dir():
-        return sorted(_each_once(file for file in _below(path) if _fits(file, format)))
-    return sorted(_each_once(file for file in _matches(origin) if _finished(file)))
+        return _each_once(file for file in _below(path) if _fits(file, format))
+    return _each_once(file for file in _matches(origin) if _finished(file))
 
 
 def may_be_data(names: tuple[str, ...], pattern: tuple[str, ...], format: str | None) -> bool:
@@ -62,7 +67,7 @@ def captures_at(origin: str) -> list[Path]:
     path, first = Path(origin), first_file(origin)
     if not path.is_dir() or (first is not None and kind_of(first) == "parquet"):
         return files_at(origin, "parquet" if path.is_dir() else None)
-    return sorted(_each_once(file for file in _below(path) if _finished(file) and may_be_capture(file)))
+    return list(_each_once(file for file in _below(path) if _finished(file) and may_be_capture(file)))
 
 
 def first_file(origin: str) -> Path | None:
@@ -79,8 +84,8 @@ def may_be_capture(file: Path) -> bool:
 
 def kind_of(file: Path) -> str | None:
     """Return the format that a file's name tells, with or without an ending such as .gz behind it."""
-    ending = file.suffix.lower()
-    return ENDINGS.get(file.with_suffix("").suffix.lower() if ending in COMPRESSED else ending)
+    rest, ending = os.path.splitext(file.name.lower())
+    return ENDINGS.get(os.path.splitext(rest)[1] if ending in COMPRESSED else ending)
 
 
 def table_around(folders: Iterable[Path]) -> tuple[str, Path] | None:
@@ -166,17 +171,20 @@ def _fits(file: Path, format: str | None) -> bool:
 
 
 def _finished(file: Path) -> bool:
-    return not file.name.startswith(".") and file.suffix.lower() not in _UNFINISHED
+    return not file.name.startswith(".") and not file.name.lower().endswith(_UNFINISHED)
 
 
-def _each_once(files: Iterable[Path]) -> Iterator[Path]:
+def _each_once(files: Iterable[Path]) -> dict[Path, os.stat_result | None]:
+    """Return the files with their properties, sorted by name; of names of the same file the first."""
+    found: dict[Path, os.stat_result | None] = {}
     seen: set[tuple[int, int]] = set()
     for file in files:
         try:
-            stat = file.stat()
+            stat = os.stat(file)
         except OSError:
-            yield file                                    # whoever reads it says what is wrong
+            found[file] = None                            # whoever reads it says what is wrong
             continue
         if (stat.st_dev, stat.st_ino) not in seen:
             seen.add((stat.st_dev, stat.st_ino))
-            yield file
+            found[file] = stat
+    return dict(sorted(found.items(), key=lambda one: one[0].parts))

@@ -5,7 +5,7 @@ page covers neither its header nor the footer, and most writers leave it out.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
 from monitor.sources import extents, footers
-from monitor.sources.column_types import UTC_US, Bounds, flat, is_number, mask_of, require_distinct, tidy, unread
+from monitor.sources.column_types import Bounds, flat, is_number, mask_of, require_distinct, tidy, unread
 from monitor.sources.extents import Extent, Group, Span
 from monitor.sources.footers import Footer, Stamp, ends_of, nulls_of, size_of
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.moments import Unit, in_utc, to_utc, unit_of
 from monitor.sources.out_of_memory import is_out_of_memory
-from monitor.sources.strays import CLOSE, Times
+from monitor.sources.strays import Times
 
 Part = tuple[int, "pa.ChunkedArray | None"]     # a row group, and which of its rows are inside the bounds; None: all
 
@@ -39,12 +39,17 @@ _unread: dict[int, dict[str, str]] = {}
 
 
 class Parquet:
+    """`stamp` tells a file's stamp as it was at a look: what is known of that file is not asked of it again."""
+
     day_first: bool | None = None
     grows = False
 
-    def __init__(self, zone: ZoneInfo, known: KnownTypes = NOTHING) -> None:
+    def __init__(
+        self, zone: ZoneInfo, known: KnownTypes = NOTHING, stamp: Callable[[Path], Stamp] = Stamp.of
+    ) -> None:
         self._zone = zone
         self._exact = known.exact
+        self._stamp = stamp
         self._parts: dict[tuple[Stamp, Bounds], list[Part]] = {}
         self._units: dict[tuple[Stamp, str], Unit | None] = {}
 
@@ -80,6 +85,12 @@ class Parquet:
             _unread[id(stored)] = unread(stored)
         return _unread[id(stored)]
 
+    def is_known(self, path: Path, timestamp: str | None = None) -> bool:
+        """Tell whether a file's columns are known without opening it; with a timestamp, its rows and times."""
+        stamp = self._stamp(path)
+        found = extents.columns_of(stamp) if timestamp is None else extents.known(stamp, timestamp, self._zone.key)
+        return found is not None
+
     def lies_outside(self, path: Path, bounds: Bounds) -> bool:
         """Tell whether the footer shows that no row is in [start, end]."""
         return not self._overlapping(path, bounds)[1]
@@ -110,15 +121,21 @@ class Parquet:
         return sum(rows[group].rows if inside is None else pc.sum(inside).as_py()
                    for group, inside in self._groups(path, bounds)[1])
 
+    def known_times(self, path: Path, timestamp: str) -> list[Times] | None:
+        """Return the timestamps of each row group, if statistics that are known show that nothing is amiss."""
+        extent = extents.known(self._stamp(path), timestamp, self._zone.key)
+        if extent is None:
+            return None
+        close = [times for group in extent.groups if (times := _close(group)) is not None]
+        return close if len(close) == len(extent.groups) else None
+
     def times(self, path: Path, timestamp: str) -> Iterator[Times]:
         """Yield the timestamps of each row group; statistics are enough where they show that nothing is amiss."""
         extent = self._extent(path, timestamp)
         for place, group in enumerate(extent.groups):
-            if group.rows and group.span is not None and group.nulls == 0:
-                low, high = pa.array(group.span, UTC_US).cast(pa.int64()).to_pylist()
-                if high - low <= CLOSE:
-                    yield Times(group.rows, low, high, None)
-                    continue
+            if (close := _close(group)) is not None:
+                yield close
+                continue
             with self._opened(path, stamp=extent.stamp) as file:
                 wanted = _there(extent.schema, [timestamp], self._exact)
                 table = _select(file.read_row_group(place, columns=wanted), None)
@@ -176,7 +193,7 @@ class Parquet:
         The times are held against the footer once, where that costs little: a flipped bit there would hide the rows
         of row groups that are not read.
         """
-        stamp, column = Stamp.of(path), timestamp or ""
+        stamp, column = self._stamp(path), timestamp or ""
         if (found := extents.known(stamp, column, self._zone.key)) is not None:
             return found
         with self._opened(path) as file:
@@ -200,12 +217,12 @@ class Parquet:
 
     def _stored(self, path: Path) -> pa.Schema:
         """Return the file's columns as they are stored."""
-        found = extents.columns_of(Stamp.of(path))
+        found = extents.columns_of(self._stamp(path))
         return self._footer(path).schema if found is None else found
 
     def _footer(self, path: Path) -> Footer:
         """Return the file's footer; it is read again after the file has changed."""
-        if (found := footers.known(path, Stamp.of(path))) is not None:
+        if (found := footers.known(path, self._stamp(path))) is not None:
             return found
         with self._opened(path):
             return footers.newest(path)
@@ -239,6 +256,13 @@ class Parquet:
                 raise MemoryError(str(error)) from None
             raise SourceError(f"{path}: is not a complete Parquet file ({str(error).splitlines()[0][:160]}); "
                               "write it again, or move it away") from None
+
+
+def _close(group: Group) -> Times | None:
+    """Return the times of a row group, if statistics show that every row has one, close to the others."""
+    if not group.rows or group.span is None or group.nulls != 0:
+        return None
+    return Times.between(group.rows, *group.span)
 
 
 def _lies_within(extent: Extent, place: int, bounds: Bounds) -> bool:

@@ -41,6 +41,12 @@ class Times:
         return None if self.low == _NONE else (_moment(self.low), _moment(self.high))
 
     @classmethod
+    def between(cls, rows: int, low: datetime, high: datetime) -> "Times | None":
+        """Return the times of rows that all have one between two moments; None if these are not close."""
+        first, last = _micros(low), _micros(high)
+        return cls(rows, first, last, None) if last - first <= CLOSE else None
+
+    @classmethod
     def of(cls, column: pa.ChunkedArray) -> "Times":
         """Return the times of a column of type timestamp[us, UTC]."""
         at: Micros = column.cast(pa.int64()).fill_null(_NONE).to_numpy()
@@ -130,22 +136,16 @@ def _is_far(gap: int, span: int, share: float) -> bool:
 
 def _clusters(parts: Iterable[Times]) -> list[tuple[int, int, int]]:
     """Return first and last timestamp and number of rows of each stretch without a gap longer than CLOSE."""
-    starts, ends, weights = [], [], []
+    found: list[tuple[int, int, int]] = []
     for part in parts:
         if part.at is None:
-            starts.append(np.array([part.low]))
-            ends.append(np.array([part.high]))
-            weights.append(np.array([part.rows]))
+            found.append((part.low, part.high, part.rows))
         elif len(known := np.sort(part.at[part.at != _NONE])):
             cut = np.flatnonzero(np.diff(known) > CLOSE)
             first, last = np.concatenate([[0], cut + 1]), np.concatenate([cut, [len(known) - 1]])
-            starts.append(known[first])
-            ends.append(known[last])
-            weights.append(last - first + 1)
-    if not starts:
-        return []
+            weights = last - first + 1
+            found += zip(known[first].tolist(), known[last].tolist(), weights.tolist(), strict=True)
     joined: list[tuple[int, int, int]] = []
-    found = zip(*(np.concatenate(of).tolist() for of in (starts, ends, weights)), strict=True)
     for low, high, rows in sorted(found):
         if joined and low - joined[-1][1] <= CLOSE:
             before = joined[-1]

@@ -93,6 +93,24 @@ def test_a_file_that_was_written_again_is_opened_again(folder: Path) -> None:
     assert strays.rows == 24 * 5
 
 
+def test_a_file_written_after_the_look(folder: Path) -> None:
+    """One with rows of the window is read as it is now; what came into any other one is seen at the next look."""
+    look(folder)
+    one = source(folder)
+
+    def rows() -> list[int]:
+        scan = one.scan("t", LAST.start, LAST.end)
+        return [len(one.read(["x"], timestamp="t", start=LAST.start, end=LAST.end)), scan.rows if scan else -1]
+
+    assert rows() == [24, 24]
+    write(folder, 2, hours=12)
+    assert rows() == [12, 12]
+    write(folder, 1, hours=2 * 24)
+    assert rows() == [12, 12]
+    one.fingerprint()
+    assert rows() == [36, 36]
+
+
 def test_only_files_with_rows_of_the_windows_are_hashed(folder: Path) -> None:
     """Without a time range all of them are."""
     def names(*during: Bounds) -> list[str]:
