@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
+from monitor.durable import sync_folder
 from monitor.errors import StateError, StateLocked, UsageError
 from monitor.times import utcnow
 from monitor.untrusted import parse_json
@@ -81,15 +82,15 @@ class Folder:
         try:
             if not file.parent.exists():
                 file.parent.mkdir()
-                _sync(self.path)
+                sync_folder(self.path)
             _write(part, rows)
             if unusable:
                 _write(apart, unusable)
-                _sync(file.parent)
+                sync_folder(file.parent)
             self._note({"file": f"{day}/{file.name}", "number": number, "rows": len(rows), "unusable": len(unusable),
                         "gaps": list(gaps), "after": reached})
             part.replace(file)
-            _sync(file.parent)
+            sync_folder(file.parent)
         except OSError:
             for left in (file, part, apart):
                 left.unlink(missing_ok=True)
@@ -161,10 +162,3 @@ def _write(path: Path, lines: Sequence[bytes]) -> None:
         file.flush()
         os.fsync(file.fileno())
 
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

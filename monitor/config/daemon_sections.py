@@ -10,7 +10,8 @@ from pydantic.config import JsonDict
 from monitor.config.section import Section, exactly_one
 from monitor.config.values import Address, AddressOrSecret, Moment, PositiveDuration, SecretRef
 
-Scope = Literal["metrics", "read", "act"]    # of the HTTP side: scrape; pages and API; actions of people
+# Of the HTTP side: scrape; pages and API; actions of people; what serving platforms post.
+Scope = Literal["metrics", "read", "act", "capture"]
 
 _HOST_PORT: JsonDict = {"pattern": r"^\S+:\d{1,5}$"}
 
@@ -21,7 +22,7 @@ class TokenSection(Section):
     secret: SecretRef
     """The token, of at least 16 characters."""
     scopes: tuple[Scope, ...] = Field(min_length=1)
-    """What it gives access to: `"metrics"`, `"read"`, `"act"`; see [security](security.md)."""
+    """What it gives access to: `"metrics"`, `"read"`, `"act"`, `"capture"`; see [security](security.md)."""
 
 
 class ProxySection(Section):
@@ -64,7 +65,8 @@ class Daemon(Section):
     """File with TLS settings and users: a [web configuration file](security.md#the-web-configuration-file) as for
     Prometheus. Default: no TLS, no users."""
     users: dict[str, tuple[Scope, ...]] = {}
-    """Scopes of a user, such as `ann = ["metrics", "read", "act"]`. Default: `"metrics"` and `"read"`."""
+    """Scopes of a user, such as `ann = ["metrics", "read", "act"]` or `kserve = ["capture"]`. Default: `"metrics"` and
+    `"read"`."""
     tokens: dict[str, TokenSection] = {}
     """Bearer tokens for programs, see below. Default: none."""
     proxy: ProxySection | None = None
@@ -90,6 +92,9 @@ class Daemon(Section):
     callback_secret: SecretRef | None = None
     """Secret with which pipelines [report](promotion.md) how their runs ended: `whsec_` + base64 of 24 to 64 bytes.
     Default: no reports are accepted."""
+    captures: Path | None = None
+    """Folder for [what serving platforms post](sources.md#captures-that-are-posted) at `/v1/captures/NAME`, each name
+    in a folder of its own. Default: nothing is taken."""
     backup: BackupSection | None = None
     """[Copies of the state](operations.md#backup-and-restore), see below. Default: none are made."""
     retention: PositiveDuration | None = None

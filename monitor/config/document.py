@@ -31,6 +31,7 @@ PATHS = (
     "daemon.heartbeat.file",
     "daemon.callback_secret.file",
     "daemon.web_config",
+    "daemon.captures",
     "daemon.backup.folder",
     "daemon.tokens.*.secret.file",
     "models.*.predictions.path",

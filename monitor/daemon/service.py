@@ -36,6 +36,7 @@ from monitor.store import Store
 from monitor.times import Clock, WatchedClock, format_moment, utcnow
 from monitor.web.actions import Actions
 from monitor.web.app import App
+from monitor.web.intake import Intake
 from monitor.web.pages import Pages
 from monitor.web.posts import Posts
 from monitor.web.running import Looks, Running
@@ -150,7 +151,8 @@ class Daemon:
             lambda *asked: self._parts.checker.spread(*asked),
             lambda window: self._parts.checker.evidently_page(window),
         )
-        app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running, pages)
+        intake = Intake(lambda: self._loaded.config.daemon.captures, self._clock)
+        app = App(self._metrics, lambda: self._view, *probes, posts, web.policy, self._running, pages, intake)
         self._web = HttpSide(settings, app, web, lambda good: self._metrics.web_reloaded(good, self._clock()))
         self._opened.callback(self._web.close)
         self._opened.callback(self._wind_down)

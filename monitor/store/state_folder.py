@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
+from monitor.durable import sync_folder
 from monitor.errors import StateError, StateLocked
 from monitor.store.audit import adopt, write_head
 from monitor.store.database import Database, statements
@@ -132,7 +133,7 @@ def _create(path: Path, heads: Heads) -> None:
     with suppress(FileExistsError):              # another process made it first: theirs is as good
         os.link(draft, path)
     draft.unlink()
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _check(database: Database, heads: Heads) -> None:
@@ -202,13 +203,8 @@ def _keep_copy(database: Database, copy: Path) -> None:
     copy.unlink(missing_ok=True)
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     database.all("VACUUM INTO ?", str(copy))
-    _sync(copy.parent)
+    sync_folder(copy.parent)
 
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
 
 
 def _me() -> dict[str, object]:

@@ -27,9 +27,10 @@ from monitor.govern.html_report import sheet
 from monitor.web.access import AccessControl, WithHeaders
 from monitor.web.forms import Refused
 from monitor.web.guesses import Guesses
+from monitor.web.intake import CAPTURES, EVENT_LIMIT, Intake
 from monitor.web.page import page
 from monitor.web.pages import Pages
-from monitor.web.policy import ACT, METRICS, READ, Policy
+from monitor.web.policy import ACT, CAPTURE, METRICS, READ, Policy
 from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts
 from monitor.web.refusals import Refusals
 from monitor.web.running import Running
@@ -71,11 +72,11 @@ class App:
     def __init__(
         self, metrics: Metrics, view: Callable[[], View], healthy: Probe, ready: Probe, posts: Posts | None = None,
         policy: Policy | None = None, running: Callable[[], Running] = Running,
-        pages: Pages | None = None,
+        pages: Pages | None = None, intake: Intake | None = None,
     ) -> None:
         self.policy = policy or Policy()
         self._running = running
-        self._metrics, self._view, self._posts = metrics, view, posts
+        self._metrics, self._view, self._posts, self._intake = metrics, view, posts, intake
         self._healthy, self._ready = healthy, ready
         self.refusals = Refusals(metrics.refused)
         self._kept: dict[str, tuple[object, bytes]] = {}
@@ -90,6 +91,7 @@ class App:
             *self._routes_of(pages),
             Route(RUNS + "{id:path}", self._posted, methods=["POST"]),
             Route(MLFLOW, self._posted, methods=["POST"]),
+            Route(CAPTURES + "{name}", self._captured, methods=["POST"]),
         ]
         guarded = AccessControl(
             _application(self.routes), lambda: self.policy, self._free, self.refusals, sessions, guesses)
@@ -212,6 +214,20 @@ class App:
         told = await run_in_threadpool(posts.answer, path, request.headers, body)
         return _text(told.status, told.text)
 
+    async def _captured(self, request: Request) -> Response:
+        principal, name = request.state.principal, request.path_params["name"]
+        if CAPTURE not in principal.scopes:
+            self.refusals("scope", principal.name, path=request.scope["path"])
+            return Response(status_code=HTTPStatus.FORBIDDEN)
+        if self._intake is None or not self._intake.takes(name):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        try:
+            body = await body_of(request, EVENT_LIMIT)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        told = await run_in_threadpool(self._intake.answer, name, request.headers, body)
+        return _text(told.status, told.text)
+
 
 class Shared(Response):
     """A body in parts that other answers hold too, handed over only as fast as the client reads it."""
@@ -285,15 +301,15 @@ async def _explained(request: Request, error: Exception) -> Response:
     return answer
 
 
-async def body_of(request: Request) -> bytes:
+async def body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
     """The body of a request. Raises HTTPException where it is too long, ClientDisconnect."""
     body = bytearray()
-    too_long = HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {BODY_LIMIT} bytes")
-    if int(request.headers.get("content-length", "0")) > BODY_LIMIT:
+    too_long = HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {limit} bytes")
+    if int(request.headers.get("content-length", "0")) > limit:
         raise too_long
     async for part in request.stream():
         body += part
-        if len(body) > BODY_LIMIT:
+        if len(body) > limit:
             raise too_long
     return bytes(body)
 

@@ -14,6 +14,7 @@ from monitor.web.passwords import Passwords
 METRICS: Final = "metrics"
 READ: Final = "read"
 ACT: Final = "act"
+CAPTURE: Final = "capture"
 USUAL: frozenset[Scope] = frozenset({METRICS, READ})     # what somebody may of whom nothing is configured
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

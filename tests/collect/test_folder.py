@@ -186,7 +186,7 @@ def test_any_name_of_a_stream_is_a_name_of_files(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("function", ["_write", "_sync"])
+@pytest.mark.parametrize("function", ["_write", "sync_folder"])
 def test_a_full_disk_is_waited_for(tmp_path: Path, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Meanwhile one sentence says so; then every row is there once. Without waiting it is one sentence."""
     works, said, asked = getattr(keeping, function), list[str](), list[float]()

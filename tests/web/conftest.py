@@ -21,13 +21,14 @@ from monitor.times import utcnow
 from monitor.web.actions import Actions
 from monitor.web.app import App
 from monitor.web.connections import MOST
+from monitor.web.intake import Intake
 from monitor.web.pages import Pages
 from monitor.web.posts import Posts
 from monitor.web.running import Running
 from monitor.web.server import WebServer
 from monitor.web.settings import read_settings
 
-METRICS_TOKEN, READ_TOKEN, ACT_TOKEN = "m" * 32, "r" * 32, "a" * 32
+METRICS_TOKEN, READ_TOKEN, ACT_TOKEN, CAPTURE_TOKEN = "m" * 32, "r" * 32, "a" * 32, "c" * 32
 TOKENS = """
 [daemon.tokens.prometheus]
 secret = { env = "METRICS_TOKEN" }
@@ -38,6 +39,9 @@ scopes = ["read"]
 [daemon.tokens.robot]
 secret = { env = "ACT_TOKEN" }
 scopes = ["act"]
+[daemon.tokens.kserve]
+secret = { env = "CAPTURE_TOKEN" }
+scopes = ["capture"]
 """
 MODEL = '[models.m]\npredictions = "."\nreference = "first 30d"\n'
 CANARY = "canary-model"
@@ -112,7 +116,9 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Start servers from the text of [daemon] and of a web configuration file; they tell of models with `names`."""
     started: list[Site] = []
     store = Store.memory()
-    for name, value in {"METRICS_TOKEN": METRICS_TOKEN, "READ_TOKEN": READ_TOKEN, "ACT_TOKEN": ACT_TOKEN}.items():
+    tokens = {"METRICS_TOKEN": METRICS_TOKEN, "READ_TOKEN": READ_TOKEN, "ACT_TOKEN": ACT_TOKEN,
+              "CAPTURE_TOKEN": CAPTURE_TOKEN}
+    for name, value in tokens.items():
         monkeypatch.setenv(name, value)
 
     def begin(
@@ -127,7 +133,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         probes = (lambda: reasons["healthy"], lambda: reasons["ready"])
         actions = Actions(store, lambda: loaded.config, utcnow, asked, lambda: None)
         pages = Pages(store, lambda: loaded.config, lambda: view(*names), Running, utcnow, actions)
-        app = App(metrics, lambda: view(*names), *probes, posts, settings.policy, pages=pages)
+        app = App(metrics, lambda: view(*names), *probes, posts, settings.policy, pages=pages,
+                  intake=Intake(lambda: loaded.config.daemon.captures, utcnow))
         server = WebServer("127.0.0.1:0", app, settings.tls, most=most, noted=app.refusals)
         health = WebServer("127.0.0.1:0", app.health, noted=app.refusals)
         started.append(Site(tmp_path, app, server, health, metrics, store, reasons))

@@ -17,7 +17,8 @@ PAGES = ("/models/x", "/models/x/report", "/requests/x/report",
          "/models/x/windows/x", "/models/x/windows/x/evidently", "/models/x/columns/x", "/requests/x", "/actions/x")
 API = ("/api/openapi.json", "/api/v1/models", *(f"/api/v1/models/x{rest}" for rest in (
     "", "/windows", "/windows/x", "/scores")), "/api/v1/requests/x")
-GUARDED = ("/", "/metrics", "/api/status", "/static/x", *PAGES, *API, "/v1/runs/x", "/v1/mlflow", "/elsewhere")
+GUARDED = ("/", "/metrics", "/api/status", "/static/x", *PAGES, *API, "/v1/runs/x", "/v1/mlflow", "/v1/captures/x",
+           "/elsewhere")
 
 
 def bearer(token: str) -> str:

@@ -90,7 +90,7 @@ def test_beyond_loopback_somebody_must_be_asked(
     assert problem.startswith(f'driftd.toml:2: daemon.listen: "{listen}" is reachable from other machines')
     assert problem.endswith("or allow_unauthenticated = true")
     assert refused(tmp_path, line, "basic_auth_users:\n") != []
-    for name in ("METRICS_TOKEN", "READ_TOKEN", "ACT_TOKEN"):
+    for name in ("METRICS_TOKEN", "READ_TOKEN", "ACT_TOKEN", "CAPTURE_TOKEN"):
         monkeypatch.setenv(name, "x" * 32)
     for more in ("allow_unauthenticated = true", TOKENS, '[daemon.proxy]\nheader = "X-User"\npeers = ["192.0.2.7"]'):
         assert read_settings(load(configured(tmp_path, line + more, None))).policy.asks is ("allow" not in more)
