@@ -10,6 +10,7 @@ from benchmarks import (
     check,
     closed_loop,
     commands,
+    databases,
     dead_models,
     end_to_end,
     gate,
@@ -46,6 +47,10 @@ SECTIONS = {
     "files": Section(
         title="whole commands, 1,825 daily files", unit="CPU s", ratio="times reading", measure=commands.many_files,
         slow=True,
+    ),
+    "databases": Section(
+        title="whole commands, 2,000,000 rows × 20 columns in PostgreSQL", unit="server, CPU s",
+        ratio="times streaming", measure=databases.postgresql, slow=True,
     ),
     "help": Section(title="driftd --help", unit="CPU s", measure=processes.help),
     "memory": Section(title="the daemon at rest", unit="MB", measure=processes.memory),

@@ -49,7 +49,7 @@ def large(asked: Asked) -> list[Row]:
     size = Size(rows=asked.rows or ROWS, columns=COLUMNS)
     with TemporaryDirectory(prefix="driftd-bench-") as name:
         folder = Path(name)
-        monday = _monday()
+        monday = last_monday()
         _write(folder / "reference.parquet", size, monday - timedelta(weeks=WEEKS), WEEKS * 7, seed=1)
         _write(folder / "log.parquet", size, monday, 7, seed=2)
         reading = [sys.executable, "-c", READ]
@@ -63,12 +63,12 @@ def large(asked: Asked) -> list[Row]:
                 folder, [*DRIFTD, "compare", "--method", "psi", *(str(folder / file) for file in
                          ("reference.parquet", "log.parquet"))], asked.runs),
         }
-    return _rows(costs)
+    return _beside(costs)
 
 
 def many_files(asked: Asked) -> list[Row]:
     """A check of one week of five years of daily files, beside reading that week."""
-    days, monday = 100 if asked.rows else DAYS, _monday()
+    days, monday = 100 if asked.rows else DAYS, last_monday()
     with TemporaryDirectory(prefix="driftd-bench-") as name:
         folder = Path(name)
         size = Size(rows=A_DAY, columns=20)
@@ -85,10 +85,10 @@ def many_files(asked: Asked) -> list[Row]:
             "driftd check": _checked(folder, PLAIN, asked.runs, "log"),
             "driftd check, nothing due": _median(watched, _command(folder), asked.runs),
         }
-    return _rows(costs)
+    return _beside(costs)
 
 
-def _rows(costs: dict[str, Cost]) -> list[Row]:
+def _beside(costs: dict[str, Cost]) -> list[Row]:
     """Each is beside the last reading above it."""
     rows, beside = [], next(iter(costs.values()))
     for what, cost in costs.items():
@@ -127,13 +127,13 @@ def _median(watched: Path, command: Sequence[str], runs: int, before: Callable[[
     for _ in range(runs):
         if before is not None:
             before()
-        taken.append(_cost(watched, command))
+        taken.append(cost_of(watched, command))
     middle = statistics.median
     return Cost(middle(one.seconds for one in taken), middle(one.peak_mb for one in taken),
                 middle(one.read_mb for one in taken), int(middle(one.opened for one in taken)))
 
 
-def _cost(watched: Path, command: Sequence[str]) -> Cost:
+def cost_of(watched: Path, command: Sequence[str]) -> Cost:
     """Run the command below a process of its own, which asks the kernel what all its children used."""
     told = ("import os, resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, "
             "stderr=subprocess.DEVNULL); used = resource.getrusage(resource.RUSAGE_CHILDREN); "
@@ -182,7 +182,7 @@ def _opened(folder: Path) -> Iterator[list[int]]:
         os.close(queue)
 
 
-def _monday() -> datetime:
+def last_monday() -> datetime:
     """The start of the last whole week."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday() + 7)
@@ -191,13 +191,13 @@ def _monday() -> datetime:
 def _write(file: Path, size: Size, start: datetime, days: int, seed: int) -> None:
     """Rows with ids, predictions, labels within hours, and features, four of five of them numbers."""
     parts = range(0, size.rows, GROUP)
-    first = _group(size, start, days, seed, 0, 1)
+    first = rows_of(size, start, days, seed, 0, 1)
     with pq.ParquetWriter(file, first.schema) as writer:
         for at in parts:
-            writer.write_table(_group(size, start, days, seed, at, min(GROUP, size.rows - at)))
+            writer.write_table(rows_of(size, start, days, seed, at, min(GROUP, size.rows - at)))
 
 
-def _group(size: Size, start: datetime, days: int, seed: int, first: int, rows: int) -> pa.Table:
+def rows_of(size: Size, start: datetime, days: int, seed: int, first: int, rows: int) -> pa.Table:
     chance = np.random.default_rng([seed, first])
     step = days * 86_400_000_000 // size.rows
     after = np.arange(first, first + rows) * np.timedelta64(step, "us")

@@ -4,88 +4,25 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
+from monitor.cli.log_look import ROLES, Found, look
 from monitor.cli.options import Command, Option, quiet_logs
 from monitor.cli.terminal import moment, say
-from monitor.config import (
-    USUAL_NAMES,
-    Columns,
-    Facts,
-    ModelSection,
-    Roles,
-    find_roles,
-    load,
-    schema,
-    stores,
-)
-from monitor.config.column_roles import is_row_number, why_no_feature
+from monitor.config import Columns, load, schema, stores
 from monitor.config.values import DATABASE_FILES, database_in
 from monitor.config.watched import watched
-from monitor.errors import CannotJudge, ConfigError, UsageError
-from monitor.escape import name as shown
+from monitor.errors import UsageError
 from monitor.escape import names, toml_comment, toml_key, toml_string
-from monitor.ledger import unusual_rows
-from monitor.metric_catalogue import Task, default_metric
 from monitor.records import Json
 from monitor.times import format_duration, utcnow
 
-DAY = timedelta(days=1)
-QUARTER = 90 * DAY
-SIZES = (7 * DAY, DAY, timedelta(hours=1))   # of a window, the usual one first
-WINDOWS = 9                                  # this many windows at least should fit into the log
-ROWS = 200                                   # with fewer rows in a usual window, min_rows is half of them
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What was found in the log."""
-
-    roles: Roles
-    task: str
-    metric: str
-    rows: int
-    first: datetime
-    newest: datetime
-    guesses: dict[str, str]              # how a CSV file was read
-    said: tuple[str, ...] = ()           # which column is what, and why
-    columns: Columns = field(default_factory=Columns)    # as given
-    unusual: tuple[str, ...] = ()        # of its rows and labels
-    left_out: dict[str, str] = field(default_factory=dict)       # columns that are not watched, with the reason
-
-    @property
-    def span(self) -> timedelta:
-        return self.newest - self.first
-
-    @property
-    def size(self) -> timedelta:
-        """The usual window size if enough windows fit into the log, else a shorter one."""
-        return next((size for size in SIZES if self.span >= WINDOWS * size), SIZES[-1])
-
-    @property
-    def usual_rows(self) -> int:
-        """Mean number of rows in a window."""
-        return int(self.rows * self.size / max(self.span, self.size))
-
-    @property
-    def stretch(self) -> timedelta:
-        """Length of the reference at the beginning of the log: a quarter of a year, or a third of the log."""
-        third = self.span / 3
-        unit = DAY if third >= DAY else timedelta(hours=1)
-        return min(QUARTER, max(unit, third // unit * unit))
-
-
-ROLES = {
-    "timestamp": "timestamp", "id": "id", "prediction": "prediction", "probability": "probability", "label": "label",
-    "label_timestamp": "label-timestamp", "model_version": "version",
-}       # and their flags
+ROWS = 200   # with fewer rows in a usual window, min_rows is half of them
 
 
 def _several(flag: str, text: str) -> Option:
@@ -155,117 +92,6 @@ def write(output: Path, name: str, places: Mapping[str, str | None], given: dict
     output.write_text(head + text, encoding="utf-8")
     load(output)
     return found
-
-
-def look(data: str, columns: Columns, labels: str | None = None, task: Task | None = None) -> Found:
-    """Read the log, and the labels if they are separate, and find the role of each column.
-
-    Raises SourceError, CannotJudge if there are no rows or the scores are worse than chance, and ConfigError if the
-    role of a column is unclear; the sentences name the flag to use.
-    """
-    from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
-    from monitor.performance.labelled_rows import guess_task
-    from monitor.reference.role_evidence import Evidence
-    from monitor.sources import open_source
-    from monitor.sources.known_types import KnownTypes
-    from monitor.sources.labels_apart import LabelsApart, column_of_ids
-    from monitor.sources.log import facts
-    from monitor.sources.written_numbers import doubts, style_of
-
-    source, other = (
-        open_source(stores.section_of(place), ZoneInfo("UTC")) if place else None
-        for place in (data, labels)
-    )
-    assert source is not None
-    table, answers = source.read(None), other.read(None) if other else None
-    known, of_labels = facts(table), facts(answers) if answers is not None else None
-    columns = _joined_on(columns, known, of_labels)
-    id = _id(columns, known)
-    if answers is not None and columns.label_id is None and id in known and id not in answers.column_names:
-        ids, others = (open_source(stores.section_of(str(place)), ZoneInfo("UTC"),
-                                   KnownTypes(exact=frozenset(names))).read(names)
-                       for place, names in ((data, [id]), (labels, answers.column_names)))
-        columns = columns.model_copy(update={"label_id": column_of_ids(ids[id], others)})
-    try:
-        apart = LabelsApart(other, columns.label_id, id) if other else None
-        answers = apart.read(None) if apart else None
-        of_labels = facts(answers) if answers is not None else None
-        roles = find_roles(columns, known, of_labels, data, evidence=Evidence(source, known, apart))
-        strays = source.strays(roles.timestamp)
-        if strays.low is None or strays.high is None:
-            raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
-        labelled = table if answers is None or roles.label is None else answers
-        task = task or guess_task(labelled[roles.label or roles.prediction], table[roles.prediction])
-        roles, said = settle(roles, table, task, columns.positive)
-        require_better_than_chance(roles, table, configured=columns.positive is not None)
-    except ConfigError as error:
-        raise ConfigError([_with_flags(text) for text in error.problems]) from None
-    except CannotJudge as error:
-        raise CannotJudge(_with_flags(str(error))) from None
-    unclear = [name for name in (*roles.features, roles.prediction, roles.probability, roles.label)
-               if name in table.column_names]
-    used = {*roles.features, *(getattr(roles, role) for role in ROLES), *(column for _, column in roles.per_class)}
-    return Found(
-        roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
-        rows=len(table) - strays.untimed - strays.apart, first=strays.low, newest=strays.high,
-        guesses=dict(source.guesses()), unusual=(
-            *_unusual(data, labels, roles, columns.label_id), *doubts(table.select(unclear), style_of(source.guesses()))
-        ),
-        left_out=source.left_out() | {name: _why_not(name, one) for name, one in known.items()
-                                      if name not in used and name not in columns.ignore},
-        said=(*_chosen(columns, roles), *roles.why, *said),
-    )
-
-
-def _why_not(name: str, facts: Facts) -> str:
-    return "a data frame's row numbers" if is_row_number(name) else why_no_feature(facts)
-
-
-def _joined_on(columns: Columns, log: dict[str, Facts], labels: dict[str, Facts] | None) -> Columns:
-    """Name as the id the one column that labels share with the log, where it tells the rows of both apart."""
-    if labels is None or columns.id is not None or any(name in log for name in USUAL_NAMES["id"]):
-        return columns
-    shared = [name for name, one in labels.items()
-              if name in log and min(one.distinct / max(1, one.rows), log[name].distinct / max(1, log[name].rows)) > 0.5
-              and one.kind in ("integer", "string")]
-    return columns.model_copy(update={"id": shared[0]}) if len(shared) == 1 else columns
-
-
-def _id(columns: Columns, log: Collection[str]) -> str | None:
-    """Return the id of the log, as given or by its usual name, if there is one."""
-    usual = [name for name in log if name.lower() in USUAL_NAMES["id"]]
-    return columns.id or (usual[0] if len(usual) == 1 else None)
-
-
-def _chosen(columns: Columns, roles: Roles) -> Iterator[str]:
-    """Say of each role which column it is, and why."""
-    for role, flag in ROLES.items():
-        name = getattr(roles, role)
-        if name is None:
-            yield f"{role}: none found; --{flag} COLUMN names it"
-        else:
-            given = getattr(columns, role) is not None
-            yield f"{role}: {shown(name)}, {'as given' if given else 'by its usual name'}"
-    if columns.label_id is not None:
-        yield f"label_id: {shown(columns.label_id)}, the id in the labels"
-
-
-def _with_flags(text: str) -> str:
-    """Name the flags of `init` where a sentence names keys of the file."""
-    for role, flag in {**ROLES, "label_id": "label-id"}.items():
-        text = re.sub(rf"columns\.{role}\b", f"--{flag}", text)
-    text = re.sub(r"columns\.positive( = )?", "--positive ", text)
-    return text.replace("under columns", "by its flag")
-
-
-def _unusual(data: str, labels: str | None, roles: Roles, label_id: str | None) -> tuple[str, ...]:
-    """Return sentences on the rows and labels that are left out, or used with a doubt."""
-    from monitor.sources.log import Log
-
-    log, apart = (stores.section_of(place) if place else None for place in (data, labels))
-    model = ModelSection.model_validate({"name": "init", "predictions": log, "labels": apart,
-                                         "reference": {"source": log}, "columns": {"label_id": label_id}})
-    return unusual_rows(Log(model, roles, utcnow()).account())
 
 
 def name_of(data: str) -> str:
@@ -375,7 +201,12 @@ _LATER = """
 def tell(found: Found) -> None:
     """Print what was found in the data, and why each column was taken for what it is."""
     roles, utc = found.roles, UTC
-    say(f"{found.rows} rows, {moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}")
+    span = f"{moment(found.first, utc)} to {moment(found.newest, utc)}; {found.task}"
+    if found.recent is None:
+        say(f"{found.rows} rows, {span}")
+    else:
+        say(span, f"a sample was looked at, not the whole table: the first {found.rows} rows as they are stored, for "
+            f"the columns, and the newest {format_duration(found.size)}, {found.recent} rows, for windows")
     for line in found.said:
         say(f"  {line}")
     say(f"{len(roles.features)} features: {names(roles.features)}")

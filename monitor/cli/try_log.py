@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli.backtest import outcome
-from monitor.cli.init import ROLES, column_options, name_of, tell, write
+from monitor.cli.init import column_options, name_of, tell, write
+from monitor.cli.log_look import ROLES
 from monitor.cli.options import open_workers, quiet_logs
 from monitor.cli.terminal import Report, progress, say
 from monitor.config import Loaded, load

@@ -21,7 +21,7 @@ from monitor.performance.class_evidence import follows
 from monitor.performance.labelled_rows import HAIR, MOST_CLASSES, is_score, word
 from monitor.records import from_json, to_json
 from monitor.reference.profile import keep_beside, last_beside
-from monitor.sources import open_source
+from monitor.sources import Source, open_source
 from monitor.sources.column_types import first_rows
 from monitor.sources.labels_apart import LabelsApart
 from monitor.sources.log import facts, known_types
@@ -105,6 +105,19 @@ def _attributes(model: ModelSection, otherwise: list[str]) -> list[str]:
         return otherwise
 
 
+def looked_at(source: Source | LabelsApart, names: Sequence[str] | None = None) -> pa.Table:
+    """Return columns of all rows for somebody's first look at a log; of a database's table those of its first rows."""
+    if not source.costs:
+        return source.read(names)
+    head = source.head(VALUES)
+    return head if names is None else head.select(names)
+
+
+def is_sample(source: Source, looked: pa.Table) -> bool:
+    """Tell whether the source may have more rows than were looked at."""
+    return source.costs and len(looked) >= first_rows(VALUES, len(looked.schema))
+
+
 class Readable(Protocol):
     """Rows of which columns are read."""
 
@@ -122,6 +135,11 @@ class Looked:
         times = [timestamp] if timestamp else []
         table = self.table if columns is None else self.table.select(list(dict.fromkeys([*columns, *times])))
         return in_utc(table, times, self._zone, self._origin)
+
+
+def at_hand(source: Source | LabelsApart, looked: pa.Table) -> Readable:
+    """Return what reads columns of the rows that were `looked_at`."""
+    return Looked(looked, ZoneInfo("UTC"), source.origin) if source.costs else source
 
 
 class Evidence:

@@ -28,6 +28,7 @@ class LabelsApart:
 
     def __init__(self, source: Source, own: str | None, id: str | None) -> None:
         self._source = source
+        self.origin, self.costs = source.origin, source.costs
         self._own, self._id = (own, id) if own is not None and id is not None else ("", "")
 
     def fingerprint(self) -> str:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.cli.init import Found, toml
+from monitor.cli.init import toml
+from monitor.cli.log_look import Found
 from monitor.config import Roles
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -1,15 +1,10 @@
 """The PostgreSQL source against a real server."""
 
 import json
-import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
+from benchmarks.postgres_server import Cluster, postgres
+from benchmarks.rows import Absent
 from monitor import store
 from monitor.config.sections import SourceSection
 from monitor.config.values import Secret
@@ -39,44 +36,15 @@ pytestmark = pytest.mark.real
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A running PostgreSQL, reached over TCP with a password."""
-
-    port: int
-    password: str
-
-    def address(self, database: str = "postgres") -> str:
-        return f"postgresql://driftd:{self.password}@127.0.0.1:{self.port}/{database}"
-
-
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[Cluster]:
-    """A PostgreSQL cluster of this test run; under root it runs as another user, since it refuses root."""
-    bindir = _postgres_bindir()
-    if bindir is None:
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="driftd-pg-"))
-    cluster = Cluster(_free_port(), uuid4().hex)
-    (folder / "password").write_text(cluster.password)
-    user = _other_user(folder)
-    subprocess.run(
-        [bindir / "initdb", "-D", folder / "data", "-U", "driftd", "-A", "scram-sha-256", "--no-sync",
-         "--locale=C.UTF-8", f"--pwfile={folder / 'password'}"],
-        check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder,
-    )  # fmt: skip
-    server = subprocess.Popen(
-        [bindir / "postgres", "-D", folder / "data", "-k", folder, "-p", str(cluster.port),
-         "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
-        user=user, cwd=folder, stderr=(folder / "log").open("wb"),
-    )  # fmt: skip
-    try:
-        _await_postgres(cluster, server, folder / "log")
+    """A PostgreSQL cluster of this test run."""
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(postgres())
+        except Absent as absent:
+            pytest.skip(str(absent))
         yield cluster
-    finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -87,44 +55,6 @@ def postgres_address(postgres_cluster: Cluster) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
         yield postgres_cluster.address(name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _postgres_bindir() -> Path | None:
-    asked = shutil.which("pg_config")
-    if asked:
-        folder = Path(subprocess.check_output([asked, "--bindir"], text=True).strip())
-        if (folder / "initdb").exists():
-            return folder
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).resolve().parent
-    return max((path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")), default=None)
-
-
-def _other_user(folder: Path) -> str | None:
-    """Give the folder to a user who is not root, where we are root."""
-    if os.geteuid() != 0:
-        return None
-    for path in (folder, *folder.iterdir()):
-        shutil.chown(path, "nobody")
-    return "nobody"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-def _await_postgres(cluster: Cluster, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            psycopg.connect(cluster.address(), connect_timeout=2).close()
-            return
-        except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"PostgreSQL did not start:\n{log.read_text()}") from None
-            time.sleep(0.05)
 
 
 @pytest.fixture

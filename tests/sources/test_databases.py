@@ -10,7 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -20,6 +22,7 @@ from monitor.config.sections import SourceSection
 from monitor.config.values import Secret
 from monitor.errors import ConfigError, SourceError
 from monitor.records import Score
+from monitor.reference import role_evidence
 from monitor.sources import Source, open_source
 from monitor.sources.known_types import NOTHING, KnownTypes
 from tests.sources.awkward_table import DECIMALS, Rows, as_parquet, awkward, worked_out
@@ -245,3 +248,28 @@ def test_init_looks_at_tables(tmp_path: Path, kind: str) -> None:
     assert load(tmp_path / "driftd.toml").config.models["log"].predictions.database == place
     done = CliRunner().invoke(init, [place, "-o", str(tmp_path / "other.toml")])
     assert f"names no table, expected {place}#TABLE" in str(done.exception or done.output)
+
+
+def test_init_of_a_large_table_looks_at_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it finds is what it finds in all rows of a file; rows beyond the first and the newest are not read."""
+    monkeypatch.setattr(role_evidence, "VALUES", 1)
+    rows, chance = 30_000, np.random.default_rng(1)
+    made = pa.table({
+        "timestamp": [START + timedelta(minutes=10 * n) for n in range(rows)], "id": range(rows),
+        "prediction": chance.integers(0, 2, rows), "label": chance.integers(0, 2, rows),
+        "x": chance.normal(size=rows), "town": chance.choice(["a", "b"], rows), "floor": chance.integers(0, 5, rows),
+    })
+    pq.write_table(made, tmp_path / "log.parquet")
+    with duckdb.connect(tmp_path / "file.db") as connection:
+        connection.register("made", made)
+        connection.execute("CREATE TABLE kept AS SELECT * FROM made")
+        connection.execute("CREATE VIEW log AS SELECT * REPLACE (CASE WHEN id BETWEEN 20000 AND 28000 THEN"
+                           " error('not to be read') ELSE x END AS x) FROM kept")
+    written = {}
+    for data in (str(tmp_path / "log.parquet"), f"duckdb:///{tmp_path}/file.db#log"):
+        done = CliRunner().invoke(init, [data, "--force", "-o", str(tmp_path / "driftd.toml")])
+        assert done.exit_code == 0, done.output
+        lines = (tmp_path / "driftd.toml").read_text().splitlines()
+        written[data] = [line for line in lines if not line.startswith("predictions")]
+    assert len(set(map(tuple, written.values()))) == 1
+    assert "the first 10000 rows as they are stored, for the columns, and the newest 7d, 1008 rows" in done.output

@@ -68,12 +68,12 @@ class PostgreSQL(ServerEngine):
         A view or a foreign table has no such counts; the number of rows is used instead.
         """
         there = f"{self._text(self.table(table))}::regclass"
+        written = ", ".join(f"sum(pg_stat_get_tuples_{what}(oid))::text" for what in ("inserted", "updated", "deleted"))
         (row,) = session.rows(
-            "SELECT sum(n_tup_ins)::text, sum(n_tup_upd)::text, sum(n_tup_del)::text,"
-            " sum(pg_relation_size(relid))::text,"
-            " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END"
-            f" FROM pg_stat_all_tables WHERE relid = {there}"
-            f" OR relid IN (SELECT relid FROM pg_partition_tree({there}))"
+            f"SELECT {written}, sum(pg_relation_size(oid))::text,"
+            " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END FROM pg_class"
+            f" WHERE oid IN (SELECT {there} UNION SELECT relid FROM pg_partition_tree({there}))"
+            " AND relkind IN ('r', 't', 'm', 'p')"
         )
         return row if row[0] is not None else super().fingerprint(session, table)
 
