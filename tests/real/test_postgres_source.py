@@ -26,7 +26,7 @@ from monitor.config.sections import SourceSection
 from monitor.config.values import Secret
 from monitor.errors import SourceError
 from monitor.sources import Source, open_source
-from monitor.sources.column_types import UTC_US
+from monitor.sources.column_types import UTC_US, Bounds
 from monitor.store.audit import GUARDS
 from monitor.store.database import statements
 from tests.sources.awkward_table import DECIMALS, Opener, as_parquet, awkward, texted, worked_out
@@ -143,6 +143,28 @@ def test_views_and_partitions_are_tables_too(address: str) -> None:
     after = log_source("parts").fingerprint(), log_source("recent").fingerprint()
     assert before[0] != after[0]
     assert before[1] != after[1]
+
+
+def test_the_stamp_follows_every_change_of_its_rows(address: str) -> None:
+    """Of partitions, and of a view, whose rows are hashed; rows beyond the bounds do not matter."""
+    ours = Bounds("at", START, START + timedelta(hours=9, minutes=59))
+    with psycopg.connect(address, autocommit=True) as writer:
+        writer.execute("CREATE TABLE parts (at timestamptz, code text, id int) PARTITION BY RANGE (at)")
+        writer.execute("CREATE TABLE part_1 (code text, id int, at timestamptz)")
+        writer.execute("ALTER TABLE parts ATTACH PARTITION part_1 FOR VALUES FROM (MINVALUE) TO ('2026-01-03')")
+        writer.execute("CREATE TABLE part_2 PARTITION OF parts FOR VALUES FROM ('2026-01-03') TO (MAXVALUE)")
+        writer.execute('INSERT INTO parts SELECT at, code, id FROM "Models"."my log"')
+        writer.execute("CREATE VIEW seen AS SELECT * FROM parts")
+        changes = {
+            "UPDATE parts SET code = 'x' WHERE id = 5": True, "DELETE FROM parts WHERE id = 6": True,
+            "INSERT INTO parts SELECT at, code, 7 FROM parts WHERE id = 5": True,
+            "UPDATE parts SET code = 'y' WHERE id = 50": False, "VACUUM FREEZE parts": False,
+        }
+        marks = [[log_source(name).stamp(["id", "code"], ours) for name in ("parts", "seen")]]
+        for change, matters in changes.items():
+            writer.execute(change)
+            marks.append([log_source(name).stamp(["id", "code"], ours) for name in ("parts", "seen")])
+            assert [one != before for one, before in zip(marks[-1], marks[-2], strict=True)] == [matters] * 2, change
 
 
 def test_one_connection_serves_several_looks(address: str) -> None:

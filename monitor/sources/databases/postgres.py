@@ -83,9 +83,21 @@ class PostgreSQL(ServerEngine):
         return session.rows(f"SELECT count(*), {sums} FROM {self.table(table)} AS row_")[0]
 
     def stamp(self, session: Session, table: str, columns: list[str], where: str) -> object:
-        row = f"ROW({', '.join(map(self.quoted, columns))})::text"
+        """Return the number of rows, and a sum of hashes: of the transactions that wrote them, where PostgreSQL itself
+        stores the rows, since each change of a row is by another one; else of the columns.
+        """
+        row = "xmin::text" if self._is_heap(session, table) else f"ROW({', '.join(map(self.quoted, columns))})::text"
         return session.rows(
             f"SELECT count(*), sum(hashtextextended({row}, 1))::text FROM {self.table(table)}{where}")
+
+    def _is_heap(self, session: Session, table: str) -> bool:
+        """Tell whether PostgreSQL itself stores the table, or its partitions: not another server, nor an extension."""
+        there = f"{self._text(self.table(table))}::regclass"
+        (row,) = session.rows(
+            "SELECT bool_and(relkind = 'p' OR relkind IN ('r', 'm') AND amname = 'heap' AND (relispartition OR NOT"
+            " relhassubclass))::text FROM pg_class LEFT JOIN pg_am ON pg_am.oid = relam"
+            f" WHERE pg_class.oid IN (SELECT {there} UNION SELECT relid FROM pg_partition_tree({there}))")
+        return bool(row[0] == "true")
 
     def _text(self, text: str) -> str:
         return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
