@@ -2,11 +2,19 @@
 
 A digest is made from pieces: Arrow arrays that can be iterated repeatedly. They are in memory, or are read at each
 iteration, so that only one piece of a large column is in memory. Each figure is computed once, on first use.
+
+What adds up is counted in partials: Extent, Tally, Below. One is made from one piece of the rows by `of`; `merged` adds
+any number of them up. However rows are divided (into batches, days, sites), and in whatever order and grouping their
+partials are merged, the outcome equals that of all rows at once, to the last digit. Their fields are numbers, texts and
+collections of these, so that a partial can be kept or sent as JSON: counts as pairs of a value and how often it occurs.
+Sums of fractions, quantiles and ranks do not add up exactly; a digest takes them from the values.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +29,87 @@ Pieces = Iterable[pa.Array]
 FEW = 20         # a column with at most so many distinct numbers is counted number by number
 _BLOCK = 1 << 17 # rows compared at once, so that they stay in the processor's cache
 _MANY = 64       # with at most so many edges, comparing is faster than sorting
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """`n` present numbers, the smallest and the largest (±inf of none), and the names of the types they came in."""
+
+    n: int = 0
+    low: float = np.inf
+    high: float = -np.inf
+    kinds: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, present: Numbers) -> Self:
+        kinds = (present.dtype.str,)
+        if not len(present):
+            return cls(kinds=kinds)
+        return cls(len(present), float(present.min()), float(present.max()), kinds)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Self]) -> Self:
+        n, low, high = 0, np.inf, -np.inf
+        kinds: set[str] = set()
+        for part in parts:
+            n, low, high = n + part.n, min(low, part.low), max(high, part.high)
+            kinds.update(part.kinds)
+        return cls(n, low, high, tuple(sorted(kinds)))
+
+    @property
+    def kind(self) -> "np.dtype[np.generic]":
+        """The type pandas would use for all of them. It is taken from all types at once: NumPy's rule for two of them
+        depends on their order.
+        """
+        return np.result_type(*map(np.dtype, self.kinds)) if self.kinds else np.dtype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often each value occurs; None where there are more different ones than were to be counted."""
+
+    counts: Counts | None
+
+    @classmethod
+    def of(cls, piece: pa.Array) -> Self:
+        """Count the categories of a piece, without missing values."""
+        return cls(columns.counts(piece))
+
+    @classmethod
+    def of_few(cls, present: Numbers, most: int) -> Self:
+        values, times = np.unique(present, return_counts=True)
+        return cls(None if len(values) > most else dict(zip(values.tolist(), times.tolist(), strict=True)))
+
+    @classmethod
+    def merged(cls, parts: Iterable[Self], most: int | None = None) -> Self:
+        """Add up; no further part is asked for once there are more than `most` different values."""
+        totals: Counter[Category] = Counter()
+        for part in parts:
+            if part.counts is None:
+                return part
+            totals.update(part.counts)
+            if most is not None and len(totals) > most:
+                return cls(None)
+        return cls(dict(totals))
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """How many values are smaller than each of the edges that were asked for."""
+
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, present: Numbers, edges: Numbers) -> Self:
+        return cls(tuple(int(np.count_nonzero(present < edge)) for edge in edges))
+
+    @classmethod
+    def merged(cls, parts: Iterable[Self], edges: Numbers) -> Self:
+        """Add up counts of the same edges. Raises ValueError for others."""
+        totals = np.zeros(len(edges), np.int64)
+        for part in parts:
+            totals += np.array(part.counts, np.int64)
+        return cls(tuple(totals.tolist()))
 
 
 class Digest:
@@ -66,14 +155,8 @@ class NumberDigest(Digest):
         return [columns.present(piece) for piece in self._pieces]
 
     @cached_property
-    def _extent(self) -> tuple[int, float, float, np.dtype[np.generic]]:
-        """The number of present values, the smallest, the largest, and the type pandas would use."""
-        present, low, high, kinds = 0, np.inf, -np.inf, set()
-        for chunk in self.chunks():
-            kinds.add(chunk.dtype)
-            if len(chunk):
-                present, low, high = present + len(chunk), min(low, chunk.min()), max(high, chunk.max())
-        return present, float(low), float(high), np.result_type(*kinds) if kinds else np.dtype(np.float64)
+    def _extent(self) -> Extent:
+        return Extent.merged(map(Extent.of, self.chunks()))
 
     @cached_property
     def missing(self) -> int:
@@ -84,19 +167,19 @@ class NumberDigest(Digest):
 
     @cached_property
     def n(self) -> int:
-        return self._extent[0]
+        return self._extent.n
 
     @cached_property
     def low(self) -> float:
-        return self._extent[1]
+        return self._extent.low
 
     @cached_property
     def high(self) -> float:
-        return self._extent[2]
+        return self._extent.high
 
     @cached_property
     def kind(self) -> "np.dtype[np.generic]":
-        return self._extent[3]
+        return self._extent.kind
 
     @cached_property
     def spread(self) -> float:
@@ -111,14 +194,7 @@ class NumberDigest(Digest):
     @cached_property
     def few(self) -> Counts | None:
         """How often each number occurs, if there are at most 20 distinct numbers; None if there are more."""
-        totals: Counter[Category] = Counter()
-        for chunk in self.chunks():
-            for start in range(0, len(chunk), _BLOCK):
-                values, times = np.unique(chunk[start : start + _BLOCK], return_counts=True)
-                if len(values) > FEW or len(totals) > FEW:
-                    return None
-                totals.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
-        return dict(totals) if len(totals) <= FEW else None
+        return Tally.merged((Tally.of_few(block, FEW) for block in self._blocks()), FEW).counts
 
     @property
     def tallied(self) -> Counts:
@@ -148,10 +224,8 @@ class NumberDigest(Digest):
     def _below(self, edges: Numbers) -> Ints:
         if self.in_memory and ("ascending" in self.__dict__ or len(edges) > _MANY):
             return np.searchsorted(self.ascending, edges, "left").astype(np.int64)
-        totals = np.zeros(len(edges), np.int64)
-        for block in self._blocks():
-            totals += np.array([np.count_nonzero(block < edge) for edge in edges], np.int64)
-        return totals
+        blocks = (Below.of(block, edges) for block in self._blocks())
+        return np.array(Below.merged(blocks, edges).counts, np.int64)
 
     def ranks_in(self, other: "NumberDigest") -> Ints:
         """Return how many values of the other column are at most as large as each value here, in ascending order.
@@ -201,10 +275,10 @@ class KeptNumbers(NumberDigest):
         return NumberDigest(list(self._read()), self.rows).in_order
 
     @cached_property
-    def _extent(self) -> tuple[int, float, float, np.dtype[np.generic]]:
+    def _extent(self) -> Extent:
         values = self.ascending
         ends = (float(values[0]), float(values[-1])) if len(values) else (np.inf, -np.inf)
-        return len(values), *ends, values.dtype
+        return Extent(len(values), *ends, (values.dtype.str,))
 
     def binned(self, edges: Floats) -> tuple[Ints, Floats]:
         cuts = np.concatenate([[0], np.searchsorted(self.ascending, edges, "left"), [self.n]])
@@ -217,10 +291,9 @@ class CategoryDigest(Digest):
 
     @cached_property
     def counts(self) -> Counts:
-        totals: Counter[Category] = Counter()
-        for piece in self._pieces:
-            totals.update(columns.counts(piece))
-        return dict(totals)
+        counts = Tally.merged(map(Tally.of, self._pieces)).counts
+        assert counts is not None, "categories are counted however many there are"
+        return counts
 
     @cached_property
     def missing(self) -> int:
