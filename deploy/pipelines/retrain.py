@@ -14,6 +14,8 @@ Set in the environment:
   MLFLOW_TRACKING_URI   where versions are registered, of the registered model DRIFTD_MODEL; else
   VERSION         the new version's name (default: the folder's next number; a runner without the folder cannot know it)
   ALIAS           of the version in service there (default: champion)
+  SHADOW          a folder: the new version does not come into service but serves in shadow (docs/how-to/shadow.md). Its
+                  alias is "challenger", and the step `shadow`, run once a day, writes there what it says of live rows
   GATE            more options for `driftd gate`, such as --protected sex --limit demographic_parity_difference=0.1
 And by driftd, which started the run:
   DRIFTD_ID       the request's id
@@ -42,6 +44,7 @@ RUN = Path(os.environ.get("DRIFTD_RESULT", "result")).parent
 WORK, VERSIONS = Path(os.environ.get("WORK", RUN / "candidate")), Path(os.environ.get("VERSIONS", "versions"))
 ROWS = Path(os.environ.get("ROWS", WORK / "log.parquet"))
 MADE = RUN / "version"               # which holds the new version's name, from one step to the next
+SHADOW, CHALLENGER = os.environ.get("SHADOW"), "challenger"
 HELD_OUT = 0.25                      # the newest rows, which the candidate never sees, are what it is judged on
 NOT_FEATURES = ("timestamp", "prediction_id", "prediction", "prediction_proba", "label", "label_timestamp",
                 "model", "model_version")
@@ -125,23 +128,51 @@ def registered() -> str:
 
 
 def step_promote() -> None:
-    """Put the new version into service: let the registry's alias name it. Without a registry the report says it."""
+    """Put the new version into service, or into its shadow: let the registry's alias name it. Without a registry the
+    report says it.
+    """
     if "MLFLOW_TRACKING_URI" in os.environ:
         import mlflow
 
-        model, alias = os.environ["DRIFTD_MODEL"], os.environ.get("ALIAS", "champion")
-        mlflow.MlflowClient().set_registered_model_alias(model, alias, MADE.read_text())
+        alias = CHALLENGER if SHADOW else os.environ.get("ALIAS", "champion")
+        mlflow.MlflowClient().set_registered_model_alias(os.environ["DRIFTD_MODEL"], alias, MADE.read_text())
 
 
 def step_report() -> None:
     """Tell driftd which version is in service now: it compares with that one's own reference from here on."""
     version = MADE.read_text()
     folder = (VERSIONS / version).resolve()
-    result = {"model_version": version, **json.loads((folder / "facts.json").read_text()),
-              "gate": json.loads((folder / "gate.json").read_text())}
-    if "DRIFTD_RESULT" in os.environ:
-        result["reference"] = str(folder / "reference.parquet")
+    result = {**json.loads((folder / "facts.json").read_text()), "gate": json.loads((folder / "gate.json").read_text())}
+    if not SHADOW:
+        result["model_version"] = version
+        if "DRIFTD_RESULT" in os.environ:
+            result["reference"] = str(folder / "reference.parquet")
     tell("succeeded", result)
+
+
+def step_shadow() -> None:
+    """Write what the candidate says of the rows that the model in service has answered; driftd compares them."""
+    assert SHADOW, "set SHADOW, the folder for what the candidate says"
+    version = challenger()
+    saved = VERSIONS / version / "model.skops"
+    model = skops.io.load(saved, trusted=skops.io.get_untrusted_types(file=saved))      # our own, made by step_fit
+    folder, exported = Path(SHADOW) / version, WORK / "live.parquet"
+    for place in (folder, WORK):
+        place.mkdir(parents=True, exist_ok=True)
+    run("window", "export", "-c", os.environ["DRIFTD_CONFIG"], "-m", os.environ["DRIFTD_MODEL"], "-o", exported)
+    rows = pd.read_parquet(exported)
+    part = folder / "predictions.parquet.tmp"
+    rows.assign(prediction=predict(model, rows))[["prediction_id", "prediction"]].to_parquet(part)
+    part.rename(folder / "predictions.parquet")
+
+
+def challenger() -> str:
+    """The version that serves in shadow: the registry's alias names it; without a registry it is the newest one."""
+    if "MLFLOW_TRACKING_URI" in os.environ:
+        import mlflow
+
+        return str(mlflow.MlflowClient().get_model_version_by_alias(os.environ["DRIFTD_MODEL"], CHALLENGER).version)
+    return str(max(int(folder.name) for folder in VERSIONS.glob("*") if folder.name.isdigit()))
 
 
 def tell(outcome: str, result: dict[str, object]) -> None:
@@ -189,4 +220,4 @@ STEPS = {
 if __name__ == "__main__":
     for name in sys.argv[1:] or STEPS:
         print(f"== {name}", flush=True)
-        STEPS[name]()
+        {**STEPS, "shadow": step_shadow}[name]()

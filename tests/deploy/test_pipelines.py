@@ -126,6 +126,29 @@ def test_a_refused_candidate_changes_nothing(tmp_path: Path) -> None:
     assert in_service(tmp_path) == ("1", str(tmp_path / "versions/1/reference.parquet"))
 
 
+@pytest.mark.real        # nothing needs to be installed for it; it takes as long as the first one
+def test_a_candidate_serves_in_shadow(tmp_path: Path) -> None:
+    """With SHADOW the new version does not come into service; once its answers are there driftd says how it stands."""
+    place(tmp_path, more=f', SHADOW = "{tmp_path}/shadow"')
+    last = ended(tmp_path)
+    assert (last["state"], last["reason"]) == ("succeeded", "the command ended with exit code 0"), output(tmp_path)
+    assert gated(tmp_path)["outcome"] == "passed"
+    assert in_service(tmp_path)[0] == "1"
+    since = json.loads((tmp_path / "versions/2/facts.json").read_text())["trained_to"]
+    text = (tmp_path / "driftd.toml").read_text()
+    shadow = f'path = "shadow/{{version}}/*.parquet"\nversion = "2"\nsince = "{since}"\n'
+    (tmp_path / "driftd.toml").write_text(f"{text}\n[models.bikes.promotion.shadow]\n{shadow}")
+    told = {"DRIFTD_CONFIG": tmp_path / "driftd.toml", "DRIFTD_MODEL": "bikes", "VERSIONS": tmp_path / "versions",
+            "SHADOW": tmp_path / "shadow", "WORK": tmp_path / "work"}
+    script = [sys.executable, str(PIPELINES / "retrain.py"), "shadow"]
+    subprocess.run(script, env=os.environ | {name: str(value) for name, value in told.items()}, check=True)
+    assert len(pq.read_table(tmp_path / "shadow/2/predictions.parquet")) > 1000
+    driftd(tmp_path, "check")
+    found = json.loads(driftd(tmp_path, "status", "--json").stdout)["models"][0]["shadow"]
+    assert (found["version"], found["state"]) == ("2", "undecided")
+    assert "rmse is better by" in found["reason"]
+
+
 def test_the_workflow_is_what_driftd_needs() -> None:
     """Inputs are declared and runs carry our id, as `driftd validate --online` wants it."""
     text = (PIPELINES / "github/retrain.yml").read_text()

@@ -130,8 +130,8 @@ def _gate(said: Json, path: Path) -> tuple[GateResult | None, str]:
 
 def _result(said: Json | None, path: Path) -> tuple[Result | None, str]:
     """What the command said it made, or what is wrong with how it said so."""
-    if said is None:
-        return None, ""
+    if said is None or said.keys() & {"model_version", "reference", "gate"} == {"gate"}:
+        return None, ""          # a gate alone: what it made is not to come into service yet
     version, reference = said.get("model_version"), said.get("reference")
     if not isinstance(version, str) or not version or not isinstance(reference, str | None):
         return None, f'; {path} could not be used, expected {{"model_version": "…", "reference": "path"}}'
