@@ -131,11 +131,14 @@ def step_promote() -> None:
     """Put the new version into service, or into its shadow: let the registry's alias name it. Without a registry the
     report says it.
     """
+    version = MADE.read_text()
+    if SHADOW:
+        answer(version)
     if "MLFLOW_TRACKING_URI" in os.environ:
         import mlflow
 
         alias = CHALLENGER if SHADOW else os.environ.get("ALIAS", "champion")
-        mlflow.MlflowClient().set_registered_model_alias(os.environ["DRIFTD_MODEL"], alias, MADE.read_text())
+        mlflow.MlflowClient().set_registered_model_alias(os.environ["DRIFTD_MODEL"], alias, version)
 
 
 def step_report() -> None:
@@ -151,9 +154,13 @@ def step_report() -> None:
 
 
 def step_shadow() -> None:
-    """Write what the candidate says of the rows that the model in service has answered; driftd compares them."""
+    """Let the candidate that serves in shadow answer the rows that have come since."""
+    answer(challenger())
+
+
+def answer(version: str) -> None:
+    """Write what a version says of the rows that the model in service has answered; driftd compares them."""
     assert SHADOW, "set SHADOW, the folder for what the candidate says"
-    version = challenger()
     saved = VERSIONS / version / "model.skops"
     model = skops.io.load(saved, trusted=skops.io.get_untrusted_types(file=saved))      # our own, made by step_fit
     folder, exported = Path(SHADOW) / version, WORK / "live.parquet"
@@ -161,6 +168,7 @@ def step_shadow() -> None:
         place.mkdir(parents=True, exist_ok=True)
     run("window", "export", "-c", os.environ["DRIFTD_CONFIG"], "-m", os.environ["DRIFTD_MODEL"], "-o", exported)
     rows = pd.read_parquet(exported)
+    exported.unlink()
     part = folder / "predictions.parquet.tmp"
     rows.assign(prediction=predict(model, rows))[["prediction_id", "prediction"]].to_parquet(part)
     part.rename(folder / "predictions.parquet")

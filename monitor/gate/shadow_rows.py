@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from monitor.config import ModelSection, Roles
 from monitor.config.sections import ShadowSection
-from monitor.errors import CannotJudge, UsageError
+from monitor.errors import CannotJudge, DriftdError, UsageError
 from monitor.escape import names
 from monitor.gate.measured_trial import names_in, trial_of
 from monitor.gate.prediction_files import Predictions, aligned, predictions_in
@@ -29,7 +29,8 @@ MOST_UNSAID = 0.01       # of the labelled rows may lack a prediction of the can
 def judge_shadow(
     model: ModelSection, section: ShadowSection, reference: ReferenceData, since: datetime, as_of: datetime
 ) -> ShadowAnswer:
-    """Judge the candidate on the rows from `since` on, and from its first prediction on, whose labels have matured.
+    """Judge the candidate on the rows from `since` on, and from its first prediction to its last, whose labels have
+    matured.
 
     Raises CannotJudge while there is nothing to judge, and UsageError or SourceError where the predictions cannot be
     used: no or repeated ids, ids of other rows, missing columns, too many rows left out.
@@ -41,12 +42,21 @@ def judge_shadow(
         raise UsageError("the log has no labels, so nothing can be said of a candidate in shadow; name columns.label")
     found = _predictions(model, section, roles, reference.performance.metric if reference.performance else None)
     wanted = {*answer_columns(model, roles), *(model.gate.segments or ())}
-    rows = Log(model, roles, as_of).rows(since, as_of, wanted)
+    log = Log(model, roles, as_of)
+    rows = log.rows(since, as_of, wanted)
     if not len(rows):
         raise CannotJudge(f"no row has come since {format_moment(since)}")
-    said, _ = aligned_by_id(found, rows[roles.id], since)
-    begin = pc.min(rows[at].filter(pc.is_valid(said))).as_py()
-    keep = pc.and_(_from(rows[at], begin), _before(rows[at], as_of - reference.maturity))
+    _require_each_once(found)
+    if _none_among(found, rows[roles.id]):
+        before = log.rows(since - max(as_of - since, timedelta(days=1)), since, {roles.id})
+        raise _says_nothing(found, since, of_others=_none_among(found, before[roles.id]))
+    said, _ = aligned(found, rows[roles.id], len(rows))
+    spoken = rows[at].filter(pc.is_valid(said))      # one that answers in batches is not yet asked about the newest
+    if not len(spoken):
+        raise CannotJudge(f"{found.place}: the candidate has said nothing yet")
+    begin, end = pc.min(spoken).as_py(), pc.max(spoken)
+    keep = pc.and_(_from(rows[at], begin), pc.less_equal(rows[at], end))
+    keep = pc.and_(keep, _before(rows[at], as_of - reference.maturity))
     keep = pc.and_(keep, pc.is_valid(rows[roles.label]))
     rows, said = rows.filter(keep), said.filter(keep)
     if not len(rows):
@@ -83,18 +93,25 @@ def _predictions(model: ModelSection, section: ShadowSection, roles: Roles, metr
     return found
 
 
-def aligned_by_id(
-    found: Predictions, ids: pa.ChunkedArray, since: datetime
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
-    """Return prediction and probability of each row by id. Raises UsageError where ids repeat, or none is a row's."""
+def _require_each_once(found: Predictions) -> None:
     assert found.ids is not None
     there = as_text(found.ids)
     if twice := len(there) - pc.count_distinct(there, mode="all").as_py():
         raise UsageError(f"{found.place}: {twice} rows repeat an id, expected one prediction of each row")
-    if places_of(as_text(ids), there).null_count == len(ids):
-        raise UsageError(f"{found.place}: none of its {len(there)} ids is that of a row of the log since "
-                         f"{format_moment(since)}, expected the log's ids")
-    return aligned(found, ids, len(ids))
+
+
+def _none_among(found: Predictions, ids: pa.ChunkedArray) -> bool:
+    assert found.ids is not None
+    return bool(places_of(as_text(ids), as_text(found.ids)).null_count == len(ids))
+
+
+def _says_nothing(found: Predictions, since: datetime, *, of_others: bool) -> DriftdError:
+    """One that answers in batches may have answered none but earlier rows so far; else the ids are not the log's."""
+    begun = format_moment(since)
+    if not of_others:
+        return CannotJudge(f"{found.place}: the candidate has said nothing yet of the rows since {begun}")
+    return UsageError(f"{found.place}: none of its {len(found.ids or ())} ids is that of a row of the log since {begun}, "
+                      "expected the log's ids")
 
 
 def _answered(rows: pa.Table, said: pa.ChunkedArray, place: str) -> pa.Table:

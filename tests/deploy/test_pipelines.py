@@ -134,6 +134,9 @@ def test_a_candidate_serves_in_shadow(tmp_path: Path) -> None:
     assert (last["state"], last["reason"]) == ("succeeded", "the command ended with exit code 0"), output(tmp_path)
     assert gated(tmp_path)["outcome"] == "passed"
     assert in_service(tmp_path)[0] == "1"
+    said = tmp_path / "shadow/2/predictions.parquet"
+    assert len(pq.read_table(said)) > 1000
+    said.unlink()
     since = json.loads((tmp_path / "versions/2/facts.json").read_text())["trained_to"]
     text = (tmp_path / "driftd.toml").read_text()
     shadow = f'path = "shadow/{{version}}/*.parquet"\nversion = "2"\nsince = "{since}"\n'
@@ -142,7 +145,7 @@ def test_a_candidate_serves_in_shadow(tmp_path: Path) -> None:
             "SHADOW": tmp_path / "shadow", "WORK": tmp_path / "work"}
     script = [sys.executable, str(PIPELINES / "retrain.py"), "shadow"]
     subprocess.run(script, env=os.environ | {name: str(value) for name, value in told.items()}, check=True)
-    assert len(pq.read_table(tmp_path / "shadow/2/predictions.parquet")) > 1000
+    assert len(pq.read_table(said)) > 1000
     driftd(tmp_path, "check")
     found = json.loads(driftd(tmp_path, "status", "--json").stdout)["models"][0]["shadow"]
     assert (found["version"], found["state"]) == ("2", "undecided")

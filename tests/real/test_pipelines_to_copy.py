@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pandas as pd
 import pytest
@@ -179,6 +180,61 @@ def test_the_loop_is_closed_on_airflow_and_mlflow(python: Path, tmp_path: Path) 
     assert pd.read_parquet(made / "reference.parquet")["timestamp"].min().isoformat() >= json.loads(
         (made / "facts.json").read_text())["trained_to"]
     assert "CALLBACK_SECRET" not in (tmp_path / "driftd.log").read_text()
+
+
+def test_a_candidate_serves_in_shadow_on_airflow_and_mlflow(python: Path, tmp_path: Path) -> None:
+    """The error rises; the new version gets the alias of a candidate; a second DAG writes what it says of live rows,
+    and once it is shown to be better driftd moves the alias of the version in service to it."""
+    world, port = World(), free_port()
+    first_version(tmp_path / "versions/1", world)
+    with mlflow(tmp_path / "mlflow") as registry:
+        environment = environment_of(tmp_path, python, registry, port) | {"SHADOW": str(tmp_path / "shadow")}
+        with airflow(tmp_path / "airflow", PIPELINES / "airflow", environment) as server:
+            text = CONFIG.format(port=port, mlflow=registry.url, airflow=server.url, user=USER)
+            shadow = 'path = "shadow/{version}/*.parquet"\nalias = "challenger"\n'
+            (tmp_path / "driftd.toml").write_text(f"{text}\n[models.rides.promotion.shadow]\n{shadow}")
+            in_shadow(tmp_path, world, registry, server, port, os.environ | environment)
+
+
+def in_shadow(
+    folder: Path, world: World, registry: Server, server: Server, port: int, environment: Mapping[str, str]
+) -> None:
+    api, client = MlflowApi(registry.url), Mlflow(_section(registry).registry)
+    api.model("rides", 1)
+    api.alias("rides", "1")
+    service = Service(folder, client, world)
+
+    def now(asked: Callable[[Any], object]) -> Callable[[], object]:
+        return lambda: [one for one in json.loads(get(port, "/api/status") or '{"models": []}')["models"] if asked(one)]
+
+    try:
+        with daemon(folder, environment):
+            until(now(lambda one: one["verdict"] and one["verdict"]["action"] == "hold"), 90, folder / "driftd.log")
+            world.changed = True
+            until(now(lambda one: one["shadow"] and one["shadow"]["version"] == "2"), 500, folder / "driftd.log")
+            assert client.version() == "1"
+            start(server, "shadow")
+            until(lambda: (folder / "shadow/2/predictions.parquet").exists(), 240, folder / "driftd.log")
+            until(lambda: client.version() == "2", 120, folder / "driftd.log")
+            until(now(lambda one: one["reference"]["model_version"] == "2"), 60, folder / "driftd.log")
+            [told] = json.loads(get(port, "/api/status") or "")["models"]
+    finally:
+        service.close()
+    assert (told["shadow"]["state"], told["shadow"]["champion"]) == ("promoted", "1")
+    assert (folder / "versions/2/gate.md").exists()
+
+
+def start(server: Server, dag: str) -> None:
+    """Unpause a DAG and start a run of it, as a person does."""
+    def ask(path: str, method: str, told: Any, **headers: str) -> Any:
+        headers |= {"Content-Type": "application/json"}
+        request = Request(f"{server.url}{path}", json.dumps(told).encode(), headers, method=method)
+        with urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    token = ask("/auth/token", "POST", {"username": USER, "password": PASSWORD})["access_token"]
+    ask(f"/api/v2/dags/{dag}", "PATCH", {"is_paused": False}, Authorization=f"Bearer {token}")
+    ask(f"/api/v2/dags/{dag}/dagRuns", "POST", {"logical_date": None}, Authorization=f"Bearer {token}")
 
 
 def loop(folder: Path, world: World, registry: Server, port: int, environment: Mapping[str, str]) -> None:

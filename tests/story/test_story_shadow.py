@@ -124,6 +124,31 @@ def test_the_alias_is_moved(live, made, mode, moves):
     assert standing(live).state is ShadowState.PROMOTED
 
 
+def test_a_candidate_may_answer_in_batches(live):
+    """The newest rows, which it was not asked about yet, count as little as those before its first answer."""
+    silent = pa.array([None] * len(live.rows), pa.float64())
+    says(live, 0.3, prediction=silent)
+    live.check(3)
+    assert "said nothing yet" in standing(live).reason
+    said = [one if 24 <= at < 24 * 6 else None for at, one in enumerate(live.rows["label"].to_pylist())]
+    says(live, 0.3, prediction=pa.array(said, pa.float64()))
+    live.check(8)
+    assert standing(live).state is ShadowState.PROMOTED
+    assert standing(live).result.rows == 5 * EVERY_HOUR
+
+
+def test_a_candidate_that_answered_none_but_earlier_rows_is_awaited(live):
+    """Its ids are the log's, though of rows before the comparison begins: nothing is wrong, and nobody is told."""
+    configured(live, promotion=shadow(live, since=live.rows["timestamp"][48].as_py()))
+    says(live, 0.3, id=live.rows["id"][:48], prediction=live.rows["label"][:48])
+    live.check(3)
+    assert "said nothing yet of the rows since 2024-01-03" in standing(live).reason
+    assert "source" not in live.said()
+    says(live, 0.3)
+    live.check(9)
+    assert standing(live).state is ShadowState.PROMOTED
+
+
 def test_another_champion_is_another_comparison(live):
     """What was undecided beside the version before is superseded; rows of that version are not judged again."""
     says(live, 0, prediction=live.rows["prediction"])
