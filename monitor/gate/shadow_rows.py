@@ -110,8 +110,8 @@ def _says_nothing(found: Predictions, since: datetime, *, of_others: bool) -> Dr
     begun = format_moment(since)
     if not of_others:
         return CannotJudge(f"{found.place}: the candidate has said nothing yet of the rows since {begun}")
-    return UsageError(f"{found.place}: none of its {len(found.ids or ())} ids is that of a row of the log since {begun}, "
-                      "expected the log's ids")
+    return UsageError(f"{found.place}: none of its {len(found.ids or ())} ids is that of a row of the log since {begun}"
+                      ", expected the log's ids")
 
 
 def _answered(rows: pa.Table, said: pa.ChunkedArray, place: str) -> pa.Table:
