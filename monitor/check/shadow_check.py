@@ -2,8 +2,11 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from monitor.check.requests import SHADOW, Look, ShadowRequest
+from monitor.config import ModelSection
+from monitor.decide.triggers import BROKEN_DATA
 from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
 from monitor.gate_result import ShadowAnswer, ShadowState
 from monitor.promotion.shadow import is_due, note_answer, section_of, shadow_in
@@ -32,8 +35,16 @@ def check_shadow(
         note(None)
     elif is_due(shadow, now, measured=measured):
         answer, failure = _judged(workers, look, shadow)
-        note_answer(store, model, shadow, answer, now)
+        note_answer(store, model, shadow, _held_back(store, model, answer), now)
         note(failure)
+
+
+def _held_back(store: Store, model: ModelSection, answer: ShadowAnswer) -> ShadowAnswer:
+    """Rows of broken data promote nobody: what they show is looked at again once they are whole."""
+    broken = [one.reason for one in store.firings.all(model.name) if one.trigger == BROKEN_DATA and one.firing]
+    if answer.state is not ShadowState.PROMOTED or not broken:
+        return answer
+    return replace(answer, state=ShadowState.UNDECIDED, reason=f"{answer.reason}; but {BROKEN_DATA} fires: {broken[0]}")
 
 
 def _judged(workers: Runner, look: Look, shadow: Shadow) -> tuple[ShadowAnswer, str | None]:

@@ -1,5 +1,6 @@
 """A candidate in shadow: its predictions stand beside the champion's, and it is judged as labels mature."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from monitor.gate_result import ShadowState
 from monitor.promotion.versions import approve_promotion
-from monitor.records import AliasSeen, MoveState
+from monitor.records import AliasSeen, Firing, MoveState
 
 DAYS, EVERY_HOUR = 12, 24
 
@@ -146,6 +147,19 @@ def test_a_candidate_that_answered_none_but_earlier_rows_is_awaited(live):
     assert "source" not in live.said()
     says(live, 0.3)
     live.check(9)
+    assert standing(live).state is ShadowState.PROMOTED
+
+
+def test_broken_data_promote_nobody(live, made):
+    """As long as broken-data fires the candidate stays undecided, and says why; then it is promoted."""
+    says(live, 0.3)
+    broken = Firing(model="m", trigger="broken-data", firing=True, since=made.START, reason="x is text")
+    live.store.checks.note(broken, None)
+    live.check(7)
+    assert standing(live).state is ShadowState.UNDECIDED
+    assert standing(live).reason.endswith("; but broken-data fires: x is text")
+    live.store.checks.note(replace(broken, firing=False), None)
+    live.check(8)
     assert standing(live).state is ShadowState.PROMOTED
 
 
