@@ -20,6 +20,7 @@ from monitor.performance.labels import labels_digest
 from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import Keep, ReferenceMetrics, Segments
 from monitor.records import Reference, Score, Window, from_json, to_json
+from monitor.reference.final_rows import is_final
 from monitor.reference.known_reference import KeptStretch, Known, known_of, schema_of
 from monitor.reference.profile import (
     Profile,
@@ -129,7 +130,8 @@ class ReferenceData:
 
 
 PINNED = "pinned"        # what is kept of a reference that is the beginning of a log, whose rows may go
-KEPT = 2  # references with all their columns in this worker's memory
+KEPT = 2  # references with all their columns in this worker's memory; and beginnings of logs, while files are the same
+_final: OrderedDict[tuple[str, datetime, Path | None, bool, str | None], ReferenceData] = OrderedDict()
 _tables: OrderedDict[tuple[str, int, int], pa.Table] = OrderedDict()
 
 
@@ -229,6 +231,9 @@ def _from_log(
     def vanished_of(count: int) -> bool:
         return taken is not None and taken - count > model.quality.lost * taken
 
+    key = (model.model_dump_json(), start, profiles, hold, log.files())
+    if (final := _final.get(key)) is not None and not vanished_of(final.rows):
+        return final
     stretch_kept = KeptStretch(model, log, window, as_of, profiles)
     found = stretch_kept.found()
     if found is not None and not vanished_of(found.known.rows):
@@ -253,7 +258,12 @@ def _from_log(
     if stretch_kept.stamp is not None:
         stretch_kept.keep(told, labels, rows.table)
         keep_rows(folder, _rows_of(model), stretch_kept.stamp, rows)
-    return _data(model, id, start, lambda: rows, folder, told, labels)
+    data = _data(model, id, start, lambda: rows, folder, told, labels)
+    if key[-1] is not None and is_final(model, log, window, rows.table, told.roles, as_of, hold=hold):
+        _final[key] = data
+        while len(_final) > KEPT:
+            _final.popitem(last=False)
+    return data
 
 
 def _from_kept(

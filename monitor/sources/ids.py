@@ -113,14 +113,16 @@ def join_labels(
 ) -> pa.Table:
     """Return the log with the newest label of each id and the time it became known; null if there is no label.
 
-    Rows and their order do not change; a repeated id gets the same label in each row. The newest label has the
-    latest label_timestamp, or is in the last row. Null labels are ignored. Ids are compared as they are written, see
-    `as_text`: 17 and "17" are the same, 017 is another one.
+    Rows and their order do not change; a repeated id gets the same label in each row. Ids are compared as they are
+    written, see `as_text`: 17 and "17" are the same, 017 is another one.
     """
-    wanted = [label, *([label_timestamp] if label_timestamp else [])]
+    return joined(log, newest_labels(labels, id, label, label_timestamp), id)
+
+
+def joined(log: pa.Table, newest: pa.Table, id: str) -> pa.Table:
+    """Return the log with the other columns of `newest`, which holds each id once; null for an id that it lacks."""
     _require(log, [id], "the log")
-    _require(labels, [id, *wanted], "the labels")
-    newest = _newest(labels.select([id, *wanted]), id, label, label_timestamp)
+    wanted = [name for name in newest.schema.names if name != id]
     matches = places_of(given(as_text(log[id])), newest[id])
     kept = log.select([name for name in log.schema.names if name not in wanted])
     for name in wanted:
@@ -214,7 +216,14 @@ def count_labels(labels: pa.Table, id: str, label: str) -> LabelCounts:
     return LabelCounts(len(known), len(known) - len(named), repeated, different)
 
 
-def _newest(labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
+def newest_labels(labels: pa.Table, id: str, label: str, label_timestamp: str | None) -> pa.Table:
+    """Return one row for each id, its newest label: that with the latest label_timestamp, or in the last row.
+
+    Null labels are ignored.
+    """
+    names = [id, label, *([label_timestamp] if label_timestamp else [])]
+    _require(labels, names, "the labels")
+    labels = labels.select(names)
     labels = labels.set_column(labels.schema.get_field_index(id), id, given(as_text(labels[id])))
     labels = labels.filter(pc.and_(pc.is_valid(labels[label]), pc.is_valid(labels[id])))
     if label_timestamp:

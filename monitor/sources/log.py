@@ -16,9 +16,9 @@ from monitor.records import Ledger, Window
 from monitor.sources import Scan, Source, open_source
 from monitor.sources.column_types import Bounds, as_text, is_number
 from monitor.sources.hashed_ids import all_differ
-from monitor.sources.ids import LabelCounts, Unjoined, count_labels, given, join_labels, row_ids, sample, unjoined
+from monitor.sources.ids import LabelCounts, Unjoined, given, join_labels, row_ids, sample, unjoined
 from monitor.sources.known_types import KnownTypes
-from monitor.sources.labels_apart import LabelsApart
+from monitor.sources.labels_apart import KnownLabels, LabelsApart
 from monitor.sources.row_counts import Repeats, ledger_of, repeats
 from monitor.sources.rows import Mask, RowKeys, Rows, contains, once_each, picked
 from monitor.sources.strays import Strays
@@ -233,7 +233,9 @@ def open_labels(model: ModelSection, section: SourceSection, roles: Roles) -> La
     """Return labels that are kept apart, with their id under the name it has in the log."""
     known, own = known_types(model, roles), model.columns.label_id
     exact = known.exact | {own} if own is not None else known.exact
-    return LabelsApart(open_source(section, model.timezone, replace(known, exact=exact)), own, roles.id)
+    known = replace(known, exact=exact)
+    how = None if section.path is None else (section.model_dump_json(), model.timezone.key, known)
+    return LabelsApart(open_source(section, model.timezone, known), own, roles.id, how)
 
 
 def known_types(model: ModelSection, roles: Roles | None = None) -> KnownTypes:
@@ -265,9 +267,8 @@ def _gather(
     wanted = answer_columns(model, roles) if scan else None
     raw, keep = _read_once(source, roles, start, end, wanted, scan, ids=ids)
     labels = _labels(model, picked(raw, keep), roles, None, as_of)
-    table = _joined(picked(raw, keep), labels, roles)
-    counted = None if labels is None else count_labels(labels, str(roles.id), str(roles.label))
-    return _Gathered(raw, keep, table, scan, counted)
+    table = labels.joined(picked(raw, keep)) if labels else picked(raw, keep)
+    return _Gathered(raw, keep, table, scan, labels.counts() if labels else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +306,8 @@ def read_rows(
     rows, ids are left out where no row is repeated.
     """
     table = picked(*_read_once(source, roles, start, end, columns, scan))
-    return _joined(table, _labels(model, table, roles, columns, as_of), roles)
+    labels = _labels(model, table, roles, columns, as_of)
+    return labels.joined(table) if labels else table
 
 
 def _read(
@@ -346,26 +348,13 @@ def _once_each(source: Source, table: pa.Table, roles: Roles) -> Mask:
 
 def _labels(
     model: ModelSection, table: pa.Table, roles: Roles, columns: set[str] | None, as_of: datetime | None
-) -> pa.Table | None:
+) -> KnownLabels | None:
     """Return the labels known at `as_of`, if they are kept apart and asked for; undated ones are told by the delay."""
     if model.labels is None or roles.label is None or roles.id is None:
         return None
     if roles.label in table.column_names or (columns is not None and roles.label not in columns):
         return None
-    when = roles.label_timestamp
-    source = open_labels(model, model.labels, roles)
-    names = [roles.id, roles.label, *([when] if when else [])]
-    labels = source.read(names, moments=names[2:])
-    if when and as_of is not None:
-        known = pc.less_equal(labels[when], pa.scalar(as_of, pa.timestamp("us", "UTC")))
-        labels = labels.filter(pc.fill_null(known, True))    # one without a time of its own counts by its row's
-    return labels
-
-
-def _joined(table: pa.Table, labels: pa.Table | None, roles: Roles) -> pa.Table:
-    if labels is None:
-        return table
-    return join_labels(table, labels, str(roles.id), str(roles.label), roles.label_timestamp)
+    return open_labels(model, model.labels, roles).known(roles.id, roles.label, roles.label_timestamp, as_of)
 
 
 def with_attributes(model: ModelSection, table: pa.Table, roles: Roles, names: Sequence[str]) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from monitor.errors import SourceError
 from monitor.sources.column_types import Bounds
 from monitor.sources.compressed import unpacked
-from monitor.sources.kept_tables import KeptTables
+from monitor.sources.kept_tables import TABLES
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.moments import Unit, in_utc
 from monitor.sources.strays import Times
@@ -40,7 +40,6 @@ class _Facts:
 
 
 _known: dict[Key, _Facts] = {}
-_tables = KeptTables()
 
 
 class TextFormat:
@@ -126,7 +125,7 @@ class TextFormat:
             table = in_utc(table, [timestamp], self._zone, path, self.day_first)
             facts.times[timestamp] = Times.of(table[timestamp])
         if stat is not None and utcnow().timestamp() - stat.st_mtime > _SETTLED:
-            _tables.keep((key, self._types, timestamp, None if wanted is None else tuple(wanted)), table)
+            TABLES.keep((key, self._types, timestamp, None if wanted is None else tuple(wanted)), table)
         return facts, _choose(table, columns)
 
     def _kept(
@@ -137,7 +136,7 @@ class TextFormat:
             return None
         of_file = (self._key(stat), self._types, timestamp)
         parsed = [None, *([] if columns is None else [tuple(_present(facts.schema, columns))])]
-        found = (_tables.get((*of_file, names)) for names in parsed)
+        found = (TABLES.get((*of_file, names)) for names in parsed)
         table = next((table for table in found if table is not None), None)
         return None if table is None else (facts, _choose(table, columns))
 

@@ -71,8 +71,8 @@ def model_of(folder: Path, kind: str, *, apart: bool = False) -> ModelSection:
 def new_worker() -> None:
     """Forget what a process keeps in its memory."""
     reference_data._from_source.cache_clear()
-    for memory in (reference_data._tables, reference_blocks._kept, power._kept, window_estimates._fitted,
-                   window_rehearsal._told, window_rehearsal._fitted):
+    for memory in (reference_data._tables, reference_data._final, reference_blocks._kept, power._kept,
+                   window_estimates._fitted, window_rehearsal._told, window_rehearsal._fitted):
         memory.clear()
 
 

@@ -73,10 +73,10 @@ def test_reads_are_the_same_with_rows_in_memory_and_without(
     def read(kind: KnownTypes, what: str) -> object:
         return READS[what](source_of(path, kind))
 
-    monkeypatch.setattr(text_files, "_tables", KeptTables(0))
+    monkeypatch.setattr(text_files, "TABLES", KeptTables(0))
     alone = {asked: read(*asked) for asked in product(types, READS)}
     for before in alone:
-        monkeypatch.setattr(text_files, "_tables", KeptTables())
+        monkeypatch.setattr(text_files, "TABLES", KeptTables())
         monkeypatch.setattr(text_files, "_known", {})
         read(*before)
         for asked, expected in alone.items():
@@ -122,3 +122,6 @@ def test_only_so_many_bytes_are_kept() -> None:
         kept.get("a")
     kept.keep("large", column(1_000))
     assert [name for name in ("a", "b", "c", "large") if kept.get(name) is not None] == ["a", "c"]
+    kept.keep("c", column(100), mark="later")
+    assert (kept.get("c"), kept.get("c", "later")) == (None, column(100))
+    assert kept.get("a") is not None
