@@ -1,9 +1,10 @@
 """Databases that are one file, SQLite and DuckDB, read for real."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -132,6 +134,47 @@ def test_only_the_rows_of_a_window_leave_the_database(tmp_path: Path, kind: str)
     assert len(found.read(["x"], timestamp="moment", start=HOURS[0], end=HOURS[20])) == 21
     with pytest.raises(SourceError, match="cannot be read"):
         found.read(["x"], timestamp="moment")
+
+
+TEXTS: dict[str, Callable[[datetime], str]] = {
+    "with a space": str, "with a T": datetime.isoformat, "of two zones": lambda at: str(at.astimezone(
+        timezone(timedelta(hours=-11 if at.hour % 2 else 13)))), "naive": lambda at: str(at.replace(tzinfo=None)),
+    "of two lengths": lambda at: str(at.replace(microsecond=(at.hour + 1) % 2, tzinfo=None)),
+}
+
+
+@pytest.mark.parametrize("odd", [None, "05.01.2026 07:00", "January 5, 2026", "2026-1-5 07:00"])
+@pytest.mark.parametrize("form", TEXTS)
+def test_text_of_sqlite_is_compared_as_times_only_where_all_of_it_is_so_ordered(
+    tmp_path: Path, form: str, odd: str | None
+) -> None:
+    """A window has the rows that it has among all of them, whichever text comes later that is in no such order."""
+    with sqlite3.connect(tmp_path / "file.db") as connection:
+        connection.execute("CREATE TABLE log (moment TEXT, n INTEGER)")
+        connection.execute("CREATE INDEX by_time ON log (moment)")
+        connection.executemany("INSERT INTO log VALUES (?, ?)", [(TEXTS[form](at), n) for n, at in enumerate(HOURS)])
+    found = source("sqlite", tmp_path / "file.db", "log")
+
+    def day() -> list[int]:
+        return sorted(found.read(["n"], timestamp="moment", start=HOURS[24], end=HOURS[47])["n"].to_pylist())
+
+    assert day() == list(range(24, 48))
+    with connection:
+        connection.execute("INSERT INTO log VALUES (?, 1000)", [odd])
+        connection.execute("INSERT INTO log VALUES ('2026-01-02 07:00:00', 1001)")
+    connection.close()
+    try:
+        whole = found.read(["n"], timestamp="moment")
+    except SourceError as error:
+        with pytest.raises(SourceError, match=re.escape(str(error))):
+            day()
+        return
+    inside = pc.and_(pc.greater_equal(whole["moment"], HOURS[24]), pc.less_equal(whole["moment"], HOURS[47]))
+    assert day() == sorted(whole.filter(inside)["n"].to_pylist())
+    times = whole["moment"].drop_null()
+    strays = found.strays("moment")
+    assert (strays.rows, strays.untimed) == (102, odd is None)
+    assert (strays.low, strays.high) == (pc.min(times).as_py(), pc.max(times).as_py())
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -60,6 +60,10 @@ def gathered(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(some)
 
 
+def has_times(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
 class Column(NamedTuple):
     """A column to select; `exact`: it holds ids, whose digits are all wanted."""
 
@@ -129,12 +133,20 @@ class Engine(ABC):
         """Yield an empty table with these columns, then the rows, at most so many."""
         return session.tables(self.query(columns, table, where, most))
 
+    def orders(self, session: Session, table: str, field: pa.Field) -> bool:
+        """Tell whether the database orders a column as times are, but for those that are less than a day apart."""
+        return has_times(field.type)
+
+    def loose_limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
+        """Return the condition where the database does not order the column so; None where SQL cannot tell."""
+        return None
+
     def limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
         """Return the condition for a timestamp to be on one side of a moment; None where SQL cannot tell.
 
         It may hold for a day more than the moment says: a naive time is of a zone that the database does not know.
         """
-        if not pa.types.is_timestamp(field.type) and not pa.types.is_date(field.type):
+        if not has_times(field.type):
             return None
         exact = getattr(field.type, "tz", None) is not None
         slack = timedelta(0) if exact else timedelta(days=1)

@@ -17,7 +17,7 @@ from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
 from monitor.sources.column_types import Bounds, first_rows, flat, tidy, unread, within
-from monitor.sources.databases.engine import Column, Engine, Session
+from monitor.sources.databases.engine import Column, Engine, Session, has_times
 from monitor.sources.databases.kinds import engine_of
 from monitor.sources.databases.spool import Spool
 from monitor.sources.ids import row_hashes
@@ -75,7 +75,7 @@ class DatabaseSource:
         with self._connected() as session:
             kinds = {field.name: field for field in self._engine.columns(session, self._table)}
             there = [name for name in columns if name in kinds]
-            found = self._engine.stamp(session, self._table, there, self._where(kinds, bounds))
+            found = self._engine.stamp(session, self._table, there, self._where(session, kinds, bounds))
         return None if found is None else _hashed(found)
 
     def guesses(self) -> dict[str, str]:
@@ -131,7 +131,7 @@ class DatabaseSource:
         with self._connected() as session:
             kinds = {field.name: field for field in self._engine.columns(session, self._table)}
             field = kinds.get(timestamp)
-            if field is None or not _is_ordered(field.type):
+            if field is None or not self._engine.orders(session, self._table, field):
                 return self._strays_of_all(timestamp)
             at, table = self._engine.quoted(timestamp), self._engine.table(self._table)
             (untimed,) = session.rows(f"SELECT count(*) FROM {table} WHERE {at} IS NULL")[0]
@@ -169,8 +169,8 @@ class DatabaseSource:
         tops = self._tops(stored, names)
         kinds = {field.name: field for field in stored}
         columns = [Column(kinds[top], top in self._known.exact) for top in tops]
-        parts = self._engine.tables(session, columns, self._table, self._where(kinds, bounds), most)
-        if any(not _is_ordered(kinds[name].type) for name in times if name in kinds):
+        parts = self._engine.tables(session, columns, self._table, self._where(session, kinds, bounds), most)
+        if any(not has_times(kinds[name].type) for name in times if name in kinds):
             parts = iter([pa.concat_tables(parts)])          # all rows together decide what numbers count
         for place, part in enumerate(parts):
             table = self._trimmed(part, times, bounds)
@@ -195,11 +195,14 @@ class DatabaseSource:
         table = within(self._in_utc(flat(part), times), bounds)
         return as_declared(tidy(table, self._known.exact), self._known.numbers, Style())
 
-    def _where(self, kinds: dict[str, pa.Field], bounds: Bounds) -> str:
+    def _where(self, session: Session, kinds: dict[str, pa.Field], bounds: Bounds) -> str:
         field = kinds.get(bounds.timestamp or "")
         limits = [(sign, at) for sign, at in ((">=", bounds.start), ("<=", bounds.end)) if at is not None]
-        conditions = (self._engine.limit(field, *limit) for limit in limits if field is not None)
-        told = [condition for condition in conditions if condition is not None]
+        if field is None or not limits:
+            return ""
+        ordered = self._engine.orders(session, self._table, field)
+        condition_of = self._engine.limit if ordered else self._engine.loose_limit
+        told = [condition for limit in limits if (condition := condition_of(field, *limit)) is not None]
         return f" WHERE {' AND '.join(told)}" if told else ""
 
     @contextmanager
@@ -240,10 +243,6 @@ def _strays_between(first: Times, last: Times, rows: int) -> Strays:
 
 def _apart(first: Times, last: Times, rows: int) -> bool:
     return first.rows == _ENDS and _strays_between(first, last, rows).apart > 0
-
-
-def _is_ordered(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
 def _hashed(found: object) -> str:

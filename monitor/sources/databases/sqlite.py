@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -26,11 +27,13 @@ _DECLARED = (
     ("BOOL", pa.bool_()),
 )
 _FOUND = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
+_MOST = 64
+_dated: dict[tuple[Path, str, str], tuple[object, bool]] = {}     # of columns: a state of the file, and what was seen
 
 
 class SQLite(FileEngine):
     packages, extra = "adbc_driver_sqlite.dbapi", "sqlite"
-    name, example = "SQLite", "sqlite:///folder/file.db"
+    name, example, counts = "SQLite", "sqlite:///folder/file.db", True
 
     @contextmanager
     def connected(self) -> Iterator[Session]:
@@ -113,13 +116,37 @@ class SQLite(FileEngine):
         return SourceError(f"{self.origin}: column {quoted(escape.name(name))} holds values of several types, expected "
                            "those it was declared with; read a view that casts them")
 
+    def orders(self, session: Session, table: str, field: pa.Field) -> bool:
+        """Text is in the order of its days where all of it begins with a date."""
+        return pa.types.is_string(field.type) and self._is_dated(session, table, field.name)
+
+    def _is_dated(self, session: Session, table: str, name: str) -> bool:
+        """Look at all rows, once for each state of the file."""
+        key, before = (self.path, table, name), self.fingerprint(session, table)
+        session.rows(f"SELECT 1 FROM {self.table(table)} LIMIT 1")       # the session sees this state from here on
+        state = self.fingerprint(session, table)
+        if key in _dated and _dated[key][0] == state:
+            return _dated[key][1]
+        column = self.quoted(name)
+        others = f"typeof({column}) NOT IN ('text', 'null') OR {column} NOT GLOB '{_ISO}'"
+        found = not session.rows(f"SELECT EXISTS (SELECT 1 FROM {self.table(table)} WHERE {others})")[0][0]
+        if state == before:
+            _dated[key] = state, found
+            while len(_dated) > _MOST:
+                del _dated[next(iter(_dated))]
+        return found
+
+    def loose_limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
+        """Text that does not begin with a date is not left out."""
+        found = self.limit(field, sign, moment)
+        return None if found is None else f"({found} OR {self.quoted(field.name)} NOT GLOB '{_ISO}')"
+
     def limit(self, field: pa.Field, sign: str, moment: datetime) -> str | None:
-        """Text that begins with a date is compared as text; other text is not left out."""
+        """Text that begins with a date is compared as text."""
         if not pa.types.is_string(field.type):
             return None
         try:
             day = (moment.astimezone(UTC) + (-_DAY if sign == ">=" else 2 * _DAY)).date()
         except OverflowError:
             return None
-        name = self.quoted(field.name)
-        return f"({name} {'>=' if sign == '>=' else '<'} '{day.isoformat()}' OR {name} NOT GLOB '{_ISO}')"
+        return f"{self.quoted(field.name)} {'>=' if sign == '>=' else '<'} '{day.isoformat()}'"
