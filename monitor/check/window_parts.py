@@ -27,7 +27,7 @@ from monitor.performance.group_rates import rate_scores
 from monitor.performance.lost_performance import lost_performance
 from monitor.performance.performance_scores import performance_scores, segment_scores
 from monitor.quality.collapsed_predictions import collapse_scores
-from monitor.quality.column_checks import ledger_scores, quality_scores, schema_changes
+from monitor.quality.column_checks import has_value, ledger_scores, quality_scores, schema_changes
 from monitor.records import Score, ScoreStatus
 from monitor.reference.profile import RowsSide
 from monitor.reference.reference_data import Performance, ReferenceData
@@ -94,7 +94,8 @@ def _schema(data: WindowData) -> list[Score]:
     if not data.log.schema().names:
         return []
     extra = unwatched_columns(data.request, data.reference, data.log)
-    return [schema_changes(data.reference.schema, data.window.schema, data.roles, extra)]
+    return [schema_changes(data.reference.schema, data.window.schema, data.roles, extra,
+                           lambda name: has_value(data.window.column(name)))]
 
 
 def _ledger(data: WindowData) -> list[Score]:

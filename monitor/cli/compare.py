@@ -112,7 +112,7 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     """Read both files and measure drift and quality. Raises SourceError, CannotJudge, UsageError."""
     from monitor.drift.column_scores import column_scores
     from monitor.drift.text import text_scores
-    from monitor.quality.column_checks import schema_changes
+    from monitor.quality.column_checks import has_value, schema_changes
     from monitor.reference.profile import RowsSide
     from monitor.sources.column_types import codes_in, fractions, text_columns
     from monitor.sources.log import facts_of
@@ -136,7 +136,7 @@ def examine(reference: str, current: str, section: DriftSection, categorical: Se
     sides = RowsSide(before), RowsSide(now)
     scores = column_scores(*sides, roles.features, {}, section, QualitySection(), MIN_ROWS, texts=texts)
     drift = [score for score in scores if score.metric == "drift"]
-    schema = schema_changes(before.schema, now.schema, roles)
+    schema = schema_changes(before.schema, now.schema, roles, holds=lambda name: has_value(now.column(name)))
     columns_held = (None, *now.schema.names)     # missing columns are reported by the schema score
     quality = [schema, *(score for score in scores if score.metric not in DRIFT)]
     quality = [score for score in quality if score.column in columns_held]

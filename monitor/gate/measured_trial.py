@@ -32,7 +32,7 @@ from monitor.performance.group_rates import rate_scores
 from monitor.performance.labelled_rows import answers, classes_of, guess_task, holds_scores, is_score, word
 from monitor.performance.performance_scores import metrics_for, score_of, values_of
 from monitor.private import quoted
-from monitor.quality.column_checks import missing_score, schema_changes
+from monitor.quality.column_checks import has_value, missing_score, schema_changes
 from monitor.records import Score, ScoreStatus
 from monitor.reference.role_evidence import Evidence
 from monitor.sources.ids import row_ids
@@ -316,7 +316,8 @@ def _contract(trial: Trial, task: Task) -> Iterator[Score]:
     yield _misspoken(trial, task)
     if trial.reference is not None:
         side, schema = trial.reference
-        yield schema_changes(schema, trial.champion.schema, trial.roles)
+        yield schema_changes(
+            schema, trial.champion.schema, trial.roles, holds=lambda name: has_value(trial.champion[name]))
         own = TableSide(trial.champion)
         for name, kind in trial.roles.features.items():
             yield missing_score(name, side.column(name, kind), own.column(name, kind), own.rows, trial.model.quality)

@@ -1,6 +1,6 @@
 """Data quality: shares of missing, unseen and out-of-range values, schema, row count, labels, staleness."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -59,12 +59,15 @@ def ledger_scores(found: Ledger, section: QualitySection) -> list[Score]:
     return [*scores, Score(metric="unmatched_labels_share", value=min(1.0, unmatched), n=ids)]
 
 
-def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles, extra: Sequence[str] = ()) -> Score:
+def schema_changes(
+    reference: pa.Schema, window: pa.Schema, roles: Roles, extra: Sequence[str] = (),
+    holds: Callable[[str], bool] = lambda name: True,
+) -> Score:
     """Count the columns that are missing or changed between number, text and time; breached above zero.
 
-    Widths, integer or float, booleans as numbers, dictionary encoding and all-null columns are no change. The
-    label may be missing, because labels come late. The reason names `extra` columns, which the reference lacks;
-    they are not judged.
+    Widths, integer or float, booleans as numbers, dictionary encoding and columns without a value are no change;
+    `holds` says whether a column of the window has one. The label may be missing, because labels come late. The reason
+    names `extra` columns, which the reference lacks; they are not judged.
     """
     sentences, note = [], f"{listed(extra)}, which the reference lacks: not watched" if extra else None
     for name in _named(roles):
@@ -73,11 +76,15 @@ def schema_changes(reference: pa.Schema, window: pa.Schema, roles: Roles, extra:
             sentences.append(f"column {name} is missing")
         elif name == roles.timestamp or None in (now, before) or "nothing" in (now, before):
             continue    # timestamps may be stored as text
-        elif now != before:
+        elif now != before and holds(name):
             sentences.append(f"column {name} holds {now}, {before} in the reference")
     score = Score(metric="schema_changes", value=float(len(sentences)), reason=note)
     reason = "; ".join([*sentences, note] if note else sentences)
     return replace(score, status=ScoreStatus.BREACHED, reason=reason) if sentences else score
+
+
+def has_value(column: pa.ChunkedArray) -> bool:
+    return bool(column.null_count < len(column))
 
 
 def listed(names: Sequence[str]) -> str:

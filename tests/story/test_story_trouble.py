@@ -1,5 +1,6 @@
 """Sources that fail, fall silent or hang: one message each way, no retrain, and the next window goes on."""
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -284,3 +285,19 @@ def test_a_reference_that_is_put_back_is_the_one_it_was(world, made):
     world.write("reference.parquet", made.rows(-20, 20))
     assert world.days(world.check(3.1)) == [1, 2]
     assert len({one.id for one in world.store.references.all("m")}) == 2
+
+
+@pytest.mark.parametrize("rows", [0, 48])
+def test_a_window_without_a_value_has_changed_no_type(world, made, rows):
+    """Text of numbers is a number in the reference; a window of nulls, or of no row, cannot tell: no schema change."""
+    def codes(table, value):
+        return table.append_column("code", pa.array([value] * len(table), pa.string()))
+
+    world.write("reference.parquet", codes(made.rows(-20, 20), "7"))
+    days = [codes(made.rows(0, 1), "8"), *([codes(made.rows(1, 1, per_day=rows), None)] if rows else [])]
+    world.write("log.parquet", pa.concat_tables(days))
+    world.model()
+    verdicts = world.check(2)
+    [score] = [one for one in world.store.snapshots.newest_revisions("m")[-1].scores if one.metric == "schema_changes"]
+    assert (score.value, score.reason) == (0, None)
+    assert not any("broken-data" in one.fired and "code holds" in " ".join(one.reasons) for one in verdicts)
