@@ -64,6 +64,7 @@ def _scores(data: WindowData) -> Iterator[Score]:
     """Every score of the window; a part that fails yields one failed Score, and the others go on."""
     name = data.model.name
     for part in (part for part in PARTS if part.applies(data)):
+        data.window.release()
         pa.default_memory_pool().release_unused()
         try:
             yield from part.scores(data)

@@ -194,16 +194,6 @@ def _r2(given: Answers) -> float:
                  / np.average(about ** 2, weights=given.weight))
 
 
-def _cumulative_counts(given: Answers) -> tuple[Floats, Floats]:
-    """Return the cumulative (weighted) positives and negatives down to each distinct probability, highest first."""
-    assert given.probability is not None
-    order = given.by_probability
-    probability, truth = given.probability[order], given.truth[order]
-    weight = np.ones(len(given)) if given.weight is None else given.weight[order]
-    last = np.append(np.flatnonzero(np.diff(probability)), len(probability) - 1)
-    return np.cumsum(weight * truth)[last], np.cumsum(weight * (1 - truth))[last]
-
-
 def against_rest(given: Answers) -> list[Answers]:
     """Each class against the rest, of those that some labels have."""
     return [given.against_rest(int(place)) for place in np.unique(given.truth)]
@@ -212,14 +202,14 @@ def against_rest(given: Answers) -> list[Answers]:
 def _roc_auc(given: Answers) -> float:
     if given.chances is not None:
         return float(np.mean([_roc_auc(one) for one in against_rest(given)]))
-    hits, others = _cumulative_counts(given)
+    hits, others = given.down_to_each_probability
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = np.diff(others, prepend=0.0) * (hits + np.append(0.0, hits[:-1])) / 2
         return float(np.sum(steps) / (hits[-1] * others[-1]))
 
 
 def _average_precision(given: Answers) -> float:
-    hits, others = _cumulative_counts(given)
+    hits, others = given.down_to_each_probability
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(hits > 0, hits / (hits + others), 0.0)
         return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])

@@ -58,6 +58,18 @@ class Answers:
         assert self.probability is not None
         return np.argsort(-self.probability, kind="stable")
 
+    @cached_property
+    def down_to_each_probability(self) -> tuple[Floats, Floats]:
+        """The cumulative (weighted) positives and negatives down to each distinct probability, highest first."""
+        assert self.probability is not None
+        order = self.by_probability
+        last = np.append(np.flatnonzero(np.diff(self.probability[order])), len(order) - 1)
+        if self.weight is None:          # whole numbers, which are exact
+            hits = np.cumsum(self.truth[order], dtype=np.float64)[last]
+            return hits, last + 1 - hits
+        weight, truth = self.weight[order], self.truth[order]
+        return np.cumsum(weight * truth)[last], np.cumsum(weight * (1 - truth))[last]
+
     def take(self, rows: Numbers) -> "Answers":
         """Return the answers of some rows, by number or mask."""
         probability = None if self.probability is None else self.probability[rows]

@@ -71,7 +71,7 @@ class Parquet:
 
     def names(self, path: Path) -> list[str]:
         """Return the columns that the file has, as they are stored."""
-        return list(self._footer(path).schema.names)
+        return list(self._stored(path).names)
 
     def as_stored(self, path: Path) -> Iterator[pa.Table]:
         """Yield all rows with all columns, as they are stored, one row group at a time."""
@@ -110,7 +110,8 @@ class Parquet:
         """Yield the rows in [start, end], one row group at a time, with strings dictionary encoded."""
         stamp, groups = self._groups(path, bounds)
         wanted = _there(self._stored(path), columns, self._exact)
-        with self._opened(path, columns, stamp) as file:
+        repeating = [name for name in columns if name not in self._exact]       # an id would be its own code
+        with self._opened(path, repeating, stamp) as file:
             for group, inside in groups:
                 table = _row_group(file, path, group, wanted)
                 yield table if inside is None else table.filter(inside)

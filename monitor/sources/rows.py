@@ -131,6 +131,10 @@ class Rows:
             self._batch = {column: [piece for part in parts for piece in part[column].chunks] for column in names}
         return self._batch[name]
 
+    def release(self) -> None:
+        """Forget columns that were read together with one that was asked for."""
+        self._batch = {}
+
     @property
     def _fitting(self) -> int:
         """How many columns of all rows fit in the memory."""
