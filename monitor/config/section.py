@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 class Section(BaseModel):
     """A frozen table that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     @classmethod
     def key_names(cls) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-MOST = 4_096    # footers that are kept; one takes some kilobytes for each row group
+MOST = 256      # footers that are kept; one takes some kilobytes for each column of a row group
 
 
 @dataclass(frozen=True, slots=True)
