@@ -24,7 +24,7 @@ from monitor.config.sections import BUILT_IN_TRIGGERS, DriftSection, QualitySect
 from monitor.decide.fairness import fairness_scores
 from monitor.decide.going_back import FALSE_ROLLBACKS
 from monitor.decide.going_back import METRIC as VERSION_REGRET
-from monitor.decide.regret import FALSE_RETRAINS, FALSE_WHERE_ALIKE
+from monitor.decide.regret import false_retrains, price_of
 from monitor.decide.triggers import Ballot, ballot
 from monitor.drift.column_scores import drifted_share, held_against, prediction_kinds
 from monitor.drift.methods import UNCALIBRATED, Calibration
@@ -56,9 +56,10 @@ def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
     for votes in ballots(model, reference, divided, calibrated):
         for name, (drawn, fired) in drawn_years(model.triggers, votes, yearly, _neighbours(model)).items():
             years[name], expected[name] = drawn, drawn.expected(name, fired)
-    by_regret = [trigger.name for trigger in model.triggers if trigger.metric == "regret"]
-    for name in by_regret:
-        years[name] = by_chance(FALSE_RETRAINS * yearly / 52)
+    by_regret = {trigger.name: _by_regret(trigger, reference, divided) for trigger in model.triggers
+                 if trigger.metric == "regret"}
+    for name, (unlike, _) in by_regret.items():
+        years[name] = by_chance(unlike * yearly / 52)
         expected[name] = years[name].expected(name)
     for name in (trigger.name for trigger in model.triggers if trigger.metric == VERSION_REGRET):
         years[name] = by_chance(FALSE_ROLLBACKS * yearly / 52)
@@ -68,16 +69,23 @@ def outlook(model: ModelSection, reference: ReferenceData) -> Outlook:
         expected.get(trigger.name) or Expected(trigger=trigger.name, untold=_untold(trigger, reference, divided, few))
         for trigger in model.triggers if trigger not in BUILT_IN_TRIGGERS
     ]
-    notes = (*_notes(divided, calibrated), *(_alike(name, yearly) for name in by_regret))
+    alike = {name: most * yearly / 52 for name, (_, most) in by_regret.items()}
+    notes = (*_notes(divided, calibrated), *(_alike(name, a_year) for name, a_year in alike.items()))
     return Outlook(
         triggers=tuple(triggers), together=_together(triggers, years), notes=notes,
         noticed=tuple(noticed(reference.profile, divided.kinds, calibrated)),
     )
 
 
-def _alike(name: str, yearly: float) -> str:
-    most = FALSE_WHERE_ALIKE * yearly / 52
-    return f"{name}: up to {most:.2g} a year where models retrained one window apart are much alike"
+def _by_regret(trigger: TriggerSection, reference: ReferenceData, divided: Division) -> tuple[float, float]:
+    """Return how often chance asks in 52 windows, where neighbouring challengers are unlike, and where alike."""
+    sd = reference.performance.sd.value if reference.performance else None
+    price = None if trigger.above is None else price_of(trigger.above, sd or 0.0, divided.pace)
+    return false_retrains(price)
+
+
+def _alike(name: str, a_year: float) -> str:
+    return f"{name}: up to {a_year:.2g} a year where models retrained one window apart are much alike"
 
 
 def _together(triggers: Sequence[Expected], years: Mapping[str, Years]) -> Expected | None:

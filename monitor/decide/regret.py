@@ -32,8 +32,9 @@ from monitor.wording import day, several
 
 _ALLOWANCE = 0.75   # of σ, taken off every gain: chosen in the closed loop, see docs/decisions.md
 _EVIDENCE = 3.0     # times σ √Σw, which a sum must reach to be sure
-FALSE_RETRAINS = 0.2  # about so many in 52 windows at the most, were gains noise and neighbouring challengers unlike …
-FALSE_WHERE_ALIKE = 1.2   # … and about so many if they are much alike (benchmarks closed_loop)
+# By price in sd × windows, at least: retrains in 52 windows were gains noise of 0.7 sd (Stream.noise in benchmarks), if
+# neighbouring challengers are unlike and windows independent, and if neighbouring challengers are much alike.
+_IN_NOISE = ((2.0, 0.2, 1.4), (1.0, 0.5, 2.4), (0.25, 0.7, 4.1))
 _NO_SCALE = "the spread of the metric over reference windows is not known"
 _NO_SPREAD = "the metric is the same in every reference window, so gains have no scale"
 _KEPT = 0.8     # a tenth of each tail is winsorised: sizes above the 80 % quantile count as that
@@ -94,9 +95,23 @@ class Regret:
 
     def price(self, level: Level) -> float | None:
         """What a retrain costs, in sd × windows; None while it cannot be told."""
-        if level.span is None:
-            return level.number
-        return level.number / self.sd * (level.span / self.pace) if self.pace and self.sd > 0 else None
+        return price_of(level, self.sd, self.pace)
+
+
+def price_of(level: Level, sd: float, pace: timedelta | None) -> float | None:
+    """Return a price in sd × windows; None while it cannot be told."""
+    if level.span is None:
+        return level.number
+    return level.number / sd * (level.span / pace) if pace and sd > 0 else None
+
+
+def false_retrains(price: float | None) -> tuple[float, float]:
+    """Return about how many retrains in 52 windows chance asks for at most: if neighbouring challengers are unlike, and
+    if they are much alike. A price that is not known, or below all that were tried, counts as the lowest of these.
+    """
+    tried = (found for least, *found in _IN_NOISE if price is not None and price >= least)
+    unlike, alike = next(tried, _IN_NOISE[-1][1:])
+    return unlike, alike
 
 
 def fold(model: ModelSection, history: History, snapshot: Snapshot) -> Regret:

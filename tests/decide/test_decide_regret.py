@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from monitor.config.sections import WindowSection
+from monitor.config.values import Level
 from monitor.decide.decision import decide
+from monitor.decide.regret import false_retrains, price_of
 from monitor.records import Score, ScoreStatus, SnapshotStatus
 
 PAYS = {"name": "pays", "metric": "regret", "above": 2.0, "action": "retrain"}
@@ -278,3 +280,16 @@ def test_values_that_are_no_numbers_are_left_out(made):
     """A gain of NaN or infinity is no gain."""
     snapshots = [made.snapshot(i, *made.gain(g)) for i, g in enumerate((1.0, math.nan, math.inf, 0.5))]
     assert _values(made, snapshots) == [1.0, 1.0, 1.0, 1.5]
+
+
+@pytest.mark.parametrize(("level", "stated"), [
+    (Level(2.0), (0.2, 1.4)),
+    (Level(1.5), (0.5, 2.4)),
+    (Level(0.1), (0.7, 4.1)),
+    (Level(6.0, timedelta(days=7)), (0.2, 1.4)),        # of 3 a window is 2 sd × windows
+    (Level(6.0, timedelta(days=3)), (0.7, 4.1)),
+])
+def test_the_cheaper_a_retrain_the_oftener_chance_asks(level, stated):
+    """What `validate` states follows from the price, in the metric's unit too; an unknown price counts as a low one."""
+    assert false_retrains(price_of(level, sd=3.0, pace=timedelta(days=7))) == stated
+    assert false_retrains(price_of(Level(9.0, timedelta(days=9)), sd=0.0, pace=None)) == (0.7, 4.1)
