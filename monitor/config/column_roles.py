@@ -23,11 +23,14 @@ KEY = f"nearly each row has a value of its own, as ids and running numbers have;
 # The first name of each is the one that `monitor.client` writes: if it is there, the others are plain columns.
 USUAL_NAMES = {
     "timestamp": ("timestamp", "ts", "time", "datetime", "date", "event_time", "event_timestamp",
-                  "created_at", "predicted_at", "prediction_time"),
-    "id": ("prediction_id", "id", "request_id", "event_id", "uuid"),
-    "prediction": ("prediction", "predicted", "pred", "y_pred", "prediction_label", "predicted_label"),
-    "probability": ("prediction_proba", "probability", "proba", "score", "y_pred_proba", "y_proba"),
-    "label": ("label", "actual", "y_true", "ground_truth", "outcome", "target"),
+                  "created_at", "predicted_at", "prediction_time", "inference_time"),
+    "id": ("prediction_id", "id", "request_id", "event_id", "uuid", "inference_id"),
+    "prediction": ("prediction", "predicted", "pred", "y_pred", "prediction_label", "predicted_label",
+                   "predicted_class", "predicted_value", "y_hat", "yhat"),
+    "probability": ("prediction_proba", "probability", "proba", "score", "y_pred_proba", "y_proba", "y_score",
+                    "prediction_probability", "predicted_probability", "prediction_score"),
+    "label": ("label", "actual", "y_true", "ground_truth", "outcome", "target", "true_label", "actual_label",
+              "true_class"),
     "label_timestamp": ("label_timestamp", "labeled_at", "labelled_at", "label_time"),
     "model_version": ("model_version", "model"),
 }
