@@ -1,7 +1,6 @@
 """What checks ask of a reference but its rows, worked out once: it is kept with the reference's profile."""
 
 from base64 import b64decode, b64encode
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +20,7 @@ from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import sd_and_norm
 from monitor.records import Score, Window, from_json, to_json
 from monitor.reference.profile import keep_beside, last_beside
-from monitor.sources.log import Log
+from monitor.sources.log import Log, once_a_look
 from monitor.sources.row_counts import label_counts
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows
@@ -138,26 +137,14 @@ class Stretch:
     labels: str
 
 
-_stamps: OrderedDict[tuple[str, datetime], str | None] = OrderedDict()      # of each log at the moment of a look
-_MOST = 16
-
-
-def _stamp_of(log: Log, window: Window, key: str, as_of: datetime) -> str | None:
-    """Return the stamp of a stretch, asked for once a look: a database reads all its rows for it."""
-    if (key, as_of) not in _stamps:
-        _stamps[key, as_of] = log.stamp(window)
-        while len(_stamps) > _MOST:
-            _stamps.popitem(last=False)
-    return _stamps[key, as_of]
-
-
 class KeptStretch:
     """The `Stretch` of a window of a log, where it can be told without reading that it is as it was."""
 
     def __init__(self, model: ModelSection, log: Log, window: Window, as_of: datetime, profiles: Path | None) -> None:
         self._folder, self._as_of, self._window, self._delay = profiles, as_of, window, model.label_delay
         self._key = "\x1f".join(("stretch", __version__, str(window.start), model.model_dump_json()))
-        self.stamp = _stamp_of(log, window, self._key, as_of) if profiles and not model.columns.private else None
+        kept = profiles is not None and not model.columns.private
+        self.stamp = once_a_look(as_of, self._key, lambda: log.stamp(window)) if kept else None
 
     def found(self) -> Stretch | None:
         kept = None if self.stamp is None else last_beside(self._folder, self._key)

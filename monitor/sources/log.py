@@ -1,10 +1,11 @@
 """A model's prediction log with its labels, as it was known at a point in time."""
 
-from collections.abc import Collection, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,17 @@ _EXACT = 2.0**53         # up to which a float holds every whole number
 _NEAR = timedelta(days=2)  # of the oldest and the newest row, where naive times are known but nearly
 MOST_IDS = 2_000_000     # a log with more rows is not searched for the ids of labels
 _without_row: dict[tuple[str, ...], Unjoined] = {}
+_looks: OrderedDict[tuple[datetime, str], Any] = OrderedDict()
+_MOST_LOOKS = 32         # answers that are remembered
+
+
+def once_a_look(as_of: datetime, key: str, ask: Callable[[], Any]) -> Any:
+    """Return the answer, asked for once at each moment that data are looked at: a database reads all rows for it."""
+    if (as_of, key) not in _looks:
+        _looks[as_of, key] = ask()
+        while len(_looks) > _MOST_LOOKS:
+            _looks.popitem(last=False)
+    return _looks[as_of, key]
 
 
 class Log:
@@ -73,7 +85,12 @@ class Log:
     @cached_property
     def strays(self) -> Strays:
         """The rows that no window holds: without a timestamp, or with one far from all others."""
-        return self._source.strays(self.roles.timestamp)
+        section, timestamp = self._model.predictions, self.roles.timestamp
+        if section.database is None:
+            return self._source.strays(timestamp)
+        key = "\x1f".join(("strays", section.model_dump_json(), self._model.timezone.key, timestamp))
+        found: Strays = once_a_look(self._as_of, key, lambda: self._source.strays(timestamp))
+        return found
 
     def first(self) -> datetime | None:
         """Return the timestamp of the oldest row that is not astray."""

@@ -45,6 +45,8 @@ class DatabaseSource:
         self._zone = zone
         self._known = known
         self._timeout = section.timeout
+        self._stored: pa.Schema | None = None        # the columns at the first look, or since the fingerprint was taken
+        self._schema: pa.Schema | None = None        # as they are read
 
     @cached_property
     def _engine(self) -> Engine:
@@ -52,6 +54,7 @@ class DatabaseSource:
         return engine_of(self.origin, address, self._timeout)
 
     def fingerprint(self) -> str:
+        self._stored = self._schema = None           # look again: columns may have come or gone
         with self._connected() as session:
             return _hashed(self._engine.fingerprint(session, self._table))
 
@@ -73,7 +76,7 @@ class DatabaseSource:
 
     def stamp(self, columns: Sequence[str], bounds: Bounds) -> str | None:
         with self._connected() as session:
-            kinds = {field.name: field for field in self._engine.columns(session, self._table)}
+            kinds = {field.name: field for field in self._columns(session)}
             there = [name for name in columns if name in kinds]
             found = self._engine.stamp(session, self._table, there, self._where(session, kinds, bounds))
         return None if found is None else _hashed(found)
@@ -82,16 +85,20 @@ class DatabaseSource:
         return {}
 
     def schema(self) -> pa.Schema:
-        with self._connected() as session:
-            return next(self._tables(session, None, [], Bounds(), most=0)).schema
+        if self._schema is None:
+            with self._connected() as session:
+                self._schema = next(self._tables(session, None, [], Bounds(), most=0)).schema
+        return self._schema
 
     def left_out(self) -> dict[str, str]:
-        with self._connected() as session:
-            return unread(self._engine.columns(session, self._table))
+        if self._stored is None:
+            with self._connected() as session:
+                return unread(self._columns(session))
+        return unread(self._stored)
 
     def head(self, values: int) -> pa.Table:
         with self._connected() as session:
-            columns = len(self._engine.columns(session, self._table))
+            columns = len(self._columns(session))
             table = pa.concat_tables(self._tables(session, None, [], Bounds(), most=first_rows(values, columns)))
         return typed(table, self._known.texts)
 
@@ -120,6 +127,12 @@ class DatabaseSource:
             tables = self._tables(session, wanted, times, bounds)
             return Spool(next(tables).schema, tables, self._known.texts, self._in_utc)
 
+    def _columns(self, session: Session) -> pa.Schema:
+        """Return the columns as they are stored; they are asked for once."""
+        if self._stored is None:
+            self._stored = self._engine.columns(session, self._table)
+        return self._stored
+
     def _in_utc(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
         return in_utc(table, names, self._zone, self.origin)
 
@@ -129,7 +142,7 @@ class DatabaseSource:
         Rows are counted only where that is cheap, or some may be far away. They have no order, so none is placed.
         """
         with self._connected() as session:
-            kinds = {field.name: field for field in self._engine.columns(session, self._table)}
+            kinds = {field.name: field for field in self._columns(session)}
             field = kinds.get(timestamp)
             if field is None or not self._engine.orders(session, self._table, field):
                 return self._strays_of_all(timestamp)
@@ -164,7 +177,7 @@ class DatabaseSource:
         self, session: Session, wanted: list[str] | None, times: list[str], bounds: Bounds, most: int | None = None
     ) -> Iterator[pa.Table]:
         """Yield an empty table, for its types, then the rows within the bounds, with `times` in UTC."""
-        stored = self._engine.columns(session, self._table)
+        stored = self._columns(session)
         names = [name for name in stored.names if name not in unread(stored)] if wanted is None else wanted
         tops = self._tops(stored, names)
         kinds = {field.name: field for field in stored}

@@ -108,7 +108,8 @@ class _Look(Session):
 
     def kinds(self, query: str) -> list[tuple[str, str]]:
         """Return the columns of a query, each with its type as Spark writes it."""
-        return [(field.name, field.dataType.simpleString()) for field in self._spark.sql(query).schema]
+        client, plan = self._planned(query)
+        return [(field.name, field.dataType.simpleString()) for field in client.schema(plan)]
 
     def schema(self, query: str) -> pa.Schema:
         return next(self._answers(query)).schema
@@ -124,12 +125,17 @@ class _Look(Session):
 
     def _answers(self, query: str) -> Iterator[pa.Table]:
         """Yield the rows as they come; of no rows an empty table."""
+        client, plan = self._planned(query)
+        answers = client.to_table_as_iterator(plan, {})
+        with closing(answers):
+            yield from (answer for answer in answers if isinstance(answer, pa.Table))
+
+    def _planned(self, query: str) -> tuple[Any, Any]:
+        """Return the client, and the query as it takes it."""
         from pyspark.sql.connect.plan import SQL
 
         client = self._spark.client
-        answers = client.to_table_as_iterator(SQL(query).to_proto(client), {})
-        with closing(answers):
-            yield from (answer for answer in answers if isinstance(answer, pa.Table))
+        return client, SQL(query).to_proto(client)
 
 
 def _field(name: str, kind: str) -> pa.Field:
