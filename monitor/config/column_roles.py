@@ -23,16 +23,20 @@ KEY = f"nearly each row has a value of its own, as ids and running numbers have;
 # The first name of each is the one that `monitor.client` writes: if it is there, the others are plain columns.
 USUAL_NAMES = {
     "timestamp": ("timestamp", "ts", "time", "datetime", "date", "event_time", "event_timestamp",
-                  "created_at", "predicted_at", "prediction_time", "inference_time"),
-    "id": ("prediction_id", "id", "request_id", "event_id", "uuid", "inference_id"),
-    "prediction": ("prediction", "predicted", "pred", "y_pred", "prediction_label", "predicted_label",
-                   "predicted_class", "predicted_value", "y_hat", "yhat"),
-    "probability": ("prediction_proba", "probability", "proba", "score", "y_pred_proba", "y_proba", "y_score",
-                    "prediction_probability", "predicted_probability", "prediction_score"),
-    "label": ("label", "actual", "y_true", "ground_truth", "outcome", "target", "true_label", "actual_label",
-              "true_class"),
+                  "created_at", "predicted_at", "prediction_time"),
+    "id": ("prediction_id", "id", "request_id", "event_id", "uuid"),
+    "prediction": ("prediction", "predicted", "pred", "y_pred", "prediction_label", "predicted_label"),
+    "probability": ("prediction_proba", "probability", "proba", "score", "y_pred_proba", "y_proba"),
+    "label": ("label", "actual", "y_true", "ground_truth", "outcome", "target"),
     "label_timestamp": ("label_timestamp", "labeled_at", "labelled_at", "label_time"),
     "model_version": ("model_version", "model"),
+}
+RARER_NAMES = {          # which count where none of the usual ones is there
+    "timestamp": ("inference_time", "logged_at"),
+    "id": ("inference_id",),
+    "prediction": ("predicted_class", "predicted_value", "y_hat", "yhat"),
+    "probability": ("y_score", "prediction_probability", "predicted_probability", "prediction_score"),
+    "label": ("true_label", "actual_label", "true_class"),
 }
 KINDS = {"timestamp": ("timestamp",), "label_timestamp": ("timestamp",), "probability": ("float",)}
 NEEDED = ("timestamp", "prediction")
@@ -229,7 +233,9 @@ class _Finder:
         first, *usual = USUAL_NAMES[role]
         free = [name for name in place if name not in self.named]
         best = [name for name in free if name.lower() == first]
-        names = best or [name for name in free if name.lower() in usual]
+        rarer = RARER_NAMES.get(role, ())
+        names = best or [name for name in free if name.lower() in usual] or [
+            name for name in free if name.lower() in rarer]
         if role == "probability":            # an integer named score is a feature
             names = [name for name in names if best or place[name].kind in KINDS[role]]
         return self._heard(role, [name for name in names if place[name].kind in KINDS.get(role, ())] or names)

@@ -36,6 +36,15 @@ def test_case_does_not_matter() -> None:
     assert (roles.timestamp, roles.prediction, roles.label) == ("TS", "Y_Pred", "Actual")
 
 
+def test_rarer_names_count_where_no_usual_one_is() -> None:
+    """They never compete with a usual name, so that nothing is between two."""
+    facts = {"ts": WHEN, "y_hat": FLAG, "Y_Score": MANY, "true_label": FLAG}
+    roles = find_roles(Columns(), facts, None, "log")
+    assert (roles.prediction, roles.probability, roles.label) == ("y_hat", "Y_Score", "true_label")
+    roles = find_roles(Columns(), facts | {"pred": FLAG, "score": MANY, "label": FLAG}, None, "log")
+    assert (roles.prediction, roles.probability, roles.label) == ("pred", "score", "label")
+
+
 def test_absent_parts_are_none() -> None:
     """Without labels there is no performance, but there are roles."""
     roles = find_roles(Columns(), {"ts": WHEN, "pred": MANY}, None, "log")
