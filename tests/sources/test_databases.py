@@ -100,6 +100,22 @@ def test_a_table_of_awkward_columns_is_the_same_as_in_parquet(tmp_path: Path, ki
     assert shown(scores) == shown(parquet_scores)
 
 
+def test_a_column_that_comes_and_one_that_goes_are_seen_once_the_table_is_looked_at_anew(tmp_path: Path) -> None:
+    """Between two fingerprints a source keeps to the columns that it found."""
+    in_sqlite(tmp_path / "file.db", "t", {"at": HOURS, "x": list(range(100))})
+    found = source("sqlite", tmp_path / "file.db", "t")
+    before = found.schema(), found.left_out()
+    with sqlite3.connect(tmp_path / "file.db") as connection:
+        connection.execute("ALTER TABLE t RENAME COLUMN x TO y")
+        connection.execute("ALTER TABLE t ADD COLUMN packed BLOB")
+    connection.close()
+    assert (found.schema(), found.left_out()) == before
+    found.fingerprint()
+    assert found.schema().names == ["at", "y"]
+    assert set(found.left_out()) == {"packed"}
+    assert found.read(None, timestamp="at").column_names == ["at", "y"]
+
+
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_of_table_and_columns_is_read(tmp_path: Path, kind: str, name: str) -> None:
