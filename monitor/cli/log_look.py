@@ -1,6 +1,7 @@
 """What `driftd init` finds in a log: the role of each column, how many rows there are, and over what time.
 
-All rows of files are looked at; of a large table of a database its first rows, as checks do, and its newest window.
+What columns are is told by the first rows, as checks do; task and classes, rows and times by all rows, and of a large
+table of a database by its first rows and its newest window.
 """
 
 import re
@@ -76,14 +77,12 @@ ROLES = {
 def look(data: str, columns: Columns, labels: str | None = None, task: Task | None = None) -> Found:
     """Read the log, and the labels if they are separate, and find the role of each column.
 
-    Of a large table of a database the first rows are looked at, as many as checks do, and the newest window.
-
     Raises SourceError, CannotJudge if there are no rows or the scores are worse than chance, and ConfigError if the
     role of a column is unclear; the sentences name the flag to use.
     """
     from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
     from monitor.performance.labelled_rows import guess_task
-    from monitor.reference.role_evidence import Evidence, at_hand, is_sample, looked_at
+    from monitor.reference.role_evidence import VALUES, Evidence, at_hand, is_sample, looked_at
     from monitor.sources import open_source
     from monitor.sources.known_types import KnownTypes
     from monitor.sources.labels_apart import LabelsApart, column_of_ids
@@ -95,7 +94,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         for place in (data, labels)
     )
     assert source is not None
-    table, answers = looked_at(source), looked_at(other) if other else None
+    table, answers = source.head(VALUES), looked_at(other) if other else None
     known, of_labels = facts(table), facts(answers) if answers is not None else None
     columns = _joined_on(columns, known, of_labels)
     id = _id(columns, known)
@@ -113,10 +112,11 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         strays = source.strays(roles.timestamp)
         if strays.low is None or strays.high is None:
             raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
-        labelled = table if answers is None or roles.label is None else answers
-        task = task or guess_task(labelled[roles.label or roles.prediction], table[roles.prediction])
-        roles, said = settle(roles, table, task, columns.positive)
-        require_better_than_chance(roles, table, configured=columns.positive is not None)
+        judged = table if strays.rows in (None, len(table)) else source.read(_judged(roles, table.column_names))
+        labelled = judged if answers is None or roles.label is None else answers
+        task = task or guess_task(labelled[roles.label or roles.prediction], judged[roles.prediction])
+        roles, said = settle(roles, judged, task, columns.positive)
+        require_better_than_chance(roles, judged, configured=columns.positive is not None)
     except ConfigError as error:
         raise ConfigError([_with_flags(text) for text in error.problems]) from None
     except CannotJudge as error:
@@ -129,13 +129,19 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
                      size=_size(strays.high - strays.low))
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
-        rows=len(table) if sampled else len(table) - strays.untimed - strays.apart,
+        rows=len(table) if sampled else (strays.rows or len(table)) - strays.untimed - strays.apart,
         first=strays.low, newest=strays.high, recent=ledger.used if sampled else None, guesses=dict(source.guesses()),
         unusual=(*unusual_rows(ledger), *doubts(table.select(unclear), style_of(source.guesses()))),
         left_out=source.left_out() | {name: _why_not(name, one) for name, one in known.items()
                                       if name not in used and name not in columns.ignore},
         said=(*_chosen(columns, roles), *roles.why, *said),
     )
+
+
+def _judged(roles: Roles, names: Collection[str]) -> list[str]:
+    """Return the columns that tell the task and the classes, of which some may be rare."""
+    chances = [column for _, column in roles.per_class]
+    return [name for name in (roles.prediction, roles.probability, roles.label, *chances) if name and name in names]
 
 
 def _why_not(name: str, facts: Facts) -> str:

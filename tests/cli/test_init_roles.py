@@ -12,6 +12,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from monitor.cli.log_look import look
+from monitor.config import Columns
+
 ROWS = 1400
 START = datetime(2026, 3, 2, tzinfo=UTC)
 MOMENTS = [START + timedelta(minutes=90 * row) for row in range(ROWS)]
@@ -137,3 +140,19 @@ def test_labels_apart_are_joined_on_what_they_share(driftd: Any, tmp_path: Path)
     assert done.code == 0, done.err
     assert (columns_of(tmp_path)["id"], columns_of(tmp_path)["label"]) == ("claim", "actual")
     assert driftd("validate", "-c", "driftd.toml").code == 0
+
+
+def test_a_class_behind_the_first_rows_is_found(tmp_path: Path) -> None:
+    """Roles come from the first four million values; task, classes, rows and times from all rows."""
+    rows = 410_000
+    classes = np.repeat(["yes", "no"], rows // 2)
+    moments = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(rows) * np.timedelta64(60, "s")
+    table = pa.table({
+        "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
+        "prediction": classes, "label": [*classes[:-1], "perhaps"],
+        **{f"x{place}": np.zeros(rows) for place in range(7)},
+    })
+    pq.write_table(table, tmp_path / "log.parquet")
+    found = look(str(tmp_path / "log.parquet"), Columns())
+    assert (found.task, found.rows) == ("multiclass", rows)
+    assert found.newest - found.first == timedelta(minutes=rows - 1)
