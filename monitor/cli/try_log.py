@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -56,6 +57,9 @@ def try_log(data: str, reference: str | None, labels: str | None, keep: bool | N
     from monitor.daemon.http_side import usual_address
 
     quiet_logs()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:       # not ignored, as under nohup
+            signal.signal(number, signal.default_int_handler)        # as Ctrl-C does: nothing stays
     name, address = name_of(data), usual_address()
     with tempfile.TemporaryDirectory(prefix="driftd-try-") as folder:
         config = Path(folder) / "driftd.toml"

@@ -3,10 +3,13 @@
 import http.client
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 ADDRESS = r"http://(127\.0\.0\.1:\d+)/"
 
@@ -37,17 +40,22 @@ def _said_until(trial: "subprocess.Popen[str]", said: list[str], before: str) ->
     return found[1]
 
 
+def _started(folder: Path) -> "subprocess.Popen[str]":
+    """`driftd try` on the rides of a folder, with a room for temporary files in it."""
+    room = folder / "room"
+    room.mkdir()
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "monitor", "try", "rides.csv", "--ignore", "hum", "--keep"], cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(room)},
+    )
+
+
 def test_a_log_is_replayed_and_its_page_served_until_it_is_ended(rides: Path, tmp_path: Path) -> None:
     """It says what it took for what and what would have happened, shows it while it is replayed and afterwards, and
     removes what it wrote.
     """
-    room = tmp_path / "room"
-    room.mkdir()
-    before = sorted(tmp_path.rglob("*"))
-    trial = subprocess.Popen(
-        [sys.executable, "-P", "-m", "monitor", "try", "rides.csv", "--ignore", "hum", "--keep"], cwd=tmp_path,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(room)},
-    )
+    before = sorted([*tmp_path.rglob("*"), tmp_path / "room"])
+    trial = _started(tmp_path)
     said: list[str] = []
     try:
         early = _page(_said_until(trial, said, "fills while the log is replayed: "), "rmse by window")
@@ -66,3 +74,18 @@ def test_a_log_is_replayed_and_its_page_served_until_it_is_ended(rides: Path, tm
     assert "driftd init rides.csv --ignore hum" in text
     assert "Traceback" not in errors
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_it_during_the_replay_leaves_nothing(rides: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """A terminal that is closed, or a machine that goes down, while the log is replayed: no file stays."""
+    trial = _started(tmp_path)
+    try:
+        _said_until(trial, [], "fills while the log is replayed: ")
+        trial.send_signal(number)
+        _, errors = trial.communicate(timeout=60)
+    finally:
+        trial.kill()
+        trial.wait()
+    assert (trial.returncode, errors) == (130, "")
+    assert list((tmp_path / "room").rglob("*")) == []
