@@ -112,17 +112,19 @@ def style_of(guesses: Mapping[str, str]) -> Style:
 
 def _doubt(text: pa.ChunkedArray, style: Style) -> str | None:
     """Return why a column of text is none of numbers although most of its values are some; None where few are."""
-    there = _without_missing(text).drop_null()
+    distinct = text.drop_null().value_counts()               # each value is looked at once
+    words, rows = _without_missing(pa.chunked_array([distinct.field("values")])), distinct.field("counts")
+    there, rows = words.drop_null(), rows.filter(pc.is_valid(words).combine_chunks())
     if pc.count_distinct(there).as_py() <= INTEGER_CATEGORIES:       # a category either way
         return None
     plain = pc.match_substring_regex(there, style.pattern())
-    found = pc.extract_regex(there, style.pattern(_UNITS, _BEFORE)).drop_null()
-    units = [one["values"] for one in _most(_kinds(found))]
-    if len(found) == len(there) and len(units) <= _FEW:
+    found = pc.extract_regex(there, style.pattern(_UNITS, _BEFORE))
+    if not found.null_count and len(units := [one["values"] for one in _totals(_kinds(found), rows)]) <= _FEW:
         return f"numbers with {_listed(units)}"
-    if pc.mean(plain).as_py() < _MOSTLY:
+    if (pc.sum(rows.filter(plain.combine_chunks())).as_py() or 0) / pc.sum(rows).as_py() < _MOSTLY:
         return None
-    others = _most(there.filter(pc.invert(plain)))
+    odd = pc.invert(plain)
+    others = _totals(there.filter(odd), rows.filter(odd.combine_chunks()))
     more = f" and {len(others) - _FEW} more" if len(others) > _FEW else ""
     named = ", ".join(f"{one['values'][:20]!r} in {several(one['counts'], 'row')}" for one in others[:_FEW])
     return f"numbers but for {named}{more}"
@@ -136,6 +138,13 @@ def _listed(units: list[str]) -> str:
 def _most(values: pa.ChunkedArray) -> list[dict[str, Any]]:
     """Return the distinct values with their counts, the most frequent first."""
     return sorted(values.value_counts().to_pylist(), key=lambda one: (-one["counts"], str(one["values"])))
+
+
+def _totals(values: pa.ChunkedArray, rows: pa.Array) -> list[dict[str, Any]]:
+    """Return the distinct values as `_most` does, where each stands for so many rows."""
+    table = pa.table({"values": values, "counts": rows}).group_by("values", use_threads=False)
+    totals = table.aggregate([("counts", "sum")]).rename_columns(["values", "counts"]).to_pylist()
+    return sorted(totals, key=lambda one: (-one["counts"], str(one["values"])))
 
 
 def _values(body: pa.ChunkedArray, minus: pa.ChunkedArray, style: Style, *, percent: bool) -> pa.ChunkedArray:
