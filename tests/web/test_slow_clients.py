@@ -122,6 +122,7 @@ def test_a_slow_reader_gets_it_all(serve: Serve) -> None:
     site = serve(names=LONG)
     received = bytearray()
     with site.connect(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") as connection:
+        connection.settimeout(120)      # counting branches makes the answer slow
         while part := connection.recv(30_000):
             received += part
     document = json.loads(received.partition(b"\r\n\r\n")[2])
