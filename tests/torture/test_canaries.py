@@ -103,9 +103,9 @@ token = { env = "MLFLOW" }
     return text.replace("SERVER", server)
 
 
-def write_rows(path: Path, start: datetime, days: int, *, worse: bool) -> None:
+def write_rows(path: Path, start: datetime, hours: int, *, worse: bool) -> None:
     lines = ["timestamp,number,name,note,x,prediction,label"]
-    for hour in range(24 * days):
+    for hour in range(hours):
         label = hour * 7 % 2
         prediction = label if hour % (2 if worse else 10) else 1 - label
         lines.append(f"{(start + timedelta(hours=hour)).isoformat()},{MARK}-{hour},{MARK}-{hour % 7} {worse},"
@@ -149,9 +149,10 @@ def test_no_canary_comes_out(
     tmp_path: Path, effort: Callable[[int, int], int], figure: Callable[[str], None]
 ) -> None:
     """A server refuses and quotes what it was shown, a command that prints them: none is kept."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    write_rows(tmp_path / "reference.csv", today - timedelta(days=40), 30, worse=False)
-    write_rows(tmp_path / "log.csv", today - timedelta(days=3), 3, worse=True)
+    now = datetime.now(UTC)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    write_rows(tmp_path / "reference.csv", today - timedelta(days=40), 24 * 30, worse=False)
+    write_rows(tmp_path / "log.csv", today - timedelta(days=3), 24 * 3 + now.hour + 1, worse=True)
     with serving() as server:
         server.reply = echo
         given, pipelines = secrets(server.url), dict([*PIPELINES.items()][:effort(2, len(PIPELINES))])
