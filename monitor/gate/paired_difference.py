@@ -13,8 +13,8 @@ n (1 − r) / (1 + r) blocks' worth, as for an AR(1) (Bayley and Hammersley 1946
 Such bounds hold for one look. Always-valid ones hold for any number of looks as rows arrive: after n rows they are
 √(2 (1 + ρ/n) ln(1 + √(1 + n/ρ) / 2α)) standard errors away, the one-sided normal mixture boundary of Howard, Ramdas,
 McAuliffe and Sekhon (2021), with ρ for about the fewest rows that are judged; segments share α. Early looks see few
-rows, of which r is badly known: where it is beyond two standard errors, its upper 95 % bound counts, and less than ten
-blocks' worth is not judged yet.
+rows, of which r is badly known: where it is beyond two standard errors, its upper 95 % bound counts, and a part of that
+margin where r is smaller, in proportion to r; less than ten blocks' worth is not judged yet.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,7 @@ FEWEST_BLOCKS = 10       # that a segment's rows are spread over
 MOST_UNDEFINED = 0.1     # of the draws
 MOST_ALIKE = 0.97        # correlation of neighbouring blocks
 _ONE_SIDED = 1.645       # standard errors to an upper 95 % bound
+_BEYOND_NOISE = 2.0      # standard errors of a correlation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,8 +167,9 @@ def _worth(contributed: Floats, *, early: bool) -> tuple[float, float]:
         return count, 1.0
     found = float(around[1:] @ around[:-1]) / total
     r = found + (1 + 4 * found) / count
-    if early and r > 2 / np.sqrt(count):
-        r += _ONE_SIDED * np.sqrt(max(1 - r * r, 0.0) / count)       # Bartlett's standard error of an AR(1)
+    if early:       # by degrees: a bound must not jump where one row more moves r across a limit
+        error = np.sqrt(max(1 - r * r, 0.0) / count)                 # Bartlett's, of an AR(1)
+        r += _ONE_SIDED * error * min(max(r, 0.0) * np.sqrt(count) / _BEYOND_NOISE, 1.0)
     r = min(max(r, 0.0), MOST_ALIKE)
     worth = count * (1 - r) / (1 + r)
     widened = 1 + 2 * r / (1 - r) / count      # the spread of alike blocks around their own mean is too small

@@ -159,8 +159,12 @@ def alike(phi: float, rows: int, seed: int, better: float = 0.0) -> Pair:
     """A pair whose difference of losses is an AR(1) of the variance 1."""
     shocks = np.random.default_rng(seed).normal(0, np.sqrt(1 - phi**2), rows)
     shocks[0] /= np.sqrt(1 - phi**2)
-    difference = lfilter([1], [1, -phi], shocks) + better
-    at, truth = np.arange(rows), np.zeros(rows)
+    return differing(lfilter([1], [1, -phi], shocks) + better)
+
+
+def differing(difference: np.ndarray) -> Pair:
+    """A pair with this difference of losses."""
+    at, truth = np.arange(len(difference)), np.zeros(len(difference))
     return Pair(*(Answers("regression", (), truth, 5 + side * difference / 2, at) for side in (1, -1)))
 
 
@@ -194,6 +198,21 @@ def test_always_valid_bounds_hold_at_every_look(seed: int) -> None:
     equal = alike(0.5, 1000, seed)
     assert [shown(equal, always_valid=valid) for valid in (False, True)] == [True, False]
     assert shown(alike(0.5, 1000, seed, better=0.4), always_valid=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_always_valid_bounds_change_by_degrees(seed: int) -> None:
+    """As neighbours become alike little by little, from not at all to very, no bound jumps on the way."""
+    shocks = np.random.default_rng(seed).normal(size=100)
+    widths = []
+    for phi in np.linspace(0, 0.6, 61):
+        overall, _ = improvements("mae", differing(lfilter([1], [1, -phi], shocks)), [], 50, always_valid=True)
+        assert overall.value is not None
+        assert overall.low is not None
+        widths.append(overall.value - overall.low)
+    steps = np.array(widths[1:]) / widths[:-1]
+    assert widths[-1] > 2 * widths[0]
+    assert np.abs(steps - 1).max() < 0.06
 
 
 def test_always_valid_bounds_of_segments_are_wider() -> None:
