@@ -13,18 +13,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import requests
-import urllib3
 
 from monitor.errors import DeliveryError
 from monitor.outgoing import quoting, trust
 from monitor.outgoing.guard import AddressRefused, check_behind_proxy
 from monitor.outgoing.proxies import proxy_of
-from monitor.outgoing.wire import Adapter, Wire
 from monitor.untrusted import parse_json
+
+if TYPE_CHECKING:        # most commands send nothing, and need not wait for these
+    import requests
+
+    from monitor.outgoing.wire import Adapter, Wire
 
 LIMIT = 64_000              # bytes of an answer that are read
 CONNECT_SECONDS = 10.0
@@ -92,6 +93,11 @@ def send(
     Errors name the address without user, query and, with `secret_url`, path. Raises NotSent, Refused,
     Unclear.
     """
+    import requests
+    import urllib3
+
+    from monitor.outgoing.wire import Adapter, Wire
+
     where = redacted(url, secret=secret_url)
     if not where.startswith(("http://", "https://")) or ":///" in where:
         raise Refused(f"{where}: not an address to send to, expected http:// or https://")
@@ -140,7 +146,9 @@ def _proxy(url: str) -> str | None:
     return proxy
 
 
-def _session(adapter: Adapter) -> requests.Session:
+def _session(adapter: "Adapter") -> "requests.Session":
+    import requests
+
     session = requests.Session()
     session.trust_env = False
     session.headers["User-Agent"] = "driftd"
@@ -150,14 +158,14 @@ def _session(adapter: Adapter) -> requests.Session:
 
 
 def _exchange(
-    session: requests.Session,
+    session: "requests.Session",
     method: str,
     url: str,
     headers: Mapping[str, str],
     body: bytes | None,
     timeout: timedelta,
     proxy: str | None,
-) -> requests.Response:
+) -> "requests.Response":
     seconds = timeout.total_seconds()
     return session.request(
         method, url, headers={"Accept-Encoding": "identity", **headers}, data=body, stream=True,
@@ -166,8 +174,10 @@ def _exchange(
     )
 
 
-def _body(answer: requests.Response, limit: int) -> bytes:
+def _body(answer: "requests.Response", limit: int) -> bytes:
     """As much as comes and fits: the status alone already answers most questions."""
+    import urllib3
+
     body = b""
     with suppress(urllib3.exceptions.HTTPError, OSError):
         while len(body) < limit and (chunk := answer.raw.read(min(16_384, limit - len(body)))):
@@ -175,14 +185,14 @@ def _body(answer: requests.Response, limit: int) -> bytes:
     return body
 
 
-def _pour(answer: requests.Response, into: Path) -> None:
+def _pour(answer: "requests.Response", into: Path) -> None:
     """Write the whole body. Raises HTTPError where it is not complete."""
     with into.open("wb") as file:
         for chunk in answer.raw.stream(1 << 20, decode_content=False):
             file.write(chunk)
 
 
-def _failed(error: BaseException, where: str, wire: Wire, timeout: timedelta) -> DeliveryError:
+def _failed(error: BaseException, where: str, wire: "Wire", timeout: timedelta) -> DeliveryError:
     refused = next((cause for cause in _causes(error) if isinstance(cause, AddressRefused)), None)
     if refused is not None:
         return Refused(f"{where}: {refused}")
@@ -190,8 +200,10 @@ def _failed(error: BaseException, where: str, wire: Wire, timeout: timedelta) ->
     return kind(f"{where}: {_why(error, wire, timeout)}")
 
 
-def _why(error: BaseException, wire: Wire, timeout: timedelta) -> str:
+def _why(error: BaseException, wire: "Wire", timeout: timedelta) -> str:
     """The cause in words, never the library's text, which repeats the address."""
+    import requests
+
     causes = list(_causes(error))
     if wire.overdue or any(isinstance(c, TimeoutError | requests.Timeout) for c in causes):
         what = "no complete answer" if wire.connected else "no connection"

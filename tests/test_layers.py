@@ -307,6 +307,18 @@ def test_the_parent_stays_light(part: str) -> None:
     assert not heavy, f"import monitor.{part} loads {heavy}: import them inside what only a worker runs"
 
 
+@pytest.mark.parametrize(("what", "modules", "later"), [
+    ("a check", ("cli.run", "check.checker", "promotion.registry", "notify.notifier", "retrain.outbox"),
+     {"requests", "urllib3", "jinja2", "apprise", "starlette"}),
+    ("its worker", ("workers.child", "check.survey", "check.measure_window", "check.data_seen"),
+     {"pandas", "scipy", "sklearn", "evidently", "requests", "click", "structlog"}),
+])
+def test_a_check_loads_only_what_each_check_needs(what: str, modules: tuple[str, ...], later: set[str]) -> None:
+    """What only some checks use is imported there: sending, writing letters, calibrating, Evidently's methods."""
+    loaded = sorted(later & _loads(", ".join(f"monitor.{module}" for module in modules)))
+    assert not loaded, f"{what} loads {loaded}: import them inside the functions that use them"
+
+
 def test_the_client_stands_alone() -> None:
     """A service that imports monitor.client gets nothing else of monitor."""
     loaded = {name for name in _loads("monitor.client") if name.split(".")[0] == "monitor"}

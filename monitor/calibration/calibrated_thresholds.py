@@ -13,9 +13,9 @@ usual score, so the rate holds for any distribution of it: the block relates to 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
-from scipy.special import erfcinv
 
 from monitor.calibration.dependence import independent
 from monitor.config.drift_methods import METHODS, is_p_value
@@ -33,9 +33,17 @@ _T = np.concatenate([np.linspace(0, 10, 501), np.linspace(10.5, 100, 180)])     
 _TAIL = 0.2                                                        # of random windows, from which its scale is taken
 _START = -math.log(_TAIL)
 _EVEN: Floats = -np.log((np.arange(1000) + 0.5) / 1000)            # surprises of a thousand windows, beyond it
-_NORMAL: Floats = 2 * erfcinv(np.exp(-_T)) ** 2                    # the squared normal deviation of each surprise
 
 Fires = Callable[[Sequence[bool | None]], Sequence[bool]]
+
+
+@cache
+def _normal() -> Floats:
+    """The squared normal deviation of each surprise in `_T`."""
+    from scipy.special import erfcinv  # with what it imports it takes a tenth of a second, and few checks calibrate
+
+    squares: Floats = 2 * erfcinv(np.exp(-_T)) ** 2
+    return squares
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class Null:
         surprise = -np.log1p(-(np.arange(len(known)) + 0.5) / len(known))
         begin = float(np.quantile(known, 1 - _TAIL))
         beyond = known[known > begin]
-        shape = _NORMAL if method == "wasserstein" else _T
+        shape = _normal() if method == "wasserstein" else _T
         start = float(np.interp(_START, _T, shape))
         usual = float(np.interp(_START + _EVEN, _T, shape).mean()) - start      # mean excess of the shape itself
         tail = begin + (float(beyond.mean()) - begin if len(beyond) else 0.0) / usual * (shape - start)
@@ -75,11 +83,11 @@ class Null:
 
         `level`: the share of windows whose scores are smaller.
         """
-        more = (square - self.mean * self.quantile(level)) / float(np.interp(-math.log1p(-level), _T, _NORMAL))
+        more = (square - self.mean * self.quantile(level)) / float(np.interp(-math.log1p(-level), _T, _normal()))
         if not more > 0:
             return self
         mean = self.mean + more
-        return Null(mean, (self.mean * self.squares + more * _NORMAL) / mean)
+        return Null(mean, (self.mean * self.squares + more * _normal()) / mean)
 
     def quantile(self, level: float) -> float:
         """Return a quantile in units of the mean."""

@@ -23,13 +23,13 @@ from monitor.cli.options import (
     quiet_logs,
 )
 from monitor.cli.terminal import in_zone, print_json, print_table, progress, say, span
-from monitor.config import Loaded, ModelSection
+from monitor.config import Config, Loaded, ModelSection
 from monitor.decide.triggers import REFERENCE_GONE, SOURCE, SOURCE_DOWN
 from monitor.errors import CannotJudge, DriftdError
 from monitor.expose.status_document import Request
 from monitor.ledger import unusual_rows
 from monitor.metric_catalogue import DRIFT
-from monitor.records import Action, DispatchState, Json, Snapshot, SnapshotStatus, Verdict
+from monitor.records import Action, DispatchState, Json, Message, Snapshot, SnapshotStatus, Verdict
 from monitor.store import Store
 from monitor.times import utcnow
 
@@ -270,9 +270,14 @@ def _print(loaded: Loaded, done: Sequence[Checked], sent: Sequence[Request]) -> 
         say(f"request {dispatch.id}: {dispatch.state} at {dispatch.pipeline}{why}")
 
 
+def _picture(store: Store, config: Config, message: Message) -> bytes | None:
+    from monitor.expose.model_charts import message_picture  # most checks have nothing to tell
+
+    return message_picture(store, config, message)
+
+
 def _send(loaded: Loaded, store: Store) -> list[Request]:
     """Send the outbox and the messages once; return the requests that were unfinished before, as they are now."""
-    from monitor.expose.model_charts import message_picture
     from monitor.notify.heartbeat import heartbeat
     from monitor.notify.notifier import Notifier
     from monitor.retrain.outbox import Outbox
@@ -283,7 +288,7 @@ def _send(loaded: Loaded, store: Store) -> list[Request]:
     outbox.send_due()
     outbox.follow()
     silences = partial(store.silences.in_force, loaded.config)
-    picture = partial(message_picture, store, loaded.config)
+    picture = partial(_picture, store, loaded.config)
     Notifier(store.messages, loaded.config.notify, utcnow, silences, loaded.config.daemon.url, picture).send_due()
     if loaded.config.daemon.heartbeat is not None:
         heartbeat(loaded.config.daemon.heartbeat)

@@ -109,11 +109,13 @@ def span(window: Window, zone: tzinfo) -> str:
 @contextmanager
 def progress(text: str) -> Iterator[Report]:
     """Yield a function that takes (done, total) and moves a bar on stderr; the bar appears only on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
     from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    bar = Progress(console=Console(stderr=True), transient=True)
     task = bar.add_task(text, total=None)
     with bar:
         yield lambda done, total: bar.update(task, completed=done, total=total)

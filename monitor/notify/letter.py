@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Literal, get_args
 
 from monitor import escape, page_links
 from monitor.records import Message
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 Form = Literal["text", "markdown", "html"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -60,7 +61,9 @@ class _Address(str):
 
 
 @cache
-def _templates(form: Form) -> Environment:
+def _templates(form: Form) -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     put = _ESCAPES[form]
 
     def finalize(value: str) -> str:

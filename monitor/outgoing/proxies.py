@@ -5,11 +5,11 @@ Read as `requests` reads them, so that it is one way for what is sent here and f
 
 from urllib.parse import urlsplit
 
-from requests.utils import get_environ_proxies, select_proxy
-
 
 def proxy_of(url: str) -> str | None:
     """The proxy's address, None where there is none. Raises ValueError where driftd cannot use it."""
+    from requests.utils import get_environ_proxies, select_proxy
+
     named: str | None = select_proxy(url, get_environ_proxies(url))
     if not named:
         return None
