@@ -159,7 +159,8 @@ class FileSource:
         files = self._files()
         if self._named is None:
             named = any("=" in str(path) and partition_values(self.origin, path) for path in files)
-            self._named = partitions_of(self.origin, files, self._schema_of(files[0])) if named else Partitions()
+            schemas = [schema for _, schema in self._each_schema(files)] if named else []
+            self._named = partitions_of(self.origin, files, schemas) if named else Partitions()
         return self._named
 
     def _schema_of(self, path: Path) -> pa.Schema:

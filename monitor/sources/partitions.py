@@ -1,7 +1,7 @@
 """Columns that stand in the names of folders, such as `country=US/`, as Hive and Spark write them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,15 @@ from monitor.sources.listing import partition_values
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_TIMES = {"year", "month", "day", "hour", "minute", "week", "quarter"}     # of the row, which has its own timestamp
+_TIMES = {                       # of the row, which has its own timestamp
+    "year", "quarter", "month", "week", "day", "hour", "minute", "yyyy", "yy", "mm", "dd", "hh", "yearmonth",
+    "year_month", "yyyymm", "ym",
+}
+_PART = re.compile(r"\d+|\d{4}-?[WwQq]?\d\d?|[WwQq]\d\d?")           # 2026, 01, 202601, 2026-01, 2026-W05, Q1
+_MOMENT = re.compile(
+    r"(19|20|21)\d\d(-(0[1-9]|1[0-2])|(-?)(0[1-9]|1[0-2])\4(0[1-9]|[12]\d|3[01])"
+    r"([ T_-]?([01]\d|2[0-3])([:.-]?[0-5]\d){0,2}(\.\d+)?(Z|[+-]\d\d:?\d\d)?)?)"
+)       # 2026-01, 20260131, 2026-01-31, 2026013113, 2026-01-31-13, 2026-01-31 13:00:00
 _OF_TIME = "a folder's part of the time, which the rows hold themselves"
 
 
@@ -42,25 +50,37 @@ class Partitions:
         return part
 
 
-def partitions_of(origin: str, files: Sequence[Path], schema: pa.Schema) -> Partitions:
-    """Return what the folders of the files say. `schema`: of one of the files, which tells whether rows have a time.
+def partitions_of(origin: str, files: Sequence[Path], schemas: Sequence[pa.Schema]) -> Partitions:
+    """Return what the folders of the files say. `schemas`: all that the files have; one tells whether rows have a time.
 
     Whole numbers, dates and text are told apart by all values of a column. Parts of a time are left out.
     """
-    found = {path: partition_values(origin, path) for path in files}
-    names = dict.fromkeys(name for values in found.values() for name in values if name not in schema.names)
-    read = {name: _typed({path: values.get(name) for path, values in found.items()}) for name in names}
-    timed = any(pa.types.is_timestamp(f.type) or f.name.lower() in USUAL_NAMES["timestamp"] for f in schema)
-    left = [name for name, (kind, _) in read.items()
-            if timed and (pa.types.is_date(kind) or (pa.types.is_integer(kind) and name.lower() in _TIMES))]
-    kept = {name: pair for name, pair in read.items() if name not in left}
+    found = {path: {unquote(name): _plain(text) for name, text in partition_values(origin, path).items()}
+             for path in files}
+    names = dict.fromkeys(name for values in found.values() for name in values
+                          if any(name not in schema.names for schema in schemas))
+    texts = {name: {path: values.get(name) for path, values in found.items()} for name in names}
+    timed = any(pa.types.is_timestamp(f.type) or f.name.lower() in USUAL_NAMES["timestamp"] for f in schemas[0])
+    left = [name for name in names if timed and _of_time(name, texts[name].values())]
+    kept = {name: _typed(texts[name]) for name in names if name not in left}
     values = {path: {name: pair[1][path] for name, pair in kept.items()} for path in files}
     return Partitions({name: kind for name, (kind, _) in kept.items()}, values, dict.fromkeys(left, _OF_TIME))
 
 
-def _typed(texts: Mapping[Path, str | None]) -> tuple[pa.DataType, dict[Path, Any]]:
-    """Return the type that all texts have, and their values; Hive's word for null is null."""
-    plain = {path: None if text in (None, _NULL) else unquote(str(text)) for path, text in texts.items()}
+def _plain(text: str) -> str | None:
+    """Return what is written in a folder's name; Hive's word for null is null."""
+    return None if text == _NULL else unquote(text)
+
+
+def _of_time(name: str, texts: Iterable[str | None]) -> bool:
+    """Tell whether all values of a column are moments, or parts of one by the column's name."""
+    there = [text for text in texts if text is not None]
+    named = name.lower() in _TIMES
+    return bool(there) and all(_MOMENT.fullmatch(text) or (named and _PART.fullmatch(text)) for text in there)
+
+
+def _typed(plain: dict[Path, str | None]) -> tuple[pa.DataType, dict[Path, Any]]:
+    """Return the type that all texts have, and their values."""
     there = [text for text in plain.values() if text is not None]
     if all(_WHOLE.fullmatch(text) for text in there):
         return pa.int64(), {path: None if text is None else int(text) for path, text in plain.items()}

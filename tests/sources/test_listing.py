@@ -85,15 +85,37 @@ def test_folders_that_name_a_value_are_a_column(tmp_path: Path) -> None:
     assert source_of(tmp_path / "log").read(["shop"])["shop"].to_pylist().count(1) == 1
 
 
-def test_folders_of_days_are_no_feature(tmp_path: Path) -> None:
-    """A folder's date, year or hour says again what the rows' timestamps say; it is left out, and said."""
-    for day in (1, 2):
-        place = tmp_path / f"log/dt=2026-01-0{day}/hour=0{day}/day={day}"
+@pytest.mark.parametrize(("folders", "features"), [
+    (["dt=2026-01-01/hour=01/day=1", "dt=2026-01-02/hour=13/day=2"], []),
+    (["year=2026/month=01/day=05", "year=2026/month=12/day=31"], []),
+    (["yyyy=2026/mm=01/dd=05/hh=00", "yyyy=2026/mm=01/dd=05/hh=23"], []),
+    (["ds=20260105", "ds=20260106"], []), (["dt=2026010513", "dt=2026010514"], []),
+    (["dt=2026-01-05-13", "dt=2026-01-05-14"], []), (["dt=20260105T13", "dt=__HIVE_DEFAULT_PARTITION__"], []),
+    (["at=2026-01-05%2013%3A00%3A00", "at=2026-01-05T14:00:00.5Z"], []), (["month=2026-01", "month=2026-12"], []),
+    (["week=2026-W01", "week=W02"], []), (["quarter=Q1", "quarter=2026Q2"], []),
+    (["store=001", "store=202"], ["store"]), (["year=2026", "year=old"], ["year"]), (["run=2026", "run=2027"], ["run"]),
+    (["code=20269999", "code=20260105"], ["code"]), (["my%20city=a", "my%20city=b"], ["my city"]),
+])
+def test_folders_of_days_are_no_feature(tmp_path: Path, folders: list[str], features: list[str]) -> None:
+    """A folder's part of the time says again what the rows' timestamps say; it is left out, and said."""
+    for number, folder in enumerate(folders):
+        place = tmp_path / "log" / folder
         place.mkdir(parents=True)
-        (place / "a.csv").write_text(f"t,x\n2026-01-0{day} 01:00,{day}\n")
+        (place / "a.csv").write_text(f"t,x\n2026-01-0{number + 1} 01:00,{number}\n")
     source = source_of(tmp_path / "log")
-    assert source.schema().names == ["t", "x", "hour"]                 # 01 is text, and may be anything
-    assert set(source.left_out()) == {"dt", "day"}
+    assert source.schema().names == ["t", "x", *features]
+    assert bool(source.left_out()) != bool(features)
+
+
+@pytest.mark.parametrize("own", ["FR", "US"])
+def test_a_folders_column_that_some_files_have_too(tmp_path: Path, own: str) -> None:
+    """A file's own column wins; in the others the folder tells the value, whichever file comes first."""
+    for country in ("FR", "US"):
+        (tmp_path / f"country={country}").mkdir()
+        columns = {"x": [1]} | ({"country": ["DE"]} if country == own else {})
+        pq.write_table(pa.table(columns), tmp_path / f"country={country}/a.parquet")
+    assert source_of(tmp_path).read(None)["country"].to_pylist() == [
+        "DE" if country == own else country for country in ("FR", "US")]
 
 
 def test_a_scan_reads_the_folders_column_too(tmp_path: Path) -> None:
