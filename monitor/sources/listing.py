@@ -64,22 +64,24 @@ def captures_at(origin: str) -> list[Path]:
     """Return the files that exist now, of a folder all that may be captures of a serving platform: Parquet files where
     the first one is such, else text. Raises OSError.
     """
-    path, first = Path(origin), first_file(origin)
+    path, first = Path(origin), next(first_files(origin), None)
     if not path.is_dir() or (first is not None and kind_of(first) == "parquet"):
         return files_at(origin, "parquet" if path.is_dir() else None)
     return list(_each_once(file for file in _below(path) if _finished(file) and may_be_capture(file)))
 
 
-def first_file(origin: str) -> Path | None:
-    """Return the first of the files that exist now; looks at no more than it needs. Raises OSError."""
+def first_files(origin: str) -> Iterator[Path]:
+    """Yield the files that exist now; looks at no more than is asked for. Raises OSError."""
     path = Path(origin)
     found = iter([path]) if path.is_file() else _below(path) if path.is_dir() else _matches(origin)
-    return next((file for file in found if _finished(file)), None)
+    return (file for file in found if _finished(file))
 
 
 def may_be_capture(file: Path) -> bool:
     """Tell by its name whether a file of text may be a capture."""
-    return file.suffix.lower() in CAPTURED or kind_of(file) == "jsonl" or bool(_ROTATED.search(file.name))
+    name, ending = os.path.splitext(file.name)
+    plain = file.with_name(name) if ending.lower() in COMPRESSED and name else file
+    return plain.suffix.lower() in CAPTURED or kind_of(file) == "jsonl" or bool(_ROTATED.search(plain.name))
 
 
 def kind_of(file: Path) -> str | None:

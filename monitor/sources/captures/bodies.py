@@ -1,28 +1,27 @@
 """Bodies of requests and answers in the forms that serving platforms take, as one row for each instance.
 
-Forms: the Open Inference Protocol (V2), the V1 protocol of TensorFlow Serving and KServe (`instances`, `predictions`),
-MLflow (`dataframe_split`, `dataframe_records`, `inputs`), Seldon's `data`, CSV, and plain JSON.
+Forms: the Open Inference Protocol (V2), the V1 protocol of TensorFlow Serving and KServe (`instances`, `predictions`,
+by column `inputs`, `outputs`), MLflow (`dataframe_split`, `dataframe_records`, `inputs`), Azure ML (`input_data`,
+`data`), Seldon's `data`, CSV, JSON lines, and plain JSON.
 """
 
+import base64
+import binascii
 import csv
 import io
-import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 from monitor.records import Json
+from monitor.sources.captures.answers import ANSWERS
+from monitor.sources.captures.unusable import Unusable
 from monitor.untrusted import parse_json
 
 MANY = 100_000                   # instances in one body
-ANSWERS = {                      # names that platforms give to what a model answers
-    "predict": "prediction", "predicted_label": "prediction", "predicted_class": "prediction", "class": "prediction",
-    "predict_proba": "probability", "probabilities": "probability", "score": "probability",
-}
-_OWN = ("timestamp", "id", "prediction", "probability", "label", "model_version")
-
-
-class Unusable(ValueError):
-    """A record is not what its platform writes; the text says why, for all such records alike."""
+_NUMERAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_CLASS = re.compile(r"t:\d+")     # what Seldon's servers call the classes of a model that names none
 
 
 def instances(body: Any) -> list[Any]:
@@ -47,86 +46,87 @@ def _instances(body: Any) -> list[Any]:
 
 
 def from_text(text: str, *, kind: str = "") -> list[Any]:
-    """Return the instances of a body of text: JSON, or CSV with `csv` in its content type. Raises Unusable."""
+    """Return the instances of a body of text: JSON, JSON lines, or CSV with `csv` in its content type. Raises Unusable.
+    """
     if "csv" not in kind.lower():
-        try:
-            return instances(parse_json(text))
-        except ValueError as error:
-            if isinstance(error, Unusable) or "json" in kind.lower():
-                raise Unusable("a body that is no JSON") from None
+        parsed = _parsed(text)
+        if parsed is not None:
+            return [one for body in parsed for one in instances(body)]
+        if "json" in kind.lower():
+            raise Unusable("a body that is no JSON")
     rows = [row for row in csv.reader(io.StringIO(text)) if row]
     if not rows:
         raise Unusable("an empty body")
     return [[_number(cell) for cell in row] for row in rows]
 
 
-def features(instance: Any) -> Json:
-    """Return the columns of an input; values by place are called f0, f1, …."""
-    named = instance if isinstance(instance, dict) else dict(_by_place(instance, "f"))
-    return {f"input.{name}" if name in _OWN else name: value for name, value in named.items()}
-
-
-def answer(instance: Any) -> Json:
-    """Return what a model answered: its prediction, a probability or one for each class, else what it is called."""
-    if isinstance(instance, dict):
-        named: Json = {}
-        for name, value in instance.items():
-            own = ANSWERS.get(str(name), str(name))
-            named |= _probabilities(value) if own == "probability" and isinstance(value, list) else {own: value}
-        others = [name for name in named if name not in _OWN]
-        if "prediction" not in named and len(others) == 1 and not isinstance(named[others[0]], list):
-            named["prediction"] = named.pop(others[0])
-        return named
-    if not isinstance(instance, list):
-        return {"prediction": instance}
-    if len(instance) == 1:
-        return answer(instance[0])
-    if found := _probabilities(instance):
-        return {"prediction": max(range(len(instance)), key=lambda place: instance[place]), **found}
-    return dict(_by_place(instance, "output_"))
-
-
-def _probabilities(values: list[Any]) -> Json:
-    """Return the probability of class 1 of two, or of each class; nothing where these are no probabilities."""
-    if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
-        return {}
-    if len(values) < 2 or not math.isclose(sum(values), 1, abs_tol=1e-3):
-        return {"probability": values[0]} if len(values) == 1 else {}
-    return {"probability": values[1]} if len(values) == 2 else dict(_by_place(values, "probability_"))
-
-
-def _by_place(values: Any, name: str) -> list[tuple[str, Any]]:
-    return [(f"{name}{place}", value) for place, value in enumerate(values if isinstance(values, list) else [values])]
+def _parsed(text: str) -> list[Any] | None:
+    """Return the JSON of a text, or of each of its lines; None where it is no JSON."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    for parts in ([text], lines if len(lines) > 1 else []):
+        try:
+            return [parse_json(part) for part in parts] or None
+        except ValueError:
+            pass
+    return None
 
 
 def _number(cell: str) -> str | int | float | None:
+    """Return the number that a cell holds; a code such as 01234 is text."""
     text = cell.strip()
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text or None
+    if _NUMERAL.fullmatch(text):
+        return float(text) if re.search(r"[.eE]", text) else int(text)
+    return float(text) if _INFINITE.fullmatch(text) else None if text.lower() in ("", "nan") else text
 
 
 def _tensors(tensors: list[Json]) -> list[Any]:
     """Return the rows of tensors of the Open Inference Protocol; the first number of a shape counts the rows."""
     columns: dict[str, list[Any]] = {}
     for tensor in tensors:
-        name, shape, values = tensor.get("name"), tensor.get("shape"), _flat(tensor.get("data"))
+        name, shape, values = tensor.get("name"), tensor.get("shape"), _values(tensor)
         if not isinstance(name, str) or not isinstance(shape, list) or not shape:
             raise Unusable("a tensor without name or shape")
         rows = int(shape[0]) if len(shape) > 1 or len(tensors) > 1 else len(values)
         if rows < 1 or rows > MANY or len(values) % rows:
             raise Unusable("a tensor whose data do not fit its shape")
         wide = len(values) // rows
-        if wide == 1:
-            columns[name] = values
-        elif ANSWERS.get(name) == "probability":
-            columns[name] = [values[row * wide : (row + 1) * wide] for row in range(rows)]
-        else:
-            columns |= {f"{name}_{place}": values[place::wide] for place in range(wide)}
+        found = _spread(name, [values[row * wide : (row + 1) * wide] for row in range(rows)])
+        if found.keys() & columns:
+            raise Unusable("two tensors for one column")
+        columns |= found
     return _as_rows(columns)
+
+
+def _values(tensor: Json) -> list[Any]:
+    values = _flat(tensor.get("data"))
+    parameters = tensor.get("parameters")
+    if isinstance(parameters, dict) and parameters.get("content_type") == "base64":
+        return [_text_in_base64(value) for value in values]
+    return values
+
+
+def _text_in_base64(value: Any) -> Any:
+    try:
+        return base64.b64decode(value, validate=True).decode() if isinstance(value, str) else value
+    except (binascii.Error, ValueError):
+        return value
+
+
+def _spread(name: str, values: list[Any]) -> dict[str, list[Any]]:
+    """Return one column of values for each place of lists of one length; lists of probabilities stay together."""
+    [wide, *others] = {len(value) if isinstance(value, list) else -1 for value in values} or {-1}
+    if wide == 1 and not others:
+        return {name: [value[0] for value in values]}
+    if wide < 2 or others or ANSWERS.get(name) == "probability":
+        return {name: values}
+    return {f"{name}_{place}": [value[place] for value in values] for place in range(wide)}
+
+
+def _by_column(columns: dict[str, list[Any]]) -> list[Any]:
+    spread: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        spread |= _spread(name, values)
+    return _as_rows(spread)
 
 
 def _as_rows(columns: dict[str, list[Any]]) -> list[Any]:
@@ -156,6 +156,8 @@ def _seldon(data: Json) -> list[Any]:
     else:
         table = data["ndarray"]
     plain = [row if isinstance(row, list) else [row] for row in table]
+    if all(_CLASS.fullmatch(str(name)) for name in names):
+        return plain
     return [dict(zip(names, row, strict=True)) if len(names) == len(row) else row for row in plain]
 
 
@@ -163,18 +165,36 @@ def _is_tensors(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and "datatype" in one for one in value)
 
 
+def _is_columns(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(one, list) for one in value.values())
+
+
+def _listed(name: str) -> tuple[Callable[[Json], bool], Callable[[Json], list[Any]]]:
+    """A key that holds the instances, one each."""
+    return lambda body: isinstance(body.get(name), list), lambda body: list(body[name])
+
+
+def _columnar(name: str) -> tuple[Callable[[Json], bool], Callable[[Json], list[Any]]]:
+    """A key that holds a list of values for each column."""
+    return lambda body: _is_columns(body.get(name)), lambda body: _by_column(body[name])
+
+
+def _wrapping(name: str) -> tuple[Callable[[Json], bool], Callable[[Json], list[Any]]]:
+    """A key that holds a body of its own."""
+    return lambda body: isinstance(body.get(name), dict | list), lambda body: _instances(body[name])
+
+
 # The first form that fits a body reads it.
 _FORMS: tuple[tuple[Callable[[Json], bool], Callable[[Json], list[Any]]], ...] = (
     (lambda body: _is_tensors(body.get("outputs")) and "data" in body["outputs"][0],
      lambda body: _tensors(body["outputs"])),
     (lambda body: _is_tensors(body.get("inputs")), lambda body: _tensors(body["inputs"])),
-    (lambda body: isinstance(body.get("instances"), list), lambda body: list(body["instances"])),
-    (lambda body: isinstance(body.get("predictions"), list), lambda body: list(body["predictions"])),
+    _listed("instances"), _listed("predictions"),
     (lambda body: isinstance(body.get("dataframe_split"), dict), lambda body: _split(body["dataframe_split"])),
-    (lambda body: isinstance(body.get("dataframe_records"), list), lambda body: list(body["dataframe_records"])),
+    _listed("dataframe_records"),
     (lambda body: isinstance(body.get("data"), dict) and bool({"ndarray", "tensor"} & set(body["data"])),
      lambda body: _seldon(body["data"])),
-    (lambda body: isinstance(body.get("inputs"), list), lambda body: list(body["inputs"])),
-    (lambda body: isinstance(body.get("inputs"), dict) and all(isinstance(v, list) for v in body["inputs"].values()),
-     lambda body: _as_rows(body["inputs"])),
+    (lambda body: isinstance(body.get("columns"), list) and isinstance(body.get("data"), list), _split),
+    _listed("inputs"), _columnar("inputs"), _listed("outputs"), _columnar("outputs"), _columnar("predictions"),
+    *(_wrapping(name) for name in ("input_data", "Inputs", "jsonData", "data", "Results", "result")),
 )

@@ -1,21 +1,16 @@
 """Captured requests and answers, joined by their ids, as rows; what could not be used is counted with its reason."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from monitor.records import Json
-from monitor.sources.captures.bodies import Unusable, answer, features
+from monitor.sources.captures.answers import Manner, answer, failed, features, manner_of
 from monitor.sources.captures.families import FAMILIES, Family, Part
-from monitor.sources.compressed import unpacked
-from monitor.sources.listing import kind_of
-from monitor.sources.parquet import Parquet
-from monitor.sources.text_files import snapshot
-from monitor.untrusted import parse_json
+from monitor.sources.captures.records import records
+from monitor.sources.captures.unusable import Unusable
 
 
 @dataclass(slots=True)
@@ -34,7 +29,7 @@ def convert(files: list[Path], family: str) -> Converted:
     inputs: dict[str, tuple[Path, Part]] = {}
     answers: dict[str, tuple[Path, Part]] = {}
     for path in files:
-        for record in _records(path):
+        for record in records(path):
             made.records += 1
             try:
                 found, parts = _parts(record, known)
@@ -49,10 +44,11 @@ def convert(files: list[Path], family: str) -> Converted:
                     side[part.id] = (path, part)
             except Unusable as why:
                 _count(made, path, str(why))
+    manner = manner_of(said for _, part in answers.values() for said in part.instances)
     for id, (path, part) in inputs.items():
         _, given = answers.pop(id, (path, None))
         try:
-            made.rows[path] += _rows(part, given, roles or known.usual)
+            made.rows[path] += _rows(part, given, roles or known.usual, manner)
         except Unusable as why:
             _count(made, path, str(why))
     for path, _ in answers.values():
@@ -72,18 +68,23 @@ def _parts(record: Any, known: Family) -> tuple[dict[str, str], list[Part]]:
         raise Unusable("a record of another form than described") from None
 
 
-def _rows(part: Part, given: Part | None, roles: Mapping[str, str]) -> list[Json]:
+def _rows(part: Part, given: Part | None, roles: Mapping[str, str], manner: Manner) -> list[Json]:
     if given is None:
         raise Unusable("a request without its answer")
-    if len(part.instances) != len(given.instances):
+    answers = given.instances
+    if len(answers) == 1 and isinstance(answers[0], list) and len(answers[0]) == len(part.instances):
+        answers = answers[0]                   # one list of the answers to several inputs
+    if any(map(failed, answers)):
+        raise Unusable("a request that failed")
+    if len(part.instances) != len(answers):
         raise Unusable("a request with another number of answers than of inputs")
     version, at = part.version or given.version, _moment(part.at if part.at is not None else given.at)
     several = len(part.instances) > 1
     rows = []
-    for place, (asked, said) in enumerate(zip(part.instances, given.instances, strict=True)):
+    for place, (asked, said) in enumerate(zip(part.instances, answers, strict=True)):
         own: Json = {"timestamp": at, "id": f"{part.id}-{place}" if several else part.id}
         taken = _inputs(asked, roles)
-        answered = {f"output.{name}" if name in taken else name: value for name, value in answer(said).items()}
+        answered = {f"output.{name}" if name in taken else name: value for name, value in answer(said, manner).items()}
         rows.append(own | taken | answered | ({"model_version": str(version)} if version else {}))
     return rows
 
@@ -104,42 +105,3 @@ def _moment(at: Any) -> Any:
 def _count(made: Converted, path: Path, why: str) -> None:
     made.unusable[why] += 1
     made.rows[path].append({})
-
-
-def _records(path: Path) -> Iterator[Any]:
-    """Yield the records of a file: one a line or all of them in one list, or the rows of a table. What is no JSON is
-    None.
-    """
-    if kind_of(path) == "parquet":
-        for table in Parquet(ZoneInfo("UTC")).as_stored(path):
-            yield from ({name: _in_json(value) for name, value in row.items()} for row in table.to_pylist())
-        return
-    stat, data = snapshot(path)
-    data = unpacked(data, path)
-    written = datetime.fromtimestamp(stat.st_mtime if stat else path.stat().st_mtime, UTC).isoformat()
-    lines = data.split(b"\n")
-    if data.lstrip()[:1] == b"[" or (data.lstrip()[:1] == b"{" and _parsed(lines[0]) is None):
-        whole = _parsed(data)
-        found = whole if isinstance(whole, list) else [whole]
-    else:
-        unfinished = bool(lines[-1].strip()) and _parsed(lines[-1]) is None      # still being written
-        found = [_parsed(line) for line in lines[: len(lines) - unfinished] if line.strip()]
-    for record in found:
-        yield {"time": written, **record} if isinstance(record, dict) and not _TIMES & set(record) else record
-
-
-_TIMES = {"time", "timestamp", "logging_time", "request_time", "timestamp_ms", "eventMetadata"}
-
-
-def _in_json(value: Any) -> Any:
-    """Return a cell as JSON would have it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-def _parsed(text: bytes) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError:
-        return None

@@ -11,7 +11,9 @@ from fnmatch import fnmatch
 from typing import Any
 
 from monitor.records import Json
-from monitor.sources.captures.bodies import ANSWERS, Unusable, from_text, instances
+from monitor.sources.captures.answers import ANSWERS
+from monitor.sources.captures.bodies import from_text, instances
+from monitor.sources.captures.unusable import Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def _sagemaker(record: Json) -> Iterator[Part]:
         if not id or not isinstance(side, dict) or "data" not in side:
             raise Unusable("no id" if not id else f"no {'output' if answers else 'input'}")
         text = _decoded(side["data"]) if side.get("encoding") == "BASE64" else side["data"]
-        kind = f"{side.get('observedContentType', '')} {side.get('encoding', '')}"
+        kind = str(side.get("observedContentType") or side.get("encoding"))
         yield Part(str(id), at, answers, from_text(str(text), kind=kind))
 
 
@@ -60,8 +62,7 @@ def _kserve(record: Json) -> Iterator[Part]:
     elif "data_base64" in record:
         found = from_text(_decoded(record["data_base64"]))
     else:
-        data = record.get("data")
-        found = from_text(data) if isinstance(data, str) else instances(data)
+        found = _body(record.get("data"))
     yield Part(str(id), record.get("time"), kind.endswith(".response"), found)
 
 
@@ -70,9 +71,15 @@ def _azureml(record: Json) -> Iterator[Part]:
     id = record.get("correlationid") or record.get("xrequestid")
     if not id or not kind.endswith(("inputs", "outputs", "request", "response")):
         raise Unusable("no correlation id" if not id else "neither inputs nor outputs")
-    data = record.get("data")
-    found = from_text(data) if isinstance(data, str) else instances(data)
-    yield Part(str(id), record.get("time"), kind.endswith(("outputs", "response")), found, record.get("modelversion"))
+    at, version, found = record.get("time"), record.get("modelversion"), _body(record.get("data"))
+    if kind.endswith("inputs_outputs"):        # one collector for both
+        rows = [row if isinstance(row, dict) else {"f": row} for row in found]
+        for answers in (False, True):
+            yield Part(str(id), at, answers,
+                       [{name: value for name, value in row.items() if (name in _ANSWERED) == answers} for row in rows],
+                       version)
+        return
+    yield Part(str(id), at, kind.endswith(("outputs", "response")), found, version)
 
 
 def _vertex(record: Json) -> Iterator[Part]:
@@ -81,19 +88,19 @@ def _vertex(record: Json) -> Iterator[Part]:
         payload = record.get(key)
         if id is None or not isinstance(payload, list) or not payload:
             raise Unusable("no id" if id is None else f"no {key}")
-        found = [one for text in payload for one in (from_text(text) if isinstance(text, str) else instances(text))]
+        found = [one for body in payload for one in _body(body)]
         yield Part(str(id), at, answers, found, record.get("deployed_model_id"))
 
 
 def _databricks(record: Json) -> Iterator[Part]:
-    if record.get("status_code") not in (None, 200):
+    if str(record.get("status_code") or 200) != "200":
         raise Unusable("a request that failed")
     id = record.get("client_request_id") or record.get("databricks_request_id") or record.get("request_id")
     at = record.get("request_time") or record.get("timestamp_ms")
     for key, answers in (("request", False), ("response", True)):
         if not id or record.get(key) in (None, ""):
             raise Unusable("no id" if not id else f"no {key}")
-        yield Part(str(id), at, answers, from_text(str(record[key]), kind="json"), record.get("served_entity_id"))
+        yield Part(str(id), at, answers, _body(record[key], kind="json"), record.get("served_entity_id"))
 
 
 def _bentoml(record: Json) -> Iterator[Part]:
@@ -116,6 +123,7 @@ def _roles_of_bentoml(record: Json) -> dict[str, str]:
     return found
 
 
+_ANSWERED = ("prediction", "probability")
 _BENTOML = ("timestamp", "request_id", "trace_id")
 
 
@@ -148,6 +156,11 @@ def _has_tensors(body: Json) -> bool:
 
 def _is_event(record: Json, *kinds: str) -> bool:
     return "specversion" in record and str(record.get("type", "")).startswith(kinds)
+
+
+def _body(data: Any, kind: str = "") -> list[Any]:
+    """Return the instances of a body, which may be JSON in a text."""
+    return from_text(data, kind=kind) if isinstance(data, str) else instances(data)
 
 
 def _decoded(data: Any) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,19 +14,20 @@ from monitor.records import Content
 from monitor.sources import Source, copies
 from monitor.sources.captures.conversion import Converted, convert
 from monitor.sources.captures.families import FAMILIES, family_of
+from monitor.sources.captures.records import first_record
 from monitor.sources.column_types import Bounds
 from monitor.sources.copied import CopiedSource
 from monitor.sources.files import FileSource, steady_digest
 from monitor.sources.footers import Stamp
 from monitor.sources.known_types import KnownTypes
 from monitor.sources.lake_tables import LakeTable
-from monitor.sources.listing import captures_at, first_file, kind_of, may_be_capture
+from monitor.sources.listing import captures_at, first_files, kind_of, may_be_capture
 from monitor.sources.parquet import Parquet
-from monitor.untrusted import DOCUMENT, open_file, parse_json, read_bytes
+from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 
-_GLANCE = 1 << 20                # bytes of a file that are read to see what it is
+_LOOKED_AT = 10                  # files, at most, in which a first record is looked for
 _BODIES = {"request", "request_payload", "Bytes"}     # columns of tables that hold bodies of requests
-_FORM = 1                        # of what is written; another number makes it anew
+_FORM = 2                        # of what is written; another number makes it anew
 
 
 def recognised(section: SourceSection, table: LakeTable | None) -> str | None:
@@ -35,22 +37,16 @@ def recognised(section: SourceSection, table: LakeTable | None) -> str | None:
     try:
         if table is not None:
             return _of_columns(table.names())
-        path = first_file(str(section.path))
-        if path is None:
-            return None
-        if kind_of(path) == "parquet":
-            return _of_columns(Parquet(ZoneInfo("UTC")).names(path))
-        return _of_text(path) if may_be_capture(path) else None
+        for path in islice(first_files(str(section.path)), _LOOKED_AT):
+            if kind_of(path) == "parquet":
+                return _of_columns(Parquet(ZoneInfo("UTC")).names(path))
+            if not may_be_capture(path):
+                return None
+            if (record := first_record(path)) is not None:       # a file may be empty, or not be written yet
+                return family_of(record, path.name)
+        return None
     except (OSError, ValueError, SourceError):
         return None              # whoever reads it as something else says what is wrong
-
-
-def _of_text(path: Path) -> str | None:
-    with open_file(path) as file:
-        data = file.read(_GLANCE)
-    first = data if data.lstrip()[:1] == b"[" else data.split(b"\n", 1)[0]
-    found = parse_json(first)
-    return family_of(found[0] if isinstance(found, list) and found else found, path.name)
 
 
 def _of_columns(names: Sequence[str]) -> str | None:
