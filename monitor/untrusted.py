@@ -20,6 +20,9 @@ YAML = 200_000                   # characters
 NESTED = 1000                    # objects and lists within each other; some 10,000 end a process in Arrow's reader
 VALUES = 100_000                 # in a YAML document, what anchors repeat counted as often
 
+# What reading an answer or a record of another form than described may run into; 1e999 is a number of JSON, and inf.
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[\]{}]")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")

@@ -20,6 +20,7 @@ from monitor.config.values import Secret
 from monitor.gate_result import GateResult, read_gate_result
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.outbox import ACCEPTED, ENDED, message
+from monitor.retrain.pipelines import LONGEST_REFERENCE, LONGEST_VERSION
 from monitor.retrain.pipelines.webhook import key_of
 from monitor.store import Store
 
@@ -34,8 +35,8 @@ class Report(BaseModel):
 
     schema_version: Literal[1]
     outcome: Literal["succeeded", "failed", "cancelled"]
-    model_version: str | None = Field(default=None, min_length=1, max_length=200)
-    reference: str | None = Field(default=None, min_length=1, max_length=1000)   # path of the rows to compare with
+    model_version: str | None = Field(default=None, min_length=1, max_length=LONGEST_VERSION)
+    reference: str | None = Field(default=None, min_length=1, max_length=LONGEST_REFERENCE)   # path of rows
     run_url: str | None = Field(default=None, max_length=1000, pattern=r"^https?://")
     git_revision: str | None = Field(default=None, max_length=200)
     inputs: list[Any] | None = None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.errors import CannotJudge
+from monitor.errors import CannotJudge, ConfigError
 from monitor.workers import run_command
 from monitor.workers.run_command import STAY, write_private
 
@@ -17,7 +17,9 @@ _TOLD = 200         # characters of its last line of output, where it failed
 
 
 def environment_of(added: Mapping[str, str]) -> dict[str, str]:
-    """A little of the daemon's own, and what is added."""
+    """A little of the daemon's own, and what is added. Raises ConfigError for what no environment can hold."""
+    if wrong := [name for name, text in added.items() if "\0" in text]:
+        raise ConfigError([f"{wrong[0]} has a zero byte, which no command can be given; write it without"])
     kept = {name: text for name, text in os.environ.items() if name in KEPT or name.startswith("LC_")}
     return {**kept, **added}
 

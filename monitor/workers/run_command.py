@@ -14,7 +14,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -24,6 +26,7 @@ STAY = "stay"
 OUTPUT_LIMIT = 10_000_000                    # bytes of output that are kept
 SHORTEST_SECRET = 4                          # what is shorter is no secret, and would garble the output
 REDACTED = b"[a secret]"
+WRITE_AGAIN = 5.0                            # seconds between two tries to write how it ended
 GRACE_SECONDS = 10.0                         # between asking a command to end and killing it; for its last output
 
 
@@ -38,9 +41,18 @@ def main(folder: Path, *, stay: bool = False) -> int:
     if not stay and os.fork():
         return 0
     try:
-        write_private(folder / "exit.json", json.dumps(_run(folder, lock)))
+        _tell(folder / "exit.json", json.dumps(_run(folder, lock)))
     finally:
         os._exit(0)
+
+
+def _tell(path: Path, ended: str) -> None:
+    """Write how it ended; where the disk is full, again until there is room: until then it counts as running."""
+    while path.parent.exists():
+        with suppress(OSError):
+            write_private(path, ended)
+            break
+        time.sleep(WRITE_AGAIN)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -96,13 +108,21 @@ def _words(code: int, overdue: bool, seconds: float) -> str:
 
 
 def _keep_output(pipe: IO[bytes], path: Path, hidden: "Hidden") -> None:
+    """Read all of it, so that the command never waits for a reader; what a full disk does not take is left out."""
     room, more = OUTPUT_LIMIT, True
-    with open(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb", buffering=0) as log:
+    with _log(path) as log:
         while more:
             more = bool(chunk := os.read(pipe.fileno(), 65_536))
             shown = hidden.take_out(chunk) if more else hidden.rest()
-            log.write(shown[:room])
-            room -= min(room, len(shown))
+            with suppress(OSError):
+                room -= log.write(shown[:room])
+
+
+def _log(path: Path) -> FileIO:
+    try:
+        return FileIO(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w")
+    except OSError:
+        return FileIO(os.devnull, "w")
 
 
 class Hidden:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config.pipeline_sections import CommandPipeline
+from monitor.errors import ConfigError
 from monitor.gate_result import read_gate_result
 from monitor.records import Dispatch, DispatchState
 from monitor.retrain.pipelines import Answer, Result, open_pipeline
+from monitor.workers import run_command
 from monitor.workers.run_command import REDACTED, Hidden
 from tests.gate.test_gate_result import GATE
 
@@ -250,6 +254,44 @@ def test_endless_output_is_cut(command, dispatch: Dispatch, tmp_path: Path) -> N
     pipeline.submit(dispatch)
     assert ended(pipeline, dispatch).state == DispatchState.SUCCEEDED
     assert (tmp_path / "runs" / dispatch.id / "output.log").stat().st_size == 10_000_000
+
+
+def test_a_full_disk_costs_output_and_no_run(command, dispatch: Dispatch, tmp_path: Path) -> None:
+    """Output that cannot be written is left out, also where the log cannot be made: the command never waits for it."""
+    runs = tmp_path / "runs" / dispatch.id
+    runs.mkdir(parents=True)
+    (runs / "output.log").symlink_to("/dev/full")
+    pipeline = command("import sys\nfor _ in range(30): sys.stdout.write('x' * 65536)")
+    pipeline.submit(dispatch)
+    assert ended(pipeline, dispatch).state == DispatchState.SUCCEEDED
+
+
+def test_an_end_that_cannot_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room for how a command ended, it is written as soon as there is."""
+    place = tmp_path / "exit.json"
+    (place / "in the way").mkdir(parents=True)
+    monkeypatch.setattr(run_command, "WRITE_AGAIN", 0.001)
+    telling = threading.Thread(target=run_command._tell, args=(place, "{}"), daemon=True)
+    telling.start()
+    until(lambda: list(tmp_path.glob(".exit.json.*")))       # tried in vain
+    shutil.rmtree(place)
+    telling.join(60)
+    assert place.read_text() == "{}"
+
+
+def test_nothing_is_started_that_cannot_be_prepared(command, dispatch: Dispatch, tmp_path: Path) -> None:
+    """A place for the run that cannot be made: one sentence, and the request is sent again later."""
+    (tmp_path / "runs").write_text("")
+    answer = command("pass").submit(dispatch)
+    assert answer.state == DispatchState.PENDING
+    assert "cannot be written" in (answer.reason or "")
+
+
+def test_a_zero_byte_is_told_of(command, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No environment can hold one: it is said which value has it."""
+    monkeypatch.setattr(Dispatch, "version", property(lambda self: "1\0"))
+    with pytest.raises(ConfigError, match="DRIFTD_VERSION has a zero byte"):
+        command("pass").submit(dispatch)
 
 
 def _alive(pid: int) -> bool:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from monitor.config.pipeline_sections import Pipeline as PipelineSection
+from monitor.escape import SENTENCE, shortened
 from monitor.gate_result import GateResult
 from monitor.records import Dispatch, DispatchState
 
+LONGEST = 4096                               # characters of a handle (perhaps a path) and of a link
+LONGEST_VERSION, LONGEST_REFERENCE = 200, 1000   # characters of what a run says it made
 Key = Literal["native", "findable", "blind"]
 KINDS = {
     "webhook": "monitor.retrain.pipelines.webhook:Webhook",
@@ -41,7 +44,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a pipeline made of a request. `pending`: surely not taken, send again. `abandoned`: rejected."""
+    """What a pipeline made of a request. `pending`: surely not taken, send again. `abandoned`: rejected.
+
+    What the other side says is kept as it may be stored and shown: a long reason without its middle, a link only where
+    it is one. Raises ValueError for a handle that can be none.
+    """
 
     state: DispatchState
     reason: str | None = None
@@ -51,6 +58,19 @@ class Answer:
     result: Result | None = None
     gate: GateResult | None = None           # what the run says its gate said, also where it failed by it
     heard: bool = True                       # False: the other side said nothing about the run
+
+    def __post_init__(self) -> None:
+        if self.reason is not None:
+            object.__setattr__(self, "reason", shortened(self.reason, SENTENCE))
+        if not _is_link(self.url):
+            object.__setattr__(self, "url", None)
+        if self.handle is not None and len(self.handle) > LONGEST:
+            raise ValueError(f"the handle of a run has more than {LONGEST} characters")
+
+
+def _is_link(url: Any) -> bool:
+    """Whether this leads to a page; an answer may hold anything where its address should be."""
+    return isinstance(url, str) and len(url) <= LONGEST and url.startswith(("https://", "http://"))
 
 
 class Pipeline(Protocol):

@@ -12,7 +12,8 @@ from monitor.http import Reply
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Basic, Credential, Header, Nobody, login
-from monitor.retrain.pipelines.rest import MALFORMED, Rest, parameters, segment, sender, stated
+from monitor.retrain.pipelines.rest import Rest, parameters, segment, sender, stated
+from monitor.untrusted import MALFORMED
 
 STATES = {
     "queued": DispatchState.QUEUED, "running": DispatchState.RUNNING, "restarting": DispatchState.RUNNING,

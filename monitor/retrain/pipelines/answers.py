@@ -1,17 +1,20 @@
 """What HTTP answers to a retrain request mean; the success of each kind is its own matter."""
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 
 from monitor.http import NotSent, NotTheApi, Refused, Reply, Unclear
 from monitor.records import DispatchState
 from monitor.retrain.pipelines import Answer
 from monitor.times import utcnow
+from monitor.untrusted import MALFORMED
 
 LONGEST_WAIT = timedelta(days=1)
 RATE_LIMIT_WAIT = timedelta(minutes=1)       # where a rate limit does not say how long
 # What is wrong with the request itself: the same again would be refused again.
 FINAL = (400, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416, 417, 422, 431)
+_MOMENTS = 10**9             # seconds: fewer are no moment of our time
 SEE_OTHER = 303                              # often what follows a request that was taken
 
 
@@ -62,25 +65,40 @@ def waiting_time(reply: Reply) -> timedelta | None:
     """How long the answer asks to wait: Retry-After, or the end of an exhausted rate limit."""
     given = _headers(reply)
     if (after := given.get("retry-after")) is not None:
-        return _bounded(_retry_after(after))
-    if given.get("x-ratelimit-remaining") == "0" and given.get("x-ratelimit-reset", "").isdigit():
-        return _bounded(datetime.fromtimestamp(int(given["x-ratelimit-reset"]), UTC) - utcnow())
+        return _retry_after(after)
+    if given.get("x-ratelimit-remaining") == "0" and (reset := given.get("x-ratelimit-reset")) is not None:
+        return _until_reset(reset)
     return RATE_LIMIT_WAIT if b"rate limit" in reply.body.lower() else None
 
 
 def _retry_after(text: str) -> timedelta:
     """Seconds or an HTTP date (RFC 9110, 10.2.3)."""
+    if (number := _whole(text)) is not None:
+        return _bounded(number)
     try:
-        if text.strip().isdigit():
-            return timedelta(seconds=min(int(text), LONGEST_WAIT.total_seconds()))
         moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - utcnow()
-    except (ValueError, TypeError):
+        return _bounded((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - utcnow().timestamp())
+    except MALFORMED:
         return RATE_LIMIT_WAIT
 
 
-def _bounded(wait: timedelta) -> timedelta:
-    return min(max(wait, timedelta(seconds=1)), LONGEST_WAIT)
+def _until_reset(text: str) -> timedelta:
+    """Seconds since 1970 as GitHub gives them, in thousandths as others do, or from now where they are too few."""
+    number = _whole(text)
+    if number is None:
+        return RATE_LIMIT_WAIT
+    if number < _MOMENTS:
+        return _bounded(number)
+    return _bounded((number / 1000 if number > 100 * _MOMENTS else number) - utcnow().timestamp())
+
+
+def _whole(text: str) -> int | None:
+    """A whole number in a header; None where it is none, or absurd."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,18}\s*", text) else None
+
+
+def _bounded(seconds: float) -> timedelta:
+    return timedelta(seconds=min(max(seconds, 1), LONGEST_WAIT.total_seconds()))
 
 
 def _headers(reply: Reply) -> dict[str, str]:

@@ -19,7 +19,7 @@ from monitor.config.pipeline_sections import CommandPipeline
 from monitor.config.values import revealed
 from monitor.gate_result import GateResult, read_gate_result
 from monitor.records import Dispatch, DispatchState, Json
-from monitor.retrain.pipelines import Answer, Key, Result
+from monitor.retrain.pipelines import LONGEST_REFERENCE, LONGEST_VERSION, Answer, Key, Result
 from monitor.untrusted import parse_json, read_text
 from monitor.workers import run_command
 from monitor.workers.commands import environment_of, write_plan
@@ -45,7 +45,11 @@ class Command:
         if problems := self.check():
             return Answer(state=DispatchState.PENDING, reason=f"{problems[0]}; it is tried again")
         environment = self._environment(dispatch, folder)
-        self._prepare(folder, dispatch)
+        try:
+            self._prepare(folder, dispatch)
+        except OSError as error:
+            reason = f"{folder} cannot be written ({error.strerror}), so nothing was started; it is tried again"
+            return Answer(state=DispatchState.PENDING, reason=reason)
         return self._start(folder, environment, dispatch)
 
     def find(self, dispatch: Dispatch) -> Answer | None:
@@ -133,8 +137,11 @@ def _result(said: Json | None, path: Path) -> tuple[Result | None, str]:
     if said is None or said.keys() & {"model_version", "reference", "gate"} == {"gate"}:
         return None, ""          # a gate alone: what it made is not to come into service yet
     version, reference = said.get("model_version"), said.get("reference")
-    if not isinstance(version, str) or not version or not isinstance(reference, str | None):
-        return None, f'; {path} could not be used, expected {{"model_version": "…", "reference": "path"}}'
+    flaw = f'; {path} could not be used, expected {{"model_version": "…", "reference": "path"}}'
+    if not isinstance(version, str) or not isinstance(reference, str | None):
+        return None, flaw
+    if not 0 < len(version) <= LONGEST_VERSION or len(reference or "") > LONGEST_REFERENCE:
+        return None, flaw
     facts = {name: said[name] for name in LINEAGE if said.get(name)}
     return Result(model_version=version, reference=reference, facts=facts), ""
 

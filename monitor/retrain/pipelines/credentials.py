@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -14,10 +14,12 @@ from monitor.errors import ConfigError
 from monitor.http import NotSent, Reply, Unclear
 from monitor.records import Json
 from monitor.times import utcnow
+from monitor.untrusted import MALFORMED
 
 Send = Callable[..., Reply]
 
 _MARGIN = timedelta(minutes=2)               # a token is renewed so long before it lapses
+_LONGEST = 86_400.0                          # seconds that a token is kept, however long it holds
 
 
 class Credential(Protocol):
@@ -83,12 +85,12 @@ class Token:
         self._until: datetime | None = None
 
     def headers(self) -> dict[str, str]:
-        if self._token is None or (self._until is not None and utcnow() >= self._until - _MARGIN):
+        if self._token is None or (self._until is not None and utcnow() + _MARGIN >= self._until):
             try:
                 self._token, self._until = self._fetch()
             except Unclear as error:
                 raise NotSent(f"no token was given: {error}") from None
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except MALFORMED:
                 raise NotSent("no token was given: the answer holds none") from None
         return {"Authorization": f"Bearer {self._token}"}
 
@@ -122,7 +124,8 @@ def client_credentials(send: Send, url: str, client: str, secret: Secret, scope:
         form["client_secret"] = secret.reveal()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         given = granted(send("POST", url, headers=headers, body=urlencode(form).encode()), url)
-        return str(given["access_token"]), utcnow() + timedelta(seconds=int(given.get("expires_in", 300)))
+        seconds = min(float(given.get("expires_in", 300)), _LONGEST)
+        return str(given["access_token"]), utcnow() + timedelta(seconds=seconds)
 
     return Token(fetch)
 
@@ -133,7 +136,8 @@ def github_app(send: Send, api: str, app: GithubApp) -> Token:
         url = f"{api}/app/installations/{app.installation}/access_tokens"
         headers = {"Accept": "application/vnd.github+json", "Authorization": f"Bearer {_signed(app)}"}
         given = granted(send("POST", url, headers=headers), url)
-        return str(given["token"]), datetime.fromisoformat(given["expires_at"])
+        until = datetime.fromisoformat(given["expires_at"])
+        return str(given["token"]), until if until.tzinfo else until.replace(tzinfo=UTC)
 
     return Token(fetch)
 

@@ -22,6 +22,7 @@ from monitor.retrain.pipelines.credentials import Credential, Header, Nobody, gi
 from monitor.retrain.pipelines.rest import sender
 from monitor.retrain.pipelines.workflow_file import missing_lines, names_runs
 from monitor.times import format_moment
+from monitor.untrusted import MALFORMED
 
 NEW, OLD = "2026-03-10", "2022-11-28"
 BEFORE = timedelta(minutes=5)                # clocks differ: a run may seem older than its request
@@ -129,7 +130,7 @@ class Github:
                 state=DispatchState.QUEUED, reason="accepted", handle=str(int(run["workflow_run_id"])),
                 url=run.get("html_url"),
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except MALFORMED:
             reason = f"{self._where} answered 200 without a run: it may have been accepted"
             return Answer(state=DispatchState.AMBIGUOUS, reason=reason)
 
@@ -224,7 +225,7 @@ def _runs(reply: Reply) -> list[Json]:
         raise Unclear(f"the list of runs was answered {reply.status}")
     try:
         return [run for run in reply.json()["workflow_runs"] if isinstance(run, dict)]
-    except (ValueError, KeyError, TypeError):
+    except MALFORMED:
         raise Unclear("the list of runs could not be read") from None
 
 

@@ -11,7 +11,8 @@ from monitor.http import NotSent, Reply
 from monitor.records import Dispatch, DispatchState, Json
 from monitor.retrain.pipelines import Answer
 from monitor.retrain.pipelines.credentials import Basic, Credential, Header, Nobody
-from monitor.retrain.pipelines.rest import MALFORMED, TOLD, Rest, missing, parameters, segment, stated
+from monitor.retrain.pipelines.rest import TOLD, Rest, missing, parameters, segment, stated
+from monitor.untrusted import MALFORMED
 
 STATES = {
     "SCHEDULED": DispatchState.QUEUED, "PENDING": DispatchState.QUEUED, "RUNNING": DispatchState.RUNNING,

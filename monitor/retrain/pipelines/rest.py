@@ -15,8 +15,8 @@ from monitor.retrain.evidence import short
 from monitor.retrain.pipelines import Answer, Key
 from monitor.retrain.pipelines.answers import failure, trouble, unanswered, waiting_time
 from monitor.retrain.pipelines.credentials import Credential, Nobody, Send
+from monitor.untrusted import MALFORMED
 
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError)   # what reading an answer may run into
 LISTING_LIMIT = 8_000_000                    # bytes
 TOLD = ("driftd_id", "driftd_evidence")      # parameters every run is given
 LISTED = 50                                  # runs looked through at once
@@ -44,7 +44,7 @@ class Rest(ABC):
 
     @abstractmethod
     def _run(self, told: Any) -> Answer:
-        """Read a run. Raises ValueError, KeyError, TypeError, AttributeError where it is none."""
+        """Read a run. Raises one of MALFORMED where it is none."""
 
     def key(self) -> Key:
         return self.KEY

@@ -11,6 +11,7 @@ from monitor.sources.captures.answers import Manner, answer, failed, features, m
 from monitor.sources.captures.families import FAMILIES, Family, Part
 from monitor.sources.captures.records import records
 from monitor.sources.captures.unusable import Unusable
+from monitor.untrusted import MALFORMED
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ def _parts(record: Any, known: Family) -> tuple[dict[str, str], list[Part]]:
         return known.roles(record), list(known.parts(record))
     except Unusable:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+    except (*MALFORMED, RecursionError):
         raise Unusable("a record of another form than described") from None
 
 
