@@ -430,6 +430,7 @@ class Tally:
     rows: int
     labelled: int
     corrected: bool = False              # labels that were known before have changed
+    paused: bool = False                 # no row, in a pause such as the reference has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -459,6 +460,7 @@ class Survey:
     schema: str = ""                     # the log's columns with their types
     gone: str | None = None              # that rows of the reference have vanished
     timestamp: str = ""                  # the column that tells when a row was predicted
+    pause: timedelta = timedelta(0)      # how long rows may stay away, as in the reference
 
 
 @cache

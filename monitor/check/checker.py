@@ -97,7 +97,7 @@ class Checker:
             other_columns=self._schemas.get(name) != survey.schema, other_rules=judged_by not in (None, rules),
             seen=self._store.as_of_now,
         )
-        silent = stale(model, survey.newest, now)
+        silent = stale(model, survey.newest, now, survey.pause)
         if silent or not due:            # else the source answers once a window has been measured
             self._note_source(model, now, silent)
         try:
@@ -256,7 +256,7 @@ class Checker:
         """Measure, decide, commit. None when the reference was replaced meanwhile: the verdict is void then."""
         snapshot = self._observe(model, reference, due, survey, now)
         if not is_unmeasured(snapshot):
-            self._note_source(model, now, stale(model, survey.newest, now))
+            self._note_source(model, now, stale(model, survey.newest, now, survey.pause))
         if due.again and (snapshot.status, snapshot.reason) == (due.again.status, due.again.reason):
             return None                  # no news
         history = self._history(model, reference, snapshot, now)
@@ -294,8 +294,8 @@ class Checker:
             model=model, as_of=now, stretch=stretch_of(model, reference), taken=taken_of(reference),
             profiles=self._profiles,
             window=due.window, revision=due.revision, mature=due.mature, first_rows=due.first_rows,
-            corrected=due.corrected, earlier=due.earlier, newest=due.last_row, config_hash=self._loaded.hash,
-            versions=served_before(self._store, model),
+            corrected=due.corrected, earlier=due.earlier, newest=due.last_row, paused=due.paused,
+            config_hash=self._loaded.hash, versions=served_before(self._store, model),
         )
         try:
             snapshot = self._workers.run(OBSERVE, request)

@@ -27,6 +27,7 @@ class Due:
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     last_row: datetime | None            # timestamp of the log's newest row
     corrected: bool = False              # labels that were known before have changed
+    paused: bool = False                 # no row, in a pause such as the reference has
     again: Known | None = None           # the revision before, where only another outcome is news
 
 
@@ -43,7 +44,7 @@ def due_windows(
     closed one is due, unless the configuration says since when. `seen` says how old a moment is in spite of a clock
     that jumped: by that labels mature.
     """
-    answers = stale(model, survey.newest, now) is None
+    answers = stale(model, survey.newest, now, survey.pause) is None
     before = {known_window.window: known_window for known_window in known}
     starts = sorted(tally.window.start for tally in survey.tallies)
     newest = max((tally.window.start for tally in survey.tallies if tally.rows), default=None)
@@ -80,6 +81,7 @@ def _due(
         earlier=earlier,
         last_row=last_row,
         corrected=known is not None and _corrected(tally, known),
+        paused=tally.paused,
         again=known if known and again and (known.unmeasured or not news) else None,
     )
 
@@ -114,10 +116,10 @@ def counted(known: Known) -> Counted:
     return Counted(window=known.window, at=known.taken_at, labelled=known.labelled, labels=known.labels)
 
 
-def stale(model: ModelSection, newest: datetime | None, now: datetime) -> str | None:
-    """Say that the newest row is too old, by `quality.stale`, else by the length of a window; None where it is not."""
-    size = model.window.size
-    limit = model.quality.stale or (None if isinstance(size, int) else size + model.window.lateness)
+def stale(model: ModelSection, newest: datetime | None, now: datetime, pause: timedelta) -> str | None:
+    """Say that the newest row is older than `quality.stale`, else than a window and a usual `pause`; None if not."""
+    size, lateness = model.window.size, model.window.lateness
+    limit = model.quality.stale or (None if isinstance(size, int) else max(size + lateness, pause))
     if limit is None or newest is None or now - newest <= limit:
         return None
     return (

@@ -91,6 +91,8 @@ def _status(min_rows: int, scores: list[Score], rows: int) -> tuple[SnapshotStat
     schema = by_name.get("schema_changes")
     if schema is not None and schema.status is ScoreStatus.BREACHED:
         return SnapshotStatus.SCHEMA_CHANGED, schema.reason
+    if stale is not None and stale.status is ScoreStatus.INSUFFICIENT:
+        return SnapshotStatus.INSUFFICIENT_DATA, stale.reason
     if rows < min_rows:
         found = "1 row" if rows == 1 else f"{rows} rows"
         return SnapshotStatus.INSUFFICIENT_DATA, f"{found}, expected at least {min_rows}"

@@ -44,6 +44,7 @@ class Resolved:
     metric: str | None
     reference_rows: int
     maturity: timedelta                  # age at which nearly all reference labels were known
+    pause: timedelta                     # how long rows may stay away, as in the reference
     outlook: Outlook
     ledger: Ledger | None = None         # of all rows of the log
     said: tuple[str, ...] = ()           # on what the roles and classes rest
@@ -79,6 +80,7 @@ class ObserveRequest(Look):
     earlier: datetime | None             # start of the window before, whose challenger is the placebo
     newest: datetime | None              # timestamp of the log's newest row
     config_hash: str
+    paused: bool = False                 # no row, in a pause such as the reference has
     versions: tuple[str, ...] = ()       # that served before and are compared with the one in service, newest first
 
 

@@ -42,6 +42,7 @@ def resolve(look: Look) -> Resolved:
         metric=judged.metric if judged else None,
         reference_rows=reference.rows,
         maturity=reference.maturity,
+        pause=reference.pause,
         outlook=outlook(look.model, reference),
         ledger=ledger,
         said=reference.said,

@@ -47,10 +47,11 @@ def _survey(request: SurveyRequest) -> Survey:
         first=pc.min(times).as_py(),
         newest=newest,
         maturity=reference.maturity,
-        tallies=tuple(_tallies(log, keys, [*known, *fresh], before, request.model.label_delay)),
+        tallies=tuple(_tallies(log, keys, [*known, *fresh], before, request, reference.pause)),
         files=log.files(),
         gone=reference.gone,
         timestamp=reference.roles.timestamp,
+        pause=reference.pause,
         schema=hashlib.sha256(str(log.schema().remove_metadata()).encode()).hexdigest(),
     )
 
@@ -77,16 +78,26 @@ def _worth_checking(windows: list[Window], newest: datetime | None) -> list[Wind
 
 
 def _tallies(
-    log: Log, keys: pa.Table, windows: list[Window], before: Mapping[Window, Counted], delay: timedelta
+    log: Log, keys: pa.Table, windows: list[Window], before: Mapping[Window, Counted], look: Look, pause: timedelta
 ) -> Iterator[Tally]:
     """Count the rows and labels of each window, and look whether those it had are still the same."""
     by_id = any(window.start_id or window.end_id for window in windows)
     ids, known = log.ids(keys) if by_id else None, label_known(keys, log.roles)
     for window in windows:
         inside = contains(keys, log.roles.timestamp, ids, window)
-        labelled, seen = count_true(pc.and_(inside, known)), before.get(window)
-        yield Tally(window=window, rows=count_true(inside), labelled=labelled,
-                    corrected=seen is not None and _corrected(keys.filter(inside), log.roles, seen, delay))
+        rows, labelled, seen = count_true(inside), count_true(pc.and_(inside, known)), before.get(window)
+        yield Tally(
+            window=window, rows=rows, labelled=labelled,
+            corrected=seen is not None and _corrected(keys.filter(inside), log.roles, seen, look.model.label_delay),
+            paused=not rows and _silence(keys[log.roles.timestamp], window, look.as_of) <= pause,
+        )
+
+
+def _silence(times: pa.ChunkedArray, window: Window, as_of: datetime) -> timedelta:
+    """How long no row came, before, in and after a window without rows; a log that has none was always silent."""
+    before = pc.max(times.filter(pc.less(times, window.start))).as_py()
+    after = pc.min(times.filter(pc.greater_equal(times, window.end))).as_py()
+    return timedelta.max if before is None else (after or as_of) - before
 
 
 def _corrected(rows: pa.Table, roles: Roles, seen: Counted, delay: timedelta) -> bool:

@@ -105,7 +105,8 @@ def _ledger(data: WindowData) -> list[Score]:
 def _quality(data: WindowData) -> list[Score]:
     reference, request = data.reference, data.request
     return quality_scores(
-        reference.answers, data.window.table, data.roles, request.as_of, reference.maturity, request.newest
+        reference.answers, data.window.table, data.roles, request.as_of, reference.maturity, request.newest,
+        paused=request.paused,
     )
 
 

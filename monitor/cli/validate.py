@@ -131,7 +131,7 @@ def look(model: ModelSection) -> Looked:
     return Looked(
         roles=roles, task=found.task, metric=found.metric, reference_rows=found.reference_rows,
         maturity=found.maturity, rows=rows, first=ledger.low if rows else None, newest=newest,
-        ended=stale(model, newest, now),
+        ended=stale(model, newest, now, found.pause),
         extra=found.extra, types=found.types, left_out=found.left_out, guesses=source.guesses(), outlook=found.outlook,
         said=found.said, problems=found.problems, ledger=ledger,
     )

@@ -49,7 +49,8 @@ class QualitySection(Section):
     """Data are broken if a larger share of the rows cannot be used: without a timestamp, with one far from all others,
     or contradicted by another row of the same id and time. Rows of a reference that vanish are held to it too."""
     stale: PositiveDuration | None = None
-    """A source is stale if its newest row is older than this. Default: one window."""
+    """A source is stale if its newest row is older than this. Default: one window, or a quarter more than the longest
+    pause that the reference has at least twice, such as a weekend, where that is longer."""
 
 
 class FairnessSection(Section):

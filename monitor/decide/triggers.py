@@ -157,8 +157,6 @@ def source(case: Case) -> Judgement:
 def _trouble(case: Case) -> str | None:
     if case.snapshot.status is SnapshotStatus.SOURCE_FAILED:
         return f"the source failed: {case.snapshot.reason or 'no reason was given'}"
-    if case.snapshot.rows == 0:
-        return "the source holds no row in this window"
     # Staleness counts from now: of a window that was caught up with or measured again it says nothing.
     return _stale(case.snapshot) if case.newest and case.at_newest else None
 

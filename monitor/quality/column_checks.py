@@ -30,14 +30,16 @@ def quality_scores(
     as_of: datetime,
     maturity: timedelta,
     newest: datetime | None = None,
+    *,
+    paused: bool = False,
 ) -> list[Score]:
     """Score rows, staleness and label coverage of the window against the reference, as known at `as_of`.
 
     Rows older than `maturity` should have labels. `newest` is the timestamp of the log's newest row. Staleness (in
-    seconds) is breached only if the window has no rows.
+    seconds) is breached only if the window has no rows, unless the log `paused` as the reference does.
     """
     scores = [Score(metric="rows", value=float(window.num_rows), n=window.num_rows)]
-    scores.append(_staleness(window.num_rows, newest, as_of))
+    scores.append(_staleness(window.num_rows, newest, as_of, paused))
     if roles.label is not None:
         old = as_of - maturity
         scores.append(_label_coverage(reference, window, roles.label))
@@ -236,10 +238,13 @@ def _by_time(table: pa.Table, timestamp: str, name: str) -> pa.ChunkedArray:
     return table[name] if ordered else table[name].take(pc.sort_indices(times))
 
 
-def _staleness(rows: int, newest: datetime | None, as_of: datetime) -> Score:
+def _staleness(rows: int, newest: datetime | None, as_of: datetime, paused: bool) -> Score:
     age = None if newest is None else max(0.0, (as_of - newest).total_seconds())
     score = Score(metric="staleness_seconds", value=age, n=rows)
     if rows:
         return score
+    if paused:
+        return replace(score, status=ScoreStatus.INSUFFICIENT,
+                       reason="the window has no rows; the reference has such pauses too")
     last = "the log has none" if newest is None else f"the newest row of the log is from {format_moment(newest)}"
     return replace(score, status=ScoreStatus.BREACHED, reason=f"the window has no rows; {last}")

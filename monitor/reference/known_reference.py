@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +28,9 @@ from monitor.sources.windows import closed_windows
 from monitor.tables.columns import counts
 from monitor.times import format_duration
 
+MINUTE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(days=7)    # a reference that is no log may have one row a month: its pauses say nothing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -42,6 +46,7 @@ class Known:
     norm: Norm | None
     maturity: timedelta
     said: tuple[str, ...]
+    pause: timedelta = timedelta(0)      # how long rows may stay away: over night, over the weekend
 
 
 def known_of(model: ModelSection, rows: Rows, roles: Roles, known_until: datetime | None) -> Known:
@@ -62,7 +67,24 @@ def known_of(model: ModelSection, rows: Rows, roles: Roles, known_until: datetim
         roles=roles, task=task, metric=metric, sd=sd, norm=norm,
         maturity=_maturity(model, rows.table, roles, known_until),
         said=(*roles.why, *said, *_undated(model, rows.table, roles)),
+        pause=usual_pause(rows.table[roles.timestamp], model.window.size),
     )
+
+
+def usual_pause(times: pa.ChunkedArray, size: timedelta | int) -> timedelta:
+    """Return how long rows may stay away without anything being wrong, in full minutes.
+
+    That is a quarter more than the longest pause between neighbouring rows that came at least twice, and at most
+    `LONGEST_PAUSE`, or one window of `size` where that is longer. `times` are timestamps in microseconds, in any
+    order. The first and last hundredth of the rows do not count, for a few may be astray.
+    """
+    order = np.sort(times.drop_null().cast(pa.int64()).to_numpy())
+    gaps = np.diff(order[len(order) // 100:len(order) - len(order) // 100])
+    if len(gaps) < 2:
+        return timedelta(0)
+    most = LONGEST_PAUSE if isinstance(size, int) else max(LONGEST_PAUSE, size)
+    pause = timedelta(microseconds=int(np.partition(gaps, -2)[-2])) * 1.25
+    return min(most, -(-pause // MINUTE) * MINUTE)
 
 
 def schema_of(known: Known) -> pa.Schema:

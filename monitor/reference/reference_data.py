@@ -77,6 +77,7 @@ class ReferenceData:
     roles: Roles
     performance: Performance | None      # None without labels
     maturity: timedelta                  # age at which nearly all labels are known
+    pause: timedelta = timedelta(0)      # how long rows may stay away, as they did in it
     said: tuple[str, ...] = ()           # on what the columns' roles and the classes rest
     gone: str | None = None              # that rows of it have vanished from the log, and what is compared with now
 
@@ -342,6 +343,7 @@ def _data(
         roles=known.roles,
         performance=_performance(model, opened, known, keep),
         maturity=known.maturity,
+        pause=known.pause,
         said=known.said,
     )
 

@@ -85,6 +85,39 @@ def test_a_log_that_stopped_within_a_window_suppresses_its_retrain(world, made):
     assert world.said().count("source") == 1
 
 
+def _workdays(made, first, days):
+    """Rows of Mondays to Fridays; day 0 is a Monday."""
+    return pa.concat_tables(made.rows(day, 1) for day in range(first, first + days) if day % 7 < 5)
+
+
+def test_a_log_that_rests_at_weekends_as_its_reference_does_is_not_silent(world, made):
+    """Nobody is told of a usual weekend, its windows are judged by nothing; a Monday without rows is told."""
+    world.model()
+    world.write("reference.parquet", _workdays(made, -28, 28))
+    world.write("log.parquet", _workdays(made, 0, 12))
+    checks = [day + part for day in range(1, 8) for part in (0.0, 0.5)]
+    for day in checks:
+        world.check(day)
+    assert [one.status for one in world.snapshots()] == 5 * ["ok"] + 2 * ["insufficient_data"]
+    assert world.said() == []
+    for day in range(8, 16):
+        world.check(day)
+    assert world.said() == ["source"]
+    assert [one.status for one in world.snapshots()[-4:]] == ["ok", *2 * ["insufficient_data"], "source_failed"]
+    assert "expected one within 2d" in {one.trigger: one for one in world.store.firings.all("m")}["source-down"].reason
+
+
+def test_windows_without_rows_that_are_caught_up_with_are_judged_by_the_pause_around_them(world, made):
+    """Of a log read late, a weekend is a pause, and an outage of a Wednesday and a Thursday is none."""
+    world.model()
+    world.write("reference.parquet", _workdays(made, -28, 28))
+    world.write("log.parquet", _workdays(made, 0, 8), _workdays(made, 11, 2))
+    world.check(12)
+    found = {(one.window.start - made.START) / made.DAY: one.status for one in world.snapshots() if one.rows == 0}
+    assert found == {5: "insufficient_data", 6: "insufficient_data", 8: "source_failed", 9: "source_failed",
+                     10: "source_failed"}
+
+
 @pytest.mark.parametrize("error", [TaskTimeout("took over 30m"), WorkerDied("was killed at 4 GB")])
 def test_a_window_that_cannot_be_measured_is_said_to_be_so_and_the_next_goes_on(world, made, error):
     """It becomes a failed snapshot with the reason; no vote, no retrain from it; failing again is no news."""
