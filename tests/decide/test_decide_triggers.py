@@ -166,7 +166,6 @@ STALE = Score(metric="staleness_seconds", value=9e5, status=BREACHED, reason="ne
         ({"status": SnapshotStatus.SCHEMA_CHANGED, "reason": "column age is missing"}, (), "broken-data"),
         ({}, (NULLS,), "broken-data"),
         ({"status": SnapshotStatus.SOURCE_FAILED, "reason": "no such file"}, (), "source"),
-        ({"rows": 0, "labelled": 0, "status": SnapshotStatus.INSUFFICIENT_DATA}, (), "source"),
         ({}, (STALE,), "source"),
     ],
 )
