@@ -65,6 +65,7 @@ def _scores(data: WindowData) -> Iterator[Score]:
     name = data.model.name
     for part in (part for part in PARTS if part.applies(data)):
         data.window.release()
+        data.reference.profile.release()
         pa.default_memory_pool().release_unused()
         try:
             yield from part.scores(data)

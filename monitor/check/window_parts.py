@@ -6,6 +6,7 @@ knows it from there.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -35,7 +36,7 @@ from monitor.sources.log import Log, with_attributes
 from monitor.sources.rows import Rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class WindowData:
     """One window, and what it is measured beside."""
 
@@ -69,6 +70,13 @@ class WindowData:
         """How the model is judged; for parts that apply only where it is."""
         assert self.reference.performance is not None
         return self.reference.performance
+
+    @cached_property
+    def performance(self) -> list[Score]:
+        """The scores of the labelled rows, of which some parts say more."""
+        judged, request = self.judged, self.request
+        found = performance_scores(judged.reference, self.rows, judged.metric, not request.mature, request.as_of)
+        return [*found, judged.sd, lost_performance(judged.norm, {score.metric: score for score in found})]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +148,11 @@ def _evidently(data: WindowData) -> list[Score]:
 
 
 def _performance(data: WindowData) -> list[Score]:
-    judged, request = data.judged, data.request
-    found = performance_scores(judged.reference, data.rows, judged.metric, not request.mature, request.as_of)
-    return [*found, judged.sd, lost_performance(judged.norm, {score.metric: score for score in found})]
+    return data.performance
 
 
 def _lost_to(data: WindowData) -> list[Score]:
-    lost = next(score for score in _performance(data) if score.metric == "performance_lost")
+    lost = next(score for score in data.performance if score.metric == "performance_lost")
     fell = lost.status is ScoreStatus.DRIFTED
     return lost_to(data.model, data.reference, data.judged, data.window) if fell else []
 

@@ -53,16 +53,13 @@ class Answers:
         return len(self.truth)
 
     @cached_property
-    def by_probability(self) -> Ints:
-        """The order of the rows by descending probability; computed once for several metrics."""
-        assert self.probability is not None
-        return np.argsort(-self.probability, kind="stable")
-
-    @cached_property
     def down_to_each_probability(self) -> tuple[Floats, Floats]:
-        """The cumulative (weighted) positives and negatives down to each distinct probability, highest first."""
+        """The cumulative (weighted) positives and negatives down to each distinct probability, highest first.
+
+        Computed once for several metrics.
+        """
         assert self.probability is not None
-        order = self.by_probability
+        order = np.argsort(-self.probability, kind="stable")
         last = np.append(np.flatnonzero(np.diff(self.probability[order])), len(order) - 1)
         if self.weight is None:          # whole numbers, which are exact
             hits = np.cumsum(self.truth[order], dtype=np.float64)[last]

@@ -111,7 +111,7 @@ def labels_digest(table: pa.Table, roles: Roles) -> str | None:
     """
     if roles.label not in table.column_names:
         return None
-    rows = table.filter(columns.is_present(table[roles.label]))
+    rows = table.select([roles.timestamp, roles.label]).filter(columns.is_present(table[roles.label]))
     if not len(rows):
         return None
     moments = rows[roles.timestamp].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy().view(np.uint64)

@@ -37,7 +37,7 @@ from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 FORMAT = "4"                        # version of the files; another version has another folder
 KNOWN = "known"                     # folder of what is known of sources by their fingerprints
 UNUSED = timedelta(days=30)         # a profile unused for this long is removed when a new one is made
-MAPPED = 32 << 20                   # bytes of sorted numbers that stay mapped: their pages count as memory
+MAPPED = 4 << 20                    # bytes of sorted numbers that stay mapped: their pages count as memory
 
 
 class RowsSide:
@@ -80,10 +80,10 @@ class Profile:
         if key not in self._known:
             on_disk = self._folder is not None and name not in self._private
             self._known[key] = self._stored(name, kind) if on_disk else self._computed(name, kind)
-            self._release(besides=key)
+            self.release(besides=key)
         return self._known[key]
 
-    def _release(self, besides: tuple[str, FeatureKind]) -> None:
+    def release(self, besides: tuple[str, FeatureKind] | None = None) -> None:
         """Unmap the files of the columns that were asked for first, where more than `MAPPED` are mapped."""
         mapped = {key: digest.ascending.nbytes for key, digest in self._known.items()
                   if isinstance(digest, KeptNumbers) and key != besides}
