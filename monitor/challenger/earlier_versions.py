@@ -21,7 +21,7 @@ from monitor.config import ModelSection, Roles, SourceSection
 from monitor.config.sections import VersionsSection
 from monitor.config.values import revealed
 from monitor.errors import CannotJudge, SourceError
-from monitor.escape import in_path, name, names
+from monitor.escape import name, names
 from monitor.metric_catalogue import better_by
 from monitor.performance.formulas import usable, value_of
 from monitor.performance.labelled_rows import answers, classes_of
@@ -57,17 +57,6 @@ def version_scores(
             yield replace(score, status=ScoreStatus.INSUFFICIENT, reason=str(error))
 
 
-def place_of(section: SourceSection, version: str) -> SourceSection:
-    """Return where the predictions of one version are. Raises CannotJudge for one that cannot be part of a table's
-    name.
-    """
-    if section.path is not None:
-        return section.model_copy(update={"path": section.path.replace("{version}", in_path(version))})
-    if not version.replace("_", "a").isalnum():
-        raise CannotJudge(f"version {name(version)} cannot be part of a table's name, expected letters, digits and _")
-    return section.model_copy(update={"table": (section.table or "").replace("{version}", version)})
-
-
 def _labelled(model: ModelSection, roles: Roles, rows: Rows) -> pa.Table:
     """Return the labelled rows with what the model in service answered, and their ids."""
     table = rows.columns(answer_columns(model, roles))
@@ -86,7 +75,7 @@ def _predicted_by(
     answered = _answered(roles)
     wanted = [column for column in window.column_names if column in answered]
     if section.predictions is not None:
-        predictions = _read(place_of(section.predictions, version), [roles.id, *wanted], version, model, roles)
+        predictions = _read(section.predictions.of_version(version), [roles.id, *wanted], version, model, roles)
     else:
         with tempfile.TemporaryDirectory(prefix="driftd-") as folder:
             given = window.drop_columns([name for name in (*wanted, *_labels(roles)) if name in window.column_names])

@@ -9,7 +9,7 @@ from monitor.config import ModelSection
 from monitor.decide.triggers import BROKEN_DATA
 from monitor.errors import CannotJudge, DriftdError, SourceError, Stopping, UsageError
 from monitor.gate_result import ShadowAnswer, ShadowState
-from monitor.promotion.shadow import is_due, note_answer, section_of, shadow_in
+from monitor.promotion.shadow import is_due, note_answer, shadow_in
 from monitor.records import Reference
 from monitor.store import Store
 from monitor.store.shadows import Shadow
@@ -49,10 +49,12 @@ def _held_back(store: Store, model: ModelSection, answer: ShadowAnswer) -> Shado
 
 def _judged(workers: Runner, look: Look, shadow: Shadow) -> tuple[ShadowAnswer, str | None]:
     """What is found of it, undecided with the reason where that is nothing; and what is wrong with its predictions."""
+    section = look.model.promotion.shadow
+    assert section is not None
     try:
         return workers.run(SHADOW, ShadowRequest(
             model=look.model, as_of=look.as_of, stretch=look.stretch, taken=look.taken, profiles=look.profiles,
-            shadow=section_of(look.model, shadow.version), since=shadow.since,
+            shadow=section.of_version(shadow.version), since=shadow.since,
         )), None
     except Stopping:
         raise

@@ -1,7 +1,7 @@
 """Where a model's rows are, what their columns are, and how they are cut into windows."""
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -17,6 +17,8 @@ from monitor.config.values import (
     TextOrSecret,
     WindowSize,
 )
+from monitor.errors import CannotJudge
+from monitor.escape import in_path, name
 
 
 class WindowSection(Section):
@@ -157,6 +159,20 @@ class SourceSection(Section):
             raise ValueError("expected both, database and table")
         return self
 
+    def of_version(self, version: str) -> Self:
+        """The place of one version, where the path or table holds `{version}`.
+
+        Raises CannotJudge for a version that cannot be part of a table's name.
+        """
+        if self.path is not None:
+            return self.model_copy(update={"path": self.path.replace("{version}", in_path(version))})
+        if "{version}" not in (self.table or ""):
+            return self
+        if not version.replace("_", "a").isalnum():
+            raise CannotJudge(f"version {name(version)} cannot be part of a table's name, expected letters, digits "
+                              "and _")
+        return self.model_copy(update={"table": (self.table or "").replace("{version}", version)})
+
 
 class VersionsSection(Section):
     """What versions that served before would have predicted, which shows whether [going
@@ -188,7 +204,8 @@ class ShadowSection(SourceSection):
     """A candidate that serves in shadow: where its predictions of live rows are, which are joined on id."""
 
     version: str | None = None
-    """Version of the candidate. Default: the one that `alias` names. `{version}` in `path` stands for it."""
+    """Version of the candidate. Default: the one that `alias` names. `{version}` in `path` or `table` stands for
+    it."""
     alias: str | None = None
     """Alias of the [registry](#modelsnameregistry) that names the candidate, such as `"challenger"`."""
     since: Moment | None = None

@@ -7,9 +7,8 @@ of the alias or a version that waits for a person, are written in one transactio
 import hashlib
 from datetime import datetime, timedelta
 
-from monitor.config.sections import ModelSection, ShadowSection
+from monitor.config.sections import ModelSection
 from monitor.errors import UsageError
-from monitor.escape import in_path
 from monitor.gate_result import ShadowAnswer, ShadowState
 from monitor.promotion.versions import await_person, in_service, move_alias, needs_person
 from monitor.records import Message, Reference
@@ -48,15 +47,6 @@ def _candidate(store: Store, model: ModelSection) -> str | None:
     if section is None:
         return None
     return store.aliases.seen(model.name).shadow if section.alias is not None else section.version
-
-
-def section_of(model: ModelSection, version: str) -> ShadowSection:
-    """Where the predictions of this version are."""
-    section = model.promotion.shadow
-    assert section is not None
-    if section.path is None:
-        return section
-    return section.model_copy(update={"path": section.path.replace("{version}", in_path(version))})
 
 
 def is_due(shadow: Shadow, now: datetime, *, measured: bool) -> bool:

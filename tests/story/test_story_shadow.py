@@ -1,5 +1,6 @@
 """A candidate in shadow: its predictions stand beside the champion's, and it is judged as labels mature."""
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def test_a_better_candidate_is_promoted_once(live):
     [told] = [one for one in live.store.messages.all("m") if one.kind == "shadow"]
     assert told.title == "m: version 2, in shadow, is shown to be better"
     assert 'write version = "2" into [models.m]' in told.body
+
+
+def test_a_candidate_may_answer_in_a_table_of_its_version(live):
+    """`{version}` stands in a table's name as in a path; a version that is no part of one is said to be none."""
+    told = pq.read_table(says(live, 0.3))
+    with sqlite3.connect(live.folder / "answers.db") as database:
+        database.execute("CREATE TABLE answers_2 (id TEXT, prediction REAL)")
+        database.executemany("INSERT INTO answers_2 VALUES (?, ?)", zip(*told.to_pydict().values(), strict=True))
+    place = {"path": None, "database": f"sqlite:///{live.folder}/answers.db", "table": "answers_{version}"}
+    configured(live, promotion=shadow(live, **place))
+    live.check(7)
+    assert standing(live).state is ShadowState.PROMOTED
+    configured(live, promotion=shadow(live, version="3; DROP", **place))
+    live.check(8)
+    assert "cannot be part of a table's name" in standing(live).reason
 
 
 def test_a_worse_candidate_is_refused(live):
