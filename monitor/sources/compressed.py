@@ -1,5 +1,6 @@
-"""Compressed text files: gzip and zstd are unpacked as they are read, up to a limit; others are named."""
+"""Compressed text files: gzip and zstd are unpacked as they are read, up to a limit; what is no text is named."""
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +10,12 @@ from monitor.errors import SourceError
 MOST = 1 << 30                   # bytes that one file may unpack to
 _STEP = 1 << 20
 _READ = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)      # which pzstd and others write before zstd's frames
+_NO_TEXT = {
+    b"PAR1": "Parquet", b"ORC": "ORC", b"ARROW1": "Arrow (Feather)", b"FEA1": "Feather", b"\xff\xff\xff\xff": "Arrow",
+    b"Obj\x01": "Avro", b"SQLite format 3": "SQLite", b"\xd0\xcf\x11\xe0": "Excel", b"\x89HDF": "HDF5",
+}
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _NOT_READ = {b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4", b"7z\xbc\xaf\x27\x1c": "7z"}
 
 
@@ -21,6 +28,12 @@ def compression(head: bytes, path: Path) -> str | None:
     other = other or next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), None)
     if other:
         raise SourceError(f"{path}: is compressed ({other}), expected plain text, gzip or zstd; unpack it")
+    binary = next((name for magic, name in _NO_TEXT.items() if head.startswith(magic)), None)
+    if binary and _CONTROL.search(head):             # a text may begin with these letters
+        what = 'set format = "parquet"' if binary == "Parquet" else "write Parquet, CSV or JSON lines"
+        raise SourceError(f"{path}: is a file of {binary}, expected text; {what}")
+    if _SKIPPED.match(head):
+        return "zstd"
     return next((name for magic, name in _READ.items() if head.startswith(magic)), None)
 
 
@@ -45,7 +58,13 @@ def unpacked(data: bytes, path: Path, most: int | None = None) -> bytes:
                                       "split it, or write Parquet")
     except OSError:
         if most is not None and parts:
-            return b"".join(parts)
+            return _text(b"".join(parts), path)
         raise SourceError(f"{path}: is not a complete {kind} file; write it to a name ending in .tmp, then rename, or "
                           "remove it") from None
-    return b"".join(parts)
+    return _text(b"".join(parts), path)
+
+
+def _text(data: bytes, path: Path) -> bytes:
+    if kind := compression(data[:16], path):
+        raise SourceError(f"{path}: is packed twice ({kind} within), expected once; unpack it")
+    return data

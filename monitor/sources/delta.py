@@ -32,7 +32,8 @@ def snapshot(folder: Path, bring: Bring) -> Snapshot:
         masks = _masks(table) if "deletionVectors" in (table.protocol().reader_features or ()) else {}
         schema = pa.schema(table.schema().to_arrow())
     except (deltalake.exceptions.DeltaError, OSError, ValueError) as error:
-        raise SourceError(f"{folder}: the log of the Delta table cannot be read ({error})") from None
+        why = str(error).split("\n", 1)[0]           # the rest is the library's own trace
+        raise SourceError(f"{folder}: the log of the Delta table cannot be read ({why})") from None
     files = tuple(_file(folder, add, masks) for add in sorted(adds, key=lambda add: str(add["path"])))
     bring([file.path for file in files])
     return Snapshot(f"Delta version {table.version()}", schema, files)

@@ -31,7 +31,14 @@ from monitor.sources.column_types import (
 from monitor.sources.footers import Stamp
 from monitor.sources.formats import Columnar, Format
 from monitor.sources.known_types import NOTHING, KnownTypes
-from monitor.sources.listing import kind_of, look_at, partition_values, table_around
+from monitor.sources.listing import (
+    UNREAD,
+    endings_below,
+    kind_of,
+    look_at,
+    partition_values,
+    table_around,
+)
 from monitor.sources.moments import in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.partitions import Partitions, partitions_of
@@ -71,7 +78,10 @@ class FileSource:
     def _stamp(self, path: Path) -> Stamp:
         """Return the stamp of a file at the look."""
         if path not in self._stamps:
-            self._stamps[path] = Stamp.of(path)
+            try:
+                self._stamps[path] = Stamp.of(path)
+            except OSError as error:
+                raise _unreadable(str(path), error) from None
         return self._stamps[path]
 
     def content_id(self) -> str:
@@ -320,6 +330,10 @@ class FileSource:
 
     def _kind_by_ending(self) -> str:
         formats = {kind for path in self._files() if (kind := kind_of(path))}
+        if unread := sorted(formats & set(UNREAD.values())):
+            others = "; set format to leave these out" if formats - set(unread) else ""
+            raise SourceError(f"{self.origin}: {' and '.join(unread)} by its ending, which is not read, expected "
+                              f"Parquet, CSV or JSON lines{others}")
         if len(formats) == 1:
             return formats.pop()
         what = f"holds {' and '.join(sorted(formats))}" if formats else "has no ending that names its format"
@@ -342,6 +356,9 @@ class FileSource:
         self._stamps = {path: Stamp.seen(path, stat) for path, stat in seen.items() if stat}
         self._forget()
         if not files:
+            if Path(self.origin).is_dir() and (endings := endings_below(Path(self.origin))):
+                raise SourceError(f"{self.origin}: no file in this folder has an ending that names its format (but "
+                                  f'{escape.name(endings)}); set format = "csv" or "jsonl"')
             odd = Path(self.origin).exists() and not Path(self.origin).is_dir()
             what = "is neither a file nor a folder" if odd else "there is no such file"
             raise SourceError(f"{self.origin}: {what}, expected at least one file to read")
@@ -440,9 +457,16 @@ def _steadily(path: Path, load: Callable[[Path], T], *, grows: bool = False) -> 
             if attempt == 2:
                 raise _unreadable(str(path), error) from None
         except SourceError:
-            if attempt == 2 or Stamp.of(path) == before:
+            if attempt == 2 or _is_as_before(path, before):
                 raise
     raise _changed(path)
+
+
+def _is_as_before(path: Path, before: Stamp) -> bool:
+    try:
+        return Stamp.of(path) == before
+    except OSError:
+        return False
 
 
 def steady_digest(path: Path) -> bytes:

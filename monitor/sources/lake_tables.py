@@ -125,6 +125,9 @@ class LakeTable(FileSource):
         snapshot: Snapshot = module.snapshot(Path(self.origin), self._bring)
         if not snapshot.files:
             raise SourceError(f"{self.origin}: {snapshot.version} has no rows, expected some")
+        if gone := [file.name for file in snapshot.files if not file.path.exists()]:
+            raise SourceError(f"{self.origin}: {len(gone)} of {len(snapshot.files)} files of {snapshot.version} are "
+                              f"not there (such as {gone[0]}); restore them, or repair the table's list of files")
         return snapshot
 
     def names(self) -> list[str]:
@@ -161,7 +164,13 @@ class LakeTable(FileSource):
         plain = tidy(self._snapshot.schema.empty_table(), self._known.exact).schema
         named = {name for file in files.values() for name in file.values}
         kinds = {f.name: f.type for f in plain if f.name in named or f.name not in there}
-        return Partitions(kinds, {path: dict(file.values) for path, file in files.items()})
+        return Partitions(kinds, {path: self._plain(file, kinds) for path, file in files.items()})
+
+    def _plain(self, file: DataFile, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:
+        """Return a file's partition values in the shared types, such as a number of a decimal."""
+        stored = self._snapshot.schema
+        return {name: pa.array([value], stored.field(name).type).cast(kinds[name])[0].as_py()
+                for name, value in file.values.items() if name in kinds}
 
     @cached_property
     def _format(self) -> "TableParquet":

@@ -6,7 +6,7 @@ Names that begin with "." or "_" are left out, as Spark, Hive and Arrow do: unfi
 import glob
 import os
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,11 +16,16 @@ ENDINGS = {
     ".csv": "csv", ".tsv": "csv",
     ".jsonl": "jsonl", ".ndjson": "jsonl",
 }
+UNREAD = {
+    ".orc": "ORC", ".feather": "Feather", ".arrow": "Arrow", ".arrows": "Arrow", ".ipc": "Arrow", ".avro": "Avro",
+}       # formats of tables that are not read; such a file beside others is not passed over in silence
+_LOOSE = {"csv": (".txt", ".dat", ".log", ""), "jsonl": (".json", ".txt", ".log", "")}     # where no file has ENDINGS
 CAPTURED = (".json", ".log", "")     # besides JSON lines: endings of what serving platforms write
 _ROTATED = re.compile(r"\.log\.\d{4}-\d\d-\d\d$")       # a log of a day that is over
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 TABLES: dict[str, Callable[[Path], bool]] = {
-    "Delta": lambda folder: any(glob.iglob("_delta_log/*.json", root_dir=folder)),
+    "Delta": lambda folder: any(any(glob.iglob(f"_delta_log/*.{ending}", root_dir=folder))
+                                for ending in ("json", "checkpoint*.parquet")),
     "Iceberg": lambda folder: any(glob.iglob("metadata/*.metadata.json", root_dir=folder)),
     "Hudi": lambda folder: os.path.isdir(folder / ".hoodie"),
 }       # of which a folder holds more files than count
@@ -42,7 +47,9 @@ def look_at(origin: str, format: str | None) -> dict[Path, os.stat_result | None
     if path.is_file():
         return {path: path.stat()}
     if path.is_dir():
-        return _each_once(file for file in _below(path) if _fits(file, format))
+        below = list(_below(path))
+        fitting = [file for file in below if _fits(file, format)]
+        return _each_once(fitting or [file for file in below if _fits_loosely(file, format)])
     return _each_once(file for file in _matches(origin) if _finished(file))
 
 
@@ -52,7 +59,8 @@ def may_be_data(names: tuple[str, ...], pattern: tuple[str, ...], format: str | 
     if pattern:
         return _finished(file) and _fitting(names, pattern)
     captured = format not in ENDINGS.values() and _finished(file) and may_be_capture(file)
-    return (captured or _fits(file, format)) and not any(_is_hidden(name) for name in names)
+    fits = captured or _fits(file, format) or _fits_loosely(file, format)
+    return fits and not any(_is_hidden(name) for name in names)
 
 
 def of_a_table(name: str) -> bool:
@@ -79,15 +87,26 @@ def first_files(origin: str) -> Iterator[Path]:
 
 def may_be_capture(file: Path) -> bool:
     """Tell by its name whether a file of text may be a capture."""
-    name, ending = os.path.splitext(file.name)
-    plain = file.with_name(name) if ending.lower() in COMPRESSED and name else file
-    return plain.suffix.lower() in CAPTURED or kind_of(file) == "jsonl" or bool(_ROTATED.search(plain.name))
+    return _ending(file) in CAPTURED or kind_of(file) == "jsonl" or bool(_ROTATED.search(file.name))
 
 
 def kind_of(file: Path) -> str | None:
     """Return the format that a file's name tells, with or without an ending such as .gz behind it."""
+    ending = _ending(file)
+    return ENDINGS.get(ending) or UNREAD.get(ending)
+
+
+def endings_below(folder: Path) -> str:
+    """Return which endings the files below a folder have, the most frequent first, such as "2 .json"; nothing of
+    none. Raises OSError.
+    """
+    counts = Counter(_ending(file) for file in _below(folder) if _finished(file))
+    return ", ".join(f"{count} {ending or 'without one'}" for ending, count in counts.most_common(3))
+
+
+def _ending(file: Path) -> str:
     rest, ending = os.path.splitext(file.name.lower())
-    return ENDINGS.get(os.path.splitext(rest)[1] if ending in COMPRESSED else ending)
+    return os.path.splitext(rest)[1] if ending in COMPRESSED else ending
 
 
 def table_around(folders: Iterable[Path]) -> tuple[str, Path] | None:
@@ -170,6 +189,10 @@ def _is_hidden(name: str) -> bool:
 def _fits(file: Path, format: str | None) -> bool:
     kind = kind_of(file)
     return _finished(file) and kind is not None and format in (None, kind)
+
+
+def _fits_loosely(file: Path, format: str | None) -> bool:
+    return _finished(file) and _ending(file) in _LOOSE.get(format or "", ())
 
 
 def _finished(file: Path) -> bool:

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -79,6 +80,31 @@ def test_a_delta_table_in_every_state(tmp_path: Path) -> None:
         same_rows(source, deltalake.DeltaTable(str(folder)).to_pyarrow_table())
         marks.add(source.fingerprint())
         assert len(marks) == number - (step in ("checkpointed", "overwritten")), step
+
+
+def test_a_delta_table_of_which_the_checkpoint_alone_is_left(tmp_path: Path) -> None:
+    """Rows that were replaced do not come back when the log before the checkpoint is cleaned away."""
+    deltalake.write_deltalake(str(tmp_path), lake.rows())
+    deltalake.write_deltalake(str(tmp_path), lake.rows(6), mode="overwrite")
+    deltalake.DeltaTable(str(tmp_path)).create_checkpoint()
+    for log in (tmp_path / "_delta_log").glob("*.json"):
+        log.unlink()
+    same_rows(source_of(tmp_path), deltalake.DeltaTable(str(tmp_path)).to_pyarrow_table())
+
+
+@pytest.mark.parametrize("values", [
+    pa.array([Decimal("1.50"), None, Decimal("2.25")], pa.decimal128(10, 2)), pa.array([1, 2, None], pa.int8()),
+    pa.array([lake.START, None, lake.START], pa.timestamp("us")),
+    pa.array([lake.START.date(), None, lake.START.date()]),
+    pa.array([True, None, False]), pa.array([0.5, None, 1.5]), pa.array(["a b/c=d", None, "é"]),
+], ids=lambda values: str(values.type))
+def test_partitions_of_a_delta_table_in_every_type(tmp_path: Path, values: pa.Array) -> None:
+    """A value that stands in the log alone is the one that the column would hold."""
+    table = pa.table({"x": [1, 2, 3], "part": values})
+    deltalake.write_deltalake(str(tmp_path / "by"), table, partition_by=["part"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    wanted = source_of(tmp_path / "a.parquet").read(None)
+    assert source_of(tmp_path / "by").read(None).sort_by("x").select(["x", "part"]).equals(wanted)
 
 
 def _rename(table: Table) -> None:
@@ -213,7 +239,15 @@ def _damaged(folder: Path) -> Path:
     return folder
 
 
+def _file_gone(folder: Path) -> Path:
+    deltalake.write_deltalake(str(folder), lake.rows())
+    deltalake.write_deltalake(str(folder), lake.rows(6), mode="append")
+    min(folder.glob("*.parquet")).unlink()
+    return folder
+
+
 @pytest.mark.parametrize(("make", "sentence"), [
+    (_file_gone, r"1 of 2 files of Delta version 1 are not there \(such as part-"),
     (_mapped, r"maps its columns to other names \(delta.columnMapping.mode"),
     (_of_a_later_version, "shadowRows"),
     (_leading_out, r"names a file outside of the table's folder \(\.\./other\.parquet\)"),

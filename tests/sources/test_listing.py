@@ -3,6 +3,7 @@
 import gzip
 import os
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -176,12 +177,58 @@ def test_packed_json_lines_are_read_from_a_folder(tmp_path: Path, name: str, kin
     (gzip.compress(b"x\n1\n" * 1000, mtime=0)[:-9], "is not a complete gzip file"),
     (b"PK\x03\x04 and so on", r"is compressed \(zip\), expected plain text, gzip or zstd"),
     (b"BZh91AY&SY and so on", r"is compressed \(bzip2\)"),
-], ids=["cut off", "zip", "bzip2"])
+    (gzip.compress(gzip.compress(b"x\n1\n")), r"is packed twice \(gzip within\)"),
+    (b"PAR1\x15\x04\x15@ and so on", 'is a file of Parquet, expected text; set format = "parquet"'),
+    (b"ORC\n\x1e\n\x04 and so on", "is a file of ORC, expected text; write Parquet"),
+    (gzip.compress(b"Obj\x01\x04\x14 and so on"), "is a file of Avro"),
+    (b"ARROW1\0\0 and so on", r"is a file of Arrow \(Feather\)"),
+], ids=["cut off", "zip", "bzip2", "twice", "Parquet", "ORC", "Avro", "Feather"])
 def test_what_cannot_be_unpacked_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
     """A file that is cut off, or packed in another way, is named with what to do."""
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(SourceError, match=sentence):
         source_of(tmp_path / "a.csv").read(None)
+
+
+@pytest.mark.parametrize("text", ["ORC,x\n1,2\n", "PAR1\tx\n1\t2\n", "Objx\n1\n"])
+def test_a_text_that_begins_like_another_format_is_text(tmp_path: Path, text: str) -> None:
+    """The first column may have any name."""
+    (tmp_path / "a.csv").write_text(text)
+    assert source_of(tmp_path / "a.csv").read(None).num_rows == 1
+
+
+def test_frames_that_are_skipped_come_before_zstd(tmp_path: Path) -> None:
+    """pzstd writes a frame without content first."""
+    (tmp_path / "a.csv").write_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + packed_by("zstd", b"x\n1\n"))
+    assert source_of(tmp_path / "a.csv").read(None)["x"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize(("names", "sentence"), [
+    (["a.json", "b.json"], r'no file in this folder has an ending that names its format \(but 2 \.json\); set format'),
+    (["part-0", "b.txt.gz"], r"\(but 1 \.txt, 1 without one\)"), (["a.orc"], "ORC by its ending, which is not read"),
+    (["a.feather", "b.csv"], "Feather by its ending, which is not read, .*; set format to leave these out"),
+    (["a.json"], r"a\.json: has no ending that names its format"),
+])
+def test_files_without_a_format_are_named(tmp_path: Path, names: list[str], sentence: str) -> None:
+    """A folder of files that are not read is no folder without files."""
+    for name in names:
+        (tmp_path / name).write_text("x\n1\n")
+    with pytest.raises(SourceError, match=sentence):
+        source_of(tmp_path / names[0] if "a\\.json" in sentence else tmp_path).read(None)
+
+
+@pytest.mark.parametrize(("format", "text"), [("jsonl", '{"x": 1}\n'), ("csv", "x\n1\n")])
+@pytest.mark.parametrize("ending", ["", ".log", ".txt"])
+def test_a_format_that_is_set_finds_files_without_its_ending(
+    tmp_path: Path, format: Literal["jsonl", "csv"], text: str, ending: str
+) -> None:
+    """As Kinesis, Athena and Spark name them; a file with the ending of the format leaves the others out."""
+    for number in (0, 1):
+        (tmp_path / f"part-{number}{ending}").write_text(text)
+    section = SourceSection(path=str(tmp_path), format=format)
+    assert open_source(section, ZoneInfo("UTC")).read(None)["x"].to_pylist() == [1, 1]
+    (tmp_path / f"a.{format}").write_text(text)
+    assert open_source(section, ZoneInfo("UTC")).read(None)["x"].to_pylist() == [1]
 
 
 def test_a_small_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
