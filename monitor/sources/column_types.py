@@ -99,6 +99,8 @@ def _plain(kind: pa.DataType) -> pa.DataType | None:
         return pa.float64()
     if pa.types.is_duration(kind):
         return pa.int64()
+    if pa.types.is_interval(kind):
+        return None
     known = (pa.types.is_null, pa.types.is_boolean, is_number, pa.types.is_string, pa.types.is_temporal)
     return kind if any(check(kind) for check in known) else None
 

@@ -18,12 +18,12 @@ from monitor.sources.column_types import UTC_US
 ZONED = r"\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 DECIDE = 2 / 3           # of the values of a column decide its unit
 LOOKED_AT = 1000         # values of which it is seen whether they are the digits of a date
-Unit = Literal["digits", "days", "excel", "s", "ms", "us", "ns"]
+Unit = Literal["digits", "days", "excel", "julian", "s", "ms", "us", "ns"]
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _DIGITAL = r"^(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])([0-5]\d([0-5]\d)?)?)?$"
-_DAYS, _EXCEL = (10_957, 29_220), (36_526, 54_789)      # of the years 2000 to 2049, since 1970 and as Excel counts
-_EXCEL_BEGINS = -25_569                                 # its day 0, in days since 1970
+_DAYS: dict[Unit, float] = {"days": 0, "excel": -25_569, "julian": -2_440_587.5}    # their day 0, in days since 1970
+_LATELY = (10_957, 29_220)                              # days since 1970, of the years 2000 to 2049
 _CALENDAR = (-62_135_510_400_000_000, 253_402_214_400_000_000)     # µs: 2 January of year 1, 31 December 9999
 _NUMERAL = r"^[+-]?\d{5,18}(\.\d+)?$"
 _ZERO_DATE = "0000-00-00"     # what MySQL writes for a missing one
@@ -91,8 +91,8 @@ def guess_day_first(values: Iterable[str]) -> bool | None:
 
 
 def unit_of(column: pa.ChunkedArray) -> Unit | None:
-    """Return what a column of numbers counts: the digits of a date (20260331, 20260331235959), days since 1970 or as
-    Excel counts them, or s, ms, µs or ns since 1970; None of no numbers.
+    """Return what a column of numbers counts: the digits of a date (20260331, 20260331235959), days since 1970, as
+    Excel counts them or Julian ones, or s, ms, µs or ns since 1970; None of no numbers.
 
     Two thirds of the values decide it, so that a few absurd ones do not.
     """
@@ -105,9 +105,10 @@ def unit_of(column: pa.ChunkedArray) -> Unit | None:
     usual = float(np.partition(sizes, place)[place])
     if len(f"{usual:.0f}") in _DIGITS and _share_of_dates(known) > DECIDE:
         return "digits"
-    for unit, (first, last) in (("days", _DAYS), ("excel", _EXCEL)):
-        if np.mean((known >= first) & (known < last)) > DECIDE:
-            return "days" if unit == "days" else "excel"
+    first, last = _LATELY
+    for unit, begins in _DAYS.items():
+        if np.mean((known >= first - begins) & (known < last - begins)) > DECIDE:
+            return unit
     return _unit_of(usual)
 
 
@@ -156,8 +157,8 @@ def _from_numbers(column: pa.ChunkedArray, zone: ZoneInfo, unit: Unit | None) ->
     assert unit is not None
     if unit == "digits":
         return _from_digits(_digits(_finite(column)), zone)
-    if unit in ("days", "excel"):
-        days = pc.add(_finite(column), float(_EXCEL_BEGINS if unit == "excel" else 0))
+    if unit in _DAYS:
+        days = pc.add(_finite(column), float(_DAYS[unit]))
         return _from_timestamps(_whole(pc.multiply(days, 86_400_000.0), "ms").cast(pa.timestamp("ms")), zone)
     if pa.types.is_integer(column.type):
         if pa.types.is_uint64(column.type):

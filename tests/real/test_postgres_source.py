@@ -102,6 +102,19 @@ def test_every_kind_of_timestamp_finds_its_rows(address: str, column: str, first
     assert table["id"].to_pylist() == list(range(first, 100))
 
 
+def test_types_of_its_own_hold_what_a_client_shows(address: str) -> None:
+    """Money is no number of cents, a CHAR has no blanks behind it, also where a domain or a view stands before them."""
+    with psycopg.connect(address) as writer:
+        writer.execute("CREATE DOMAIN price AS money; CREATE TYPE mood AS ENUM ('sad', 'ok');"
+                       " CREATE TABLE odd (at timestamptz, m money, p price, c char(5), o oid, e mood, a int[]);"
+                       " INSERT INTO odd VALUES ('2026-01-01', '12.5', '-0.25', 'ab', 4294967295, 'ok', '{1}'),"
+                       " ('2026-01-02', NULL, NULL, NULL, NULL, NULL, NULL); CREATE VIEW shown AS SELECT * FROM odd")
+    for name in ("odd", "shown"):
+        found = log_source(name).read(["m", "p", "c", "o", "e"], timestamp="at").drop_columns(["at"]).to_pylist()
+        assert found == [{"m": 12.5, "p": -0.25, "c": "ab", "o": 4294967295, "e": "ok"}, dict.fromkeys("mpcoe")]
+        assert set(log_source(name).left_out()) == {"a"}
+
+
 @pytest.mark.parametrize("name", ["humidity %", "%s", "%(start)s", 'a"b', "x'; DROP TABLE t;--", "{}", "a\\b"])
 def test_any_name_of_table_and_columns_is_read(address: str, name: str) -> None:
     """Per cent signs, quotation marks and SQL in names are nothing but names."""

@@ -110,12 +110,14 @@ def test_one_absurd_timestamp_is_one_row_astray(tmp_path: Path, ending: str, kin
     assert source(path).read([], timestamp="t", start=times[0], end=times[-1]).num_rows == 60
 
 
-@pytest.mark.parametrize("begins", [datetime(1970, 1, 1, tzinfo=UTC), datetime(1899, 12, 30, tzinfo=UTC)])
+@pytest.mark.parametrize("begins", [0, 25_569, 2_440_587.5])
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_days_since_1970_and_those_of_a_spreadsheet(tmp_path: Path, ending: str, begins: datetime) -> None:
-    """With fractions: 46217.0625 is half past one on 14 July 2026, and so is 20648.0625."""
+def test_days_of_each_count(tmp_path: Path, ending: str, begins: float) -> None:
+    """Since 1970, of a spreadsheet and Julian, as SQLite writes them: 20648.0625, 46217.0625 and 2461235.5625 are half
+    past one on 14 July 2026.
+    """
     times = [datetime(2026, 7, 14, 1, 30, tzinfo=UTC) + n * timedelta(hours=7) for n in range(60)]
-    assert moments(write(tmp_path / f"log.{ending}", [(moment - begins) / DAY for moment in times])) == times
+    assert moments(write(tmp_path / f"log.{ending}", [(moment - EPOCH) / DAY + begins for moment in times])) == times
 
 
 def test_days_written_as_one_number_survive_a_zero(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from monitor.sources.databases.server_engine import ServerEngine
 _CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
 _STORED = b"stored"              # key of what a column is, where Arrow has no such type
 _BATCH_BYTES = 4 << 20
+# Types that the driver gives as something else: cents, with blanks behind, with a sign; how they are read instead.
+_OWN = {"money": (pa.float64(), "numeric::float8"), "bpchar": (pa.string(), "text"), "oid": (pa.int64(), "int8")}
 # Rows come in the order in which they are stored, the same each time.
 _IN_ORDER = ("synchronize_seqscans = off", "max_parallel_workers_per_gather = 0")
 
@@ -51,12 +53,19 @@ class PostgreSQL(ServerEngine):
 
     def columns(self, session: Session, table: str) -> pa.Schema:
         """Return decimals as float64 and what Arrow does not have as text."""
-        return pa.schema([_known(field) for field in super().columns(session, table)])
+        own = dict(session.rows(
+            "SELECT attname::text, base.typname::text FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid"
+            " JOIN pg_type AS base ON base.oid = COALESCE(NULLIF(pg_type.typbasetype, 0), pg_type.oid)"
+            f" WHERE attrelid = {self._text(self.table(table))}::regclass AND attnum > 0"
+            f" AND base.typname IN ({', '.join(map(self._text, _OWN))})"))
+        return pa.schema([_known(field, own.get(field.name)) for field in super().columns(session, table)])
 
     def chosen(self, column: Column) -> str:
         name, stored = self.quoted(column.field.name), (column.field.metadata or {}).get(_STORED)
         if stored == b"numeric":
             return f"trim_scale({name})::text" if column.exact else f"{name}::float8"
+        if stored is not None and stored.decode() in _OWN:
+            return f"{name}::{_OWN[stored.decode()][1]}"
         return name if stored is None else f"{name}::text"
 
     def told(self, field: pa.Field) -> str:
@@ -106,7 +115,9 @@ class PostgreSQL(ServerEngine):
         return max(2, min(_CONNECT_SECONDS, round(self.timeout.total_seconds())))
 
 
-def _known(field: pa.Field) -> pa.Field:
+def _known(field: pa.Field, own: str | None) -> pa.Field:
+    if own is not None:
+        return pa.field(field.name, _OWN[own][0], metadata={_STORED: own})
     if not isinstance(field.type, pa.BaseExtensionType) and not pa.types.is_interval(field.type):
         return field
     kind = getattr(field.type, "type_name", "other")
