@@ -18,6 +18,7 @@ from benchmarks import (
     pages,
     peers,
     processes,
+    real_causes,
     rehearsing,
     weak_spots,
 )
@@ -90,6 +91,10 @@ SECTIONS = {
     ),
     "causes": Section(
         title="why it fell", unit="right", ratio="more than a drift report", measure=causes.named, slow=True,
+    ),
+    "causes-real": Section(
+        title="why it fell, real rows", unit="right", ratio="wrongly accused besides", measure=real_causes.named,
+        slow=True,
     ),
     "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
     "end_to_end": Section(

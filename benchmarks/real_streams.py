@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from benchmarks.rows import Absent
@@ -89,7 +89,13 @@ class RealRows:
 
     def fit(self, kind: str, rows: pd.DataFrame) -> Predicts:
         """Return what predicts: a number, or the probability of the class 1."""
-        rows = rows.iloc[-MOST_ROWS:]
+        fitted = self.pipeline(kind, rows.iloc[-MOST_ROWS:])
+        if self.regression:
+            return lambda asked: np.asarray(fitted.predict(asked[self.features]))
+        return lambda asked: np.asarray(fitted.predict_proba(asked[self.features])[:, 1])
+
+    def pipeline(self, kind: str, rows: pd.DataFrame) -> Pipeline:
+        """Return a fitted model of the kind, which reads rows with the features."""
         words = [one for one in self.features if not pd.api.types.is_numeric_dtype(rows[one])]
         numbers = [one for one in self.features if one not in words]
         if kind == "linear":
@@ -103,10 +109,7 @@ class RealRows:
             columns = make_column_transformer((OrdinalEncoder(**unknown), words), remainder="passthrough")
             boosted = HistGradientBoostingRegressor if self.regression else HistGradientBoostingClassifier
             model = boosted(max_iter=60, max_leaf_nodes=15, random_state=0)
-        fitted = make_pipeline(columns, model).fit(rows[self.features], rows["label"])
-        if self.regression:
-            return lambda asked: np.asarray(fitted.predict(asked[self.features]))
-        return lambda asked: np.asarray(fitted.predict_proba(asked[self.features])[:, 1])
+        return make_pipeline(columns, model).fit(rows[self.features], rows["label"])
 
     def score(self, rows: pd.DataFrame, predicted: np.ndarray) -> float:
         """Higher is better."""

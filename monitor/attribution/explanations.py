@@ -3,7 +3,8 @@
 Each gives the metric as it would be, and a distance: how many standard errors the window is from what it says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 
@@ -11,7 +12,9 @@ import numpy as np
 
 from monitor.attribution import relation
 from monitor.attribution.relation import Sides
-from monitor.attribution.sides import Side, weighted
+from monitor.attribution.sides import SURE, Side, resamples, weighted
+from monitor.errors import CannotJudge
+from monitor.metric_catalogue import better_by
 from monitor.performance.formulas import losses, value_of
 from monitor.performance.labelled_rows import Answers
 from monitor.tables.columns import Floats, Ints, Numbers
@@ -57,8 +60,11 @@ class Explanations:
 
     @cached_property
     def by_labels(self) -> bool:
-        """Whether the labels have other shares, and these describe the window, and better than other inputs do."""
-        return self._other_shares() and self._from_labels() < min(DIFFERENT, self._from_inputs())
+        """Whether the labels have other shares, and these describe the window, and better than other inputs do, and
+        leave no loss over that is sure.
+        """
+        describe = self._other_shares() and self._from_labels() < min(DIFFERENT, self._from_inputs())
+        return describe and not self._leave_a_loss()
 
     @cached_property
     def changed(self) -> bool:
@@ -93,14 +99,26 @@ class Explanations:
 
     def _from_labels(self) -> float:
         """How far the rows of each label are from those of the reference, by how the sides differ, by the model's own
-        answer and by its loss; infinite where a label of the window has no rows to compare with.
+        answer and by its loss, and how far columns have moved in the rows of one label only; infinite where a label of
+        the window has no rows to compare with.
         """
         before, now = self._labels
         lost, losing = (self._row_losses(side, actual)
                         for side, actual in zip((self.reference, self.window), self._actual, strict=True))
         pairs = ((self.spread.reference, self.spread.window), (self.reference.said[0], self.window.said[0]),
                  (lost, losing))
-        return max(_within(before, now, *pair) for pair in pairs)
+        moved = [distance for at in range(len(self.categorical)) for pair in self._read(at)
+                 for distance in _in_one(before, now, *pair)]
+        return max(_farthest(moved), *(_within(before, now, *pair) for pair in pairs))
+
+    def _read(self, at: int) -> Iterator[tuple[Floats, Floats]]:
+        """A column of both sides as numbers: tenths, or whether it is each of its most frequent categories."""
+        before, now = self._bins(self.reference, at), self._bins(self.window, at)
+        if not self.categorical[at]:
+            yield before.astype(np.float64), now.astype(np.float64)
+            return
+        for place in np.argsort(-np.bincount(before), kind="stable")[:relation.BINS]:
+            yield (before == place).astype(np.float64), (now == place).astype(np.float64)
 
     def _other_shares(self) -> bool:
         before, now = self._labels
@@ -108,6 +126,17 @@ class Explanations:
         p, q = (np.bincount(labels, minlength=most) / len(labels) for labels in (before, now))
         error = np.sqrt(p * (1 - p) / len(before) + q * (1 - q) / len(now))
         return bool((abs(q - p) > DIFFERENT * error).any())
+
+    def _leave_a_loss(self) -> bool:
+        """Whether the window's metric is surely worse than other shares of the labels make it."""
+        def left(before: Floats | None, now: Floats | None) -> float:
+            return better_by(self.metric, self._with_labels(before, now), self.window.value(self.metric, now))
+
+        drawn = []
+        for before, now in resamples(len(self.reference), len(self.window)):
+            with suppress(CannotJudge):
+                drawn.append(left(before, now))
+        return bool(drawn) and left(None, None) > SURE * float(np.std(drawn))
 
     @cached_property
     def _labels(self) -> tuple[Ints, Ints]:
@@ -205,15 +234,46 @@ class Explanations:
 
 def _within(labels_before: Ints, labels_now: Ints, before: Floats, now: Floats) -> float:
     """Standard errors between the means of two sides where the first one's labels had the second one's shares."""
-    gap, variance = 0.0, 0.0
+    gaps, variances = _gaps(labels_before, labels_now, before, now)
+    if not np.isfinite(variances).all():
+        return float(np.inf)
+    share = np.bincount(labels_now)[np.unique(labels_now)] / len(labels_now)
+    variance = float((share**2 * variances).sum())
+    return float(abs((share * gaps).sum()) / np.sqrt(variance)) if variance else 0.0
+
+
+def _in_one(labels_before: Ints, labels_now: Ints, before: Floats, now: Floats) -> Iterator[float]:
+    """Standard errors between what a mean has moved by in the rows of each label, and in those of the others."""
+    gaps, variances = _gaps(labels_before, labels_now, before, now)
+    rows = np.bincount(labels_now)[np.unique(labels_now)]
+    known = np.isfinite(variances) & (variances > 0) & (rows >= FEWEST_IN_GROUP)
+    gaps, weight = gaps[known], 1 / variances[known]
+    for gap, one in zip(gaps, weight, strict=True):
+        rest = weight.sum() - one
+        if rest > 0:
+            others = ((weight * gaps).sum() - one * gap) / rest
+            yield float(abs(gap - others) / np.sqrt(1 / one + 1 / rest))
+
+
+def _gaps(labels_before: Ints, labels_now: Ints, before: Floats, now: Floats) -> tuple[Floats, Floats]:
+    """Of each label of the window by how much the mean differs, and the variance of that; infinite if not known."""
+    gaps, variances = [], []
     for label in np.unique(labels_now):
         there, here = before[labels_before == label], now[labels_now == label]
-        if len(there) < 2 or len(here) < 2:
-            return float(np.inf)
-        share = len(here) / len(now)
-        gap += share * (here.mean() - there.mean())
-        variance += share**2 * (here.var() / len(here) + there.var() / len(there))
-    return float(abs(gap) / np.sqrt(variance)) if variance else 0.0
+        is_known = min(len(there), len(here)) >= 2
+        gaps.append(here.mean() - there.mean() if is_known else 0.0)
+        variances.append(here.var() / len(here) + there.var() / len(there) if is_known else np.inf)
+    return np.array(gaps), np.array(variances)
+
+
+def _farthest(distances: Sequence[float]) -> float:
+    """The largest of several distances in standard errors, as that of one is which chance exceeds as seldom."""
+    from scipy.special import log_ndtr, ndtri_exp
+
+    largest = max(distances, default=0.0)
+    if not np.isfinite(largest):
+        return largest
+    return max(-float(ndtri_exp(min(log_ndtr(-largest) + np.log(max(len(distances), 1)), np.log(0.5)))), 0.0)
 
 
 def _stands_alone(here: Floats, rest: Floats) -> bool:

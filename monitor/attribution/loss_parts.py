@@ -24,13 +24,12 @@ import numpy as np
 
 from monitor.attribution.broken_columns import broken_columns, harmed_rows
 from monitor.attribution.explanations import Explanations
-from monitor.attribution.sides import Side, resamples
+from monitor.attribution.sides import SURE, Side, resamples
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import better_by
 from monitor.tables.columns import Floats, Numbers
 
 FEWEST_ROWS = 200            # of either side
-SURE = 1.96
 MAIN = 1 / 3                 # of the loss, that its main cause has at least
 
 

@@ -10,6 +10,7 @@ from monitor.performance.labelled_rows import Answers
 from monitor.tables.columns import Floats, Numbers
 
 RESAMPLES = 60
+SURE = 1.96                  # standard deviations over resamples, of a 95 % interval
 BLOCKS = 100                 # of each side, in order of time
 
 

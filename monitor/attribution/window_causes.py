@@ -92,7 +92,8 @@ def _scores(
 
 def _names(places: Sequence[int], features: Features) -> str:
     names = [features.names[at] for at in places]
-    return f"values of {', '.join(names[:MOST_COLUMNS])} are missing or far away, or have all become one"
+    told = ", ".join(names[:MOST_COLUMNS])
+    return f"values of {told} are missing, far away or in other steps, or have all become one"
 
 
 def _group(group: tuple[int, int], features: Features, before: Floats) -> str:

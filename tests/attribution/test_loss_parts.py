@@ -138,6 +138,33 @@ def test_other_shares_of_the_labels() -> None:
     assert loss.main.cause is Cause.LABELS
 
 
+def test_other_labels_are_no_other_shares() -> None:
+    """Labels of one category turn positive: more labels are positive than before, but of other rows."""
+    chance = np.random.default_rng(5)
+
+    def made(count: int, turned: float) -> Side:
+        x = rows(count, chance)
+        likely = 1 / (1 + np.exp(1.5 - logit(x) / 4))
+        label = (chance.random(count) < likely) | ((x[:, 2] == 2) & (chance.random(count) < turned))
+        return Side(Answers("binary", ("0", "1"), label.astype(np.int64), (likely >= 0.5).astype(np.int64),
+                            np.arange(count), likely), x)
+
+    loss = loss_parts("log_loss", made(BEFORE, 0.0), made(NOW, 0.4), CATEGORICAL)
+    assert loss.main is not None
+    assert loss.main.cause is Cause.RELATION
+
+
+def test_another_unit_shows_in_the_steps_of_values() -> None:
+    """Whole miles in kilometres lie between whole numbers; the same miles, only measured better, are not broken."""
+    chance = np.random.default_rng(6)
+    x, y = rows(BEFORE, chance), rows(NOW, chance)
+    x[:, 1], y[:, 1] = np.rint(20 + 5 * x[:, 1]), 20 + 5 * y[:, 1]
+    before = binary(x, logit(x), chance)
+    assert broken_columns(before, binary(y, logit(y), chance), CATEGORICAL) == ()
+    y[:, 1] = 1.609 * np.rint(y[:, 1])
+    assert broken_columns(before, binary(y, logit(y), chance), CATEGORICAL) == (1,)
+
+
 def test_a_season_is_not_broken() -> None:
     """It stands still in a window, or brings a value that the reference never had, as it always does."""
     chance = np.random.default_rng(4)

@@ -32,7 +32,7 @@ def test_columns_whose_spread_made_it_worse() -> None:
 
 
 def test_broken_columns_are_named() -> None:
-    words = "values of temp are missing or far away, or have all become one"
+    words = "values of temp are missing, far away or in other steps, or have all become one"
     assert why_it_fell([LOST, part("broken_columns", 0.1, reason=words)]) == (
         f"ROC AUC is worse by 0.1: 0.1 because columns are broken ({words})"
     )
