@@ -420,7 +420,8 @@ class Daemon:
         self._fault_told = fault is not None
 
     def _try_state(self) -> None:
-        """See whether a fault is over, also when nothing else is to be written."""
+        """See whether the state is where it was, and whether a fault is over, also when nothing is to be written."""
+        self._store.require_place()
         if self._store.fault is not None:
             self._store.moments.try_to_write()
 

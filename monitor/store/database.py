@@ -1,6 +1,7 @@
 """One SQLite connection, shared by threads, with nested transactions; nothing here knows a table."""
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ class Database:
         self._kept = 0                       # changes that are on disk, or were rolled back
         self._sums: sums.Sums | None = None
         self._committed: Callable[[], None] | None = None
+        self._place: dict[str, tuple[int, int]] = {}     # the files that are open, by where they have to be
         address = f"{Path(where).absolute().as_uri()}?mode=ro&immutable=1" if frozen else where
         with _as_state_error(where):
             self._connection = sqlite3.connect(
@@ -80,6 +82,7 @@ class Database:
         with self._lock:
             outermost = self._depth == 0
             if outermost:
+                self.require_place()
                 self.all("BEGIN IMMEDIATE")
             self._depth += 1
             try:
@@ -105,6 +108,19 @@ class Database:
         """From now on keep the sums of what is written; `committed` is called after each commit that wrote rows."""
         with self._using() as connection:
             self._sums, self._committed = sums.Sums(connection), committed
+        found = {path: _identity(path) for path in (self.where, f"{self.where}-wal")}
+        self._place = {path: identity for path, identity in found.items() if identity is not None}
+
+    def require_place(self) -> None:
+        """Raise StateError where a file that is open is no longer in its place: what is written to it would be lost.
+
+        SQLite does not notice. A file that is put back is the same again.
+        """
+        with self._using():
+            for path, identity in self._place.items():
+                if _identity(path) != identity:
+                    raise StateError(f"the state {path} was removed or replaced while driftd used it; nothing is kept: "
+                                     "put it back, or stop driftd and restore a backup with driftd state restore")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -226,6 +242,15 @@ def _as_state_error(where: str) -> Iterator[None]:
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:     # even SQLite's message may be no text
         said = f"the state {where} is damaged: {error}; restore a backup with driftd state restore"
         raise StateError(said) from error
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file is in a place; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def stamp(moment: datetime | None) -> str | None:

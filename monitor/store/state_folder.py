@@ -25,17 +25,22 @@ CHAINS = "_audit.sql"    # how the migration is named that makes the audit a cha
 
 
 class Lock:
-    """An flock on a file that names its holder; gone with the process, however it ends."""
+    """An flock on a file that names its holder, gone with the process, however it ends.
+
+    The folder is locked too, where its file system can: the file may be removed, and another one made.
+    """
 
     def __init__(self, folder: Path) -> None:
         if (folder / LOCK).exists() and not (folder / LOCK).is_file():
             raise StateError(f"{folder / LOCK} is no file, so it cannot be held; remove it")
         self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_folder(self._folder)
         except BlockingIOError:
             holder = _holder(self._fd)
-            os.close(self._fd)
+            self.release()
             raise StateLocked(
                 f"the state {folder} is held by {holder}; stop that one first, or use another state_dir"
             ) from None
@@ -44,6 +49,17 @@ class Lock:
 
     def release(self) -> None:
         os.close(self._fd)
+        os.close(self._folder)
+
+
+def _lock_folder(fd: int) -> None:
+    """Raises BlockingIOError where another process has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:          # not on every network file system
+        return
 
 
 def prepare(folder: Path) -> None:

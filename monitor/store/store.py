@@ -114,6 +114,10 @@ class Store:
         """Why the state could not be used when that was last tried; None once a write has succeeded since."""
         return self._db.fault
 
+    def require_place(self) -> None:
+        """Raise StateError, a fault, where the state was removed or replaced since it was opened."""
+        self._db.require_place()
+
     def on_fault(self, heard: Heard) -> None:
         """Have `heard` called with the reason at each fault, and with None when a write succeeds again."""
         self._db.on_fault = heard

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Awaitable, Callable
 from functools import cache
 from http import HTTPStatus
@@ -31,7 +32,7 @@ from monitor.web.intake import CAPTURES, EVENT_LIMIT, Intake
 from monitor.web.page import page
 from monitor.web.pages import Pages
 from monitor.web.policy import ACT, CAPTURE, METRICS, READ, Policy
-from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts
+from monitor.web.posts import BODY_LIMIT, MLFLOW, RUNS, Posts, Told
 from monitor.web.refusals import Refusals
 from monitor.web.running import Running
 from monitor.web.sessions import Sessions
@@ -225,7 +226,11 @@ class App:
             body = await body_of(request, EVENT_LIMIT)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)
-        told = await run_in_threadpool(self._intake.answer, name, request.headers, body)
+        try:
+            told = await run_in_threadpool(self._intake.answer, name, request.headers, body)
+        except OSError as error:
+            self.refusals("capture", principal.name, name=name, problem=os.strerror(error.errno or 0))
+            told = Told(HTTPStatus.SERVICE_UNAVAILABLE, "this cannot be kept at the moment; send it again later")
         return _text(told.status, told.text)
 
 

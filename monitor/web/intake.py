@@ -11,11 +11,10 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from monitor.durable import sync_folder
 from monitor.escape import json_text
@@ -28,8 +27,7 @@ CAPTURES = "/v1/captures/"
 EVENT_LIMIT = 1 << 20            # bytes of one request
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NEEDED = ("specversion", "id", "type", "source")
-
-_log = structlog.get_logger("driftd.web")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)     # RFC 3339
 
 
 class Intake:
@@ -43,7 +41,7 @@ class Intake:
         return self._folder() is not None and _NAME.fullmatch(name) is not None
 
     def answer(self, name: str, headers: Mapping[str, str], body: bytes) -> Told:
-        """Answer a POST of events under a name that it `takes`."""
+        """Answer a POST of events under a name that it `takes`. Raises OSError where they cannot be kept."""
         folder, now = self._folder(), self._clock()
         if folder is None:      # taken out of the configuration this moment
             return Told(HTTPStatus.NOT_FOUND, "captures are not taken here")
@@ -52,12 +50,8 @@ class Intake:
             lines = "".join(f"{json_text({'time': now.isoformat(), **event})}\n" for event in events).encode()
         except ValueError as error:
             return Told(HTTPStatus.BAD_REQUEST, f"this is no CloudEvent: {error}")
-        try:
-            with self._lock:
-                _append(folder / name / f"{now:%Y-%m-%d}.jsonl", lines)
-        except OSError as error:
-            _log.error("A capture cannot be kept.", name=name, problem=os.strerror(error.errno or 0))
-            return Told(HTTPStatus.SERVICE_UNAVAILABLE, "this cannot be kept at the moment; send it again later")
+        with self._lock:
+            _append(folder / name / f"{now:%Y-%m-%d}.jsonl", lines)
         return Told(HTTPStatus.ACCEPTED, "kept")
 
 
@@ -71,11 +65,29 @@ def _events(headers: Mapping[str, str], body: bytes) -> list[Json]:
         events = [parse_json(body)]
     else:
         events = [_binary(headers, kind, body)]
+    if not events:
+        raise ValueError("the batch holds none")
     for event in events:
-        missing = _NEEDED if not isinstance(event, dict) else [name for name in _NEEDED if not event.get(name)]
-        if missing:
-            raise ValueError(f"it has no {', '.join(missing)}")
+        _require_event(event)
     return events
+
+
+def _require_event(event: Any) -> None:
+    """Raise ValueError for what is no event; one with an absurd time would keep all others from being read."""
+    given = event if isinstance(event, dict) else {}
+    if missing := [name for name in _NEEDED if not given.get(name)]:
+        raise ValueError(f"it has no {', '.join(missing)}")
+    if wrong := [name for name in (*_NEEDED, "time") if name in given and not isinstance(given[name], str)]:
+        raise ValueError(f"its {wrong[0]} is no text")
+    if not _is_time(given.get("time")):
+        raise ValueError("its time is none, expected one such as 2026-03-31T12:00:00Z")
+
+
+def _is_time(text: str | None) -> bool:
+    try:
+        return text is None or (_TIME.fullmatch(text) is not None and bool(datetime.fromisoformat(text)))
+    except ValueError:           # the 30th of February
+        return False
 
 
 def _binary(headers: Mapping[str, str], kind: str, body: bytes) -> Json:
@@ -93,7 +105,9 @@ def _data(kind: str, body: bytes) -> dict[str, Any]:
 
 def _append(path: Path, lines: bytes) -> None:
     """Append lines and wait until they are on disk; what was written of them in vain is taken back. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sync_folder(path.parent.parent)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     file = os.open(path, flags, 0o640)
     try:

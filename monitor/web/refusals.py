@@ -20,6 +20,7 @@ REASONS: Final = {
     "too_many_failures": "Refused a client that has failed to authenticate too often; it may try again later.",
     "busy": "Refused a request because too many passwords are waiting to be checked.",
     "scope": "Refused a request that needs a scope which its token or user lacks.",
+    "capture": "A posted capture cannot be kept; it has to be sent again.",
     "malformed": "Refused a request that is not valid HTTP.",
     "tls": "A TLS handshake failed.",
     "too_slow": "Closed the connection of a client that was too slow to send its request or to read the answer.",

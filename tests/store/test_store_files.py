@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -145,3 +146,32 @@ def _sql(folder: Path, statement: str) -> None:
     with sqlite3.connect(folder / "driftd.db") as connection:
         connection.execute(statement)
     connection.close()
+
+
+@pytest.mark.parametrize("file", ["driftd.db", "driftd.db-wal", ""])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_state_that_is_taken_away_is_missed_at_once(tmp_path: Path, file: str, replaced: bool) -> None:
+    """Nothing is written to files that have no name any more, though SQLite would; put back, all goes on."""
+    state, aside = tmp_path / "state", tmp_path / "aside"
+    with Store.open(state) as store:
+        faults: list[str | None] = []
+        store.on_fault(faults.append)
+        (state / file).rename(aside)
+        if replaced:
+            shutil.copytree(aside, state) if aside.is_dir() else shutil.copy(aside, state / file)
+        for write in (store.require_place, store.moments.try_to_write):
+            with pytest.raises(StateError, match="was removed or replaced while driftd used it"):
+                write()
+        if replaced:
+            shutil.rmtree(state) if aside.is_dir() else (state / file).unlink()
+        aside.rename(state / file)
+        store.moments.try_to_write()
+        assert (faults[0] is None, faults[-1], store.fault) == (False, None, None)
+
+
+def test_a_lock_without_its_file_still_holds(tmp_path: Path) -> None:
+    """Whoever removes the lock's file does not let a second daemon in."""
+    with Store.open(tmp_path):
+        (tmp_path / "driftd.lock").unlink()
+        with pytest.raises(StateLocked, match="is held by another process"):
+            Store.open(tmp_path)

@@ -17,6 +17,7 @@ from monitor.web import intake
 from tests.web.conftest import ACT_TOKEN, CAPTURE_TOKEN, READ_TOKEN, TOKENS, Answer, Serve, Site
 
 KIND = "org.kubeflow.serving.inference"
+ODD_EVENT = {"specversion": "1.0", "id": "1", "type": f"{KIND}.request", "source": "/x"}
 
 
 @pytest.fixture
@@ -71,6 +72,13 @@ def test_bodies_that_are_no_json(site: Site) -> None:
     ({"Content-Type": "application/cloudevents+json"},
      b'{"specversion": "1.0", "id": "1", "type": "x", "source": "y", "data": NaN}'),
     ({"Ce-Id": "1"}, b"{}"),
+    ({"Content-Type": "application/cloudevents-batch+json"}, b"[]"),
+    *(({"Content-Type": "application/cloudevents+json"}, json.dumps(ODD_EVENT | odd).encode()) for odd in (
+        {"time": {"a": 1}}, {"time": [1]}, {"time": True}, {"time": 1767225600}, {"time": None}, {"time": ""},
+        {"time": "yesterday"}, {"time": "99999-01-01T00:00:00Z"}, {"time": "2026-02-30T00:00:00Z"},
+        {"time": "2026-01-01T00:00:60Z"}, {"time": "2026-01-01"}, {"time": "2026-01-01T00:00:00Z\n"},
+        {"time": "٢٠٢٦-01-01T00:00:00Z"}, {"type": 7}, {"type": ["x"]}, {"id": {"a": 1}}, {"source": 1.5})),
+    ({f"Ce-{name}": text for name, text in ODD_EVENT.items()} | {"Ce-Time": "soon"}, b"{}"),
 ])
 def test_what_is_no_event_is_refused_in_a_sentence(site: Site, headers: dict[str, str], body: bytes) -> None:
     """Nothing of it is kept."""
@@ -119,7 +127,7 @@ def test_a_full_disk_takes_nothing_and_says_so(site: Site, monkeypatch: pytest.M
     with monkeypatch.context() as patched:
         patched.setattr(intake, "_write", full)
         assert post(site, *message).status == 503
-    assert kept(site) == []
+    assert (kept(site), site.refused("capture")) == ([], 1)
     assert post(site, *message).status == 202
     assert len(kept(site)) == 1
 
