@@ -10,11 +10,13 @@ import signal
 from collections.abc import Sequence
 from datetime import timedelta
 
+from monitor import pandas_later
 from monitor.times import format_duration
 from monitor.workers.child import leave_with_parent
 
 LIMITED = ("compare", "init", "validate", "gate", "window", "backtest", "try")
 UNTIMED = ("backtest", "try")    # their parts have a limit each: they are done by workers
+READING = ("compare", "init", "gate", "window")    # those that read data in this process
 MEMORY_MB, TIME = 4096, timedelta(minutes=30)     # until a configuration says otherwise
 UNJUDGED = 4
 
@@ -33,6 +35,8 @@ def run_in_child(arguments: Sequence[str]) -> int | None:
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         leave_with_parent(lifeline)
         _begin(timed=command not in UNTIMED)
+        if command in READING:
+            pandas_later.postpone()
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupted)
         return None

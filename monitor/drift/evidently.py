@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from monitor import pandas_later
 from monitor.config.column_roles import FeatureKind
 from monitor.errors import CannotJudge
 from monitor.escape import visible
@@ -179,11 +180,12 @@ def _described(definition: Definition) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Turn off telemetry and the warnings of SciPy and scikit-learn."""
+    """Turn off telemetry and the warnings of SciPy and scikit-learn; with pandas, as Evidently expects it."""
     for variable in _SILENT:
         os.environ[variable] = "1"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        pandas_later.use()
         yield
 
 

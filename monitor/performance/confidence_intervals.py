@@ -89,7 +89,8 @@ def placements(truth: Ints, probability: Floats) -> tuple[Floats, Floats]:
 def _below(values: Floats, others: Floats) -> Floats:
     """Return for each value the share of the others that are smaller, a tie counting half; both are sorted."""
     smaller, not_larger = (np.searchsorted(others, values, side) for side in ("left", "right"))
-    return (smaller + not_larger) / (2 * len(others))
+    smaller += not_larger
+    return smaller / (2 * len(others))
 
 
 def average_precision(area: float, positives: int) -> Interval | None:

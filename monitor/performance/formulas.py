@@ -204,7 +204,10 @@ def _roc_auc(given: Answers) -> float:
         return float(np.mean([_roc_auc(one) for one in against_rest(given)]))
     hits, others = given.down_to_each_probability
     with np.errstate(invalid="ignore", divide="ignore"):
-        steps = np.diff(others, prepend=0.0) * (hits + np.append(0.0, hits[:-1])) / 2
+        steps, both = np.diff(others, prepend=0.0), hits.copy()
+        both[1:] += hits[:-1]
+        steps *= both
+        steps /= 2
         return float(np.sum(steps) / (hits[-1] * others[-1]))
 
 

@@ -60,12 +60,14 @@ class Answers:
         """
         assert self.probability is not None
         order = np.argsort(-self.probability, kind="stable")
-        last = np.append(np.flatnonzero(np.diff(self.probability[order])), len(order) - 1)
+        falling, ends = self.probability[order], np.ones(len(order), np.bool_)
+        np.not_equal(falling[1:], falling[:-1], out=ends[:-1])
         if self.weight is None:          # whole numbers, which are exact
-            hits = np.cumsum(self.truth[order], dtype=np.float64)[last]
-            return hits, last + 1 - hits
+            del falling
+            hits = np.cumsum(self.truth[order], dtype=np.float64)[ends]
+            return hits, np.flatnonzero(ends) + 1 - hits
         weight, truth = self.weight[order], self.truth[order]
-        return np.cumsum(weight * truth)[last], np.cumsum(weight * (1 - truth))[last]
+        return np.cumsum(weight * truth)[ends], np.cumsum(weight * (1 - truth))[ends]
 
     def take(self, rows: Numbers) -> "Answers":
         """Return the answers of some rows, by number or mask."""

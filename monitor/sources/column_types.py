@@ -15,7 +15,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor import escape
+from monitor import escape, pandas_later
 from monitor.errors import SourceError
 from monitor.private import quoted
 
@@ -47,6 +47,8 @@ def tidy(table: pa.Table, exact: Collection[str] = ()) -> pa.Table:
     table = flat(table)
     kept = [(field.name, pa.string() if field.name in exact else _plain(field.type)) for field in table.schema]
     fields = [pa.field(name, kind) for name, kind in kept if kind is not None]
+    if any(pa.types.is_timestamp(field.type) and field.type.unit == "ns" for field in fields):
+        pandas_later.use()
     columns = [as_text(table[f.name]) if f.name in exact else table[f.name].cast(f.type) for f in fields]
     return pa.table(columns, schema=pa.schema(fields)) if fields else pa.table({})
 

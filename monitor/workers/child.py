@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
+from monitor import pandas_later
 from monitor.errors import DriftdError, TaskFailed
 from monitor.outgoing import guard
 from monitor.records import from_json, to_json
@@ -28,6 +29,7 @@ def main(memory_mb: int, lifeline: int) -> None:
     signal.signal(signal.SIGIO, signal.SIG_DFL)  # who started the daemon may have ignored it
     resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
     leave_with_parent(lifeline)
+    pandas_later.postpone()
     for line in sys.stdin.buffer:
         answers.write(json.dumps(_answer(json.loads(line), memory_mb)).encode() + b"\n")
         answers.flush()
