@@ -13,6 +13,7 @@ from benchmarks import (
     databases,
     dead_models,
     end_to_end,
+    forecasts,
     gate,
     page,
     pages,
@@ -95,6 +96,10 @@ SECTIONS = {
     "causes-real": Section(
         title="why it fell, real rows", unit="right", ratio="wrongly accused besides", measure=real_causes.named,
         slow=True,
+    ),
+    "forecasts": Section(
+        title="what a new model is said to win back", unit="beyond what came", ratio="within a fifth",
+        measure=forecasts.forecasts, slow=True,
     ),
     "closed_loop": Section(title="does a rule to retrain pay", unit="net gain", measure=closed_loop.closed_loop),
     "end_to_end": Section(

@@ -247,11 +247,15 @@ def noise_of(placebos: Sequence[float]) -> float:
 
 
 def kind_of(known: Sequence[Snapshot]) -> float:
-    """What of every gain comes from the challenger being of another kind than the model: as much as is certain.
+    """What of every gain comes from the challenger being of another kind than the model."""
+    return certain_gap(newest(known, "challenger_gap"))
+
+
+def certain_gap(gap: Score | None) -> float:
+    """Return as much of the Score `challenger_gap` as is certain.
 
     A challenger that is worse on the reference may only have had fewer rows to learn from: nothing is added for it.
     """
-    gap = newest(known, "challenger_gap")
     return 0.0 if gap is None or gap.low is None else max(gap.low, 0.0)
 
 

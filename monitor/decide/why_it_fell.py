@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from monitor.decide.particulars import few, whole_score
+from monitor.decide.regret import certain_gap
 from monitor.escape import name
 from monitor.records import Score, ScoreStatus
 from monitor.wording import listed, shown, titled
@@ -32,7 +33,8 @@ def why_it_fell(scores: Sequence[Score]) -> str | None:
     if not sure or (sure[0].value or 0.0) < _MAIN * loss:
         told = ["no single cause stands out", *told]
     gain = whole_score("challenger_gain", scores)
-    back = [f"a new model would win back {shown(metric, gain.value)}"] if gain and (gain.value or 0.0) > 0 else []
+    won = 0.0 if gain is None else (gain.value or 0.0) - certain_gap(whole_score("challenger_gap", scores))
+    back = [f"a new model would win back {shown(metric, won)}"] if won > 0 else []
     return f"{titled(metric)} is worse by {shown(metric, loss)}: {'; '.join([listed(told), *back])}"
 
 
