@@ -13,7 +13,7 @@ from monitor import escape
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Json
-from monitor.sources.column_types import tidy, unread
+from monitor.sources.column_types import flat, require_distinct, tidy, unread
 from monitor.sources.text_files import TextFormat, marked
 from monitor.sources.written_numbers import typed
 from monitor.untrusted import NESTED, KeyTwice, nesting, parse_json
@@ -41,6 +41,7 @@ class JsonLines(TextFormat):
                 table, mixed = _line_by_line(data, path, exact)
         except pa.ArrowInvalid:
             table, mixed = _line_by_line(data, path, exact)
+        require_distinct(flat(table.slice(0, 0)).column_names, path)
         left_out, table = unread(table.schema), tidy(table, self._types.texts)
         open_ones = [name for name in mixed if name in table.column_names and name not in self._types.texts]
         table = marked(typed(table, {*mixed, *self._types.texts}), open_ones)
@@ -48,22 +49,31 @@ class JsonLines(TextFormat):
 
 
 def _by_arrow(data: bytes) -> pa.Table:
-    """Parse with Arrow, which is fast. It loses the UTC offset of times, so columns of times are read as text."""
+    """Parse with Arrow, which is fast. It loses the UTC offset of times, so columns of times are read as text, and so
+    are times within objects.
+    """
     head = data[: data.rfind(b"\n", 0, _HEAD) + 1] or data
-    moments = _moments(_read(head, []))
+    moments = _moments(_read(head, {}))
     table = _read(data, moments)
     later = _moments(table)
-    return _read(data, moments + later) if later else table
+    return _read(data, moments | later) if later else table
 
 
-def _read(data: bytes, texts: list[str]) -> pa.Table:
-    schema = pa.schema([(name, pa.string()) for name in texts])
+def _read(data: bytes, moments: dict[str, pa.DataType]) -> pa.Table:
+    schema = pa.schema(moments.items())
     parse = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
     return pa.json.read_json(pa.BufferReader(data), pa.json.ReadOptions(block_size=_BLOCK), parse)
 
 
-def _moments(table: pa.Table) -> list[str]:
-    return [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+def _moments(table: pa.Table) -> dict[str, pa.DataType]:
+    """Return the columns that hold times, with their types where each time is text."""
+    return {field.name: kind for field in table.schema if (kind := _with_text(field.type)) != field.type}
+
+
+def _with_text(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _with_text(field.type)) for field in kind])
+    return pa.string() if pa.types.is_timestamp(kind) else kind
 
 
 def _is_rounded(table: pa.Table, name: str) -> bool:

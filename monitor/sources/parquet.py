@@ -77,7 +77,7 @@ class Parquet:
         """Yield all rows with all columns, as they are stored, one row group at a time."""
         with self._opened(path) as file:
             for group in range(file.num_row_groups):
-                yield _row_group(file, path, group, None)
+                yield _checked(file, path, group, None)
 
     def left_out(self, path: Path) -> dict[str, str]:
         stored = self._stored(path)
@@ -284,6 +284,10 @@ def _span(extent: Extent, place: int, timestamp: str | None) -> Span | None:
 
 
 def _row_group(file: pq.ParquetFile, path: Path, group: int, columns: list[str] | None) -> pa.Table:
+    return flat(_checked(file, path, group, columns))
+
+
+def _checked(file: pq.ParquetFile, path: Path, group: int, columns: list[str] | None) -> pa.Table:
     return _require_as_said(file, group, file.read_row_group(group, columns=columns, use_threads=False), path)
 
 

@@ -140,6 +140,13 @@ def test_a_file_without_the_timestamp_is_named(tmp_path: Path) -> None:
         source_of(tmp_path).read(["x"], timestamp="t")
 
 
+def test_a_key_of_json_lines_that_is_an_object_s_too_is_named(tmp_path: Path) -> None:
+    """a.b and the b of an object a are the same column."""
+    lines(tmp_path / "a.jsonl", {"a": {"b": 1}, "a.b": 2})
+    with pytest.raises(SourceError, match=r"a\.jsonl: column a\.b occurs twice, expected distinct names"):
+        source_of(tmp_path / "a.jsonl").read(None)
+
+
 @pytest.mark.parametrize("columns", [["x", "x"], ["a.b", "a"]])
 def test_a_parquet_column_that_is_there_twice_is_named(tmp_path: Path, columns: list[str]) -> None:
     """A duplicate name is an error, also if a struct's field gets the name of another column."""

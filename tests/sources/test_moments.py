@@ -92,6 +92,41 @@ def test_parquet_timestamps_of_each_unit_before_1970(tmp_path: Path, unit: str, 
     assert [moment.date() for moment in moments(tmp_path / "days.parquet") if moment] == days.to_pylist()
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+@pytest.mark.parametrize("written", [
+    lambda moment: moment.astimezone(ZoneInfo("Etc/GMT-5")).isoformat(), lambda moment: moment.strftime("%FT%TZ"),
+    lambda moment: moment.astimezone(ZoneInfo("Europe/Paris")).strftime("%F %T"),
+], ids=["offset", "Z", "local"])
+def test_times_within_objects_are_those_of_columns(
+    tmp_path: Path, ending: str, written: Callable[[datetime], str]
+) -> None:
+    """The offset of a time counts, however deep the time lies, whatever the zone of the model."""
+    times = [SPANS["of late"] + n * DAY for n in range(20)]
+    rows = [{"flat": written(moment), "meta": {"at": written(moment), "more": {"at": written(moment)}}, "x": 1}
+            for moment in times]
+    path = tmp_path / f"log.{ending}"
+    if ending == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=7)
+    log = open_source(SourceSection(path=str(path)), ZoneInfo("Europe/Paris"))
+    for name in ("flat", "meta.at", "meta.more.at"):
+        assert log.read(["x"], timestamp=name)[name].to_pylist() == times
+        assert log.read([], timestamp=name, start=times[5], end=times[9])[name].to_pylist() == times[5:10]
+        assert log.strays(name).high == times[-1]
+
+
+def test_timestamps_within_structs_of_parquet(tmp_path: Path) -> None:
+    """A window's rows are found by them, whole and by column."""
+    times = [SPANS["of late"] + n * DAY for n in range(20)]
+    meta = pa.array([{"at": moment} for moment in times], pa.struct([("at", pa.timestamp("ms", "UTC"))]))
+    pq.write_table(pa.table({"meta": meta, "x": range(20)}), tmp_path / "a.parquet", row_group_size=7)
+    log = source(tmp_path / "a.parquet")
+    assert log.read(["x"], timestamp="meta.at", start=times[5], end=times[9])["x"].to_pylist() == [5, 6, 7, 8, 9]
+    scan = log.scan("meta.at", times[5], times[9])
+    assert [x for part in scan.parts(["x"]) for x in part["x"].to_pylist()] == [5, 6, 7, 8, 9]
+
+
 @pytest.mark.parametrize(("kind", "absurd"), [
     ("s", 9_000_000_000_000_000), ("s", -9_000_000_000_000_000_000), ("s", 0), ("ms", 0), ("ms", 253402300799000),
     ("us", 9_223_372_036_854_775_807), ("s, fractions", 1e300), ("s, fractions", 1e16), ("iso", "9999-12-31 23:59:59"),
