@@ -34,7 +34,7 @@ from monitor.tables.digest import (
 from monitor.times import utcnow
 from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 
-FORMAT = "4"                        # version of the files; another version has another folder
+FORMAT = "5"                        # version of the files; another version has another folder
 KNOWN = "known"                     # folder of what is known of sources by their fingerprints
 UNUSED = timedelta(days=30)         # a profile unused for this long is removed when a new one is made
 MAPPED = 4 << 20                    # bytes of sorted numbers that stay mapped: their pages count as memory

@@ -23,6 +23,7 @@ UTC_US = pa.timestamp("us", "UTC")
 
 
 FEWEST = 10_000                  # rows, at least, of a source's head
+_EXACT_WHOLE, _EXACT_POWER = 2**53, 22     # a double holds these whole numbers and these powers of ten exactly
 
 
 def first_rows(values: int, columns: int) -> int:
@@ -35,7 +36,7 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def require_distinct(names: Iterable[str], path: Path) -> None:
+def require_distinct(names: Iterable[str], path: Path | str) -> None:
     """Raise SourceError if two columns have the same name, because a reference to it would be ambiguous."""
     for name, count in Counter(names).items():
         if count > 1 and name:
@@ -49,8 +50,31 @@ def tidy(table: pa.Table, exact: Collection[str] = ()) -> pa.Table:
     fields = [pa.field(name, kind) for name, kind in kept if kind is not None]
     if any(pa.types.is_timestamp(field.type) and field.type.unit == "ns" for field in fields):
         pandas_later.use()
-    columns = [as_text(table[f.name]) if f.name in exact else table[f.name].cast(f.type) for f in fields]
+    columns = [as_text(table[f.name]) if f.name in exact else in_shared_type(table[f.name], f.type) for f in fields]
     return pa.table(columns, schema=pa.schema(fields)) if fields else pa.table({})
+
+
+def in_shared_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column in a shared type. Of a decimal this is the floating-point number nearest to it, as in CSV.
+
+    Arrow's own cast misses the last place of many. Whole numbers below 2**53 are divided by a power of ten up to 22,
+    which is exact until it is rounded once (IEEE 754); others go by their text.
+    """
+    column = decoded(column)
+    if not pa.types.is_decimal(column.type) or not pa.types.is_floating(kind):
+        return column.cast(kind)
+    return pa.chunked_array([_nearest(chunk) for chunk in column.chunks], pa.float64()).cast(kind)
+
+
+def _nearest(chunk: pa.Array) -> pa.Array:
+    scale = chunk.type.scale
+    if pa.types.is_decimal128(chunk.type) and 0 <= scale <= _EXACT_POWER:
+        unscaled = pa.Array.from_buffers(
+            pa.decimal128(chunk.type.precision, 0), len(chunk), chunk.buffers(), offset=chunk.offset)
+        whole = unscaled.cast(pa.float64())
+        if (pc.max(pc.abs(whole)).as_py() or 0) < _EXACT_WHOLE:
+            return pc.divide(whole, 10.0**scale)
+    return chunk.cast(pa.string()).cast(pa.float64())
 
 
 def text_columns(schema: pa.Schema) -> set[str]:

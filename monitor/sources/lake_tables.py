@@ -19,7 +19,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.records import Content
 from monitor.sources import copies
-from monitor.sources.column_types import Bounds, tidy, union, unread
+from monitor.sources.column_types import Bounds, in_shared_type, tidy, union, unread
 from monitor.sources.files import FileSource, steady_digest
 from monitor.sources.footers import Stamp
 from monitor.sources.known_types import KnownTypes
@@ -161,15 +161,15 @@ class LakeTable(FileSource):
         """The columns that no file has: partition values, and columns that the table got after its last row."""
         files = self._paths
         there = {name for path in files for name in self._schema_of(path).names}
-        plain = tidy(self._snapshot.schema.empty_table(), self._known.exact).schema
+        shared = tidy(self._snapshot.schema.empty_table(), self._known.exact).schema
         named = {name for file in files.values() for name in file.values}
-        kinds = {f.name: f.type for f in plain if f.name in named or f.name not in there}
+        kinds = {f.name: f.type for f in shared if f.name in named or f.name not in there}
         return Partitions(kinds, {path: self._plain(file, kinds) for path, file in files.items()})
 
     def _plain(self, file: DataFile, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:
         """Return a file's partition values in the shared types, such as a number of a decimal."""
         stored = self._snapshot.schema
-        return {name: pa.array([value], stored.field(name).type).cast(kinds[name])[0].as_py()
+        return {name: in_shared_type(pa.chunked_array([[value]], stored.field(name).type), kinds[name])[0].as_py()
                 for name, value in file.values.items() if name in kinds}
 
     @cached_property

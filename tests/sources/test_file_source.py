@@ -3,6 +3,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.sources import Source, listing, open_source
+from monitor.sources.column_types import tidy
 from monitor.sources.known_types import KnownTypes
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -138,6 +140,24 @@ def test_a_file_without_the_timestamp_is_named(tmp_path: Path) -> None:
     assert source_of(tmp_path).read(["x", "t"])["t"].null_count == 1
     with pytest.raises(SourceError, match=r"b\.parquet: has no column t, expected it among x"):
         source_of(tmp_path).read(["x"], timestamp="t")
+
+
+@pytest.mark.parametrize("kind", [
+    pa.decimal128(10, 2), pa.decimal128(30, 5), pa.decimal128(38, 18), pa.decimal128(20, 0), pa.decimal256(50, 3),
+    pa.decimal128(38, 30), pa.decimal128(12, -2),
+], ids=str)
+def test_decimals_are_the_numbers_that_csv_has(tmp_path: Path, kind: pa.DataType) -> None:
+    """Each is the double nearest to it: 1.10 is 1.1, and 3.00000 is 3, so that classes and labels are the same."""
+    unit = Decimal(1).scaleb(-kind.scale)
+    values = [unit * whole for whole in (*range(-300, 300), 123456789, 2**53 + 1)]
+    few = [None, *(value for value in values if len(value.as_tuple().digits) <= kind.precision)]
+    column = pa.chunked_array([pa.array([Decimal(0), *few], kind)[1:]])
+    if kind.scale >= 0:                          # Parquet has no other
+        pq.write_table(pa.table({"v": column}), tmp_path / "a.parquet")
+        read = source_of(tmp_path / "a.parquet").read(None)["v"]
+    else:
+        read = tidy(pa.table({"v": column}))["v"]
+    assert read.to_pylist() == [None if value is None else float(value) for value in few]
 
 
 def test_a_key_of_json_lines_that_is_an_object_s_too_is_named(tmp_path: Path) -> None:

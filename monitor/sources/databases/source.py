@@ -16,7 +16,7 @@ from monitor.config.sections import SourceSection
 from monitor.errors import SourceError
 from monitor.private import quoted
 from monitor.records import Content
-from monitor.sources.column_types import Bounds, first_rows, flat, tidy, unread, within
+from monitor.sources.column_types import Bounds, first_rows, flat, require_distinct, tidy, unread, within
 from monitor.sources.databases.engine import Column, Engine, Session, has_times
 from monitor.sources.databases.kinds import engine_of
 from monitor.sources.databases.spool import Spool
@@ -205,7 +205,9 @@ class DatabaseSource:
         return list(found)
 
     def _trimmed(self, part: pa.Table, times: list[str], bounds: Bounds) -> pa.Table:
-        table = within(self._in_utc(flat(part), times), bounds)
+        part = flat(part)
+        require_distinct(part.column_names, self.origin)
+        table = within(self._in_utc(part, times), bounds)
         return as_declared(tidy(table, self._known.exact), self._known.numbers, Style())
 
     def _where(self, session: Session, kinds: dict[str, pa.Field], bounds: Bounds) -> str:
