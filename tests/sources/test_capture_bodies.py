@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from monitor.config.sections import SourceSection
+from monitor.errors import SourceError
 from monitor.sources import open_source
 
 Json = dict[str, Any]
@@ -83,6 +84,9 @@ def tensor(name: str, shape: list[int], data: list[Any], **more: Any) -> Json:
      [{"x": 1, "y_0": 3, "y_1": 4, "prediction": 0.5}, {"x": 2, "y_0": 5, "y_1": 6, "prediction": 1.5}]),
     (side({"inputs": {"x": [1, 2]}}), side({"predictions": {"label": ["u", "v"], "score": [0.1, 0.9]}}),
      [{"x": 1, "prediction": "u", "probability": 0.1}, {"x": 2, "prediction": "v", "probability": 0.9}]),
+    (side({"instances": [[1], [2]]}),
+     side({"predictions": [0, 1], "probabilities": [[0.75, 0.25], [0.5, 0.5]], "n": 2}),
+     [{"f0": 1, "prediction": 0, "probability": 0.25}, {"f0": 2, "prediction": 1, "probability": 0.5}]),
     (side({"input_data": {"columns": ["a"], "index": [0, 1], "data": [[1], [2]]}}), side([0, 1]),
      [{"a": 1, "prediction": 0}, {"a": 2, "prediction": 1}]),
     (side({"data": [[1, 2], [3, 4]]}), side({"result": [5, 6]}),
@@ -113,6 +117,8 @@ def test_a_body_in_each_form(tmp_path: Path, asked: Json, said: Json, expected: 
     ({"instances": [[1]]}, {"error_code": "BAD_REQUEST", "message": "m"}, "a request that failed"),
     ({"inputs": [tensor("x", [1], [1]), tensor("x", [1], [2])]}, [1], "two tensors for one column"),
     ({"inputs": [tensor("x_0", [1, 1], [1]), tensor("x", [1, 2], [1, 2])]}, [1], "two tensors for one column"),
+    ({"columns": ["a", "a"], "data": [[1, 2]]}, [1], "two columns of one name"),
+    ({"data": {"names": ["a", "a"], "ndarray": [[1, 2]]}}, [1], "two columns of one name"),
     ({"instances": [[1], [2], [3]]}, [1, 2], "a request with another number of answers than of inputs"),
 ])
 def test_what_is_no_row_is_counted(tmp_path: Path, asked: Json, said: Any, why: str) -> None:
@@ -121,6 +127,14 @@ def test_what_is_no_row_is_counted(tmp_path: Path, asked: Json, said: Any, why: 
     found, told = rows_of(tmp_path)
     assert {row["prediction"] for row in found} == {5, None}
     assert told["not used"] == f"1 {why}"
+
+
+def test_a_sentence_names_the_file_of_the_capture(tmp_path: Path) -> None:
+    """Not the one that its rows were converted to."""
+    record = sagemaker(side({"instances": [{"a": {"b": 1}, "a.b": 2}]}), side([5]))
+    (tmp_path / "a.jsonl").write_text(json.dumps(record))
+    with pytest.raises(SourceError, match=r"/a\.jsonl: column a\.b occurs twice"):
+        rows_of(tmp_path)
 
 
 EVENTS = [{"specversion": "1.0", "id": f"r{at}", "time": AT, "type": f"org.kubeflow.serving.inference.{kind}",

@@ -145,7 +145,20 @@ def _split(frame: Json) -> list[Any]:
     names, rows = frame.get("columns"), frame.get("data")
     if not isinstance(names, list) or not isinstance(rows, list) or any(len(row) != len(names) for row in rows):
         raise Unusable("a data frame whose rows do not fit its columns")
-    return [dict(zip(map(str, names), row, strict=True)) for row in rows]
+    return [_named(list(map(str, names)), row) for row in rows]
+
+
+def _named(names: list[str], row: list[Any]) -> Json:
+    if len(set(names)) < len(names):
+        raise Unusable("two columns of one name")
+    return dict(zip(names, row, strict=True))
+
+
+def _beside(body: Json) -> dict[str, list[Any]]:
+    """Return the lists beside `predictions` that have as many values, such as the probabilities of each."""
+    count = len(body["predictions"])
+    return {name: value for name, value in body.items()
+            if name != "predictions" and isinstance(value, list) and len(value) == count}
 
 
 def _seldon(data: Json) -> list[Any]:
@@ -158,7 +171,7 @@ def _seldon(data: Json) -> list[Any]:
     plain = [row if isinstance(row, list) else [row] for row in table]
     if all(_CLASS.fullmatch(str(name)) for name in names):
         return plain
-    return [dict(zip(names, row, strict=True)) if len(names) == len(row) else row for row in plain]
+    return [_named(names, row) if len(names) == len(row) else row for row in plain]
 
 
 def _is_tensors(value: Any) -> bool:
@@ -189,7 +202,11 @@ _FORMS: tuple[tuple[Callable[[Json], bool], Callable[[Json], list[Any]]], ...] =
     (lambda body: _is_tensors(body.get("outputs")) and "data" in body["outputs"][0],
      lambda body: _tensors(body["outputs"])),
     (lambda body: _is_tensors(body.get("inputs")), lambda body: _tensors(body["inputs"])),
-    _listed("instances"), _listed("predictions"),
+    _listed("instances"),
+    (lambda body: isinstance(body.get("predictions"), list) and bool(_beside(body))
+     and not any(isinstance(one, dict | list) for one in body["predictions"]),
+     lambda body: _by_column({"prediction": body["predictions"], **_beside(body)})),
+    _listed("predictions"),
     (lambda body: isinstance(body.get("dataframe_split"), dict), lambda body: _split(body["dataframe_split"])),
     _listed("dataframe_records"),
     (lambda body: isinstance(body.get("data"), dict) and bool({"ndarray", "tensor"} & set(body["data"])),

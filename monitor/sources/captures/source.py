@@ -103,6 +103,8 @@ class CaptureSource(CopiedSource):
             raise SourceError(self._there(str(error))) from None
 
     def _there(self, text: str) -> str:
+        for path in self._files():
+            text = text.replace(str(self._folder / "rows" / f"{_name(path)}.jsonl"), str(path))
         return text.replace(f"{self._folder}/rows", self.origin)
 
     @property
