@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from monitor.sources.rows import Rows
 
 DRIFT = ("drift", "drifted_share")
-MEMORY_MB = 32    # of columns in memory at once
+MEMORY_MB = 16    # of columns in memory at once
 MIN_ROWS = 1      # the two files are all there is: judged as they are
 MOST_DRAWN = 20   # columns whose values are drawn …
 SPARK = 8         # … in so many signs

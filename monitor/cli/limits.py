@@ -4,6 +4,7 @@ Such a command is done in a forked child. Whatever ends it (the kernel, a librar
 is there to say why in a sentence.
 """
 
+import ctypes
 import os
 import resource
 import signal
@@ -19,6 +20,7 @@ UNTIMED = ("backtest", "try")    # their parts have a limit each: they are done 
 READING = ("compare", "init", "gate", "window")    # those that read data in this process
 MEMORY_MB, TIME = 4096, timedelta(minutes=30)     # until a configuration says otherwise
 UNJUDGED = 4
+_M_ARENA_MAX = -8               # of <malloc.h>
 
 _timed: bool | None = None       # None: this process has no limits
 
@@ -36,6 +38,7 @@ def run_in_child(arguments: Sequence[str]) -> int | None:
         leave_with_parent(lifeline)
         _begin(timed=command not in UNTIMED)
         if command in READING:
+            _share_one_heap()
             pandas_later.postpone()
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupted)
@@ -82,6 +85,14 @@ def _begin(*, timed: bool) -> None:
     _timed = timed
     signal.signal(signal.SIGALRM, signal.SIG_DFL)    # it ends the process, also one that waits in a library
     set_limits(MEMORY_MB, TIME)
+
+
+def _share_one_heap() -> None:
+    """Have Arrow and NumPy share one heap, as in workers, so that what one frees serves the other."""
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):     # not in every C library
+        libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def _interrupted(*_: object) -> None:
