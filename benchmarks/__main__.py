@@ -21,6 +21,7 @@ from benchmarks import (
     processes,
     real_causes,
     rehearsing,
+    version_costs,
     weak_spots,
 )
 from benchmarks.rows import Absent, Asked, Row, Section
@@ -63,6 +64,10 @@ SECTIONS = {
     "backtest": Section(title="ten months of flights, every window", unit="CPU s", measure=processes.backtest),
     "rehearsal": Section(
         title="one rehearsal", unit="CPU s", ratio="times the bare fit", measure=rehearsing.rehearsal
+    ),
+    "versions": Section(
+        title="a check of a week of flights, with its rehearsal", unit="CPU s", ratio="times without",
+        measure=version_costs.check, slow=True,
     ),
     "calibrated": Section(
         title="nothing has changed", unit="windows in alarm", ratio="times the rate", measure=calibrated.false_alarms
