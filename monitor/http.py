@@ -44,6 +44,10 @@ class NotTheApi(NotSent):
     """The request surely was not taken: what answered is not the API but a page for people."""
 
 
+class TooLong(DeliveryError):
+    """The body is longer than there is room for."""
+
+
 class Unclear(DeliveryError):
     """The request may have been taken: no answer, a broken one, or the connection was lost."""
 
@@ -88,10 +92,10 @@ def send(
 ) -> Reply:
     """Send one request; `timeout` bounds all of it from the opening of the socket to the last byte.
 
-    `into`: a file for the whole body of an answer 200, whatever its length; a body that breaks off is Unclear.
+    `into`: a file for the whole body of an answer 200; one longer than `limit` is TooLong, one that breaks off Unclear.
 
     Errors name the address without user, query and, with `secret_url`, path. Raises NotSent, Refused,
-    Unclear.
+    Unclear, TooLong.
     """
     import requests
     import urllib3
@@ -118,7 +122,8 @@ def send(
             answer = _exchange(session, method, url, headers or {}, body, timeout, proxy)
             secrets = quoting.secrets(url, headers or {}, secret_url=secret_url)
             if into is not None and answer.status_code == 200:
-                _pour(answer, into)
+                if _pour(answer, into, limit) > limit:
+                    raise TooLong(f"{where}: the answer is longer than {limit} bytes")
                 return Reply(answer.status_code, answer.headers, b"", secrets)
             return Reply(answer.status_code, answer.headers, _body(answer, limit), secrets)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -185,11 +190,14 @@ def _body(answer: "requests.Response", limit: int) -> bytes:
     return body
 
 
-def _pour(answer: "requests.Response", into: Path) -> None:
-    """Write the whole body. Raises HTTPError where it is not complete."""
+def _pour(answer: "requests.Response", into: Path, limit: int) -> int:
+    """Write the body until it ends or is over the limit; return how much. Raises HTTPError where it breaks off."""
     with into.open("wb") as file:
         for chunk in answer.raw.stream(1 << 20, decode_content=False):
             file.write(chunk)
+            if file.tell() > limit:
+                break
+        return file.tell()
 
 
 def _failed(error: BaseException, where: str, wire: "Wire", timeout: timedelta) -> DeliveryError:

@@ -37,7 +37,7 @@ from monitor.sources.windows import closed_windows, spec
 from monitor.tables import columns
 from monitor.tables.columns import Floats, Ints, Numbers
 from monitor.tables.digest import Pieces, digest_of
-from monitor.times import format_duration
+from monitor.times import LONGEST, format_duration
 
 MOST = 0.1                     # share of windows in alarm by chance, however long they are
 WEEK = timedelta(days=7)       # a reference must contain every weekday, because most logs have a weekly cycle
@@ -332,7 +332,8 @@ def _pace(window: WindowSection, span: timedelta, rows: int) -> timedelta:
     """Return the time between the starts of consecutive windows."""
     if isinstance(window.size, timedelta):
         return window.step or window.size
-    return max(span * window.size / max(1, rows), timedelta(microseconds=1))
+    seconds = span.total_seconds() * window.size / max(1, rows)
+    return timedelta(seconds=min(max(seconds, 1e-6), LONGEST.total_seconds()))
 
 
 def _moment(number: int) -> datetime:

@@ -24,7 +24,7 @@ _FAR = 366 * 41              # days: within them every weekday is once a leap da
 
 
 def wrong(expression: str) -> str | None:
-    """Return what is wrong with a cron expression, None if it is well formed."""
+    """Return what is wrong with a cron expression, None if it is well formed and ever comes."""
     fields = expression.split()
     if len(fields) != 5:
         return f"has {len(fields)} fields, not 5 (minute hour day month weekday)"
@@ -33,7 +33,7 @@ def wrong(expression: str) -> str | None:
             return "numbers its weekdays, which programs count differently: write mon to sun"
         if not all(_part(part, low, high, names) for part in text.lower().split(",")):
             return f"has a wrong {name}"
-    return None
+    return None if _ever(expression) else "is no date of any year"
 
 
 def last_time(expression: str, zone: tzinfo, after: datetime, until: datetime) -> datetime | None:
@@ -72,7 +72,7 @@ def _times(expression: str, zone: tzinfo, day: date) -> Iterator[datetime]:
                 yield local.replace(fold=1).astimezone(UTC)
 
 
-def ever(expression: str) -> bool:
+def _ever(expression: str) -> bool:
     """Tell whether a well-formed expression has any date: the 31st of February has none."""
     _, _, days, months, _ = _sets(expression)
     return any(min(days) <= _LONGEST[month - 1] for month in months)

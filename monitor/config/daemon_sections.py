@@ -75,7 +75,7 @@ class Daemon(Section):
     """`true` lets `listen` serve other machines without authentication."""
     workers: int | None = Field(default=None, ge=1)
     """Largest number of processes that read and measure. Default: one for each core, at least 2."""
-    worker_memory_mb: int = Field(default=4096, ge=256)
+    worker_memory_mb: int = Field(default=4096, ge=256, le=1_000_000_000)
     """Memory limit of one worker in MB; a worker that needs more is killed."""
     worker_timeout: PositiveDuration = timedelta(minutes=30)
     """Time limit of one task; a worker that takes longer is killed."""

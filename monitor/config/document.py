@@ -22,6 +22,7 @@ from monitor.untrusted import read_text
 
 Table = dict[str, Any]
 LISTED = 200                     # problems
+BITS = 63                        # of a whole number, besides its sign: what TOML promises
 TABLES = 1000                    # of one kind: models, pipelines, triggers of a model
 FILES = 1000                     # included files
 
@@ -157,6 +158,9 @@ def read(path: Path) -> Document:
             document.parsed = False
             break
     for key, value in walk(document.data):
+        if isinstance(value, int) and value.bit_length() > BITS:
+            document.problem(key, f"is beyond {BITS} bits, expected a smaller whole number")
+            document.parsed = False
         if isinstance(value, dict | list) and len(value) > TABLES and isinstance(_first(value), dict):
             document.problem(key, f"has {len(value)} tables, expected at most {TABLES}")
             document.parsed = False

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from monitor.config import cron
 from monitor.config.drift_methods import METHODS, is_p_value
 from monitor.config.keys import Key, did_you_mean
 from monitor.config.sections import DEFAULT_TRIGGERS, ModelSection, TriggerSection
@@ -27,8 +26,6 @@ class TriggerProblem:
 def never(key: Key, trigger: TriggerSection, model: ModelSection) -> Problems:
     """Yield why a trigger of a known metric can never fire."""
     yield from _conflicting(key, trigger, model)
-    if trigger.cron is not None and cron.wrong(trigger.cron) is None and not cron.ever(trigger.cron):
-        yield (*key, "cron"), f'"{trigger.cron}" is no date of any year, expected such as "0 6 1 * *"'
     row = CATALOGUE.get(trigger.metric)
     if row is None or trigger in DEFAULT_TRIGGERS:      # nobody wrote these: one that cannot work is quiet
         return

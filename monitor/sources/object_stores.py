@@ -5,6 +5,7 @@ Every address is checked before anything is contacted. Keys are read when they a
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from monitor.config.sections import SourceSection
 from monitor.config.stores import scheme_of
 from monitor.config.values import Secret
 from monitor.errors import DeliveryError, SourceError
-from monitor.http import Reply, send
+from monitor.http import Reply, TooLong, send
 from monitor.outgoing import trust
 from monitor.outgoing.guard import AddressRefused, check_behind_proxy, look_up
 from monitor.outgoing.proxies import proxy_of
+from monitor.untrusted import MALFORMED
 
 _CHUNK = 1 << 20
 _CONNECT_SECONDS = 10.0
@@ -159,7 +161,7 @@ class Web:
         self._require_found(reply)
         headers = {name.lower(): value for name, value in reply.headers.items()}
         size = headers.get("content-length", "")
-        return [Object("", int(size) if size.isdecimal() else None, _stamp(headers))]
+        return [Object("", int(size) if re.fullmatch("[0-9]{1,18}", size) else None, _stamp(headers))]
 
     def fetch(self, one: Object, path: Path) -> None:
         reply = self._asked("GET", path)
@@ -168,11 +170,15 @@ class Web:
             raise Gone
 
     def _asked(self, method: str, into: Path | None = None) -> Reply:
-        token = self._section.storage.token
+        token, room = self._section.storage.token, self._section.storage.space_mb
         headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
         try:
-            timeout = _LONGEST if into else self._section.timeout
-            return send(method, self._address, headers=headers, timeout=timeout, into=into)
+            if into is None:
+                return send(method, self._address, headers=headers, timeout=self._section.timeout)
+            return send(method, self._address, headers=headers, timeout=_LONGEST, into=into, limit=room << 20)
+        except TooLong:
+            raise SourceError(f"{self._address}: is longer than storage.space_mb ({room}); expected a smaller file, "
+                              "or allow more") from None
         except DeliveryError as error:
             raise SourceError(f"{error}; expected a file") from None
 
@@ -187,7 +193,7 @@ def _stamp(headers: dict[str, str]) -> int | None:
     """Return a number made of the time and the tag of a file; None where the server tells neither."""
     try:
         written = int(parsedate_to_datetime(headers["last-modified"]).timestamp()) * _SECOND
-    except (KeyError, ValueError):
+    except MALFORMED:
         written = 0
     tag = hashlib.sha256(headers["etag"].encode()).digest() if "etag" in headers else b""
     return written + int.from_bytes(tag[:4], "big") % _SECOND if written or tag else None

@@ -246,6 +246,20 @@ def test_a_web_server_that_does_not_give_the_file(web: Server, answer: Any, sent
         source_of(f"{web.url}/log.csv").read(None)
 
 
+@pytest.mark.parametrize("head", [
+    {}, {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}, {"Last-Modified": "x"},
+])
+def test_an_endless_body_fills_no_disk(web: Server, head: dict[str, str]) -> None:
+    """A body of unknown length is read to `space_mb` and no further; what was read of it is removed."""
+    chunk = b"40000\r\n%s\r\n" % (b"x" * 0x40000)
+    endless = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 40
+    web.reply = lambda seen: (405, {}, b"") if seen.method == "HEAD" and not head else (
+        (200, head | {"Content-Length": "9" * 30}, b"") if seen.method == "HEAD" else endless)
+    with pytest.raises(SourceError, match=r"is longer than storage\.space_mb \(1\)"):
+        source_of(f"{web.url}/log.csv", space_mb=1).read(None)
+    assert not list(copies.folder_of("objects").rglob("*.tmp"))
+
+
 def test_init_of_a_bucket(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
