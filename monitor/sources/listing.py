@@ -22,6 +22,7 @@ UNREAD = {
 _LOOSE = {"csv": (".txt", ".dat", ".log", ""), "jsonl": (".json", ".txt", ".log", "")}     # where no file has ENDINGS
 CAPTURED = (".json", ".log", "")     # besides JSON lines: endings of what serving platforms write
 _ROTATED = re.compile(r"\.log\.\d{4}-\d\d-\d\d$")       # a log of a day that is over
+_TURNED = re.compile(r"[.-](\d{1,3}|\d{8}|\d{4}-\d\d-\d\d([t_-]\d\d([:_-]\d\d){0,2})?)$")      # what a rotation adds
 COMPRESSED = (".gz", ".gzip", ".zst", ".zstd")
 TABLES: dict[str, Callable[[Path], bool]] = {
     "Delta": lambda folder: any(any(glob.iglob(f"_delta_log/*.{ending}", root_dir=folder))
@@ -105,8 +106,11 @@ def endings_below(folder: Path) -> str:
 
 
 def _ending(file: Path) -> str:
+    """Return the ending of a name without what packing and a rotation of logs put behind it."""
     rest, ending = os.path.splitext(file.name.lower())
-    return os.path.splitext(rest)[1] if ending in COMPRESSED else ending
+    name = rest if ending in COMPRESSED else file.name.lower()
+    turned = os.path.splitext(_TURNED.sub("", name))[1]
+    return turned if ENDINGS.get(turned) in ("csv", "jsonl") else os.path.splitext(name)[1]
 
 
 def table_around(folders: Iterable[Path]) -> tuple[str, Path] | None:

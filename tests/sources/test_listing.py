@@ -203,6 +203,21 @@ def test_frames_that_are_skipped_come_before_zstd(tmp_path: Path) -> None:
     assert source_of(tmp_path / "a.csv").read(None)["x"].to_pylist() == [1]
 
 
+@pytest.mark.parametrize("name", [
+    "log.jsonl.1", "log.jsonl.12.gz", "log.jsonl-20260131", "log.jsonl.2026-01-31", "log.jsonl.2026-01-31_23-59-59",
+    "LOG.JSONL.2026-01-31T23.zst",
+])
+def test_a_log_that_was_rotated_is_read_whole(tmp_path: Path, name: str) -> None:
+    """The rows of yesterday do not vanish when the file gets another name."""
+    (tmp_path / "log.jsonl").write_text('{"x": 2}\n')
+    text = b'{"x": 1}\n'
+    kind = {".gz": "gzip", ".zst": "zstd"}.get(Path(name).suffix)
+    (tmp_path / name).write_bytes(packed_by(kind, text) if kind else text)
+    for other in ("log.jsonl.bak", "log.jsonl.1.tmp", "notes.2026-01-31", "log.jsonl.v2"):
+        (tmp_path / other).write_text("no data")
+    assert sorted(source_of(tmp_path).read(None)["x"].to_pylist()) == [1, 2]
+
+
 @pytest.mark.parametrize(("names", "sentence"), [
     (["a.json", "b.json"], r'no file in this folder has an ending that names its format \(but 2 \.json\); set format'),
     (["part-0", "b.txt.gz"], r"\(but 1 \.txt, 1 without one\)"), (["a.orc"], "ORC by its ending, which is not read"),
