@@ -218,6 +218,8 @@ def _why(error: BaseException, wire: "Wire", timeout: timedelta) -> str:
         return f"{what} within {timeout.total_seconds():g} s"
     if any(isinstance(c, socket.gaierror) for c in causes):
         return "the name is not known"
+    if any(type(c).__name__ == "InvalidHeader" or isinstance(c, UnicodeEncodeError) for c in causes):
+        return "a header of the request holds what none can, such as a line break; is it in a secret?"
     if any("SSL" in type(c).__name__ or "Certificate" in type(c).__name__ for c in causes):
         return "the TLS connection failed; is the certificate one this machine trusts?"
     named = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]

@@ -10,7 +10,7 @@ import pytest
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from monitor.http import Refused, send
+from monitor.http import NotSent, Refused, send
 
 
 @pytest.fixture
@@ -66,4 +66,13 @@ def test_a_socket_that_was_not_checked_is_refused(served, monkeypatch: pytest.Mo
     monkeypatch.setattr(HTTPConnection, "connect", by_itself)
     with pytest.raises(Refused, match="was connected past driftd's address check"):
         send("GET", f"{url}/x")
+    assert asked == []
+
+
+@pytest.mark.parametrize("value", ["Bearer a\nb", "Bearer a\r\nX: y", "Bearer €", " Bearer a"])
+def test_a_header_that_cannot_be_sent_is_told_of(served: tuple[str, list[str]], value: str) -> None:
+    """Nothing is sent, no header is added, and the sentence looks in the right place."""
+    url, asked = served
+    with pytest.raises(NotSent, match=r"a header of the request holds what none can, such as a line break"):
+        send("GET", url, headers={"Authorization": value})
     assert asked == []

@@ -130,9 +130,11 @@ class Secret:
     def reveal(self) -> str:
         """Read the secret now. Raises ConfigError, naming the place and never the value."""
         if self.kind == "env":
-            value = os.environ.get(self.name)
+            value = os.environ.get(self.name, "").strip()
             if not value:
                 raise ConfigError([f"the environment variable {self.name} is not set, expected a secret"])
+            if any("\ud800" <= sign <= "\udfff" for sign in value):        # how Python holds what is no UTF-8
+                raise ConfigError([f"the environment variable {self.name} is not UTF-8 text"])
             return value
         path = self.path()
         try:

@@ -1,5 +1,6 @@
 """Accepted configurations: short forms, defaults, includes, paths, secrets, what is kept of them."""
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -263,3 +264,13 @@ def test_silences_are_read_in_their_models_time_zone(tmp_path: Path) -> None:
     local, every = load(path).config.silences
     assert (local.since, local.until) == (datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 2, 11, tzinfo=UTC))
     assert (every.until, every.maintenance) == (datetime(2026, 3, 2, 12, tzinfo=UTC), True)
+
+
+def test_a_secret_in_the_environment_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line break that files of secrets end with is none of it; without text, or with bytes, it is said where."""
+    monkeypatch.setitem(os.environ, "S", " t0ken\n")
+    assert Secret("env", "S").reveal() == "t0ken"
+    for value, sentence in {b"": "is not set", b" \n": "is not set", b"\xfft0ken": "is not UTF-8 text"}.items():
+        monkeypatch.setitem(os.environb, b"S", value)
+        with pytest.raises(ConfigError, match=f"the environment variable S {sentence}"):
+            Secret("env", "S").reveal()
