@@ -285,8 +285,8 @@ def _rehearsed(name: str, meaning: str, *, of_version: bool = False) -> Metric:
 _REHEARSAL = (
     _rehearsed("challenger_gain", "How much better a challenger fitted on the rows before the window does on it than "
                "the model in service."),
-    _rehearsed("challenger_gap", "How much better challengers do on parts of the reference: no gain of a retrain, but "
-               "of another kind of model.", of_version=True),
+    _rehearsed("challenger_gap", "How much better a challenger as old as the model in service does on the window: no "
+               "gain of a retrain, but of another kind of model.", of_version=True),
     _rehearsed("challenger_placebo", "How much better the window's challenger does than that of the window before: "
                "the noise of a gain."),
 )

@@ -76,9 +76,8 @@ class AssumedModels:
     def _original(self, first: int) -> World:
         """Score the model of the log on all windows from one on."""
         found, nothing = self._ahead(first, None), [Values() for _ in self._windows]
-        assert found.gap is not None            # it is measured where no challenger is asked for
-        served = (*nothing[:first], *found.values)
-        return World(self._windows, found.metric, served, tuple({} for _ in self._windows), found.gap)
+        served, of_age = ((*nothing[:first], *told) for told in (found.values, found.of_age))
+        return World(self._windows, found.metric, served, tuple({} for _ in self._windows), of_age)
 
     def _ahead(self, first: int, moment: datetime | None) -> Ahead:
         return self._workers.run(AHEAD, AheadRequest(

@@ -1,12 +1,13 @@
 """Scores of a challenger fitted at one moment on all later windows, for a backtest's rehearsal."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.challenger.rehearsal import on_windows
-from monitor.challenger.window_rehearsal import challenger_at, kind_gap
+from monitor.challenger.rehearsal import Challenger, on_windows
+from monitor.challenger.window_rehearsal import challenger_at, challenger_of_age
 from monitor.check.opened_data import open_log, open_reference
 from monitor.check.requests import Ahead, AheadRequest, Look
 from monitor.errors import CannotJudge
@@ -29,13 +30,20 @@ def ahead(request: AheadRequest) -> Ahead:
         raise CannotJudge(f"{model.name}: there are no labels, expected some to rehearse retrains with")
     log = open_log(request, reference.roles)
     challenger = challenger_at(model, reference, judged, log, moment) if moment else None
-    if challenger is not None and challenger.model is None:
-        values: list[dict[str, float]] = [{} for _ in request.windows]
-    else:
-        tables = [_labelled(request, reference, log, window) for window in request.windows]
-        values = on_windows(challenger, tables, reference.roles, judged.task, judged.metric, request.metrics)
-    gap = None if moment else kind_gap(model, reference, judged)
-    return Ahead(metric=judged.metric, values=tuple(values), gap=gap)
+
+    def scored(challenger: Challenger | None, windows: Sequence[Window]) -> list[dict[str, float]]:
+        if challenger is not None and challenger.model is None:
+            return [{} for _ in windows]
+        tables = [_labelled(request, reference, log, window) for window in windows]
+        return on_windows(challenger, tables, reference.roles, judged.task, judged.metric, request.metrics)
+
+    values = scored(challenger, request.windows)
+    if moment:
+        return Ahead(metric=judged.metric, values=tuple(values))
+    fitted = [challenger_of_age(model, reference, judged, log, window) for window in request.windows]
+    first = next((at for at, one in enumerate(fitted) if one.model is not None), len(fitted))
+    later = scored(fitted[first], request.windows[first:]) if first < len(fitted) else []
+    return Ahead(metric=judged.metric, values=tuple(values), of_age=(*({} for _ in range(first)), *later))
 
 
 def _labelled(look: Look, reference: ReferenceData, log: Log, window: Window) -> pa.Table:

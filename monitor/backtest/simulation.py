@@ -36,21 +36,24 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class World:
-    """`served[j]`: metrics of the original model on window j; `fitted[i][j]`: of the challenger of window i's start."""
+    """`served[j]`: metrics of the original model on window j; `of_age[j]`: of a challenger as old as it;
+    `fitted[i][j]`: of the challenger of window i's start."""
 
     windows: tuple[Window, ...]
     metric: str
     served: tuple[Values, ...]
     fitted: tuple[dict[int, Values], ...]
-    gap: Score
+    of_age: tuple[Values, ...]
 
     def of(self, windows: Sequence[Window]) -> "World":
         """Return the part of this world on the given windows."""
         kept = [at for at, one in enumerate(self.windows) if one in windows]
         place = {at: number for number, at in enumerate(kept)}
         fitted = ({place[j]: found for j, found in self.fitted[at].items() if j in place} for at in kept)
-        served = tuple(self.served[at] for at in kept)
-        return replace(self, windows=tuple(self.windows[at] for at in kept), served=served, fitted=tuple(fitted))
+        served, of_age = (tuple(values[at] for at in kept) for values in (self.served, self.of_age))
+        return replace(
+            self, windows=tuple(self.windows[at] for at in kept), served=served, of_age=of_age, fitted=tuple(fitted)
+        )
 
     def own(self, j: int) -> float | None:
         """Return the score on window j of the challenger fitted just before it."""
@@ -66,11 +69,15 @@ class World:
     def rehearsal(self, j: int) -> tuple[Score, ...]:
         """Return the rehearsal scores of a check of mature window j."""
         before = self.fitted[j - 1].get(j, {}).get(self.metric) if j else None
-        against = {"challenger_gain": self.served[j].get(self.metric), "challenger_placebo": before}
-        return (*(self._gain(name, j, other) for name, other in against.items()), self.gap)
+        own, served, of_age = self.own(j), self.served[j].get(self.metric), self.of_age[j].get(self.metric)
+        return (
+            self._gain("challenger_gain", own, served),
+            self._gain("challenger_placebo", own, before),
+            self._gain("challenger_gap", of_age, served),
+        )
 
-    def _gain(self, name: str, j: int, other: float | None) -> Score:
-        mine, score = self.own(j), Score(metric=name, method=self.metric)
+    def _gain(self, name: str, mine: float | None, other: float | None) -> Score:
+        score = Score(metric=name, method=self.metric)
         if mine is None or other is None:
             return replace(score, status=ScoreStatus.INSUFFICIENT, reason=_TOO_FEW)
         return replace(score, value=better_by(self.metric, mine, other))
@@ -166,9 +173,8 @@ def rehearse(
             if progress:
                 progress(done, len(asked))
     served, *challengers = answers
-    assert served.gap is not None            # it is measured where no challenger is asked for
     fitted = (dict(zip(js, window.values, strict=True)) for js, window in zip(behind, challengers, strict=True))
-    return World(tuple(windows), served.metric, served.values, tuple(fitted), served.gap)
+    return World(tuple(windows), served.metric, served.values, tuple(fitted), served.of_age)
 
 
 def watched_metrics(model: ModelSection) -> tuple[str, ...]:

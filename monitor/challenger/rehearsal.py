@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,6 @@ from monitor.tables.columns import Features, Floats, Ints, features_of
 
 FEWEST_ROWS = 200          # labelled rows to fit on, or ten per feature if that is more
 FEWEST_SCORED = 30         # labelled rows of the window
-GAP_BLOCKS = 5             # of the reference, each scored by a challenger fitted on the others …
-GAP_ROWS = 10_000          # … the newest labelled rows of it
 MOST_CLASSES = 50          # one tree per class and round: with more a fit takes too long
 TREES = 100                # of a forest …
 TREE_ROWS = 10_000         # … each fitted on so many rows at the most, drawn with replacement
@@ -84,39 +81,12 @@ def gains(
     ]
 
 
-def gap(
-    reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind = "gradient_boosting"
-) -> Score:
-    """Score a challenger against the model in service on the reference, where both are out of sample: `challenger_gap`.
+def gap(of_age: Challenger, window: pa.Table, roles: Roles, task: Task, metric: str) -> Score:
+    """Score a challenger as old as the model in service against it: `challenger_gap`.
 
-    The difference there is due to the kind of model and not to a retrain. The value is the mean over blocks in time
-    order, each scored by a challenger fitted on the others; low and high are Student's 95 % interval of the mean.
+    Both know the same past and age alike, so the difference is due to the kind of model and not to a retrain.
     """
-    score = Score(metric="challenger_gap", method=metric)
-    try:
-        values, rows = _gaps(reference, roles, task, metric, kind)
-    except CannotJudge as error:
-        return replace(score, status=ScoreStatus.INSUFFICIENT, reason=f"on the reference: {error}")
-    from scipy import stats
-
-    middle, spread = float(np.mean(values)), float(np.std(values, ddof=1))
-    margin = float(stats.t.ppf(0.975, len(values) - 1)) * spread / len(values) ** 0.5
-    return replace(score, value=middle, low=middle - margin, high=middle + margin, n=rows)
-
-
-def _gaps(
-    reference: pa.Table, roles: Roles, task: Task, metric: str, kind: ChallengerKind
-) -> tuple[list[float], int]:
-    """Return the gap on each block, and the total of labelled rows."""
-    if roles.label is None or roles.label not in reference.column_names:
-        raise CannotJudge("there are no labels to fit on")
-    rows = _newest_labelled(reference, roles.label, roles.timestamp, GAP_ROWS).sort_by(roles.timestamp)
-    edges = [len(rows) * at // GAP_BLOCKS for at in range(GAP_BLOCKS + 1)]
-    values = []
-    for low, high in pairwise(edges):
-        others = fit(pa.concat_tables([rows.slice(0, low), rows.slice(high)]), roles, task, metric, GAP_ROWS, kind)
-        values.append(_compared(others, None, rows.slice(low, high - low), roles, task, metric)[0])
-    return values, len(rows)
+    return _gain("challenger_gap", of_age, None, window, roles, task, metric, provisional=False)
 
 
 def rehearse(

@@ -3,28 +3,31 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from monitor.challenger.rehearsal import FEWEST_ROWS, GAP_ROWS, MOST_CLASSES, Challenger, fit, gains, gap, learn
+from monitor.challenger.rehearsal import FEWEST_ROWS, MOST_CLASSES, Challenger, fit, gains, gap, learn
 from monitor.config import ModelSection
 from monitor.config.column_roles import Roles
 from monitor.config.measured_sections import ChallengerKind
 from monitor.errors import CannotJudge
 from monitor.metric_catalogue import Task
 from monitor.performance.labelled_rows import Answers, answers, classes_of
-from monitor.records import Json, Score, Window, from_json, to_json
+from monitor.records import Score, Window
 from monitor.reference.reference_data import Performance, ReferenceData
 from monitor.sources.log import Log, known_by
 from monitor.sources.rows import Rows
 from monitor.tables.columns import Floats, features_of
 
 MOST_ROWS = 100_000  # labelled rows of a window on which a challenger is scored
-KEPT = 4  # challengers kept in this worker's memory, and nowhere else: the next window needs the last one again
-IMITATED = 5          # one row in so many is kept apart to see how well the model is imitated
+KEPT = 6  # challengers kept in this worker's memory, and nowhere else: the next window needs two of them again
+IMITATED_ROWS = 10_000   # the newest labelled ones of the reference, on which kinds imitate the model …
+IMITATED = 5          # … one row in so many is kept apart to see how well
+COMPLETE = 0.99       # of the reference's labels are known: the rest may be stragglers
 LEAST_CHANCE = 0.001  # for its log odds, so that no forest that is sure counts as infinitely sure
 _NUMBERS: Task = "regression"
 _fitted: OrderedDict[tuple[str, str, datetime], Challenger] = OrderedDict()
@@ -43,19 +46,38 @@ def rehearsal_scores(
     """Score the challengers fitted at the window's start, and at `earlier`, on the window's labelled rows, or on a
     sample of them.
 
-    The result includes `challenger_gap`, the gain due to the challenger's kind of model alone, on the reference.
+    The result includes `challenger_gap`, what a challenger as old as the model in service gains by its kind alone.
     """
     challenger = challenger_at(model, reference, judged, log, window.start)
     placebo = challenger_at(model, reference, judged, log, earlier) if earlier else None
     drawn = rows.drawn(MOST_ROWS, reference.roles, labelled=True)
     scores = gains(challenger, placebo, drawn.table, reference.roles, judged.task, judged.metric)
     told = [replace(score, reason=score.reason or drawn.words) for score in scores]
-    return [*told, kind_gap(model, reference, judged)]
+    of_age = challenger_of_age(model, reference, judged, log, window)
+    return [*told, gap(of_age, drawn.table, reference.roles, judged.task, judged.metric)]
 
 
-def kind_gap(model: ModelSection, reference: ReferenceData, judged: Performance) -> Score:
-    """Return the gain due to the challenger's kind alone, on the reference."""
-    return _gap(model, reference, judged, kind_of(model, reference, judged))
+def challenger_of_age(
+    model: ModelSection, reference: ReferenceData, judged: Performance, log: Log, window: Window
+) -> Challenger:
+    """Return the challenger that knows what the model in service may: what was known when the reference's labels were.
+    """
+    moment = _complete(reference, model.label_delay)
+    if moment is None or moment > window.start:
+        return Challenger(reason="the window began before the labels of the reference were known")
+    return challenger_at(model, reference, judged, log, moment)
+
+
+def _complete(reference: ReferenceData, delay: timedelta) -> datetime | None:
+    """Return the moment at which nearly all labels of the reference were known; None without any."""
+    roles = reference.roles
+    rows = reference.answers.filter(pa.array(reference.labelled))
+    told = pc.add(rows[roles.timestamp], pa.scalar(delay, pa.duration("us")))
+    if roles.label_timestamp and roles.label_timestamp in rows.column_names:
+        told = pc.coalesce(rows[roles.label_timestamp], told)
+    moments = told.drop_null().sort()
+    last: datetime | None = moments[int(COMPLETE * (len(moments) - 1))].as_py() if len(moments) else None
+    return last
 
 
 def kind_of(model: ModelSection, reference: ReferenceData, judged: Performance) -> ChallengerKind:
@@ -64,7 +86,7 @@ def kind_of(model: ModelSection, reference: ReferenceData, judged: Performance) 
         return named
 
     def made() -> ChallengerKind:
-        return nearest_kind(reference.newest(reference.labelled, GAP_ROWS), reference.roles, judged.task)
+        return nearest_kind(reference.newest(reference.labelled, IMITATED_ROWS), reference.roles, judged.task)
 
     kind: ChallengerKind = _once(model, reference, "nearest kind", made)
     return kind
@@ -112,15 +134,6 @@ def _score(served: Answers) -> Floats | None:
     return np.asarray(np.log(chance / (1 - chance)))
 
 
-def _gap(model: ModelSection, reference: ReferenceData, judged: Performance, kind: ChallengerKind) -> Score:
-    def made() -> Json:
-        newest = reference.newest(reference.labelled, GAP_ROWS)
-        found: Json = to_json(gap(newest, reference.roles, judged.task, judged.metric, kind))
-        return found
-
-    return from_json(Score, _once(model, reference, "\x1f".join(("gap", judged.metric, kind)), made))
-
-
 def _once(model: ModelSection, reference: ReferenceData, what: str, make: Callable[[], Any]) -> Any:
     """Work it out once for a reference."""
     key = (model.model_dump_json(), reference.id, what)
@@ -141,6 +154,7 @@ def challenger_at(
         _fitted[key] = fit(past, reference.roles, judged.task, judged.metric, model.rehearsal.max_rows, kind)
         while len(_fitted) > KEPT:
             _fitted.popitem(last=False)
+    _fitted.move_to_end(key)
     return _fitted[key]
 
 
@@ -152,6 +166,8 @@ def _past(model: ModelSection, reference: ReferenceData, log: Log, moment: datet
         return known
     told = known_by(reference.answers, reference.roles, moment, model.label_delay)
     before = reference.newest(told.to_numpy() & reference.labelled, model.rehearsal.max_rows)
+    if not len(known):                               # a column without rows may have any type
+        return before
     columns = [name for name in before.column_names if name in known.column_names]
     try:
         both = pa.concat_tables([before.select(columns), known.select(columns)], promote_options="permissive")

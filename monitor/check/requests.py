@@ -12,7 +12,7 @@ from monitor.config import ModelSection, Roles
 from monitor.config.sections import ShadowSection
 from monitor.config.trigger_rules import TriggerProblem
 from monitor.gate_result import ShadowAnswer
-from monitor.records import Content, Counted, Ledger, Score, Snapshot, Spread, Survey, Window
+from monitor.records import Content, Counted, Ledger, Snapshot, Spread, Survey, Window
 from monitor.workers.task import Asker, Task
 
 
@@ -143,7 +143,7 @@ class Ahead:
 
     metric: str                          # the one the model is judged by
     values: tuple[dict[str, float], ...] # of each window, by metric; empty where it cannot be scored
-    gap: Score | None                    # of the model in service: what a challenger gains by its kind
+    of_age: tuple[dict[str, float], ...] = ()    # the same of a challenger as old as the model in service, beside it
 
 
 RESOLVE = Task("monitor.check.resolve:resolve", Look, Resolved)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from monitor.decide.gain_noise import noise_of, of_steps
-from monitor.decide.regret import Regret, Step, gains_of, judged_whole, look_ahead, placebos_of, walk
+from monitor.decide.regret import Regret, Step, gains_of, judged_whole, kind_of, look_ahead, placebos_of, walk
 from monitor.history import History, disjoint, usable
 from monitor.records import Score, Snapshot
 from monitor.wording import number, several
@@ -127,7 +127,7 @@ def _version(
     mean = sum(s.labelled for s in alone) / len(alone)
     told = replace(regret, noise=noise)
     steps = walk(list(zip(alone, gains, strict=True)), told, mean, ALLOWANCE, EVIDENCE)
-    fresh = _fresh(alone, regret.sd)
+    fresh = _fresh(alone, kind_of(known), regret.sd)
     more = tuple(look_ahead(steps[-1], known))
     return Version(name, (*steps, *more), noise, (*fresh, *fresh[-1:] * len(more)))
 
@@ -137,11 +137,11 @@ def _noise(history: History, known: Sequence[Snapshot], sd: float) -> float:
     told = (*history.before, *known)[-TOLD:]
     services = (list(group) for _, group in groupby(told, key=lambda one: one.reference_id))
     return noise_of([placebo / sd for placebo in placebos_of(told)],
-                    [[gain / sd for gain in gains_of(service)] for service in services])
+                    [[gain / sd for gain in gains_of(service, kind_of(service))] for service in services])
 
 
-def _fresh(alone: Sequence[Snapshot], sd: float) -> tuple[float, ...]:
-    gained = [next(gains_of([s]), 0.0) / sd for s in alone]
+def _fresh(alone: Sequence[Snapshot], kind: float, sd: float) -> tuple[float, ...]:
+    gained = [next(gains_of([s], kind), 0.0) / sd for s in alone]
     return tuple(sum(gained[max(0, at + 1 - NEWEST): at + 1]) for at in range(len(gained)))
 
 

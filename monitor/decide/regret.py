@@ -247,16 +247,13 @@ def noise_of(placebos: Sequence[float]) -> float:
 
 
 def kind_of(known: Sequence[Snapshot]) -> float:
-    """What of every gain comes from the challenger being of another kind than the model."""
-    return certain_gap(newest(known, "challenger_gap"))
+    """What of every gain comes from the challenger being of another kind than the model: what one as old as the model
+    gains on the same windows.
 
-
-def certain_gap(gap: Score | None) -> float:
-    """Return as much of the Score `challenger_gap` as is certain.
-
-    A challenger that is worse on the reference may only have had fewer rows to learn from: nothing is added for it.
+    One that is worse may only have had fewer rows to learn from: nothing is added for it.
     """
-    return 0.0 if gap is None or gap.low is None else max(gap.low, 0.0)
+    gaps = [value_of(s, "challenger_gap") for s in disjoint(s for s in known if gain(s) is not None)]
+    return max(fmean(found), 0.0) if (found := [one for one in gaps if one is not None]) else 0.0
 
 
 def realised(history: History, known: Sequence[Snapshot], noise: float) -> Realised:
@@ -288,14 +285,14 @@ def _promotions(snapshots: Sequence[Snapshot]) -> Iterator[tuple[float, int, flo
         served |= {one.model_version for one in old if one.model_version is not None}
         if new[0].model_version in served:
             continue       # another reference for the same model, or a version that is back: no retrain
-        before, after = list(islice(gains_of(old, reverse=True), LAST)), next(gains_of(new), None)
+        before = list(islice(gains_of(old, kind_of(old), reverse=True), LAST))
+        after = next(gains_of(new, kind_of(new)), None)
         if before and after is not None and fmean(before) > 0:
             yield fmean(before), len(before), after
 
 
-def gains_of(snapshots: Sequence[Snapshot], *, reverse: bool = False) -> Iterator[float]:
+def gains_of(snapshots: Sequence[Snapshot], kind: float, *, reverse: bool = False) -> Iterator[float]:
     """The gain beyond that of the challenger's kind, of disjoint windows."""
-    kind = kind_of(snapshots)
     judged = [snapshot for snapshot in snapshots if gain(snapshot) is not None]
     for snapshot in disjoint(reversed(judged) if reverse else judged):
         found = gain(snapshot)

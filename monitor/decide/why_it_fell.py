@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 from monitor.decide.particulars import few, whole_score
-from monitor.decide.regret import certain_gap
 from monitor.escape import name
 from monitor.records import Score, ScoreStatus
 from monitor.wording import listed, shown, titled
@@ -32,8 +31,8 @@ def why_it_fell(scores: Sequence[Score]) -> str | None:
     told = [f"{shown(metric, one.value)} because {_because(one, scores)}" for one in sure]
     if not sure or (sure[0].value or 0.0) < _MAIN * loss:
         told = ["no single cause stands out", *told]
-    gain = whole_score("challenger_gain", scores)
-    won = 0.0 if gain is None else (gain.value or 0.0) - certain_gap(whole_score("challenger_gap", scores))
+    gain, gap = (whole_score(metric, scores) for metric in ("challenger_gain", "challenger_gap"))
+    won = 0.0 if gain is None else (gain.value or 0.0) - max(gap.value or 0.0 if gap else 0.0, 0.0)
     back = [f"a new model would win back {shown(metric, won)}"] if won > 0 else []
     return f"{titled(metric)} is worse by {shown(metric, loss)}: {'; '.join([listed(told), *back])}"
 

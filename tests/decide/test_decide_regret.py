@@ -72,12 +72,13 @@ def test_a_sum_that_noise_alone_may_reach_asks_for_nothing(made):
 
 
 def test_the_gap_in_kind_is_no_gain(made):
-    """What a challenger gains by its kind alone is taken off, as much of it as is certain; nothing is ever added."""
-    gap = Score(metric="challenger_gap", value=0.5, low=0.4, high=0.6)
-    unsure = Score(metric="challenger_gap", value=0.5, low=-0.1, high=1.1)
-    worse = Score(metric="challenger_gap", value=-0.5, low=-0.6, high=-0.4)
-    values = [_values(made, [made.snapshot(0, *made.gain(1.0), one)])[0] for one in (gap, unsure, worse)]
-    assert values == pytest.approx([0.6, 1.0, 1.0])
+    """What a challenger as old as the model gains, on average, is taken off every gain; nothing is ever added."""
+    def told(*gaps):
+        scores = [() if gap is None else (Score(metric="challenger_gap", value=gap),) for gap in gaps]
+        return _values(made, [made.snapshot(at, *made.gain(1.0), *found) for at, found in enumerate(scores)])[-1]
+
+    assert [told(0.4), told(-0.5), told(None)] == pytest.approx([0.6, 1.0, 1.0])
+    assert [told(0.4, None), told(0.7, 0.1), told(-0.3, 0.1)] == pytest.approx([1.2, 1.2, 2.0])
 
 
 @pytest.mark.parametrize("seed", range(20))
