@@ -75,7 +75,7 @@ def ended(folder: Path) -> dict[str, Any]:
     """Ask for a retrain by hand, and look until its run is over."""
     driftd(folder, "check")
     assert driftd(folder, "retrain", "--reason", "to try it").returncode == 0
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline:
         driftd(folder, "check")
         last = json.loads(driftd(folder, "status", "--json").stdout)["models"][0]["last_dispatch"]
