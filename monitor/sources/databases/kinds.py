@@ -10,6 +10,7 @@ from monitor.sources.databases.engine import Engine
 _KINDS = {
     "postgresql": ("postgres", "PostgreSQL"), "postgres": ("postgres", "PostgreSQL"),
     "mysql": ("mysql", "MySQL"), "mariadb": ("mysql", "MySQL"),
+    "clickhouse": ("clickhouse", "ClickHouse"),
     "sqlite": ("sqlite", "SQLite"), "duckdb": ("duckdb", "DuckDB"),
     "sc": ("spark", "Spark"), "spark": ("spark", "Spark"),
 }

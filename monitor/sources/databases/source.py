@@ -168,10 +168,9 @@ class DatabaseSource:
 
     def _end(self, session: Session, field: pa.Field, order: str, rows: int) -> Times:
         """Return the times of so many rows at one end of the table."""
-        at = self._engine.quoted(field.name)
-        query = (f"SELECT {at} FROM {self._engine.table(self._table)} WHERE {self._engine.told(field)}"
-                 f" ORDER BY {at} {order} LIMIT {rows}")
-        return Times.of(self._in_utc(pa.concat_tables(session.tables(query)), [field.name])[field.name])
+        where = f" WHERE {self._engine.told(field)} ORDER BY {self._engine.quoted(field.name)} {order}"
+        parts = self._engine.tables(session, [Column(field, exact=False)], self._table, where, rows)
+        return Times.of(self._in_utc(pa.concat_tables(parts), [field.name])[field.name])
 
     def _tables(
         self, session: Session, wanted: list[str] | None, times: list[str], bounds: Bounds, most: int | None = None
