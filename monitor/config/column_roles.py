@@ -158,14 +158,17 @@ def find_roles(
 
 
 def _per_class(columns: Columns, found: dict[str, str | None], evidence: Evidence | None) -> dict[str, str]:
-    """Return the column of each class's probability; of two classes one of them becomes the probability."""
-    prediction = found["prediction"]
-    if evidence is None or prediction is None or found["probability"] is not None:
+    """Return the column of each class's probability; of two classes one of them is the probability, or becomes it."""
+    prediction, probability = found["prediction"], found["probability"]
+    if evidence is None or prediction is None:
         return {}
     per_class = evidence.per_class(prediction, found["label"])
-    if set(per_class.values()) & {*(columns.features or ()), *(name for name in found.values() if name)}:
+    if probability is not None and (len(per_class) != 2 or probability not in per_class.values()):
         return {}
-    if len(per_class) == 2:
+    others = {name for role, name in found.items() if role != "probability"}
+    if set(per_class.values()) & {*(columns.features or ()), *others}:
+        return {}
+    if len(per_class) == 2 and probability is None:
         wished = None if columns.positive is None else per_class.get(str(columns.positive))
         found["probability"] = wished or per_class[max(per_class)]
     return per_class

@@ -118,9 +118,10 @@ def test_what_is_no_probability_stays_a_feature(tmp_path: Path, fault: str) -> N
 
 
 def test_of_two_classes_one_column_is_the_probability(tmp_path: Path) -> None:
-    """With a column for each of two classes neither is a feature, and one is the probability."""
-    roles = roles_of(tmp_path, log(["legit", "fraud"], ["p_legit", "p_fraud"]), positive="fraud")
-    assert (roles.probability, roles.per_class, list(roles.features)) == ("p_fraud", (), ["x"])
+    """With a column for each of two classes neither is a feature, and one is the probability, also if named."""
+    for said in ({"positive": "fraud"}, {"probability": "p_fraud"}):
+        roles = roles_of(tmp_path, log(["legit", "fraud"], ["p_legit", "p_fraud"]), **said)
+        assert (roles.probability, roles.per_class, list(roles.features)) == ("p_fraud", (), ["x"])
 
 
 def test_a_window_without_the_probabilities_is_not_estimated(tmp_path: Path) -> None:

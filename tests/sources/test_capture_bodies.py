@@ -65,7 +65,52 @@ def tensor(name: str, shape: list[int], data: list[Any], **more: Any) -> Json:
      [{"f0": 1, "prediction": 4, "score_0": 0.25, "score_1": 7}]),
     (side({"instances": [[1]]}), side({"predictions": [{"classes": ["no", "yes"], "scores": [0.25, 0.75]}]}),
      [{"f0": 1, "prediction": "yes", "probability_no": 0.25, "probability_yes": 0.75}]),
+    # a number for each class, by name or one by one
+    *((side({"instances": [[1], [2]]}), side(said), [
+        {"f0": 1, "prediction": "dog", "probability_cat": 0.25, "probability_dog": 0.75},
+        {"f0": 2, "prediction": "cat", "probability_cat": 0.625, "probability_dog": 0.375}]) for said in (
+        {"predictions": [{"cat": 0.25, "dog": 0.75}, {"cat": 0.625, "dog": 0.375}]},
+        {"predictions": [{"cat": "0.25", "dog": "0.75"}, {"cat": "0.625", "dog": "0.375"}]},
+        [{"probabilities": {"cat": 0.25, "dog": 0.75}}, {"probabilities": {"cat": 0.625, "dog": 0.375}}],
+        [{"label": "dog", "scores": {"cat": 0.25, "dog": 0.75}},
+         {"label": "cat", "scores": {"cat": 0.625, "dog": 0.375}}],
+        [[{"label": "dog", "score": 0.75}, {"label": "cat", "score": 0.25}],
+         [{"label": "cat", "score": 0.625}, {"label": "dog", "score": 0.375}]],
+        {"results": [[["cat", 0.25], ["dog", 0.75]], [["cat", 0.625], ["dog", 0.375]]]},
+        {"predictions": [{"labels": ["dog", "cat"], "scores": [0.75, 0.25], "sequence": "x"},
+                         {"labels": ["cat", "dog"], "scores": [0.625, 0.375], "sequence": "y"}]},
+    )),
+    (side({"inputs": "good"}), side([{"label": "POS", "score": 0.9}, {"label": "NEG", "score": 0.1}]),
+     [{"inputs": "good", "prediction": "POS", "probability_POS": 0.9, "probability_NEG": 0.1}]),
+    (side({"instances": [[1]]}), side({"scores": {"a": 3.5, "b": -1}}),
+     [{"f0": 1, "prediction": "a", "scores_a": 3.5, "scores_b": -1}]),
+    (side({"instances": [[1], [2]]}), side([{"low": 0.25, "high": 0.75}, {"low": 0.5, "high": 0.75}]),
+     [{"f0": 1, "low": 0.25, "high": 0.75}, {"f0": 2, "low": 0.5, "high": 0.75}]),
+    # numbers in quotes, lists and names that only wrap
+    (side({"instances": [[1], [2]]}), side({"predictions": [["0.25", "0.75"], ["1", "0"]]}),
+     [{"f0": 1, "prediction": 1, "probability": 0.75}, {"f0": 2, "prediction": 0, "probability": 0}]),
+    *((side({"instances": [[[5]]]}), side(said), [{"f0": 5, "prediction": "cat"}]) for said in (
+        {"predictions": [[["cat"]]]}, {"predictions": [{"prediction": [["cat"]]}]}, {"output": ["cat"]},
+        {"predictions": {"prediction": "cat"}}, {"prediction": {"label": "cat"}},
+        {"error": None, "predictions": ["cat"]},
+    )),
+    (side({"instances": [[1]]}), side({"prediction": [0.25, 0.75], "n": 3}),
+     [{"f0": 1, "prediction": 1, "probability": 0.75, "n": 3}]),
+    (side({"instances": [[1], [2]]}), side({"predictions": [None, 3]}),
+     [{"f0": 1, "prediction": None}, {"f0": 2, "prediction": 3}]),
     # several rows of a request
+    (side({"instances": [[1], [2]]}), side({"prediction": [4, 5], "probability": [0.5, 0.75], "build": 7}),
+     [{"f0": 1, "prediction": 4, "probability": 0.5, "build": 7},
+      {"f0": 2, "prediction": 5, "probability": 0.75, "build": 7}]),
+    *((side(asked), side([0, 1]), [{"x": 1, "y": 3, "prediction": 0}, {"x": 2, "y": 4, "prediction": 1}])
+      for asked in ({"x": [1, 2], "y": [3, 4]}, {"x": {"0": 1, "1": 2}, "y": {"0": 3, "1": 4}})),
+    (side({"x": [1], "y": [3]}), side([0]), [{"x": 1, "y": 3, "prediction": 0}]),
+    *((side(asked, CSV, "CSV"), side(said, CSV, "CSV"),
+       [{"a": 1, "b": "u", "prediction": 0.5}, {"a": 2, "b": "v", "prediction": 0.75}])
+      for asked in ("a,b\n1,u\n2,v", "a;b\n1;u\n2;v", "a\tb\r\n1\tu\r\n2\tv\r\n", 'a, b\n1, "u"\n2, "v"')
+      for said in ("0.5\n0.75", "[0.5, 0.75]")),
+    (side("1,2", CSV, "CSV"), side("prediction,score\ncat,0.5\n", CSV, "CSV"),
+     [{"f0": 1, "f1": 2, "prediction": "cat", "probability": 0.5}]),
     (side("1,2\n3,4\n5,6", CSV, "CSV"), side("0.1,0.2,0.9", CSV, "CSV"),
      [{"f0": 1, "f1": 2, "prediction": 0.1}, {"f0": 3, "f1": 4, "prediction": 0.2},
       {"f0": 5, "f1": 6, "prediction": 0.9}]),
@@ -99,6 +144,11 @@ def tensor(name: str, shape: list[int], data: list[Any], **more: Any) -> Json:
      side({"data": {"names": ["t:0", "t:1"], "tensor": {"shape": [1, 2], "values": [0.25, 0.75]}}}),
      [{"strData": "text", "prediction": 1, "probability": 0.75}]),
     # tensors
+    (side({"inputs": [tensor("x", [2, 1], [1, 2])]}), side({"model_name": "m", "outputs": [
+        tensor("output-0", [2, 2], [0.1, 0.9, 0.8, 0.2])]}),
+     [{"x": 1, "prediction": 1, "probability": 0.9}, {"x": 2, "prediction": 0, "probability": 0.2}]),
+    (side({"inputs": [tensor("x", [1, 2], [[1, 2]])], "outputs": [{"name": "y", "datatype": "FP32"}]}),
+     side({"outputs": [tensor("y", [1, 2], [3, 4])]}), [{"x_0": 1, "x_1": 2, "y_0": 3, "y_1": 4}]),
     (side({"inputs": [tensor("x", [2, 1], ["aGVsbG8=", "/w=="], parameters={"content_type": "base64"})]}),
      side({"outputs": [tensor("label", [2], [0, 1]), tensor("output_probability", [2, 2], [0.1, 0.9, 0.8, 0.2])]}),
      [{"x": "hello", "prediction": 0, "probability": 0.9}, {"x": "/w==", "prediction": 1, "probability": 0.2}]),
@@ -115,6 +165,16 @@ def test_a_body_in_each_form(tmp_path: Path, asked: Json, said: Json, expected: 
 @pytest.mark.parametrize(("asked", "said", "why"), [
     ({"instances": [[1], [2]]}, {"error": "bad"}, "a request that failed"),
     ({"instances": [[1]]}, {"error_code": "BAD_REQUEST", "message": "m"}, "a request that failed"),
+    *(({"instances": [[1]]}, said, "a request that failed") for said in (
+        {"detail": "Not found"}, {"message": "Internal Server Error"}, {"error": "bad", "predictions": None},
+        {"errorMessage": "m", "errorType": "T", "requestId": "i"}, {"status": "error"},
+        {"predictions": [{"error": {"code": 3}}]}, {"type": "a:b", "title": "t", "status": 500, "detail": "d"})),
+    *(({"instances": [[1]]}, json.loads(said), "a body without content")
+      for said in ("null", "{}", "[]", '{"predictions": []}', '{"predictions": null}', '{"outputs": []}')),
+    ({"instances": []}, {"predictions": []}, "a body without content"),
+    ({"inputs": [tensor("x", [1], [1])]}, {"outputs": [
+        {"name": "y", "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}}]},
+     "a tensor without data in JSON"),
     ({"inputs": [tensor("x", [1], [1]), tensor("x", [1], [2])]}, [1], "two tensors for one column"),
     ({"inputs": [tensor("x_0", [1, 1], [1]), tensor("x", [1, 2], [1, 2])]}, [1], "two tensors for one column"),
     ({"columns": ["a", "a"], "data": [[1, 2]]}, [1], "two columns of one name"),
@@ -127,6 +187,31 @@ def test_what_is_no_row_is_counted(tmp_path: Path, asked: Json, said: Any, why: 
     found, told = rows_of(tmp_path)
     assert {row["prediction"] for row in found} == {5, None}
     assert told["not used"] == f"1 {why}"
+
+
+@pytest.mark.parametrize(("asked", "kind", "why"), [
+    ("1,2\n3", CSV, "rows of CSV of different lengths"), ("", CSV, "an empty body"),
+    ("a,a\n1,2", CSV, "two columns of one name"), ("1 1:0.5 2:3", "text/libsvm", "a body of libsvm, which is not read"),
+])
+def test_text_that_is_no_row_is_counted(tmp_path: Path, asked: str, kind: str, why: str) -> None:
+    good, bad = (sagemaker(side(text, form, "CSV"), side("5", CSV, "CSV"), id)
+                 for text, form, id in (("1,2", CSV, "good"), (asked, kind, "bad")))
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    assert rows_of(tmp_path)[1]["not used"] == f"1 {why}"
+
+
+@pytest.mark.parametrize(("at", "reading"), [
+    ("2026-01-01 00:00:01 UTC", 1), ("2026-01-01T02:00:01.000000000+02:00", 1), ("1 Jan 2026 00:00:01", 1),
+    ("never", None), ("2026-02-30T00:00:00Z", None),
+])
+def test_a_time_of_any_form(tmp_path: Path, at: str, reading: int | None) -> None:
+    """What is no time is counted, and keeps no other row from being read."""
+    records = [sagemaker(side({"instances": [[at]]}), side([at]), str(at)) for at in range(2)]
+    records[1]["eventMetadata"]["inferenceTime"] = at
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    found, told = rows_of(tmp_path)
+    assert [row["timestamp"].second for row in found if row["timestamp"]] == ([0] if reading is None else [0, reading])
+    assert told["not used"] == ("1 a time that is none" if reading is None else "none")
 
 
 def test_a_sentence_names_the_file_of_the_capture(tmp_path: Path) -> None:

@@ -7,29 +7,34 @@ by column `inputs`, `outputs`), MLflow (`dataframe_split`, `dataframe_records`, 
 
 import base64
 import binascii
-import csv
-import io
 import re
 from collections.abc import Callable
 from typing import Any
 
 from monitor.records import Json
 from monitor.sources.captures.answers import ANSWERS
+from monitor.sources.captures.text_rows import rows_of_csv
 from monitor.sources.captures.unusable import Unusable
 from monitor.untrusted import parse_json
 
 MANY = 100_000                   # instances in one body
-_NUMERAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_HOLDERS = {"instances", "predictions", "inputs", "outputs", "data", "dataframe_split", "dataframe_records"}
 _CLASS = re.compile(r"t:\d+")     # what Seldon's servers call the classes of a model that names none
 
 
 def instances(body: Any) -> list[Any]:
     """Return the instances of a body: each a dict by name, a list by place, or one value. Raises Unusable."""
     found = _instances(body)
+    if not found or body in ([], {}) or _is_hollow(body):
+        raise Unusable("a body without content")
     if len(found) > MANY:
         raise Unusable("too many instances")
     return found
+
+
+def _is_hollow(body: Any) -> bool:
+    """Tell whether a body has the keys of one, and nothing in them; inputs that are all missing are some."""
+    return isinstance(body, dict) and bool(_HOLDERS & body.keys()) and all(value is None for value in body.values())
 
 
 def _instances(body: Any) -> list[Any]:
@@ -46,18 +51,19 @@ def _instances(body: Any) -> list[Any]:
 
 
 def from_text(text: str, *, kind: str = "") -> list[Any]:
-    """Return the instances of a body of text: JSON, JSON lines, or CSV with `csv` in its content type. Raises Unusable.
+    """Return the instances of a body of text: JSON, JSON lines, or CSV. Raises Unusable.
+
+    `kind`: its content type; with `csv` in it only a list or an object is read as JSON.
     """
-    if "csv" not in kind.lower():
+    if "csv" not in kind.lower() or text.lstrip().startswith(("[", "{")):
         parsed = _parsed(text)
         if parsed is not None:
             return [one for body in parsed for one in instances(body)]
         if "json" in kind.lower():
             raise Unusable("a body that is no JSON")
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
-    if not rows:
-        raise Unusable("an empty body")
-    return [[_number(cell) for cell in row] for row in rows]
+    if "libsvm" in kind.lower():
+        raise Unusable("a body of libsvm, which is not read")
+    return rows_of_csv(text)
 
 
 def _parsed(text: str) -> list[Any] | None:
@@ -71,16 +77,11 @@ def _parsed(text: str) -> list[Any] | None:
     return None
 
 
-def _number(cell: str) -> str | int | float | None:
-    """Return the number that a cell holds; a code such as 01234 is text."""
-    text = cell.strip()
-    if _NUMERAL.fullmatch(text):
-        return float(text) if re.search(r"[.eE]", text) else int(text)
-    return float(text) if _INFINITE.fullmatch(text) else None if text.lower() in ("", "nan") else text
+def _tensors(tensors: list[Json], answers: bool = False) -> list[Any]:
+    """Return the rows of tensors of the Open Inference Protocol; the first number of a shape counts the rows.
 
-
-def _tensors(tensors: list[Json]) -> list[Any]:
-    """Return the rows of tensors of the Open Inference Protocol; the first number of a shape counts the rows."""
+    The values of the one tensor of an answer stay together.
+    """
     columns: dict[str, list[Any]] = {}
     for tensor in tensors:
         name, shape, values = tensor.get("name"), tensor.get("shape"), _values(tensor)
@@ -90,7 +91,8 @@ def _tensors(tensors: list[Json]) -> list[Any]:
         if rows < 1 or rows > MANY or len(values) % rows:
             raise Unusable("a tensor whose data do not fit its shape")
         wide = len(values) // rows
-        found = _spread(name, [values[row * wide : (row + 1) * wide] for row in range(rows)])
+        parts = [values[row * wide : (row + 1) * wide] for row in range(rows)]
+        found = {name: parts} if answers and len(tensors) == 1 else _spread(name, parts)
         if found.keys() & columns:
             raise Unusable("two tensors for one column")
         columns |= found
@@ -122,7 +124,9 @@ def _spread(name: str, values: list[Any]) -> dict[str, list[Any]]:
     return {f"{name}_{place}": [value[place] for value in values] for place in range(wide)}
 
 
-def _by_column(columns: dict[str, list[Any]]) -> list[Any]:
+def _by_column(columns: dict[str, list[Any]], answers: bool = False) -> list[Any]:
+    if answers and len(columns) == 1:
+        return _as_rows(columns)
     spread: dict[str, list[Any]] = {}
     for name, values in columns.items():
         spread |= _spread(name, values)
@@ -189,7 +193,7 @@ def _listed(name: str) -> tuple[Callable[[Json], bool], Callable[[Json], list[An
 
 def _columnar(name: str) -> tuple[Callable[[Json], bool], Callable[[Json], list[Any]]]:
     """A key that holds a list of values for each column."""
-    return lambda body: _is_columns(body.get(name)), lambda body: _by_column(body[name])
+    return lambda body: _is_columns(body.get(name)), lambda body: _by_column(body[name], answers=name != "inputs")
 
 
 def _wrapping(name: str) -> tuple[Callable[[Json], bool], Callable[[Json], list[Any]]]:
@@ -199,9 +203,8 @@ def _wrapping(name: str) -> tuple[Callable[[Json], bool], Callable[[Json], list[
 
 # The first form that fits a body reads it.
 _FORMS: tuple[tuple[Callable[[Json], bool], Callable[[Json], list[Any]]], ...] = (
-    (lambda body: _is_tensors(body.get("outputs")) and "data" in body["outputs"][0],
-     lambda body: _tensors(body["outputs"])),
     (lambda body: _is_tensors(body.get("inputs")), lambda body: _tensors(body["inputs"])),
+    (lambda body: _is_tensors(body.get("outputs")), lambda body: _tensors(body["outputs"], answers=True)),
     _listed("instances"),
     (lambda body: isinstance(body.get("predictions"), list) and bool(_beside(body))
      and not any(isinstance(one, dict | list) for one in body["predictions"]),
@@ -213,5 +216,5 @@ _FORMS: tuple[tuple[Callable[[Json], bool], Callable[[Json], list[Any]]], ...] =
      lambda body: _seldon(body["data"])),
     (lambda body: isinstance(body.get("columns"), list) and isinstance(body.get("data"), list), _split),
     _listed("inputs"), _columnar("inputs"), _listed("outputs"), _columnar("outputs"), _columnar("predictions"),
-    *(_wrapping(name) for name in ("input_data", "Inputs", "jsonData", "data", "Results", "result")),
+    *(_wrapping(name) for name in ("input_data", "Inputs", "jsonData", "data", "Results", "results", "result")),
 )

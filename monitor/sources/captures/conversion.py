@@ -3,14 +3,21 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
+from monitor.errors import SourceError
 from monitor.records import Json
-from monitor.sources.captures.answers import Manner, answer, failed, features, manner_of
+from monitor.sources.captures.answers import Manner, answer, features, manner_of
 from monitor.sources.captures.families import FAMILIES, Family, Part
+from monitor.sources.captures.pairs import paired
 from monitor.sources.captures.records import records
 from monitor.sources.captures.unusable import Unusable
+from monitor.sources.moments import to_utc
 from monitor.untrusted import MALFORMED
 
 
@@ -45,16 +52,28 @@ def convert(files: list[Path], family: str) -> Converted:
                     side[part.id] = (path, part)
             except Unusable as why:
                 _count(made, path, str(why))
-    manner = manner_of(said for _, part in answers.values() for said in part.instances)
+    joined: list[tuple[Path, Part, Part, list[tuple[Any, Any]]]] = []
     for id, (path, part) in inputs.items():
         _, given = answers.pop(id, (path, None))
         try:
-            made.rows[path] += _rows(part, given, roles or known.usual, manner)
+            joined.append((path, *_joined(part, given)))
         except Unusable as why:
             _count(made, path, str(why))
     for path, _ in answers.values():
         _count(made, path, "an answer without its request")
+    manner = manner_of(said for *_, pairs in joined for _, said in pairs)
+    for path, part, given, pairs in joined:
+        try:
+            made.rows[path] += _rows(part, given, pairs, roles or known.usual, manner)
+        except Unusable as why:
+            _count(made, path, str(why))
     return made
+
+
+def _joined(part: Part, given: Part | None) -> tuple[Part, Part, list[tuple[Any, Any]]]:
+    if given is None:
+        raise Unusable("a request without its answer")
+    return part, given, paired(part.instances, given.instances)
 
 
 def _parts(record: Any, known: Family) -> tuple[dict[str, str], list[Part]]:
@@ -69,21 +88,13 @@ def _parts(record: Any, known: Family) -> tuple[dict[str, str], list[Part]]:
         raise Unusable("a record of another form than described") from None
 
 
-def _rows(part: Part, given: Part | None, roles: Mapping[str, str], manner: Manner) -> list[Json]:
-    if given is None:
-        raise Unusable("a request without its answer")
-    answers = given.instances
-    if len(answers) == 1 and isinstance(answers[0], list) and len(answers[0]) == len(part.instances):
-        answers = answers[0]                   # one list of the answers to several inputs
-    if any(map(failed, answers)):
-        raise Unusable("a request that failed")
-    if len(part.instances) != len(answers):
-        raise Unusable("a request with another number of answers than of inputs")
+def _rows(
+    part: Part, given: Part, pairs: list[tuple[Any, Any]], roles: Mapping[str, str], manner: Manner
+) -> list[Json]:
     version, at = part.version or given.version, _moment(part.at if part.at is not None else given.at)
-    several = len(part.instances) > 1
     rows = []
-    for place, (asked, said) in enumerate(zip(part.instances, answers, strict=True)):
-        own: Json = {"timestamp": at, "id": f"{part.id}-{place}" if several else part.id}
+    for place, (asked, said) in enumerate(pairs):
+        own: Json = {"timestamp": at, "id": f"{part.id}-{place}" if len(pairs) > 1 else part.id}
         taken = _inputs(asked, roles)
         answered = {f"output.{name}" if name in taken else name: value for name, value in answer(said, manner).items()}
         rows.append(own | taken | answered | ({"model_version": str(version)} if version else {}))
@@ -99,8 +110,22 @@ def _inputs(asked: Any, roles: Mapping[str, str]) -> Json:
 
 
 def _moment(at: Any) -> Any:
-    """Return a time as other logs write it; BigQuery's text ends in UTC."""
-    return at.removesuffix(" UTC").replace(" ", "T", 1) + "Z" if isinstance(at, str) and at.endswith(" UTC") else at
+    """Return a time as other logs write it; BigQuery's text ends in UTC. Raises Unusable for what is none."""
+    if not isinstance(at, str):
+        return at
+    text = at.removesuffix(" UTC").replace(" ", "T", 1) + "Z" if at.endswith(" UTC") else at
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        _require_time(text)
+    return text
+
+
+def _require_time(text: str) -> None:
+    try:
+        to_utc(pa.chunked_array([[text]]), ZoneInfo("UTC"), where="")
+    except SourceError:
+        raise Unusable("a time that is none") from None
 
 
 def _count(made: Converted, path: Path, why: str) -> None:

@@ -27,7 +27,7 @@ from monitor.untrusted import DOCUMENT, parse_json, read_bytes
 
 _LOOKED_AT = 10                  # files, at most, in which a first record is looked for
 _BODIES = {"request", "request_payload", "Bytes"}     # columns of tables that hold bodies of requests
-_FORM = 2                        # of what is written; another number makes it anew
+_FORM = 3                        # of what is written; another number makes it anew
 
 
 def recognised(section: SourceSection, table: LakeTable | None) -> str | None:
