@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -250,10 +251,13 @@ def _by_pandas(text: pa.ChunkedArray, zone: ZoneInfo, day_first: bool) -> pa.Chu
     import pandas as pd
 
     coded = text.combine_chunks().dictionary_encode()
-    values = []
+    values: list[datetime | None] = []
     for value in coded.dictionary.to_pylist():
         with warnings.catch_warnings(action="ignore"):       # pandas warns when ISO dates are mixed with others
             moment = pd.to_datetime(value, dayfirst=day_first)
+        if moment is pd.NaT:                                 # "NaT", "nan": no time
+            values.append(None)
+            continue
         if moment.tz is None:
             moment = moment.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
         values.append(moment.tz_convert("UTC").to_pydatetime(warn=False))

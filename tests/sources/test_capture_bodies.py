@@ -202,9 +202,10 @@ def test_text_that_is_no_row_is_counted(tmp_path: Path, asked: str, kind: str, w
 
 @pytest.mark.parametrize(("at", "reading"), [
     ("2026-01-01 00:00:01 UTC", 1), ("2026-01-01T02:00:01.000000000+02:00", 1), ("1 Jan 2026 00:00:01", 1),
-    ("never", None), ("2026-02-30T00:00:00Z", None),
+    (1767225601, 1), (1767225601.0, 1), (1767225601000, 1), ("1767225601000", 1), (1767225601000000, 1),
+    *((odd, None) for odd in ("never", "2026-02-30T00:00:00Z", 1e300, float("inf"), True, ["x"], {"a": 1})),
 ])
-def test_a_time_of_any_form(tmp_path: Path, at: str, reading: int | None) -> None:
+def test_a_time_of_any_form(tmp_path: Path, at: Any, reading: int | None) -> None:
     """What is no time is counted, and keeps no other row from being read."""
     records = [sagemaker(side({"instances": [[at]]}), side([at]), str(at)) for at in range(2)]
     records[1]["eventMetadata"]["inferenceTime"] = at

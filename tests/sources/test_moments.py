@@ -130,7 +130,7 @@ def test_timestamps_within_structs_of_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "absurd"), [
     ("s", 9_000_000_000_000_000), ("s", -9_000_000_000_000_000_000), ("s", 0), ("ms", 0), ("ms", 253402300799000),
     ("us", 9_223_372_036_854_775_807), ("s, fractions", 1e300), ("s, fractions", 1e16), ("iso", "9999-12-31 23:59:59"),
-    ("iso", "0001-01-01 00:00:00"), ("iso", "0000-00-00 00:00:00"), ("iso, Z", "9999-12-31T23:59:59Z"),
+    ("iso", "0001-01-01 00:00:00"), ("iso", "0000-00-00 00:00:00"), ("iso", "NaT"), ("iso, Z", "9999-12-31T23:59:59Z"),
 ])
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_one_absurd_timestamp_is_one_row_astray(tmp_path: Path, ending: str, kind: str, absurd: Any) -> None:

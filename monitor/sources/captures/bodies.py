@@ -175,7 +175,7 @@ def _seldon(data: Json) -> list[Any]:
     plain = [row if isinstance(row, list) else [row] for row in table]
     if all(_CLASS.fullmatch(str(name)) for name in names):
         return plain
-    return [_named(names, row) if len(names) == len(row) else row for row in plain]
+    return [_named(list(map(str, names)), row) if len(names) == len(row) else row for row in plain]
 
 
 def _is_tensors(value: Any) -> bool:

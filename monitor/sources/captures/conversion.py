@@ -3,21 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
-from monitor.errors import SourceError
 from monitor.records import Json
 from monitor.sources.captures.answers import Manner, answer, features, manner_of
 from monitor.sources.captures.families import FAMILIES, Family, Part
 from monitor.sources.captures.pairs import paired
 from monitor.sources.captures.records import records
+from monitor.sources.captures.times import moment
 from monitor.sources.captures.unusable import Unusable
-from monitor.sources.moments import to_utc
 from monitor.untrusted import MALFORMED
 
 
@@ -91,7 +86,7 @@ def _parts(record: Any, known: Family) -> tuple[dict[str, str], list[Part]]:
 def _rows(
     part: Part, given: Part, pairs: list[tuple[Any, Any]], roles: Mapping[str, str], manner: Manner
 ) -> list[Json]:
-    version, at = part.version or given.version, _moment(part.at if part.at is not None else given.at)
+    version, at = part.version or given.version, moment(part.at if part.at is not None else given.at)
     rows = []
     for place, (asked, said) in enumerate(pairs):
         own: Json = {"timestamp": at, "id": f"{part.id}-{place}" if len(pairs) > 1 else part.id}
@@ -107,25 +102,6 @@ def _inputs(asked: Any, roles: Mapping[str, str]) -> Json:
         return features(asked)
     own = {roles[name]: value for name, value in asked.items() if name in roles}
     return features({name: value for name, value in asked.items() if name not in roles}) | own
-
-
-def _moment(at: Any) -> Any:
-    """Return a time as other logs write it; BigQuery's text ends in UTC. Raises Unusable for what is none."""
-    if not isinstance(at, str):
-        return at
-    text = at.removesuffix(" UTC").replace(" ", "T", 1) + "Z" if at.endswith(" UTC") else at
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        _require_time(text)
-    return text
-
-
-def _require_time(text: str) -> None:
-    try:
-        to_utc(pa.chunked_array([[text]]), ZoneInfo("UTC"), where="")
-    except SourceError:
-        raise Unusable("a time that is none") from None
 
 
 def _count(made: Converted, path: Path, why: str) -> None:
