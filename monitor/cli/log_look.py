@@ -21,8 +21,11 @@ from monitor.times import utcnow
 
 MOMENT, DAY = timedelta(microseconds=1), timedelta(days=1)
 QUARTER = 90 * DAY
-SIZES = (7 * DAY, DAY, timedelta(hours=1))   # of a window, the usual one first
-WINDOWS = 9                                  # this many windows at least should fit into the log
+HOUR = timedelta(hours=1)
+SIZES = (7 * DAY, DAY, HOUR)     # of a window, the usual one first
+OF_A_MONTH = 35 * DAY            # of a window that no month falls between
+WINDOWS = 9                      # this many windows at least should fit into the log
+CALIBRATED = 11                  # windows that a reference should have, one of them for its two ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Found:
     rows: int                            # of the log, or of the sample that was looked at
     first: datetime
     newest: datetime
+    apart: timedelta = timedelta(0)      # how far rows, or batches of them, usually are from the next ones
     guesses: dict[str, str]              # how a CSV file was read
     recent: int | None = None            # rows of the newest window, where the others are a sample of the log
     said: tuple[str, ...] = ()           # which column is what, and why
@@ -48,8 +52,8 @@ class Found:
 
     @property
     def size(self) -> timedelta:
-        """The usual window size if enough windows fit into the log, else a shorter one."""
-        return _size(self.span)
+        """The usual window size if enough windows fit into the log, else a shorter one that still holds a batch."""
+        return _size(self.span, self.apart)
 
     @property
     def usual_rows(self) -> int:
@@ -58,14 +62,16 @@ class Found:
 
     @property
     def stretch(self) -> timedelta:
-        """Length of the reference at the beginning of the log: a quarter of a year, or a third of the log."""
-        third = self.span / 3
-        unit = DAY if third >= DAY else timedelta(hours=1)
-        return min(QUARTER, max(unit, third // unit * unit))
+        """Length of the reference at the beginning of the log: a quarter of a year, or a third of the log; of windows
+        longer than a week eleven of them, or half of the log."""
+        part, most = (self.span / 3, QUARTER) if self.size <= SIZES[0] else (self.span / 2, CALIBRATED * self.size)
+        unit = DAY if part >= DAY else HOUR
+        return min(most, max(unit, part // unit * unit))
 
 
-def _size(span: timedelta) -> timedelta:
-    return next((size for size in SIZES if span >= WINDOWS * size), SIZES[-1])
+def _size(span: timedelta, apart: timedelta) -> timedelta:
+    by_span = next((size for size in SIZES if span >= WINDOWS * size), SIZES[-1])
+    return next((size for size in (*SIZES[::-1], OF_A_MONTH) if size >= max(by_span, apart)), OF_A_MONTH)
 
 
 ROLES = {
@@ -82,6 +88,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     """
     from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
     from monitor.performance.labelled_rows import guess_task
+    from monitor.reference.pauses import usually_apart
     from monitor.reference.role_evidence import VALUES, Evidence, at_hand, is_sample, looked_at
     from monitor.sources import open_source
     from monitor.sources.known_types import KnownTypes
@@ -104,15 +111,18 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
                        for place, names in ((data, [id]), (labels, answers.column_names)))
         columns = columns.model_copy(update={"label_id": column_of_ids(ids[id], others)})
     try:
-        apart = LabelsApart(other, columns.label_id, id) if other else None
-        answers = looked_at(apart) if apart else None
+        elsewhere = LabelsApart(other, columns.label_id, id) if other else None
+        answers = looked_at(elsewhere) if elsewhere else None
         of_labels = facts(answers) if answers is not None else None
-        evidence = Evidence(at_hand(source, table), known, apart and at_hand(apart, answers))
+        evidence = Evidence(at_hand(source, table), known, elsewhere and at_hand(elsewhere, answers))
         roles = find_roles(columns, known, of_labels, data, evidence=evidence)
         strays = source.strays(roles.timestamp)
         if strays.low is None or strays.high is None:
             raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
-        judged = table if strays.rows in (None, len(table)) else source.read(_judged(roles, table.column_names))
+        sampled, whole = is_sample(source, table), strays.rows in (None, len(table))
+        judged = table if whole else source.read(_judged(roles, table.column_names), timestamp=roles.timestamp)
+        timed = source.read([], timestamp=roles.timestamp) if whole and not sampled else judged
+        apart = timedelta(0) if sampled else usually_apart(timed[roles.timestamp])
         labelled = judged if answers is None or roles.label is None else answers
         task = task or guess_task(labelled[roles.label or roles.prediction], judged[roles.prediction])
         roles, said = settle(roles, judged, task, columns.positive)
@@ -124,13 +134,13 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     unclear = [name for name in (*roles.features, roles.prediction, roles.probability, roles.label)
                if name in table.column_names]
     used = {*roles.features, *(getattr(roles, role) for role in ROLES), *(column for _, column in roles.per_class)}
-    sampled = is_sample(source, table)
     ledger = _ledger(data, labels, roles, columns.label_id, newest=strays.high if sampled else None,
-                     size=_size(strays.high - strays.low))
+                     size=_size(strays.high - strays.low, apart))
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
         rows=len(table) if sampled else (strays.rows or len(table)) - strays.untimed - strays.apart,
-        first=strays.low, newest=strays.high, recent=ledger.used if sampled else None, guesses=dict(source.guesses()),
+        first=strays.low, newest=strays.high, apart=apart, recent=ledger.used if sampled else None,
+        guesses=dict(source.guesses()),
         unusual=(*unusual_rows(ledger), *doubts(table.select(unclear), style_of(source.guesses()))),
         left_out=source.left_out() | {name: _why_not(name, one) for name, one in known.items()
                                       if name not in used and name not in columns.ignore},

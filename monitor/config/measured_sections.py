@@ -50,7 +50,8 @@ class QualitySection(Section):
     or contradicted by another row of the same id and time. Rows of a reference that vanish are held to it too."""
     stale: PositiveDuration | None = None
     """A source is stale if its newest row is older than this. Default: one window, or a quarter more than the longest
-    pause that the reference has at least twice, such as a weekend, where that is longer."""
+    pause that the reference has at least twice, such as a weekend, where that is longer; a day more where all rows of a
+    day have one time, as dates do."""
 
 
 class FairnessSection(Section):

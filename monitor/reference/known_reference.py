@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +19,7 @@ from monitor.performance.labels import delays_of, maturity_age
 from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import sd_and_norm
 from monitor.records import Score, Window, from_json, to_json
+from monitor.reference.pauses import usual_pause, usually_apart
 from monitor.reference.profile import keep_beside, last_beside
 from monitor.sources.log import Log, once_a_look
 from monitor.sources.row_counts import label_counts
@@ -27,9 +27,6 @@ from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows
 from monitor.tables.columns import counts
 from monitor.times import format_duration
-
-MINUTE = timedelta(minutes=1)
-LONGEST_PAUSE = timedelta(days=7)    # a reference that is no log may have one row a month: its pauses say nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,25 +63,10 @@ def known_of(model: ModelSection, rows: Rows, roles: Roles, known_until: datetim
         rows=len(rows.table), each_once=rows.each_once, schema=b64encode(rows.schema.serialize()).decode(),
         roles=roles, task=task, metric=metric, sd=sd, norm=norm,
         maturity=_maturity(model, rows.table, roles, known_until),
-        said=(*roles.why, *said, *_undated(model, rows.table, roles)),
+        said=(*roles.why, *said, *_undated(model, rows.table, roles),
+              *_seldom(model, rows.table[roles.timestamp])),
         pause=usual_pause(rows.table[roles.timestamp], model.window.size),
     )
-
-
-def usual_pause(times: pa.ChunkedArray, size: timedelta | int) -> timedelta:
-    """Return how long rows may stay away without anything being wrong, in full minutes.
-
-    That is a quarter more than the longest pause between neighbouring rows that came at least twice, and at most
-    `LONGEST_PAUSE`, or one window of `size` where that is longer. `times` are timestamps in microseconds, in any
-    order. The first and last hundredth of the rows do not count, for a few may be astray.
-    """
-    order = np.sort(times.drop_null().cast(pa.int64()).to_numpy())
-    gaps = np.diff(order[len(order) // 100:len(order) - len(order) // 100])
-    if len(gaps) < 2:
-        return timedelta(0)
-    most = LONGEST_PAUSE if isinstance(size, int) else max(LONGEST_PAUSE, size)
-    pause = timedelta(microseconds=int(np.partition(gaps, -2)[-2])) * 1.25
-    return min(most, -(-pause // MINUTE) * MINUTE)
 
 
 def schema_of(known: Known) -> pa.Schema:
@@ -97,6 +79,14 @@ def _undated(model: ModelSection, table: pa.Table, roles: Roles) -> Iterator[str
     if undated:
         yield (f"{undated} of {labelled} labels of the reference have no {roles.label_timestamp}: each counts from "
                f"label_delay ({format_duration(model.label_delay)}) after its row on")
+
+
+def _seldom(model: ModelSection, times: pa.ChunkedArray) -> Iterator[str]:
+    """Say that most windows will hold no rows, because these come in batches that are further apart."""
+    apart, size = usually_apart(times), model.window.size
+    if model.reference.first is not None and not isinstance(size, int) and apart > size:
+        yield (f"rows come in batches about {format_duration(apart)} apart, most windows of {format_duration(size)} "
+               "hold none; set window.size to more than that")
 
 
 def _settled(

@@ -1,0 +1,47 @@
+"""What `init` makes of logs whose rows come in batches: once a month, a week, a day."""
+
+import csv
+import random
+import tomllib
+from datetime import date, timedelta
+
+import pytest
+
+MONTHS = [date(2024 + n // 12, n % 12 + 1, 28) for n in range(30)]
+
+
+def days(step, count):
+    return [date(2024, 1, 1) + n * timedelta(days=step) for n in range(count)]
+
+
+@pytest.mark.parametrize(("batches", "size", "reference"), [
+    (MONTHS, "35d", "first 385d"), (MONTHS[:12], "35d", "first 167d"), (days(7, 60), "7d", "first 90d"),
+    (days(7, 8), "7d", "first 16d"), (days(1, 100), "7d", "first 33d"), (days(1, 20), "1d", "first 6d"),
+], ids=["months", "months of a year", "weeks", "few weeks", "days", "few days"])
+def test_a_window_holds_a_batch(driftd, tmp_path, batches, size, reference):
+    """A window is as long as batches are apart at least, the reference some of them; no validation complains."""
+    draw = random.Random(1)
+    with (tmp_path / "scores.csv").open("w") as file:
+        rows = csv.writer(file)
+        rows.writerow(["timestamp", "income", "prediction", "label"])
+        for batch in batches:
+            for _ in range(40):
+                income, rest = draw.gauss(0, 1), draw.gauss(0, 1)
+                rows.writerow([batch.isoformat(), round(income, 3), round(2 * income, 3), round(2 * income + rest, 3)])
+    assert driftd("init", "scores.csv").code == 0
+    model = tomllib.loads((tmp_path / "driftd.toml").read_text())["models"]["scores"]
+    assert (model["window"]["size"], model["reference"]) == (size, reference)
+    done = driftd("validate", "-c", "driftd.toml")
+    assert done.code == 0
+    assert "hold none" not in done.out
+    assert "the newest row is from" in done.out
+
+
+def test_windows_shorter_than_batches_are_apart_are_said(driftd, tmp_path):
+    """`validate` says that most windows will hold no rows, and what to set."""
+    rows = "".join(f"{month.isoformat()},{n % 7},{n % 5},{n % 6}\n" for month in MONTHS for n in range(50))
+    (tmp_path / "scores.csv").write_text("timestamp,x,prediction,label\n" + rows)
+    (tmp_path / "driftd.toml").write_text(
+        '[models.scores]\npredictions = "scores.csv"\nreference = "first 365d"\ntask = "regression"\n')
+    assert "rows come in batches about 31d apart, most windows of 7d hold none" in driftd(
+        "validate", "-c", "driftd.toml").out
