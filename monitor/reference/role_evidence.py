@@ -25,7 +25,7 @@ from monitor.sources import Source, open_source
 from monitor.sources.column_types import first_rows
 from monitor.sources.labels_apart import LabelsApart
 from monitor.sources.log import facts, known_types
-from monitor.sources.moments import DECIDE, in_utc, to_utc
+from monitor.sources.moments import DECIDE, in_utc, to_utc, unit_of
 from monitor.tables import columns
 
 LOOKED_AT = 200              # rows whose texts are read as moments
@@ -237,7 +237,7 @@ def _no_moment(data: Evidence, name: str, timestamp: str | None, prediction: str
     if not len(known):
         return None
     kind = columns.type_name(column.type)
-    if kind == "number" and np.quantile(np.abs(columns.numeric(known)), DECIDE) < SMALL:
+    if kind == "number" and unit_of(known) != "julian" and np.quantile(np.abs(columns.numeric(known)), DECIDE) < SMALL:
         low, high = float(pc.min(known).as_py()), float(pc.max(known).as_py())
         return f"holds numbers from {low:g} to {high:g}, which are no moments"
     try:

@@ -7,7 +7,7 @@ Such a row is placed by the rows that it stands among in its file, so that the w
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -73,12 +73,6 @@ class Strays:
         """Count those that stand among the rows of [start, end)."""
         first, last = np.searchsorted(self.placed, [_micros(start), _micros(end)])
         return int(last - first)
-
-    def widened(self, slack: timedelta) -> "Strays":
-        """Return the same with so much room at both ends: for times that were not read in their time zone."""
-        if self.low is None or self.high is None:
-            return self
-        return replace(self, low=self.low - slack, high=self.high + slack)
 
     def bounded(self, start: datetime | None, end: datetime) -> tuple[datetime | None, datetime]:
         """Return a time range without those that are apart."""

@@ -265,6 +265,8 @@ def test_values_that_are_not_what_was_declared_are_said(
     ("", [3, 4], [3, 4]), ("REAL", [3, 4.5], [3.0, 4.5]), ("TEXT", ["x", 2.5], ["x", "2.5"]),
     ("BOOLEAN", [True, None, False], [True, None, False]), ("DATETIME", [1767225600, None], [1767225600, None]),
     ("BIGINT", [None] * 20_000 + [2**62], [None] * 20_000 + [2**62]),
+    *((kind, ["", 4, ""], [None, 4, None]) for kind in ("INTEGER", "REAL", "NUMERIC", "")),
+    ("BOOLEAN", [True, "", False], [True, None, False]),
 ])
 def test_a_column_of_sqlite_is_what_it_was_declared(
     tmp_path: Path, declared: str, values: list[Any], expected: list[Any]
@@ -275,6 +277,58 @@ def test_a_column_of_sqlite_is_what_it_was_declared(
         connection.executemany("INSERT INTO log VALUES (?)", [[value] for value in values])
     connection.close()
     assert source("sqlite", tmp_path / "file.db", "log").read(None)["x"].to_pylist() == expected
+
+
+NEVER = "CAST('infinity' AS TIMESTAMP)"
+
+
+@pytest.mark.parametrize(("value", "kind", "expected"), [
+    ("CAST('1f00-0' || n || '00-1000-8000-00805f9b34fb' AS VARCHAR)", "string", "1f00-0100-1000-8000-00805f9b34fb"),
+    ("CAST('00000000-0000-0000-0000-00000000000' || n AS UUID)", "string", "00000000-0000-0000-0000-000000000001"),
+    ("CAST('{\"a\": ' || n || '}' AS JSON)", "string", '{"a": 1}'),
+    ("CASE WHEN n = 1 THEN union_value(num := 7) ELSE union_value(num := 8) END", "int64", 7),
+    ("CAST(CASE WHEN n = 1 THEN 'b' ELSE 'a' END AS ENUM('a', 'b'))", "string", "b"),
+    ("CAST(n AS HUGEINT)", "double", 1.0), ("CAST(n AS UBIGINT)", "uint64", 1), ("CAST(n AS VARINT)", "double", 1.0),
+    ("to_days(CAST(n AS INTEGER))", "string", "1 day"), ("TIME '10:00:00'", "string", "10:00:00.000000"),
+    ("{'a': n, 'u': CAST('00000000-0000-0000-0000-000000000001' AS UUID)}", "struct", 1),
+    *((f"CAST(TIMESTAMP '2026-01-01' AS {kind})", "timestamp", datetime(2026, 1, 1))
+      for kind in ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")),
+    ("CAST('1010' AS BIT)", None, "bytes"), ("[n]", None, "a list"), ("MAP {'a': n}", None, "a map"),
+])
+def test_each_type_of_duckdb_is_read_or_named(tmp_path: Path, value: str, kind: str | None, expected: Any) -> None:
+    """A column that Arrow has no type for keeps none of the others from being read."""
+    with duckdb.connect(tmp_path / "file.db") as connection:
+        connection.execute(f"CREATE TABLE log AS SELECT n AS x, {value} AS v FROM range(3) r(n)")
+    found = source("duckdb", tmp_path / "file.db", "log")
+    read = found.read(None)
+    assert read["x"].to_pylist() == [0, 1, 2]
+    if kind is None:
+        assert found.left_out()["v"].startswith(expected)
+    else:
+        name = "v.a" if kind == "struct" else "v"
+        assert (read[name][1].as_py(), found.left_out()) == (expected, {})
+        assert kind == "struct" or str(read["v"].type).startswith(kind)
+    assert found.content_id() == found.content_id()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_moments_without_end_are_no_ends_of_a_log(tmp_path: Path, zone: str) -> None:
+    """The first and the last time of the others are exactly theirs, in the model's time zone."""
+    with duckdb.connect(tmp_path / "file.db") as connection:
+        connection.execute(f"CREATE TABLE log AS SELECT CASE n WHEN 5 THEN {NEVER} ELSE TIMESTAMP '2026-01-01'"
+                           " + to_hours(CAST(n AS INTEGER)) END AS t FROM range(100) r(n)")
+    section = SourceSection(database=f"duckdb:///{tmp_path}/file.db", table="log")
+    strays = open_source(section, ZoneInfo(zone)).strays("t")
+    first = datetime(2026, 1, 1, tzinfo=ZoneInfo(zone))
+    assert (strays.rows, strays.apart, strays.low, strays.high) == (100, 1, first, first + timedelta(hours=99))
+
+
+@pytest.mark.parametrize("name", ['"my s"."t.x"', '"my s"."t""x"', "main.t", '"t.x"'])
+def test_a_name_in_quotes_may_hold_dots(tmp_path: Path, name: str) -> None:
+    with duckdb.connect(tmp_path / "file.db") as connection:
+        connection.execute('CREATE SCHEMA "my s"')
+        connection.execute(f"CREATE TABLE {name} AS SELECT 7 AS x")
+    assert source("duckdb", tmp_path / "file.db", name).read(None)["x"].to_pylist() == [7]
 
 
 def test_a_table_is_named_in_one_text(tmp_path: Path) -> None:

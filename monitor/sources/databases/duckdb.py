@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from monitor.sources.databases.engine import Session
+import pyarrow as pa
+
+from monitor.sources.databases.engine import STORED, Column, Session
 from monitor.sources.databases.file_engine import FileEngine
 
 _ALONE = {
@@ -29,3 +31,20 @@ class DuckDB(FileEngine):
             session = Session(connection)
             session.run("BEGIN TRANSACTION")
             yield session
+
+    def columns(self, session: Session, table: str) -> pa.Schema:
+        """Return what Arrow has no type for as text, whole numbers of any size as float64."""
+        return pa.schema(map(_known, super().columns(session, table)))
+
+    def chosen(self, column: Column) -> str:
+        name, stored = super().chosen(column), (column.field.metadata or {}).get(STORED)
+        if stored is None:
+            return name
+        return f"CAST({name} AS {'DOUBLE' if stored == b'bignum' and not column.exact else 'VARCHAR'})"
+
+
+def _known(field: pa.Field) -> pa.Field:
+    kind = getattr(field.type, "type_name", None)
+    if kind is None and not pa.types.is_union(field.type) and not pa.types.is_interval(field.type):
+        return field
+    return pa.field(field.name, pa.float64() if kind == "bignum" else pa.string(), metadata={STORED: kind or "text"})

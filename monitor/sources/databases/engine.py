@@ -1,5 +1,6 @@
 """What is particular to a kind of database: its driver, its session, and the few places where its SQL is its own."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
@@ -11,6 +12,7 @@ import pyarrow as pa
 from monitor.outgoing.guard import AddressRefused
 
 BATCH = 65_536                   # rows, at least, that are worked on together
+STORED = b"stored"               # key of what a column is, where that is more than its Arrow type
 
 
 class Session:
@@ -58,6 +60,14 @@ def gathered(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
             some = []
     if some:
         yield pa.concat_tables(some)
+
+
+def parts_of(name: str, mark: str) -> list[str]:
+    """Return the parts of `schema.table`; what stands between marks is one, with its dots, `""` in it a mark."""
+    part = f"{mark}(?:[^{mark}]|{mark}{mark})+{mark}|[^.{mark}]+"
+    if not re.fullmatch(f"(?:{part})(?:[.](?:{part}))*", name):
+        return [one.strip(mark) for one in name.split(".")]
+    return [one[1:-1].replace(2 * mark, mark) if one[0] == mark else one for one in re.findall(part, name)]
 
 
 def has_times(kind: pa.DataType) -> bool:
@@ -112,7 +122,7 @@ class Engine(ABC):
 
     def table(self, name: str) -> str:
         """Return a table's name as SQL; `schema.table` is split at the dots."""
-        return ".".join(self.quoted(part.strip('"')) for part in name.split("."))
+        return ".".join(map(self.quoted, parts_of(name, '"')))
 
     def columns(self, session: Session, table: str) -> pa.Schema:
         """Return the columns of a table with the types that the driver gives them."""

@@ -20,12 +20,11 @@ from monitor.outgoing import trust
 from monitor.outgoing.guard import look_up
 from monitor.private import quoted
 from monitor.sources.column_types import UTC_US
-from monitor.sources.databases.engine import BATCH, Column, Session, host_words
+from monitor.sources.databases.engine import BATCH, STORED, Column, Session, host_words, parts_of
 from monitor.sources.databases.server_engine import ServerEngine
 
 _CONNECT_SECONDS = 10
 _PORT = 3306
-_STORED = b"stored"              # key of what a column is, where that is more than its Arrow type
 _NAIVE = pa.timestamp("us")
 _KINDS = {
     "tinyint": pa.int64(), "smallint": pa.int64(), "mediumint": pa.int64(), "int": pa.int64(), "bigint": pa.int64(),
@@ -122,7 +121,7 @@ class MySQL(ServerEngine):
         return pa.schema([_field(*column) for column in found])
 
     def chosen(self, column: Column) -> str:
-        name, stored = self.quoted(column.field.name), (column.field.metadata or {}).get(_STORED)
+        name, stored = self.quoted(column.field.name), (column.field.metadata or {}).get(STORED)
         if stored == b"float":
             return f"({name} + 0e0)"             # else six digits of it
         if stored == b"bit":
@@ -169,7 +168,7 @@ class MySQL(ServerEngine):
         return numbers.cast(kind)
 
     def _parts(self, table: str) -> list[str]:
-        return [part.strip("`\"") for part in table.split(".")]
+        return [part.strip('"') for part in parts_of(table, "`")]
 
     def _limit_of_time(self, server: str) -> str:
         seconds, mariadb = max(1, round(self.timeout.total_seconds())), "MariaDB" in server
@@ -199,7 +198,7 @@ def _field(name: str, kind: str, declared: str) -> pa.Field:
     unsigned = kind == "bigint" and "unsigned" in declared
     known = pa.uint64() if unsigned else _KINDS.get(kind, pa.string())
     is_text = re.search(r"char|text|enum|set|json", kind) is not None
-    return pa.field(name, known, metadata={_STORED: kind if kind in _KINDS or is_text else "other"})
+    return pa.field(name, known, metadata={STORED: kind if kind in _KINDS or is_text else "other"})
 
 
 def _made(values: Any, kind: pa.DataType | None) -> Any:

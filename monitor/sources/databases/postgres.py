@@ -6,11 +6,10 @@ import pyarrow as pa
 
 from monitor.errors import SourceError
 from monitor.outgoing.guard import look_up
-from monitor.sources.databases.engine import Column, Session, host_words
+from monitor.sources.databases.engine import STORED, Column, Session, host_words
 from monitor.sources.databases.server_engine import ServerEngine
 
 _CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
-_STORED = b"stored"              # key of what a column is, where Arrow has no such type
 _BATCH_BYTES = 4 << 20
 # Types that the driver gives as something else: cents, with blanks behind, with a sign; how they are read instead.
 _OWN = {"money": (pa.float64(), "numeric::float8"), "bpchar": (pa.string(), "text"), "oid": (pa.int64(), "int8")}
@@ -61,7 +60,7 @@ class PostgreSQL(ServerEngine):
         return pa.schema([_known(field, own.get(field.name)) for field in super().columns(session, table)])
 
     def chosen(self, column: Column) -> str:
-        name, stored = self.quoted(column.field.name), (column.field.metadata or {}).get(_STORED)
+        name, stored = self.quoted(column.field.name), (column.field.metadata or {}).get(STORED)
         if stored == b"numeric":
             return f"trim_scale({name})::text" if column.exact else f"{name}::float8"
         if stored is not None and stored.decode() in _OWN:
@@ -117,11 +116,11 @@ class PostgreSQL(ServerEngine):
 
 def _known(field: pa.Field, own: str | None) -> pa.Field:
     if own is not None:
-        return pa.field(field.name, _OWN[own][0], metadata={_STORED: own})
+        return pa.field(field.name, _OWN[own][0], metadata={STORED: own})
     if not isinstance(field.type, pa.BaseExtensionType) and not pa.types.is_interval(field.type):
         return field
     kind = getattr(field.type, "type_name", "other")
-    return pa.field(field.name, pa.float64() if kind == "numeric" else pa.string(), metadata={_STORED: kind})
+    return pa.field(field.name, pa.float64() if kind == "numeric" else pa.string(), metadata={STORED: kind})
 
 
 def checked_address(address: str, seconds: int = _CONNECT_SECONDS) -> str:

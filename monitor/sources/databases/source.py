@@ -152,11 +152,7 @@ class DatabaseSource:
             rows = self._count(session, table) if self._engine.counts or _apart(first, last, _MANY) else None
         found = _strays_between(first, last, _MANY if rows is None else rows - untimed)
         nowhere = untimed + found.apart
-        found = replace(found, rows=rows, untimed=untimed, unplaced=nowhere, placed=found.placed[:0])
-        return self._widened(found, field)
-
-    def _widened(self, found: Strays, field: pa.Field) -> Strays:
-        return found if getattr(field.type, "tz", None) or not found.apart else found.widened(_SLACK)
+        return replace(found, rows=rows, untimed=untimed, unplaced=nowhere, placed=found.placed[:0])
 
     def _strays_of_all(self, timestamp: str) -> Strays:
         times = Times.of(self.read([], timestamp=timestamp)[timestamp])

@@ -65,18 +65,20 @@ class SQLite(FileEngine):
             if re.search(words, declared):
                 return kind
         column = self.quoted(name)
-        first = session.rows(f"SELECT typeof({column}) FROM {self.table(table)} WHERE {column} IS NOT NULL LIMIT 1")
+        there = f"NULLIF({column}, '') NOTNULL"
+        first = session.rows(f"SELECT typeof({column}) FROM {self.table(table)} WHERE {there} LIMIT 1")
         found = _FOUND[first[0][0]] if first else pa.string()
         is_decimal = re.search("NUM|DEC", declared) is not None
         return pa.float64() if is_decimal and found == pa.int64() else found
 
     def chosen(self, column: Column) -> str:
+        """An empty text among numbers is none, as in CSV: `.import` leaves these for empty cells."""
         name = self.quoted(column.field.name)
         if column.exact or pa.types.is_string(column.field.type):
             return f"CAST({name} AS TEXT)"
         if pa.types.is_floating(column.field.type):
-            return f"CASE typeof({name}) WHEN 'integer' THEN CAST({name} AS REAL) ELSE {name} END"
-        return name
+            return f"CASE typeof({name}) WHEN 'integer' THEN CAST({name} AS REAL) ELSE NULLIF({name}, '') END"
+        return name if pa.types.is_binary(column.field.type) else f"NULLIF({name}, '')"
 
     def tables(
         self, session: Session, columns: Sequence[Column], table: str, where: str, most: int | None
