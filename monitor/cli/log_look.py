@@ -88,7 +88,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     """
     from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
     from monitor.performance.labelled_rows import guess_task
-    from monitor.reference.pauses import usually_apart
+    from monitor.reference.known_reference import usually_apart
     from monitor.reference.role_evidence import VALUES, Evidence, at_hand, is_sample, looked_at
     from monitor.sources import open_source
     from monitor.sources.known_types import KnownTypes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,14 +20,18 @@ from monitor.performance.labels import delays_of, maturity_age
 from monitor.performance.lost_performance import Norm
 from monitor.performance.performance_scores import sd_and_norm
 from monitor.records import Score, Window, from_json, to_json
-from monitor.reference.pauses import usual_pause, usually_apart
 from monitor.reference.profile import keep_beside, last_beside
 from monitor.sources.log import Log, once_a_look
 from monitor.sources.row_counts import label_counts
 from monitor.sources.rows import Rows
 from monitor.sources.windows import closed_windows
-from monitor.tables.columns import counts
+from monitor.tables.columns import Ints, counts
 from monitor.times import format_duration
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+LONGEST_PAUSE = timedelta(days=7)    # a reference that is no log may have one row a month: its pauses say nothing
+_US = timedelta(microseconds=1)
+_FEWEST = 3                          # gaps that tell what is usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,41 @@ def known_of(model: ModelSection, rows: Rows, roles: Roles, known_until: datetim
               *_seldom(model, rows.table[roles.timestamp])),
         pause=usual_pause(rows.table[roles.timestamp], model.window.size),
     )
+
+
+def usual_pause(times: pa.ChunkedArray, size: timedelta | int) -> timedelta:
+    """Return how long rows may stay away without anything being wrong, in full minutes.
+
+    That is the longest pause between neighbouring rows that came at least twice, at most `LONGEST_PAUSE`, or one window
+    of `size` where that is longer; and a quarter more. Where all rows have one time of the day, as dates do, it is
+    a day more: their time is when the day begins, and rows may come at its end. `times` are timestamps in
+    microseconds, in any order. The first and last hundredth of the rows do not count, for a few may be astray.
+    """
+    order = np.sort(times.drop_null().cast(pa.int64()).to_numpy())
+    order = order[len(order) // 100:len(order) - len(order) // 100]
+    if len(order) < 3:
+        return timedelta(0)
+    most = LONGEST_PAUSE if isinstance(size, int) else max(LONGEST_PAUSE, size)
+    pause = min(most, int(np.partition(np.diff(order), -2)[-2]) * _US)
+    dated = pause and len(np.unique(order % (DAY // _US))) <= 2          # two: where summer time begins or ends
+    return -(-(pause * 1.25) // MINUTE) * MINUTE + (DAY if dated else timedelta(0))
+
+
+def usually_apart(times: pa.ChunkedArray) -> timedelta:
+    """Return how far rows, or batches of them, usually are from the next ones; zero where there are too few to tell.
+
+    That is the upper quartile of the gaps between the hours that have rows, or of those between the days, where that is
+    more than a day: nights, weekends and outages are rarer, and a batch may take hours or some days.
+    `times` are timestamps in microseconds.
+    """
+    hours = np.unique(times.drop_null().cast(pa.int64()).to_numpy() // (HOUR // _US))
+    days = _usual_gap(np.unique(hours // 24)) * DAY
+    return max(_usual_gap(hours) * HOUR, days if days > DAY else timedelta(0))
+
+
+def _usual_gap(places: Ints) -> int:
+    gaps = np.diff(places)
+    return int(np.quantile(gaps, 0.75, method="higher")) if len(gaps) >= _FEWEST else 0
 
 
 def schema_of(known: Known) -> pa.Schema:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from monitor.reference.pauses import usual_pause, usually_apart
+from monitor.reference.known_reference import usual_pause, usually_apart
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)         # a Monday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
