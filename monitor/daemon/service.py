@@ -420,8 +420,8 @@ class Daemon:
         self._fault_told = fault is not None
 
     def _try_state(self) -> None:
-        """See whether the state is where it was, and whether a fault is over, also when nothing is to be written."""
-        self._store.require_place()
+        """See whether the state is what was written, and whether a fault is over, also when nothing is written."""
+        self._store.require_whole()
         if self._store.fault is not None:
             self._store.moments.try_to_write()
 

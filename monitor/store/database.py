@@ -17,6 +17,11 @@ Row = sqlite3.Row
 PAGES_KIB = 512        # of the file in memory; the system's cache has the others
 BUSY_SECONDS = 30.0    # how long a writer waits for another process's transaction
 
+_File = tuple[int, int, int, int]        # device, inode, bytes, time of its last change in ns, which nobody can set
+_Files = dict[str, _File | None]
+_NO_FILE = (0, 0, 0, 0)
+_PUT_BACK = "put it back, or stop driftd and restore a backup with driftd state restore"
+
 Heard = Callable[[str | None], None]    # is told why the database could not be used, and None once a write succeeds
 
 
@@ -38,7 +43,11 @@ class Database:
         self._kept = 0                       # changes that are on disk, or were rolled back
         self._sums: sums.Sums | None = None
         self._committed: Callable[[], None] | None = None
-        self._place: dict[str, tuple[int, int]] = {}     # the files that are open, by where they have to be
+        self._commits = 0                    # that it is known to have had
+        self._set_back: str | None = None    # it had fewer; commits of others do not bring back what was lost
+        self._prove: Callable[[], None] | None = None    # raises StateError where the files do not hold what they must
+        self._files: _Files = {}             # as they were after the last change that is known to be sound
+        self._suspect: tuple[_Files, str | None] = {}, None      # as they were when proved last, and what was wrong
         address = f"{Path(where).absolute().as_uri()}?mode=ro&immutable=1" if frozen else where
         with _as_state_error(where):
             self._connection = sqlite3.connect(
@@ -82,10 +91,11 @@ class Database:
         with self._lock:
             outermost = self._depth == 0
             if outermost:
-                self.require_place()
                 self.all("BEGIN IMMEDIATE")
             self._depth += 1
             try:
+                if outermost:
+                    self.require_whole()
                 yield
                 if outermost:
                     self._commit()
@@ -104,23 +114,57 @@ class Database:
         if do not in self._afterwards:
             self._afterwards.append(do)
 
-    def watch(self, committed: Callable[[], None]) -> None:
-        """From now on keep the sums of what is written; `committed` is called after each commit that wrote rows."""
-        with self._using() as connection:
-            self._sums, self._committed = sums.Sums(connection), committed
-        found = {path: _identity(path) for path in (self.where, f"{self.where}-wal")}
-        self._place = {path: identity for path, identity in found.items() if identity is not None}
+    def watch(self, committed: Callable[[], None], prove: Callable[[], None]) -> None:
+        """From now on keep the sums of what is written, and see who else changes the files.
 
-    def require_place(self) -> None:
-        """Raise StateError where a file that is open is no longer in its place: what is written to it would be lost.
-
-        SQLite does not notice. A file that is put back is the same again.
+        `committed` is called after each commit that wrote rows; `prove` raises StateError where the files do not hold
+        what they must, seen through a connection of its own.
         """
-        with self._using():
-            for path, identity in self._place.items():
-                if _identity(path) != identity:
+        with self._using() as connection:
+            self._sums, self._committed, self._prove = sums.Sums(connection), committed, prove
+            self._commits = _commits(connection)
+        self._files = self._found()
+
+    def require_whole(self, *, anew: bool = False) -> None:
+        """Raise StateError where the files are not those that were written: what is written to them would be lost.
+
+        SQLite does not notice a file that was removed, replaced, or overwritten in its place. A change that is not of
+        this connection is proved, which finds a commit of another process sound. `anew`: a change that was found
+        unsound is proved once more. Files that are put back are the same again.
+        """
+        if self._prove is None:
+            return
+        with self._using() as connection:
+            found = self._found()
+            for path, file in self._files.items():
+                if file is not None and (found[path] or _NO_FILE)[:2] != file[:2]:
                     raise StateError(f"the state {path} was removed or replaced while driftd used it; nothing is kept: "
-                                     "put it back, or stop driftd and restore a backup with driftd state restore")
+                                     f"{_PUT_BACK}")
+            if found != self._files:
+                self._prove_anew(found, anew)
+                self._files = found
+            if (commits := _commits(connection)) < self._commits and self._set_back is None:
+                self._set_back = (f"the state {self.where} was set back while driftd used it, from {self._commits} "
+                                  f"commits to {commits}; nothing is kept: stop driftd and restore a backup with "
+                                  "driftd state restore, or start it again to go on with what there is")
+            if self._set_back is not None:
+                raise StateError(self._set_back)
+            self._commits = commits
+
+    def _prove_anew(self, found: _Files, anew: bool) -> None:
+        assert self._prove is not None
+        if anew or self._suspect[0] != found:
+            problem = None
+            try:
+                self._prove()
+            except StateError as error:
+                problem = str(error)
+            self._suspect = found, problem
+        if self._suspect[1] is not None:
+            raise StateError(f"{self._suspect[1]} (it was changed by something else while driftd used it)")
+
+    def _found(self) -> _Files:
+        return {path: _file(path) for path in (self.where, f"{self.where}-wal")}
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -140,7 +184,10 @@ class Database:
 
     def scrub(self) -> None:
         """Bring every page home from the write-ahead log; what was deleted there is overwritten with zeros."""
-        self.all("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._lock:
+            self.require_whole()
+            self.all("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._files = self._found()
 
     def seal(self) -> sums.Seal | None:
         """Which state this is, after how many commits; None for one of a version that kept no sums."""
@@ -173,9 +220,12 @@ class Database:
 
     def _commit(self) -> None:
         with self._using() as connection:
-            if self._sums is not None and self._sums.write() and self._committed is not None:
+            wrote = self._sums is not None and self._sums.write()
+            if wrote and self._committed is not None:
                 self.afterwards(self._committed)
             connection.execute("COMMIT")
+            self._commits += wrote
+            self._files = self._found()
             self._note_success(connection)
 
     def _roll_back(self) -> None:
@@ -244,13 +294,18 @@ def _as_state_error(where: str) -> Iterator[None]:
         raise StateError(said) from error
 
 
-def _identity(path: str) -> tuple[int, int] | None:
-    """Which file is in a place; None where there is none."""
+def _file(path: str) -> _File | None:
+    """Which file is in a place, and as of which change; None where there is none."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+
+
+def _commits(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT commits FROM seal").fetchone()
+    return int(row[0]) if row else 0
 
 
 def stamp(moment: datetime | None) -> str | None:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -176,18 +176,23 @@ def _check_unsealed(database: Database, heads: Heads) -> None:
 
 
 def _watch(database: Database, folder: Path) -> None:
-    """Keep the sums and the head of what is written from now on."""
+    """Keep the sums and the head of what is written from now on, and see what others write."""
     def keep_head() -> None:
         seal = database.seal()
         assert seal is not None
         write_state_head(folder, seal)
+
+    def prove_anew() -> None:
+        heads = Heads.of(folder)
+        with closing(Database(database.where)) as beside:        # what this one holds in memory proves nothing
+            prove(beside, heads)
 
     seal = database.seal()
     if seal is None:                 # only where a test goes back to an earlier version
         return
     if seal.commits == 0:
         write_state_head(folder, seal)
-    database.watch(keep_head)
+    database.watch(keep_head, prove_anew)
 
 
 def _version(database: Database) -> int:

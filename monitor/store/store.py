@@ -114,9 +114,9 @@ class Store:
         """Why the state could not be used when that was last tried; None once a write has succeeded since."""
         return self._db.fault
 
-    def require_place(self) -> None:
-        """Raise StateError, a fault, where the state was removed or replaced since it was opened."""
-        self._db.require_place()
+    def require_whole(self) -> None:
+        """Raise StateError, a fault, where the state's files were removed, replaced or overwritten since."""
+        self._db.require_whole(anew=True)
 
     def on_fault(self, heard: Heard) -> None:
         """Have `heard` called with the reason at each fault, and with None when a write succeeds again."""

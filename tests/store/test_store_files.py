@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def test_a_state_that_is_taken_away_is_missed_at_once(tmp_path: Path, file: str,
         (state / file).rename(aside)
         if replaced:
             shutil.copytree(aside, state) if aside.is_dir() else shutil.copy(aside, state / file)
-        for write in (store.require_place, store.moments.try_to_write):
+        for write in (store.require_whole, store.moments.try_to_write):
             with pytest.raises(StateError, match="was removed or replaced while driftd used it"):
                 write()
         if replaced:
@@ -167,6 +168,84 @@ def test_a_state_that_is_taken_away_is_missed_at_once(tmp_path: Path, file: str,
         aside.rename(state / file)
         store.moments.try_to_write()
         assert (faults[0] is None, faults[-1], store.fault) == (False, None, None)
+
+
+STATE = ("driftd.db", "driftd.db-wal", "driftd.db-shm", "state.head", "audit.head")
+
+
+def _older(older: Path, state: Path, *names: str) -> None:
+    for name in names:
+        _overwrite(state / name, (older / name).read_bytes())
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    """In its place: it stays the same file."""
+    with path.open("r+b") as file:
+        file.write(data)
+        file.truncate()
+
+
+def _scribble(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-4096:-96] = bytes(4000)
+    _overwrite(path, bytes(data))
+
+
+IN_PLACE: dict[str, Callable[[Path, Path], None]] = {
+    "an older database": lambda older, state: _older(older, state, "driftd.db"),
+    "an older database and log": lambda older, state: _older(older, state, *STATE[:2]),
+    "an older index of the log": lambda older, state: _older(older, state, "driftd.db-shm"),
+    "all of an older state": lambda older, state: _older(older, state, *STATE),
+    "an empty database": lambda older, state: _overwrite(state / "driftd.db", b""),
+    "zeros": lambda older, state: _overwrite(state / "driftd.db", bytes((state / "driftd.db").stat().st_size)),
+    "a page of zeros": lambda older, state: _scribble(state / "driftd.db"),
+    "an empty log": lambda older, state: _overwrite(state / "driftd.db-wal", b""),
+    "a log with zeros": lambda older, state: _scribble(state / "driftd.db-wal"),
+    "another file": lambda older, state: _overwrite(state / "driftd.db", b"SQLite format 3\0" * 1000),
+}
+
+
+@pytest.mark.parametrize("harm", IN_PLACE)
+@pytest.mark.parametrize("scrubbed", [False, True])
+def test_a_state_that_is_overwritten_in_its_place_is_missed_at_once(
+    tmp_path: Path, made: Any, harm: str, scrubbed: bool
+) -> None:
+    """SQLite would write on into files that are no longer what was written; here nothing is acknowledged any more."""
+    state, older = tmp_path / "state", tmp_path / "older"
+    with Store.open(state) as store:
+        made.requested(store)
+        store._db.scrub()
+        store.configurations.accept("older", "text", T0)
+        shutil.copytree(state, older)
+        store.configurations.accept("lost", "text" * 3000, T0)
+        if scrubbed:
+            store._db.scrub()
+        store.configurations.accept("newest", "text", T0)
+        before = {name: (state / name).read_bytes() for name in STATE}
+        IN_PLACE[harm](older, state)
+        if all((state / name).read_bytes() == data for name, data in before.items()):
+            return                                       # no harm was done
+        for write in (store.require_whole, store.moments.try_to_write, store.require_whole):
+            with pytest.raises(StateError, match=r"while driftd used it|disk I/O error|is damaged"):
+                write()
+        assert store.fault is not None
+
+
+def test_what_other_processes_commit_is_no_harm(tmp_path: Path, made: Any) -> None:
+    """Commands write beside a daemon, bring the log home, change modes: both go on."""
+    with Store.open(tmp_path) as daemon:
+        made.requested(daemon)
+        before = daemon.seal().commits
+        for number in range(3):
+            with Store.open(tmp_path, exclusive=False) as command:
+                command.configurations.accept(f"of a command {number}", "text", T0)
+                daemon.require_whole()
+                daemon.configurations.accept(f"of the daemon {number}", "text", T0)
+                command._db.scrub()
+                command.configurations.accept(f"once more {number}", "text", T0)
+            (tmp_path / "driftd.db").chmod(0o600)
+            daemon.require_whole()
+        assert (daemon.fault, daemon.seal().commits) == (None, before + 9)
 
 
 def test_a_lock_without_its_file_still_holds(tmp_path: Path) -> None:
