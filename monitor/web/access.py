@@ -18,6 +18,7 @@ from monitor.web.sessions import Sessions
 from monitor.web.sign_in import cookie_of, led_to_sign_in
 
 LONGEST_NAME = 200      # characters of a name that a proxy says
+LONGEST_HEAD = 16_384   # bytes of a request's target and headers
 
 NOBODY = Principal("", "anonymous", frozenset())     # who may only have what everybody may
 
@@ -39,7 +40,8 @@ class AccessControl:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         policy, headers = self._policy(), Headers(scope=scope)
-        passed = _misdirected(policy, scope, headers) or await self._principal(policy, scope, headers)
+        refused = _malformed(scope, headers) or _misdirected(policy, scope, headers)
+        passed = refused or await self._principal(policy, scope, headers)
         if isinstance(passed, Refusal):
             if policy.passwords and passed.reason == "no_credentials" and (led := led_to_sign_in(scope, headers)):
                 return await led(scope, receive, send)
@@ -82,6 +84,18 @@ class AccessControl:
             return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_failures", wait)
         self._failures.count(client)
         return Refusal(HTTPStatus.UNAUTHORIZED, "wrong_credentials")
+
+
+def _malformed(scope: Scope, headers: Headers) -> Refusal | None:
+    """A head that came whole in one piece may be longer than a parser waits for; RFC 9112, 6.1: a request with two
+    lengths may hide another one, which a proxy before us took for its body."""
+    target = len(scope["raw_path"]) + len(scope["query_string"])
+    head = target + sum(len(name) + len(value) for name, value in headers.raw)
+    if head > LONGEST_HEAD:
+        return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "malformed")
+    if "content-length" in headers and "transfer-encoding" in headers:
+        return Refusal(HTTPStatus.BAD_REQUEST, "malformed")
+    return None
 
 
 def _misdirected(policy: Policy, scope: Scope, headers: Headers) -> Refusal | None:

@@ -47,6 +47,8 @@ class Refusal:
                 answer.headers.append("WWW-Authenticate", 'Bearer realm="driftd"')
             if policy.passwords:
                 answer.headers.append("WWW-Authenticate", 'Basic realm="driftd", charset="UTF-8"')
+        if self.reason == "malformed":
+            answer.headers["Connection"] = "close"       # what comes after it is no request of its own
         if self.wait:
             answer.headers["Retry-After"] = str(int(self.wait) + 1)
         return answer

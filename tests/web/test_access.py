@@ -3,6 +3,7 @@
 import base64
 import http.client
 import re
+from contextlib import suppress
 
 import bcrypt
 import pytest
@@ -162,6 +163,28 @@ def test_two_names_or_none_are_refused(serve: Serve) -> None:
             answer = connection.recv(1000)
         assert answer.split()[1] == status
         assert CANARY.encode() not in answer
+
+
+TWO_LENGTHS = (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+               b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+
+@pytest.mark.parametrize(("rest", "status"), [
+    (TWO_LENGTHS, b"400"),
+    (b"X: " + b"y" * 20_000 + b"\r\n\r\n", b"431"),
+    (b"".join(b"X-%d: y\r\n" % number for number in range(4000)) + b"\r\n", b"431"),
+])
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_request_that_may_hide_another_is_the_last(serve: Serve, rest: bytes, status: bytes, method: bytes) -> None:
+    """Two lengths, or a head beyond the limit that came in one piece: one refusal, and nothing after it is read."""
+    with serve().connect(method + b" / HTTP/1.1\r\nHost: localhost\r\n" + rest) as connection:
+        answer = b""
+        with suppress(ConnectionError):                  # what was not read is answered by a reset
+            while piece := connection.recv(65_536):
+                answer += piece
+    assert answer.split()[1:2] in ([status], [b"400"], [])       # 400 where the kernel handed it over in pieces
+    assert answer.count(b"HTTP/1.1 ") <= 1
+    assert CANARY.encode() not in answer
 
 
 @pytest.mark.parametrize("origin", [
