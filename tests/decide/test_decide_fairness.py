@@ -256,3 +256,46 @@ def test_the_limits_of_a_rate_solve_their_equation(hits, rows):
             assert away == pytest.approx(z * math.sqrt(limit * (1 - limit) / rows), rel=1e-9)
     assert Rate(0, rows).limits(1.96)[0] == 0.0
     assert Rate(rows, rows).limits(1.96)[1] == 1.0
+
+
+def _rates(**hits):
+    """Selection rates of 40 rows, before 0.5 where nothing else is given; group a is the one compared with."""
+    return [Score(metric="selection_rate", segment=f"group={group}", method="comparison" if group == "a" else None,
+                  value=None if rows == 0 else yes / rows, n=rows, reference=before)
+            for group, (yes, rows, before) in hits.items()]
+
+
+@pytest.mark.parametrize(
+    ("scores", "between", "against"),
+    [
+        ([], {"difference": (None, None, "no window tells a selection_rate of its groups")}, {}),
+        (_rates(b=(10, 40, 0.5)), {"ratio": (None, None, "there is no group to compare with")}, {}),
+        (_rates(a=(20, 40, 0.5), b=(3, 29, 0.4)),
+         {"ratio": (None, None, "fewer than two groups have enough rows")},
+         {"ratio": (None, None, "group=b: 29 rows in 1 window, expected at least 30")}),
+        (_rates(a=(20, 40, 0.5), b=(3, 9, 0.4)), {"ratio": (None, None, "fewer than two groups have enough rows")},
+         {"ratio": (None, None, "group=b: fewer than 10 rows")}),
+        (_rates(a=(0, 40, 0.5), b=(0, 40, 0.4)),
+         {"ratio": (None, None, "no group has any positive answer")},
+         {"ratio": (None, None, "neither group has any positive answer")}),
+        (_rates(a=(20, 40, 0.5), b=(10, 40, 0.4)),
+         {"difference": (0.25, 0.1, "between 2 groups, 1 window together"),
+          "ratio": (0.5, 0.8, "between 2 groups, 1 window together")},
+         {"difference": (0.25, 0.1, "selection_rate 0.25, of group=a 0.5; 1 window together"),
+          "ratio": (0.5, 0.8, "selection_rate 0.25, of group=a 0.5; 1 window together")}),
+        (_rates(a=(20, 40, 0.5), b=(10, 40, None)),
+         {"difference": (0.25, None, "between 2 groups, 1 window together")},
+         {"difference": (0.25, None, "selection_rate 0.25, of group=a 0.5; 1 window together")}),
+    ],
+)
+def test_fairness_says_what_was_compared_or_why_nothing_was(scores, between, against):
+    """Of all groups and of one: value, the same before, and the sentence."""
+    section = FairnessSection(columns=("group",))
+    found = {(one.metric, one.segment): one for one in fairness_scores(section, 30, [scores] if scores else [])}
+    for segment, wanted in (("group", between), ("group=b", against)):
+        for kind, (value, before, reason) in wanted.items():
+            one = found[f"demographic_parity_{kind}", segment]
+            assert (one.value, one.reference) == (pytest.approx(value), pytest.approx(before))
+            assert one.reason == reason
+    late = found["equal_opportunity_difference", "group"].reason
+    assert late.endswith("of its groups, or the labels of this one are still maturing")

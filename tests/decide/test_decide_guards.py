@@ -41,26 +41,36 @@ NULLS = Score(metric="missing_share", column="age", value=0.9, status=ScoreStatu
     ("guard", "words", "given"),
     [
         ("observing", 'the model only observes; with mode = "act" it would ask ci', lambda m: {"mode": "observe"}),
-        ("no-pipeline", "no pipeline is configured", lambda m: {"retrain": None}),
+        ("no-pipeline", "no pipeline is configured; name one as pipeline in [retrain]", lambda m: {"retrain": None}),
         ("paused", "ann paused it: holiday", lambda m: {"past": {"paused": "ann paused it: holiday"}}),
-        ("catching-up", "newer windows", lambda m: {"newest": False}),
-        ("broken-data", "90% missing", lambda m: {"snapshot": m.snapshot(1, BAD, NULLS)}),
-        ("stale-source", "no such file", lambda m: {
+        ("catching-up", "newer windows have yet to be checked", lambda m: {"newest": False}),
+        ("broken-data", "the data are broken: 90% missing", lambda m: {"snapshot": m.snapshot(1, BAD, NULLS)}),
+        ("stale-source", "the source failed: no such file", lambda m: {
             "snapshot": m.snapshot(1, status=SnapshotStatus.SOURCE_FAILED, reason="no such file"),
         }),
-        ("few-rows", "12 rows", lambda m: {
-            "snapshot": m.snapshot(1, status=SnapshotStatus.INSUFFICIENT_DATA, rows=12, reason="12 rows"),
+        ("few-rows", "12 rows of 30", lambda m: {
+            "snapshot": m.snapshot(1, status=SnapshotStatus.INSUFFICIENT_DATA, rows=12, reason="12 rows of 30"),
         }),
-        ("run-in-flight", "is running", lambda m: {"past": {"in_flight": m.run()}}),
-        ("cooldown", "lasts until 18 May 2013", lambda m: {
+        ("few-rows", "the window holds only 1 row, too few to judge", lambda m: {
+            "snapshot": m.snapshot(1, status=SnapshotStatus.INSUFFICIENT_DATA, rows=1),
+        }),
+        ("run-in-flight", f"driftd-{'0' * 40}-1 to ci is running, and only one run may be under way", lambda m: {
+            "past": {"in_flight": m.run()},
+        }),
+        ("cooldown", "the last request was accepted on 15 May 2013; the cooldown of 3d lasts until 18 May 2013",
+         lambda m: {
             "retrain": _limits(cooldown="3d"), "past": {"accepted": _ago(m, 2)},
         }),
-        ("budget", "until 25 May 2013", lambda m: {
+        ("budget", "the budget of 2 per 10d is spent (2 requests accepted) until 25 May 2013", lambda m: {
             "retrain": _limits(budget="2 per 10d"), "past": {"accepted": _ago(m, 40, 2, 1)},
         }),
-        ("budget", "0 per 10d", lambda m: {"retrain": _limits(budget="0 per 10d")}),
-        ("few-labels", "since 3 May 2013", lambda m: {"retrain": _limits(min_labels=2001)}),
-        ("few-labels", "1000 labelled rows since 10 May", lambda m: {
+        ("budget", "the budget of 0 per 10d is spent (0 requests accepted)", lambda m: {
+            "retrain": _limits(budget="0 per 10d"),
+        }),
+        ("few-labels", "2000 labelled rows since 3 May 2013, a retrain needs 2001", lambda m: {
+            "retrain": _limits(min_labels=2001),
+        }),
+        ("few-labels", "1000 labelled rows since 10 May 2013, a retrain needs 1001", lambda m: {
             "retrain": _limits(min_labels=1001), "past": {"paid_until": m.window(0).end},
         }),
     ],
@@ -71,7 +81,7 @@ def test_each_guard_speaks_and_keeps_the_request_back(made, guard, words, given)
     assert decision.verdict.action is Action.SUPPRESS
     assert decision.verdict.guards == (guard,)
     assert (decision.request, decision.episode.state) == (False, "suppressed")
-    assert words in next(r for r in decision.verdict.reasons if r.startswith(f"guard {guard}: "))
+    assert f"guard {guard}: {words}." in decision.verdict.reasons
     told = [m.body for m in decision.messages if m.kind == "suppressed"]
     assert all(words in body for body in told)
     assert len(told) == (guard != "catching-up")
