@@ -128,6 +128,18 @@ def test_every_kind_of_timestamp_finds_its_rows(server: Any, table: Any, kind: s
     assert table("log").strays("at").rows in (None, 100)
 
 
+@pytest.mark.parametrize(("kind", "rows"), [("DATE", 100), ("DATETIME", 1500), ("TIMESTAMP NULL", 2500)])
+def test_a_row_of_a_date_of_zeros_is_counted(server: Any, table: Any, kind: str, rows: int) -> None:
+    """It has no time, as one without any; a place on a map beside it keeps nothing from being read."""
+    execute(server, f"CREATE OR REPLACE TABLE log (n INT, at {kind}, place POINT DEFAULT POINT(1, 2))",
+            "INSERT INTO log (n, at) SELECT seq, IF(seq = 3, '0000-00-00', IF(seq = 4, NULL,"
+            f" TIMESTAMP('2026-01-01') + INTERVAL seq HOUR)) FROM seq_1_to_{rows}")
+    strays = table("log").strays("at")
+    assert (strays.untimed, strays.apart) == (2, 0)
+    assert table("log").read(None)["n"].to_pylist() == list(range(1, rows + 1))
+    assert set(table("log").left_out()) == {"place"}
+
+
 @pytest.mark.parametrize("name", ["%s {}", 'a"b', "x'; DROP TABLE t;--", "a\\b", "select", "a`b"])
 def test_any_name_of_table_and_columns_is_read(server: Any, table: Any, name: str) -> None:
     """Quotation marks and SQL in names are nothing but names; a window has its rows."""

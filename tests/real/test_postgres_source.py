@@ -116,6 +116,22 @@ def test_types_of_its_own_hold_what_a_client_shows(address: str) -> None:
         assert set(log_source(name).left_out()) == {"a"}
 
 
+@pytest.mark.parametrize("rows", [100, 1000, 1500, 2500])
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date"])
+def test_moments_without_end_are_those_of_the_calendar(address: str, kind: str, rows: int) -> None:
+    """`infinity` is later than all others, `-infinity` earlier; as the time of a row both are counted, in any table."""
+    with psycopg.connect(address) as connection:
+        connection.execute(f"""CREATE TABLE log AS SELECT n, CASE n WHEN 3 THEN 'infinity' WHEN 4 THEN '-infinity' ELSE
+            timestamptz '2026-01-01Z' + n * interval '1 hour' END::{kind} AS at FROM generate_series(1, {rows}) n""")
+    source = log_source("log")
+    read = source.read(["n"], moments=["at"]).sort_by("n")["at"].to_pylist()
+    assert (read[2].year, read[3].year, read[4].year) == (9999, 1, 2026)
+    strays = source.strays("at")
+    assert (strays.rows, strays.untimed, strays.apart) == (rows, 0, 2)
+    assert strays.low is not None
+    assert strays.low.date() == date(2026, 1, 1)
+
+
 @pytest.mark.parametrize("name", ["humidity %", "%s", "%(start)s", 'a"b', "x'; DROP TABLE t;--", "{}", "a\\b"])
 def test_any_name_of_table_and_columns_is_read(address: str, name: str) -> None:
     """Per cent signs, quotation marks and SQL in names are nothing but names."""

@@ -172,9 +172,17 @@ class Engine(ABC):
         text = f"'{at.isoformat(' ')}{'+00:00' if exact else ''}'"
         return f"{'TIMESTAMP WITH TIME ZONE' if exact else 'TIMESTAMP'} {text}"
 
+    def order(self, table: str, name: str) -> str:
+        """Return a column to order the rows by."""
+        return self.quoted(name)
+
     def told(self, field: pa.Field) -> str:
         """Return the condition for a row to have a time."""
         return f"{self.quoted(field.name)} IS NOT NULL"
+
+    def untold(self, field: pa.Field) -> str:
+        """Return the condition for a row to have none."""
+        return f"{self.quoted(field.name)} IS NULL"
 
     def fingerprint(self, session: Session, table: str) -> object:
         """Return what changes whenever the rows may have; here only where their number does."""

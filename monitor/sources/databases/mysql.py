@@ -32,7 +32,10 @@ _KINDS = {
     "datetime": _NAIVE, "timestamp": UTC_US, "date": pa.date32(),
     "binary": pa.binary(), "varbinary": pa.binary(), "tinyblob": pa.binary(), "blob": pa.binary(),
     "mediumblob": pa.binary(), "longblob": pa.binary(),
+    **dict.fromkeys(("geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
+                     "geometrycollection", "geomcollection", "vector"), pa.binary()),
 }                                # the rest is text
+_FIRST_DAY = "'0001-01-01'"
 _NO_DATE = r"^(0000|\d{4}-00|\d{4}-\d\d-00)"     # dates that are none, which older tables hold
 
 
@@ -141,6 +144,12 @@ class MySQL(ServerEngine):
     def literal(self, kind: pa.DataType, at: datetime) -> str:
         """The session's time zone is UTC."""
         return f"'{at.isoformat(' ')}'"
+
+    def told(self, field: pa.Field) -> str:
+        return f"{self.quoted(field.name)} >= {_FIRST_DAY}"
+
+    def untold(self, field: pa.Field) -> str:
+        return f"({super().untold(field)} OR {self.quoted(field.name)} < {_FIRST_DAY})"
 
     def fingerprint(self, session: Session, table: str) -> object:
         """Return the number of rows, and when the table was written last, where the server knows."""

@@ -6,13 +6,14 @@ import pyarrow as pa
 
 from monitor.errors import SourceError
 from monitor.outgoing.guard import look_up
-from monitor.sources.databases.engine import STORED, Column, Session, host_words
+from monitor.sources.databases.engine import STORED, Column, Session, has_times, host_words
 from monitor.sources.databases.server_engine import ServerEngine
 
 _CONNECT_SECONDS = 10            # at most; libpq knows whole seconds, at least two
 _BATCH_BYTES = 4 << 20
 # Types that the driver gives as something else: cents, with blanks behind, with a sign; how they are read instead.
 _OWN = {"money": (pa.float64(), "numeric::float8"), "bpchar": (pa.string(), "text"), "oid": (pa.int64(), "int8")}
+_CALENDAR = ("0001-01-02", "9999-12-31")
 # Rows come in the order in which they are stored, the same each time.
 _IN_ORDER = ("synchronize_seqscans = off", "max_parallel_workers_per_gather = 0")
 
@@ -65,10 +66,19 @@ class PostgreSQL(ServerEngine):
             return f"trim_scale({name})::text" if column.exact else f"{name}::float8"
         if stored is not None and stored.decode() in _OWN:
             return f"{name}::{_OWN[stored.decode()][1]}"
+        if has_times(column.field.type):
+            return self._on_calendar(name, column.field.type)
         return name if stored is None else f"{name}::text"
 
-    def told(self, field: pa.Field) -> str:
-        return f"isfinite({self.quoted(field.name)})"
+    def _on_calendar(self, name: str, kind: pa.DataType) -> str:
+        """Return a time with `infinity` as the calendar's last day: the driver has no number for what is beyond it."""
+        word = "date" if pa.types.is_date(kind) else "timestamptz" if kind.tz else "timestamp"
+        first, last = (f"{word} '{day}'" for day in _CALENDAR)
+        return f"CASE WHEN {name} > {last} THEN {last} WHEN {name} < {first} THEN {first} ELSE {name} END"
+
+    def order(self, table: str, name: str) -> str:
+        """Return the column as it is stored, which may have an index, rather than as it is selected under its name."""
+        return f"{self.table(table)}.{self.quoted(name)}"
 
     def fingerprint(self, session: Session, table: str) -> object:
         """Return the table's size and PostgreSQL's counts of rows written (a replica: its position).

@@ -146,10 +146,16 @@ class DatabaseSource:
             field = kinds.get(timestamp)
             if field is None or not self._engine.orders(session, self._table, field):
                 return self._strays_of_all(timestamp)
-            at, table = self._engine.quoted(timestamp), self._engine.table(self._table)
-            (untimed,) = session.rows(f"SELECT count(*) FROM {table} WHERE {at} IS NULL")[0]
+            table = self._engine.table(self._table)
+            (untimed,) = session.rows(f"SELECT count(*) FROM {table} WHERE {self._engine.untold(field)}")[0]
             first, last = (self._end(session, field, order, _ENDS) for order in ("ASC", "DESC"))
-            rows = self._count(session, table) if self._engine.counts or _apart(first, last, _MANY) else None
+            if first.rows < _ENDS:
+                rows: int | None = first.rows + untimed
+            else:
+                unknown = self._engine.counts or _meet(first, last) or _apart(first, last, _MANY)
+                rows = self._count(session, table) if unknown else None
+            if rows is not None and _ENDS < rows - untimed < 2 * _ENDS:
+                last = self._end(session, field, "DESC", rows - untimed - _ENDS)
         found = _strays_between(first, last, _MANY if rows is None else rows - untimed)
         nowhere = untimed + found.apart
         return replace(found, rows=rows, untimed=untimed, unplaced=nowhere, placed=found.placed[:0])
@@ -164,7 +170,8 @@ class DatabaseSource:
 
     def _end(self, session: Session, field: pa.Field, order: str, rows: int) -> Times:
         """Return the times of so many rows at one end of the table."""
-        where = f" WHERE {self._engine.told(field)} ORDER BY {self._engine.quoted(field.name)} {order}"
+        by = self._engine.order(self._table, field.name)
+        where = f" WHERE {self._engine.told(field)} ORDER BY {by} {order}"
         parts = self._engine.tables(session, [Column(field, exact=False)], self._table, where, rows)
         return Times.of(self._in_utc(pa.concat_tables(parts), [field.name])[field.name])
 
@@ -248,11 +255,16 @@ def _strays_between(first: Times, last: Times, rows: int) -> Strays:
     """Return the strays of so many rows with times, by those at both ends; what lies between is one stretch."""
     if rows <= first.rows:
         return strays_of([first])
-    return strays_of([first, Times(max(0, rows - first.rows - last.rows), first.high, last.low, None), last])
+    return strays_of([first, Times(rows - first.rows - last.rows, first.high, last.low, None), last])
+
+
+def _meet(first: Times, last: Times) -> bool:
+    """Tell whether both ends of a table may hold the same rows."""
+    return first.high >= last.low
 
 
 def _apart(first: Times, last: Times, rows: int) -> bool:
-    return first.rows == _ENDS and _strays_between(first, last, rows).apart > 0
+    return _strays_between(first, last, rows).apart > 0
 
 
 def _hashed(found: object) -> str:
