@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import sys
 import threading
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,7 +23,8 @@ _EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _NAMES = frozenset({                 # of metadata services, where a proxy would look them up
     "metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal",
-    "metadata.tencentyun.com",
+    "metadata.tencentyun.com", "metadata.azure.internal", "api.metadata.cloud.ibm.com", "metadata.packet.net",
+    "metadata.platformequinix.com",
 })
 _IDENTITY = SERVICES | {ipaddress.ip_address(text) for text in ("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254")}
 NEVER = ", which driftd never calls"
@@ -92,7 +94,9 @@ def check_behind_proxy(host: str, seconds: float = 2.0) -> None:
     done soon: in many networks only the proxy can.
     """
     host = host.strip("[]").partition("%")[0]     # a scope is of this machine, not of the proxy's
-    if host.rstrip(".").lower() in _NAMES:
+    # signs as wide as Chinese ones, another full stop, one at the end: the same name or number for many proxies
+    host = unicodedata.normalize("NFKC", host).replace("\u3002", ".").rstrip(".").lower()
+    if host in _NAMES:
         raise AddressRefused(f"is the name of {never_called.METADATA}{NEVER}")
     if (number := in_numbers(host)) is not None:
         check(number)

@@ -93,12 +93,19 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         pass
     for how in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):      # nobody is left, or they are another user's
             os.killpg(process.pid, how)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
-            break
+            _until_gone(process)
     return True
+
+
+def _until_gone(process: subprocess.Popen[bytes]) -> None:
+    """Wait until nobody of the group is left, which raises ProcessLookupError, or the grace is over."""
+    over = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < over:
+        process.poll()
+        os.killpg(process.pid, 0)
+        time.sleep(0.05)
 
 
 def _words(code: int, overdue: bool, seconds: float) -> str:
@@ -158,9 +165,16 @@ class Hidden:
 
     def _beginning(self, text: bytes) -> int:
         """How many of the last bytes may be the beginning of a secret."""
-        longest = (size for form in self._forms for size in range(min(len(form) - 1, len(text)), 0, -1)
-                   if text.endswith(form[:size]))
-        return max(longest, default=0)
+        return max((_overlap(text, form) for form in self._forms), default=0)
+
+
+def _overlap(text: bytes, form: bytes) -> int:
+    """How many of the last bytes are the first ones of a form, but not all of it; the time is linear for most texts."""
+    at, head = max(0, len(text) - len(form) + 1) - 1, form[:SHORTEST_SECRET]
+    while (at := text.find(head, at + 1)) >= 0:
+        if form.startswith(text[at:]):
+            return len(text) - at
+    return next((size for size in range(len(head) - 1, 0, -1) if text.endswith(form[:size])), 0)
 
 
 def _forms(secret: str) -> list[str]:

@@ -137,7 +137,9 @@ def test_a_proxy_at_a_forbidden_address_is_not_called(
 @pytest.mark.parametrize("host", [
     "169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:a9fe:a9fe]", "[fd00:ec2::254]", "[64:ff9b:1::a9fe:a9fe]",
     "[fe80::1]", "[fe80::1%25eth7]",
-    "metadata.google.internal", "METADATA.google.internal.", "instance-data", FORBIDDEN,
+    "metadata.google.internal", "METADATA.google.internal.", "instance-data", FORBIDDEN, "metadata.azure.internal",
+    "169.254.169.254.", "0xA9FEA9FE.", "169\u3002254\u3002169\u3002254", "metadata\u3002google\uff0einternal",
+    "\uff4detadata.google.internal",
 ])
 def test_a_proxy_is_not_asked_for_a_forbidden_address(
     proxy: Proxy, forbidden: Server, monkeypatch: pytest.MonkeyPatch, host: str

@@ -206,6 +206,27 @@ def test_a_command_over_its_time_is_ended_with_its_children(command, dispatch: D
     until(lambda: not pid.exists() or not _alive(int(pid.read_text())))     # on a slow machine it never came so far
 
 
+@pytest.mark.parametrize("code", [
+    "import signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); signal.pause()",
+    ("import signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); "
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN); [signal.pause() for _ in range(9)]"),
+])
+def test_children_that_do_not_want_to_end_are_ended_too(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the command itself ends when it is asked to: its children get the same time, and no more."""
+    monkeypatch.setattr(run_command, "GRACE_SECONDS", 0.2)
+    pid = tmp_path / "pid"
+    child = ("import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+             f"open({str(pid)!r} + 'x', 'w').write(str(os.getpid())); os.rename({str(pid)!r} + 'x', {str(pid)!r}); "
+             "[signal.pause() for _ in range(9)]")
+    process = subprocess.Popen([sys.executable, "-c", code.format(child=child)], start_new_session=True)
+    until(pid.exists)
+    assert run_command._wait(process, 0.0)
+    assert process.returncode is not None
+    until(lambda: not _alive(int(pid.read_text())))
+
+
 def test_a_command_that_was_killed_with_its_keeper_has_failed(command, dispatch: Dispatch, tmp_path: Path) -> None:
     """Without anybody left to say how it ended, the run counts as killed; while the command lives, as running."""
     pid = tmp_path / "pid"
