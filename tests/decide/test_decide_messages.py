@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.config.sections import RetrainSection
+from monitor.config.sections import RegistrySection, RetrainSection
 from monitor.decide.decision import decide
+from monitor.decide.messages import asked_for
 from monitor.decide.triggers import concerned
 from monitor.escape import NAME
-from monitor.records import Score, ScoreStatus
+from monitor.records import Episode, EpisodeState, Score, ScoreStatus
 
 MOVED = {"name": "moved", "metric": "drift", "drifted": True}
 SHARE = {"name": "share", "metric": "drifted_share", "drifted": True}
@@ -69,6 +70,19 @@ def test_a_need_says_why_and_what_becomes_of_it(made, given, kind, then):
 def test_a_trigger_that_asks_says_whether_anybody_is_asked(made, given, then):
     """Beside the message of the request itself."""
     assert then in _told(made, ASKS, **given)["asks", "firing"].body.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "registry", "told"),
+    [(None, True, "ci is asked to retrain"), ("3", True, "the registry is asked to go back to version 3"),
+     ("3", False, "ci is asked to go back to version 3")],
+)
+def test_who_is_asked_for_what(made, version, registry, told):
+    """A pipeline retrains; to go back a registry is asked where there is one."""
+    section = RegistrySection(kind="mlflow", url="https://mlflow.test", name="flights") if registry else None
+    episode = Episode(id="0" * 40, model="flights", reference_id="ref-1", trigger="low", window=made.window(0),
+                      state=EpisodeState.REQUESTED, reason="low", version=version)
+    assert asked_for(made.model(registry=section), episode) == told
 
 
 def test_a_provisional_metric_is_said_to_be_one(made):

@@ -1,7 +1,8 @@
 """The gate's rule: what refuses, what is told and refuses nothing, and what could not be judged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -118,3 +119,54 @@ def test_a_limit_that_no_group_can_be_held_against_is_no_pass() -> None:
     verdict = gate(SURE, [], [], [], GateSection(limits={DIFFERENCE: 0.1}))
     assert verdict.outcome is Outcome.UNJUDGED
     assert verdict.reasons == (f"{DIFFERENCE}: there is no group to hold against it",)
+
+
+@pytest.mark.parametrize(
+    ("low", "margin", "said"),
+    [
+        (0.02, 0.0, "shown to be better: at least 0.02"),
+        (0.02, 0.01, "shown to be better than 0.01: at least 0.02"),
+        (0.02, 0.02, "not shown to be better than 0.02: 0.05, at least 0.02"),
+        (0.0, 0.0, "not shown to be better: 0.05, at least 0"),
+    ],
+)
+def test_the_overall_improvement_is_told_beside_the_margin(low: float, margin: float, said: str) -> None:
+    """Its bound must be beyond the margin; at the very margin it is not."""
+    verdict = gate(replace(SURE, low=low), [], [], [], GateSection(margin=margin))
+    assert (verdict.overall.reason, verdict.overall.threshold) == (said, margin)
+    assert verdict.reasons == ((f"accuracy of overall: {said}",) if said.startswith("not") else ())
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "low", "high", "said"),
+    [
+        (DIFFERENCE, 0.3, 0.25, 0.4, "0.3, at least 0.25 with all groups looked at, limit 0.2"),
+        (DIFFERENCE, 0.3, 0.2, 0.4, "0.3 is beyond the limit 0.2, not shown: at least 0.2"),
+        (DIFFERENCE, 0.2, 0.1, 0.4, None),
+        (RATIO, 0.1, 0.05, 0.15, "0.1, at most 0.15 with all groups looked at, limit 0.2"),
+        (RATIO, 0.1, 0.05, 0.2, "0.1 is beyond the limit 0.2, not shown: at most 0.2"),
+        (RATIO, 0.2, 0.05, 0.3, None),
+    ],
+)
+def test_a_limit_of_fairness_is_told_with_value_and_bound(
+    metric: str, value: float, low: float, high: float, said: str | None
+) -> None:
+    """Shown beyond it, beyond it and not shown, at the very limit; a metric without a limit is left out."""
+    own = Score(metric=metric, segment="sex=f", value=value, low=low, high=high)
+    verdict = gate(SURE, [], [own, replace(own, metric="equalised_odds_difference")], [],
+                   GateSection(limits={metric: 0.2}))
+    [judged] = verdict.fairness
+    assert (judged.metric, judged.reason, judged.threshold) == (metric, said, 0.2)
+    refused = said is not None and "looked at" in said
+    assert verdict.reasons == ((f"{metric} of sex=f: {said}",) if refused else ())
+
+
+def test_a_segment_as_bad_as_is_allowed_is_not_told() -> None:
+    """At −delta, and at no difference at all, nothing is said; what could not be judged keeps its own reason."""
+    own = Score(metric="improvement", method="accuracy", segment="s=1")
+    few = replace(own, status=ScoreStatus.INSUFFICIENT, reason="too few")
+    given = [replace(own, value=-0.1, low=-0.2, high=-0.05), replace(own, value=0.0, low=-0.1, high=0.1), few]
+    verdict = gate(SURE, given, [], [], GateSection(delta=0.05))
+    assert [one.reason for one in verdict.segments] == [
+        "looks worse by 0.1, not shown: at most -0.05", None, "too few"]
+    assert verdict.outcome is Outcome.PASSED

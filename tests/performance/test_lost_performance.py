@@ -59,6 +59,39 @@ def test_lost_is_what_is_beyond_windows_and_chance(
     assert bool(found.reason) is lost
 
 
+def test_what_was_lost_is_told_with_its_limit() -> None:
+    """The value now and before, and what windows of the reference show; a guess beside it."""
+    norm = norm_of(ROLES, "binary", "accuracy", 2, VALUES, resampled=False)
+    given = {"accuracy": score("accuracy", 0.70, 0.67, 0.73, 0.80), "roc_auc": score("roc_auc", 0.50, 0.47, 0.53, 0.85)}
+    limit = 0.80 - float(stats.t.ppf(0.99, 5) * np.std(VALUES, ddof=1) * np.sqrt(1 + 1 / 6))
+    found = lost_performance(norm, given)
+    assert found.reason == (
+        f"accuracy is 0.7, 0.8 on the reference, of whose windows 99 % do better than {limit:.4g}; "
+        "no better than a guess: roc_auc is 0.5, a guess has 0.5, the reference 0.85")
+    assert (found.threshold, found.method) == (pytest.approx(limit), "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("own", "skill", "lost"),
+    [
+        (("accuracy", 0.70, 0.61, 0.79, 0.80), None, True),
+        (("accuracy", 0.75, 0.70, 0.80, 0.80), None, False),       # its interval reaches the reference's value
+        (("accuracy", 0.70, None, None, 0.80), None, True),
+        (("log_loss", 0.30, 0.28, 0.32, 0.20), None, True),        # of a loss more is worse
+        (("log_loss", 0.10, 0.08, 0.12, 0.20), None, False),
+        (("accuracy", 0.80, 0.77, 0.83, 0.80), ("roc_auc", 0.50, 0.47, 0.53, 0.50), False),    # it was a guess before
+        (("accuracy", 0.80, 0.77, 0.83, 0.80), ("roc_auc", 0.51, None, None, 0.85), False),
+        (("accuracy", 0.80, 0.77, 0.83, 0.80), ("roc_auc", 0.55, 0.51, 0.59, 0.85), True),      # at 99 %, not at 95 %
+        (("accuracy", 0.80, 0.77, 0.83, 0.80), ("roc_auc", 0.56, 0.52, 0.60, 0.60), False),     # nor surely worse
+    ],
+)
+def test_at_the_limit_nothing_is_lost(own: tuple[Any, ...], skill: tuple[Any, ...] | None, lost: bool) -> None:
+    """Windows of the reference differ by about 0.01 here."""
+    norm = norm_of(ROLES, "binary", own[0], 2, [0.800, 0.801, 0.799, 0.800], resampled=False)
+    found = lost_performance(norm, {one[0]: score(*one) for one in (own, skill) if one})
+    assert (found.status is ScoreStatus.DRIFTED) is lost
+
+
 def test_without_a_value_on_both_sides_nothing_is_said() -> None:
     """The reason is the metric's own where it has one."""
     norm = norm_of(ROLES, "binary", "accuracy", 2, VALUES, resampled=False)

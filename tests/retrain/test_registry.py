@@ -22,6 +22,7 @@ from monitor.records import Dispatch, DispatchState, MoveState, PromotionState
 from monitor.retrain.outbox import Outbox, new_dispatch
 from monitor.retrain.pipelines import Answer, Result
 from monitor.store import Store
+from monitor.times import format_moment
 
 MINUTE = timedelta(minutes=1)
 
@@ -115,7 +116,7 @@ def test_whatever_it_answers_but_a_version_changes_nothing(store, clock, kit, ml
     model = model_of(kit, mlflow)
     looking = of(model, store, clock)
     assert looking.look() == []
-    mlflow.fail = answer
+    mlflow.fail, began = answer, clock.now
     for _ in range(3):
         assert looking.look() == []
         clock.forward(5 * MINUTE)
@@ -124,12 +125,19 @@ def test_whatever_it_answers_but_a_version_changes_nothing(store, clock, kit, ml
         assert looking.look() == []
         clock.forward(5 * MINUTE)
     assert firing(store) == {"registry"}
-    assert [one.kind for one in store.messages.all("m")] == ["registry"]
+    [told] = store.messages.all("m")
+    assert (told.kind, told.title, told.next_try_at) == ("registry", "m: the registry cannot be read", told.created_at)
+    since = format_moment(began)
+    assert told.body.startswith(f"the registry cannot be read since {since}: ")
+    assert told.body.endswith("; version and alias stay")
     assert in_service(store, model) == "1"
     mlflow.fail = None
     assert looking.look() == []
     assert firing(store) == set()
-    assert (len(store.messages.all("m")), store.aliases.seen("m").down_since) == (2, None)
+    [_, back] = store.messages.all("m")
+    assert (back.title, back.next_try_at) == ("m: the registry is back", clock.now)
+    assert back.body == f"the registry answers again; it had been away since {since}."
+    assert store.aliases.seen("m").down_since is None
 
 
 def test_a_registry_nobody_is_at(store, clock, kit, mlflow) -> None:
@@ -204,6 +212,12 @@ def test_a_move_waits_while_the_registry_is_away(store, clock, kit, mlflow) -> N
         rollback(store, model, "3", "bob", "no, this one", clock.now)
     mlflow.fail = None
     assert looking.move() == ["m"]
+    waits, done = store.messages.all("m")[-2:]
+    assert waits.title == "m: the alias is not moved to version 1 yet"
+    assert waits.body.startswith("ann asked for it: worse. ")
+    assert waits.body.endswith(". It is tried again.")
+    assert (done.title, done.body) == ("m: the alias names version 1", "ann asked for it: worse.")
+    assert (waits.next_try_at, done.next_try_at) == (waits.created_at, done.created_at)
     hands = [(entry.actor, entry.action) for entry in store.audit.by_people()]
     assert hands == [("ann", "rollback"), ("ann", "promotion taken")]
 
