@@ -1,4 +1,4 @@
-"""What Parquet files hold, known without opening them: their columns, and rows and times of each row group.
+"""What files hold, known without opening them: their columns, and rows and times of each group of rows.
 
 It is true as long as a file is as it was. This process knows it, and can tell it to the next one.
 """
@@ -9,21 +9,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from os import stat_result
+from pathlib import Path
 
 import pyarrow as pa
-
-from monitor.sources.footers import Stamp, one_schema
 
 Span = tuple[datetime, datetime]                # between which a row group's rows lie
 MOST = 100_000                                  # files that are known
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """The properties of a file that change when it is written."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        return cls.seen(path, path.stat())
+
+    @classmethod
+    def seen(cls, path: Path, stat: stat_result) -> "Stamp":
+        """Return the stamp of a file with these properties."""
+        return cls(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """A row group."""
+    """A row group, stripe or record batch."""
 
     rows: int
-    span: Span | None                    # None where the footer does not tell
+    span: Span | None                    # None where it is not known
     nulls: int | None = None             # rows without a timestamp
 
 
@@ -71,8 +90,14 @@ class Learnt:
 
 
 _known: OrderedDict[tuple[str, str, str], Extent] = OrderedDict()       # by path, timestamp column and time zone
-_newest: dict[str, Extent] = {}                 # the last one of each path
+_columns: OrderedDict[str, tuple[Stamp, pa.Schema]] = OrderedDict()     # by path
 _learning: list[Learnt] = []
+_schemas: dict[pa.Schema, pa.Schema] = {}
+
+
+def one_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the same object for all schemas that are equal."""
+    return _schemas.setdefault(schema, schema)
 
 
 def known(stamp: Stamp, timestamp: str, zone: str) -> Extent | None:
@@ -88,8 +113,16 @@ def known(stamp: Stamp, timestamp: str, zone: str) -> Extent | None:
 
 def columns_of(stamp: Stamp) -> pa.Schema | None:
     """Return the columns of a file that is as it was, with the types that are stored; None if they are not known."""
-    found = _newest.get(stamp.path)
-    return found.schema if found is not None and found.stamp == stamp else None
+    found = _columns.get(stamp.path)
+    return found[1] if found is not None and found[0] == stamp else None
+
+
+def keep_columns(stamp: Stamp, schema: pa.Schema) -> None:
+    """Know the columns of a file; `schema` is that of `one_schema`."""
+    _columns[stamp.path] = (stamp, schema)
+    _columns.move_to_end(stamp.path)
+    while len(_columns) > MOST:
+        _columns.popitem(last=False)
 
 
 def keep(extent: Extent, timestamp: str, zone: str) -> Extent:
@@ -120,8 +153,8 @@ def learning() -> Iterator[Learnt]:
 
 def _know(extent: Extent, timestamp: str, zone: str) -> None:
     key = (extent.stamp.path, timestamp, zone)
-    _known[key] = _newest[extent.stamp.path] = extent
+    _known[key] = extent
     _known.move_to_end(key)
     while len(_known) > MOST:
-        (path, _, _), _ = _known.popitem(last=False)
-        _newest.pop(path, None)
+        _known.popitem(last=False)
+    keep_columns(extent.stamp, extent.schema)

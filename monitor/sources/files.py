@@ -28,7 +28,7 @@ from monitor.sources.column_types import (
     union,
     within,
 )
-from monitor.sources.footers import Stamp
+from monitor.sources.extents import Stamp
 from monitor.sources.formats import Columnar, Format
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.listing import (

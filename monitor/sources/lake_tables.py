@@ -20,8 +20,8 @@ from monitor.errors import SourceError
 from monitor.records import Content
 from monitor.sources import copies
 from monitor.sources.column_types import Bounds, in_shared_type, tidy, union, unread
+from monitor.sources.extents import Stamp
 from monitor.sources.files import FileSource, steady_digest
-from monitor.sources.footers import Stamp
 from monitor.sources.known_types import KnownTypes
 from monitor.sources.listing import TABLES
 from monitor.sources.parquet import Parquet

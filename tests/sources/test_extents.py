@@ -51,7 +51,7 @@ def look(folder: Path) -> tuple[int, Strays]:
 def in_next_process(told: extents.Told | None) -> None:
     """Forget everything, but what was told as JSON."""
     extents._known.clear()
-    extents._newest.clear()
+    extents._columns.clear()
     if told is not None:
         extents.recall(from_json(extents.Told, to_json(told)))
 

@@ -17,8 +17,8 @@ from monitor.sources.captures.families import FAMILIES, family_of
 from monitor.sources.captures.records import first_record
 from monitor.sources.column_types import Bounds
 from monitor.sources.copied import CopiedSource
+from monitor.sources.extents import Stamp
 from monitor.sources.files import FileSource, steady_digest
-from monitor.sources.footers import Stamp
 from monitor.sources.known_types import KnownTypes
 from monitor.sources.lake_tables import LakeTable
 from monitor.sources.listing import captures_at, first_files, kind_of, may_be_capture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from monitor.errors import SourceError
 from monitor.sources.databases.engine import Engine, Session
-from monitor.sources.footers import Stamp
+from monitor.sources.extents import Stamp
 
 
 class FileEngine(Engine):
