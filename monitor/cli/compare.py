@@ -90,8 +90,8 @@ def compare(
 ) -> int:
     """Compare two files without a configuration: which columns drifted, and what broke the data contract.
 
-    The files are Parquet, CSV or JSON lines. Ends with 3 if at least half of the columns drifted or the contract is
-    broken, with 4 if there is too little data to judge.
+    The files are Parquet, ORC, Feather, CSV or JSON lines. Ends with 3 if at least half of the columns drifted or the
+    contract is broken, with 4 if there is too little data to judge.
     """
     quiet_logs()
     section = DriftSection(method=method, threshold="evidently" if threshold is None else threshold)

@@ -64,10 +64,10 @@ def init(
 ) -> None:
     """Look at a prediction log and write a first configuration, with a JSON Schema for editors beside it.
 
-    DATA is a file, a folder or a quoted glob of Parquet, CSV or JSON lines, such an address as s3://bucket/folder/, or
-    a table: sqlite:///FILE#TABLE, duckdb:///FILE#TABLE, sc://HOST:PORT#TABLE (Spark), or env:NAME#TABLE with the
-    address in that variable. REFERENCE holds the rows that windows are compared with; default: the beginning of the
-    log.
+    DATA is a file, a folder or a quoted glob of Parquet, ORC, Feather, CSV or JSON lines, such an address as
+    s3://bucket/folder/, or a table: sqlite:///FILE#TABLE, duckdb:///FILE#TABLE, sc://HOST:PORT#TABLE (Spark), or
+    env:NAME#TABLE with the address in that variable. REFERENCE holds the rows that windows are compared with; default:
+    the beginning of the log.
     """
     quiet_logs()
     if output.exists() and not force:

@@ -50,9 +50,9 @@ command = ["true"]
 def try_log(data: str, reference: str | None, labels: str | None, keep: bool | None, **given: Any) -> None:
     """Look at a log of predictions, replay it as the service would have seen it, and serve the page of it meanwhile.
 
-    LOG is a file, a folder or a quoted glob of Parquet, CSV or JSON lines. REFERENCE holds the rows that windows are
-    compared with; default: the beginning of the log. Nothing is sent. What is written lies in a temporary folder, which
-    is removed at the end.
+    LOG is a file, a folder or a quoted glob of Parquet, ORC, Feather, CSV or JSON lines. REFERENCE holds the rows that
+    windows are compared with; default: the beginning of the log. Nothing is sent. What is written lies in a temporary
+    folder, which is removed at the end.
     """
     from monitor.daemon.http_side import usual_address
 

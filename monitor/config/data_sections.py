@@ -97,7 +97,7 @@ class CsvSection(Section):
 
 
 Format = Literal[
-    "parquet", "csv", "jsonl",
+    "parquet", "orc", "arrow", "csv", "jsonl",
     "sagemaker", "kserve", "seldon", "azureml", "vertex", "databricks", "bentoml", "oip",      # captures
 ]
 
@@ -136,9 +136,9 @@ class SourceSection(Section):
     """A file, a glob, a folder, or the folder of a Delta or Iceberg table; also `s3://`, `gs://`, `abfs://` and
     `https://`: [sources](sources.md)."""
     format: Format | None = None
-    """`"parquet"`, `"csv"` or `"jsonl"`; [captures](sources.md#captures): `"sagemaker"`, `"kserve"`,
-    `"seldon"`, `"azureml"`, `"vertex"`, `"databricks"`, `"bentoml"` or `"oip"`. Default: by the ending, of captures by
-    the first record."""
+    """`"parquet"`, `"orc"`, `"arrow"` (Feather), `"csv"` or `"jsonl"`; [captures](sources.md#captures): `"sagemaker"`,
+    `"kserve"`, `"seldon"`, `"azureml"`, `"vertex"`, `"databricks"`, `"bentoml"` or `"oip"`. Default: by the ending, of
+    captures by the first record."""
     csv: CsvSection = CsvSection()
     """How a CSV file is read."""
     storage: StorageSection = StorageSection()

@@ -38,7 +38,7 @@ class Predictions:
 
 
 def read_file(path: Path, id: str | None = None) -> pa.Table:
-    """Read a whole Parquet, CSV or JSON lines file, with its `id` as it is written.
+    """Read a whole file of any format that a log may have, with its `id` as it is written.
 
     Raises SourceError, and CannotJudge where it has no rows.
     """

@@ -1,4 +1,4 @@
-"""Rows in: files (Parquet, CSV, JSON lines) and tables of databases, as Arrow tables.
+"""Rows in: files (Parquet, ORC, Arrow, CSV, JSON lines) and tables of databases, as Arrow tables.
 
 This module, `known_types` and `windows` are light; everything else here imports pyarrow and belongs in a worker.
 """
@@ -41,8 +41,8 @@ class Source(Protocol):
     def contents(
         self, place: str, known: Collection[tuple[str, str]], during: "Sequence[Bounds]" = ()
     ) -> Iterator[Content]:
-        """Yield each file or table of the source, except those whose (name, stamp) is in `known`, and except Parquet
-        files whose footer shows that no row is in one of the time ranges `during`, if there are any.
+        """Yield each file or table of the source, except those whose (name, stamp) is in `known`, and except files
+        of which it is known that no row is in one of the time ranges `during`, if there are any.
 
         Each one that is yielded is read completely for its hash.
         """

@@ -94,10 +94,27 @@ def codes_in(table: pa.Table) -> set[str]:
 
 
 def flat(table: pa.Table) -> pa.Table:
-    """Return the table with structs as dotted columns."""
+    """Return the table with structs as dotted columns, and views as what they show: Arrow filters no views."""
     while any(pa.types.is_struct(field.type) for field in table.schema):
         table = table.flatten()
+    for place, field in enumerate(table.schema):
+        if (kind := _shown(field.type)) != field.type:
+            table = table.set_column(place, field.name, _seen(table[place], kind))
     return table
+
+
+def _shown(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _shown(kind.value_type), kind.ordered)
+    return pa.string() if pa.types.is_string_view(kind) else pa.binary() if pa.types.is_binary_view(kind) else kind
+
+
+def _seen(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if not pa.types.is_dictionary(kind):
+        return column.cast(kind)
+    words = [chunk.dictionary.cast(kind.value_type) for chunk in column.chunks]
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(chunk.indices, each, ordered=kind.ordered)
+                             for chunk, each in zip(column.chunks, words, strict=True)], kind)
 
 
 def unread(schema: pa.Schema) -> dict[str, str]:
@@ -127,6 +144,8 @@ def _plain(kind: pa.DataType) -> pa.DataType | None:
         return pa.int64()
     if pa.types.is_interval(kind):
         return None
+    if pa.types.is_date64(kind):
+        return pa.date32()
     known = (pa.types.is_null, pa.types.is_boolean, is_number, pa.types.is_string, pa.types.is_temporal)
     return kind if any(check(kind) for check in known) else None
 

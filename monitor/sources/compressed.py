@@ -15,6 +15,7 @@ _NO_TEXT = {
     b"PAR1": "Parquet", b"ORC": "ORC", b"ARROW1": "Arrow (Feather)", b"FEA1": "Feather", b"\xff\xff\xff\xff": "Arrow",
     b"Obj\x01": "Avro", b"SQLite format 3": "SQLite", b"\xd0\xcf\x11\xe0": "Excel", b"\x89HDF": "HDF5",
 }
+_FORMATS = {"Parquet": "parquet", "ORC": "orc", "Arrow": "arrow", "Arrow (Feather)": "arrow"}
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _NOT_READ = {b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4", b"7z\xbc\xaf\x27\x1c": "7z"}
 
@@ -30,7 +31,8 @@ def compression(head: bytes, path: Path) -> str | None:
         raise SourceError(f"{path}: is compressed ({other}), expected plain text, gzip or zstd; unpack it")
     binary = next((name for magic, name in _NO_TEXT.items() if head.startswith(magic)), None)
     if binary and _CONTROL.search(head):             # a text may begin with these letters
-        what = 'set format = "parquet"' if binary == "Parquet" else "write Parquet, CSV or JSON lines"
+        format = _FORMATS.get(binary)
+        what = f'set format = "{format}"' if format else "write Parquet, CSV or JSON lines"
         raise SourceError(f"{path}: is a file of {binary}, expected text; {what}")
     if _SKIPPED.match(head):
         return "zstd"

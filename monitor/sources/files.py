@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from monitor.sources.column_types import (
     decoded,
     first_rows,
     flat,
+    in_shared_type,
     is_number,
     tidy,
     union,
@@ -42,12 +44,18 @@ from monitor.sources.listing import (
 from monitor.sources.moments import in_utc
 from monitor.sources.out_of_memory import is_out_of_memory
 from monitor.sources.partitions import Partitions, partitions_of
+from monitor.sources.row_groups import RowGroups
 from monitor.sources.strays import Strays, Times, strays_of
 from monitor.sources.written_numbers import Style, as_declared, in_type, type_of, typed
 from monitor.untrusted import open_file
 
 T = TypeVar("T")
 
+_IN_GROUPS = {
+    "parquet": ("monitor.sources.parquet", "Parquet"),
+    "orc": ("monitor.sources.orc", "Orc"),
+    "arrow": ("monitor.sources.arrow_ipc", "ArrowIpc"),
+}
 _KEPT = 8       # sources whose strays are kept in this process
 _strays: dict[tuple[str, ...], Strays] = {}
 
@@ -119,7 +127,7 @@ class FileSource:
         return found | self._partitions().left_out
 
     def same_schema(self, most: int) -> bool:
-        """Tell whether these are Parquet files with one schema and at most `most` bytes in total."""
+        """Tell whether these are files of row groups with one schema and at most `most` bytes in total."""
         if self._columnar is None:
             return False
         files = self._files()
@@ -312,10 +320,10 @@ class FileSource:
     @cached_property
     def _format(self) -> Format:
         kind = self._section.format or self._kind_by_ending()
-        if kind == "parquet":
-            from monitor.sources.parquet import Parquet
-
-            return Parquet(self._zone, self._known, self._stamp)
+        if kind in _IN_GROUPS:
+            module, name = _IN_GROUPS[kind]
+            grouped: type[RowGroups] = getattr(import_module(module), name)
+            return grouped(self._zone, self._known, self._stamp)
         if kind == "csv":
             from monitor.sources.delimited import Delimited
 
@@ -333,11 +341,11 @@ class FileSource:
         if unread := sorted(formats & set(UNREAD.values())):
             others = "; set format to leave these out" if formats - set(unread) else ""
             raise SourceError(f"{self.origin}: {' and '.join(unread)} by its ending, which is not read, expected "
-                              f"Parquet, CSV or JSON lines{others}")
+                              f"Parquet, ORC, Arrow, CSV or JSON lines{others}")
         if len(formats) == 1:
             return formats.pop()
         what = f"holds {' and '.join(sorted(formats))}" if formats else "has no ending that names its format"
-        raise SourceError(f'{self.origin}: {what}; set format = "parquet", "csv" or "jsonl"')
+        raise SourceError(f'{self.origin}: {what}; set format = "parquet", "orc", "arrow", "csv" or "jsonl"')
 
     def _files(self) -> list[Path]:
         """Return the files that there were at the first look, or when the fingerprint was last taken, sorted by name.
@@ -391,7 +399,8 @@ class FileScan:
         apart = self._known.exact | self._known.words | set(self._partitions.kinds) | {self._bounds.timestamp}
         for name in (name for name in schema.names if name not in apart):
             if pa.types.is_string(schema.field(name).type):
-                parts = (decoded(flat(part)[name]) for part in self._format.scan(path, [name], self._bounds))
+                parts = (in_shared_type(flat(part)[name], pa.string())
+                         for part in self._format.scan(path, [name], self._bounds))
                 schema = schema.set(schema.get_field_index(name), pa.field(name, type_of(parts)))
         return schema
 

@@ -15,10 +15,10 @@ ENDINGS = {
     ".parquet": "parquet", ".pq": "parquet",
     ".csv": "csv", ".tsv": "csv",
     ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".orc": "orc",
+    ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".arrows": "arrow",
 }
-UNREAD = {
-    ".orc": "ORC", ".feather": "Feather", ".arrow": "Arrow", ".arrows": "Arrow", ".ipc": "Arrow", ".avro": "Avro",
-}       # formats of tables that are not read; such a file beside others is not passed over in silence
+UNREAD = {".avro": "Avro"}       # of tables, not read; such a file beside others is not passed over in silence
 _LOOSE = {"csv": (".txt", ".dat", ".log", ""), "jsonl": (".json", ".txt", ".log", "")}     # where no file has ENDINGS
 CAPTURED = (".json", ".log", "")     # besides JSON lines: endings of what serving platforms write
 _ROTATED = re.compile(r"\.log\.\d{4}-\d\d-\d\d$")       # a log of a day that is over

@@ -43,7 +43,6 @@ class Parquet(RowGroups):
             path, page_checksum_verification=True, memory_map=False, read_dictionary=coded, metadata=metadata,
         ) as file:
             if metadata is None:
-                _require_sums(file, path)
                 _footers[path] = _Footer(stamp, file.metadata)
                 _footers.move_to_end(path)
                 while len(_footers) > _MOST:
@@ -55,6 +54,7 @@ class _Opened:
     def __init__(self, file: pq.ParquetFile, path: Path) -> None:
         self._file, self._path = file, path
         self.groups: int = file.num_row_groups
+        self.rows: int = file.metadata.num_rows
 
     @property
     def schema(self) -> pa.Schema:
@@ -88,13 +88,6 @@ def _ends_of(statistics: pq.Statistics | None, kind: pa.DataType) -> pa.ChunkedA
         return pa.chunked_array([pa.array([statistics.min, statistics.max], kind)])
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
-
-
-def _require_sums(file: pq.ParquetFile, path: Path) -> None:
-    """Raise SourceError unless the footer's row groups add up to the rows of the file."""
-    groups = sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
-    if groups != file.metadata.num_rows:
-        raise damaged(path, f"its footer names {file.metadata.num_rows} rows, its row groups have {groups}")
 
 
 def _require_as_said(file: pq.ParquetFile, group: int, table: pa.Table, path: Path) -> pa.Table:

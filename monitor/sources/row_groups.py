@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor import escape
 from monitor.errors import SourceError
+from monitor.private import quoted
 from monitor.sources import extents
 from monitor.sources.column_types import Bounds, flat, is_number, mask_of, require_distinct, tidy, unread
 from monitor.sources.extents import Extent, Group, Span, Stamp, one_schema
@@ -48,9 +50,12 @@ class OpenedFile(Protocol):
     @property
     def groups(self) -> int: ...
 
+    @property
+    def rows(self) -> int | None: ...    # as the file says
+
     def read(self, group: int, columns: Sequence[str] | None) -> pa.Table:
-        """Return these columns (fields of structs are dotted; None: all) of a group as they are stored, proven as far
-        as the format allows.
+        """Return a group's rows with at least these columns (fields of structs are dotted; None: all), as they are
+        stored, proven as far as the format allows.
         """
 
     def times(self, group: int, column: str) -> Told: ...
@@ -99,8 +104,11 @@ class RowGroups:
     def as_stored(self, path: Path) -> Iterator[pa.Table]:
         """Yield all rows with all columns, as they are stored, one group at a time."""
         with self._opened(path) as file:
+            rows = 0
             for group in range(file.groups):
-                yield file.read(group, None)
+                yield (table := file.read(group, None))
+                rows += len(table)
+            _require_all(file, rows, path)
 
     def left_out(self, path: Path) -> dict[str, str]:
         stored = self._stored(path)
@@ -122,13 +130,12 @@ class RowGroups:
         """Yield an empty table, for its schema, then the groups that may have rows in [start, end]."""
         stamp, groups = self._overlapping(path, bounds)
         schema = self._stored(path)
-        wanted = None if columns is None else _there(schema, columns, self._exact)
-        empty = flat(schema.empty_table())
-        yield empty if wanted is None else empty.select(wanted)
+        wanted = self.schema(path).names if columns is None else _there(schema, columns, self._exact)
+        yield _chosen(schema.empty_table(), wanted)
         if groups:
             with self._opened(path, stamp=stamp) as file:
                 for group in groups:
-                    yield flat(file.read(group, wanted))
+                    yield _read(file, group, wanted)
 
     def scan(self, path: Path, columns: Sequence[str], bounds: Bounds) -> Iterator[pa.Table]:
         """Yield the rows in [start, end], one group at a time; strings may be dictionary encoded."""
@@ -137,7 +144,7 @@ class RowGroups:
         repeating = [name for name in columns if name not in self._exact]       # an id would be its own code
         with self._opened(path, repeating, stamp) as file:
             for group, inside in groups:
-                table = flat(file.read(group, wanted))
+                table = _read(file, group, wanted)
                 yield table if inside is None else table.filter(inside)
 
     def count(self, path: Path, bounds: Bounds) -> int:
@@ -162,7 +169,7 @@ class RowGroups:
                 yield close
                 continue
             with self._opened(path, stamp=extent.stamp) as file:
-                table = flat(file.read(place, _there(extent.schema, [timestamp], self._exact)))
+                table = _read(file, place, _there(extent.schema, [timestamp], self._exact))
             if timestamp in table.schema.names:
                 yield Times.of(self._timed(table, timestamp, path)[timestamp])
 
@@ -203,7 +210,7 @@ class RowGroups:
                 yield group, None
                 continue
             with self._opened(path, stamp=extent.stamp) as file:
-                times = flat(file.read(group, [bounds.timestamp]))
+                times = _read(file, group, [bounds.timestamp])
             inside = pc.fill_null(mask_of(self._timed(times, bounds.timestamp, path), bounds), False)
             if pc.any(inside).as_py():
                 yield group, None if pc.all(inside).as_py() else inside
@@ -223,6 +230,7 @@ class RowGroups:
         with self._opened(path, stamp=stamp) as file:
             schema = one_schema(file.schema)
             told = [file.times(group, column) for group in range(file.groups)]
+            _require_all(file, sum(each.rows for each in told), path)
         groups = tuple(Group(each.rows, self._ends(each.ends, path, column), each.nulls) for each in told)
         return extents.keep(Extent(stamp, schema, groups), column, self._zone.key)
 
@@ -251,6 +259,7 @@ class RowGroups:
                 raise SourceError(f"{path}: was written during the read; write to a name ending in .tmp, then rename")
             with self._open(path, now, coded) as file:
                 if extents.columns_of(now) is None:
+                    _require_known(file.schema, path)
                     require_distinct(flat(file.schema.empty_table()).column_names, path)
                     extents.keep_columns(now, one_schema(file.schema))
                 yield file
@@ -263,13 +272,34 @@ class RowGroups:
                               "write it again, or move it away") from None
 
 
+def _require_known(schema: pa.Schema, path: Path) -> None:
+    """Raise SourceError for a column that Arrow reads and can do nothing with."""
+    if union := next((field.name for field in schema if pa.types.is_union(field.type)), None):
+        raise SourceError(f"{path}: column {quoted(escape.name(union))} is a union of types, which is not read; "
+                          "write it as one type")
+
+
 def holds_times(kind: pa.DataType) -> bool:
     """Tell whether the smallest and the largest value of such a column are its first and last time."""
     return bool(pa.types.is_temporal(kind) or pa.types.is_integer(kind))
 
 
+def _require_all(file: OpenedFile, rows: int, path: Path) -> None:
+    """Raise SourceError unless the groups add up to the rows that the file says it has."""
+    if file.rows not in (None, rows):
+        raise damaged(path, f"it names {file.rows} rows, and has {rows}")
+
+
 def damaged(path: Path, what: str) -> SourceError:
     return SourceError(f"{path}: is damaged ({what}); write it again, or move it away")
+
+
+def _read(file: OpenedFile, group: int, columns: list[str]) -> pa.Table:
+    return _chosen(file.read(group, columns), columns)
+
+
+def _chosen(table: pa.Table, columns: list[str]) -> pa.Table:
+    return flat(table).select(columns)
 
 
 def _close(group: Group) -> Times | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import orc
 
 from monitor.config.column_roles import Roles, find_roles
 from monitor.config.sections import Columns, DriftSection, QualitySection
@@ -112,9 +113,32 @@ def as_jsonl(path: Path, rows: Rows) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def as_parquet(path: Path, rows: Rows) -> None:
+def as_arrow(rows: Rows) -> pa.Table:
     kinds = {name: pa.decimal128(*digits) for name, digits in DECIMALS.items()}
-    pq.write_table(pa.table({name: pa.array(values, kinds.get(name)) for name, values in rows.items()}), path)
+    return pa.table({name: pa.array(values, kinds.get(name)) for name, values in rows.items()})
+
+
+def as_parquet(path: Path, rows: Rows) -> None:
+    pq.write_table(as_arrow(rows), path)
+
+
+def as_orc(path: Path, rows: Rows) -> None:
+    orc.write_table(as_arrow(rows), path)
+
+
+def as_feather(path: Path, rows: Rows) -> None:
+    """Write batches of Arrow, compressed, with text as a data frame's categories and Polars' views."""
+    table = as_arrow(rows)
+    for name, kind in (("word", pa.dictionary(pa.int8(), pa.string())), ("zip", pa.string_view())):
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as file:
+        file.write_table(table, max_chunksize=50)
+
+
+def as_stream(path: Path, rows: Rows) -> None:
+    table = as_arrow(rows)
+    with pa.ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table, max_chunksize=50)
 
 
 def worked_out(before: Opener, now: Opener) -> tuple[Roles, list[Score]]:

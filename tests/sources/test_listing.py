@@ -179,7 +179,7 @@ def test_packed_json_lines_are_read_from_a_folder(tmp_path: Path, name: str, kin
     (b"BZh91AY&SY and so on", r"is compressed \(bzip2\)"),
     (gzip.compress(gzip.compress(b"x\n1\n")), r"is packed twice \(gzip within\)"),
     (b"PAR1\x15\x04\x15@ and so on", 'is a file of Parquet, expected text; set format = "parquet"'),
-    (b"ORC\n\x1e\n\x04 and so on", "is a file of ORC, expected text; write Parquet"),
+    (b"ORC\n\x1e\n\x04 and so on", 'is a file of ORC, expected text; set format = "orc"'),
     (gzip.compress(b"Obj\x01\x04\x14 and so on"), "is a file of Avro"),
     (b"ARROW1\0\0 and so on", r"is a file of Arrow \(Feather\)"),
 ], ids=["cut off", "zip", "bzip2", "twice", "Parquet", "ORC", "Avro", "Feather"])
@@ -220,8 +220,8 @@ def test_a_log_that_was_rotated_is_read_whole(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize(("names", "sentence"), [
     (["a.json", "b.json"], r'no file in this folder has an ending that names its format \(but 2 \.json\); set format'),
-    (["part-0", "b.txt.gz"], r"\(but 1 \.txt, 1 without one\)"), (["a.orc"], "ORC by its ending, which is not read"),
-    (["a.feather", "b.csv"], "Feather by its ending, which is not read, .*; set format to leave these out"),
+    (["part-0", "b.txt.gz"], r"\(but 1 \.txt, 1 without one\)"), (["a.avro"], "Avro by its ending, which is not read"),
+    (["a.avro", "b.csv"], "Avro by its ending, which is not read, .*; set format to leave these out"),
     (["a.json"], r"a\.json: has no ending that names its format"),
 ])
 def test_files_without_a_format_are_named(tmp_path: Path, names: list[str], sentence: str) -> None:

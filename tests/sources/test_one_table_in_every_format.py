@@ -17,15 +17,21 @@ from tests.sources.awkward_table import (
     ID,
     Rows,
     as_csv,
+    as_feather,
     as_jsonl,
+    as_orc,
     as_parquet,
     as_semicolons,
+    as_stream,
     awkward,
     texted,
     worked_out,
 )
 
-WRITERS = {"comma.csv": as_csv, "semicolon.csv": as_semicolons, "lines.jsonl": as_jsonl, "table.parquet": as_parquet}
+WRITERS = {
+    "comma.csv": as_csv, "semicolon.csv": as_semicolons, "lines.jsonl": as_jsonl, "table.parquet": as_parquet,
+    "table.orc": as_orc, "table.feather": as_feather, "table.arrows": as_stream,
+}
 
 
 def opener(path: Path) -> Callable[[KnownTypes], Source]:
