@@ -33,18 +33,19 @@ class ArrowIpc(RowGroups):
                 raise SourceError(f"{path}: is Feather of version 1, which is not read; write it as version 2, or as "
                                   "Parquet")
             if head.startswith(_FILE):
-                yield _File(source)
+                yield _File(source, coded)
                 return
             source.seek(max(0, source.size() - len(_END)))
             if source.read() != _END:
                 raise pa.ArrowInvalid("it ends without the mark of a stream's end")
-            yield _Stream(source, stamp)
+            yield _Stream(source, coded, stamp)
 
 
 class _Batched(Batches):
     """A subclass opens a reader of some columns, counts batches, and reads them with it."""
 
-    def __init__(self, source: pa.NativeFile) -> None:
+    def __init__(self, source: pa.NativeFile, coded: Sequence[str]) -> None:
+        super().__init__(coded)
         self._source = source
         self._columns: list[str] | None = None
         self._reader = self._open()
@@ -88,13 +89,13 @@ class _File(_Batched):
         return int(self._reader.num_record_batches)
 
     def _batch(self, place: int) -> pa.RecordBatch:
-        return self._reader.get_batch(place)
+        return _apart(self._reader.get_batch(place))
 
 
 class _Stream(_Batched):
-    def __init__(self, source: pa.NativeFile, stamp: Stamp) -> None:
+    def __init__(self, source: pa.NativeFile, coded: Sequence[str], stamp: Stamp) -> None:
         self._stamp = stamp
-        super().__init__(source)
+        super().__init__(source, coded)
 
     def _open(self) -> pa.ipc.RecordBatchStreamReader:
         self._source.seek(0)
@@ -117,7 +118,12 @@ class _Stream(_Batched):
             batch = self._reader.read_next_batch()
             self._next += 1
             if self._next > place:
-                return batch
+                return _apart(batch)
+
+
+def _apart(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a copy of the columns, which may hold the memory of all that was read with them."""
+    return pa.concat_batches([batch, batch.slice(0, 0)])
 
 
 def _with_parents(column: str) -> list[str]:

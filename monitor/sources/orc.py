@@ -30,7 +30,7 @@ class Orc(RowGroups):
         _find_zones()
         try:
             with pa.OSFile(str(path)) as source:
-                yield _Opened(orc.ORCFile(source))
+                yield _Opened(orc.ORCFile(source), coded)
         except pa.ArrowException as error:
             for words, meaning in _UNREAD_TIMES.items():
                 if words in str(error):
@@ -39,7 +39,8 @@ class Orc(RowGroups):
 
 
 class _Opened(Batches):
-    def __init__(self, file: orc.ORCFile) -> None:
+    def __init__(self, file: orc.ORCFile, coded: Sequence[str]) -> None:
+        super().__init__(coded)
         self._file = file
         self.schema, self.groups = _in_microseconds(file.schema), file.nstripes
         self.rows = file.nrows
