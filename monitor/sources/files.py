@@ -31,7 +31,7 @@ from monitor.sources.column_types import (
     within,
 )
 from monitor.sources.extents import Stamp
-from monitor.sources.formats import Columnar, Format
+from monitor.sources.formats import Format
 from monitor.sources.known_types import NOTHING, KnownTypes
 from monitor.sources.listing import (
     UNREAD,
@@ -160,17 +160,17 @@ class FileSource:
         inside.update(path for path, _ in self._each_schema(outside))
         return [path for path in files if path in inside]
 
-    def _inside(self, format: Columnar, bounds: Bounds) -> list[Path]:
+    def _inside(self, format: RowGroups, bounds: Bounds) -> list[Path]:
         """Return the files that may have rows within the bounds."""
         if bounds not in self._maybe:
             self._maybe[bounds] = [path for path in self._files() if not self._lay_outside(format, path, bounds)]
         return [path for path in self._maybe[bounds] if not self._lies_outside(format, path, bounds)]
 
-    def _lay_outside(self, format: Columnar, path: Path, bounds: Bounds) -> bool:
+    def _lay_outside(self, format: RowGroups, path: Path, bounds: Bounds) -> bool:
         """Tell whether it is known that no row of a file was within the bounds at the look."""
         return format.is_known(path, bounds.timestamp or "") and format.lies_outside(path, bounds)
 
-    def _lies_outside(self, format: Columnar, path: Path, bounds: Bounds) -> bool:
+    def _lies_outside(self, format: RowGroups, path: Path, bounds: Bounds) -> bool:
         return self._steadily(path, lambda path: format.lies_outside(path, bounds))
 
     def _partitions(self) -> Partitions:
@@ -333,8 +333,8 @@ class FileSource:
         return JsonLines(self._zone, self._known)
 
     @cached_property
-    def _columnar(self) -> Columnar | None:
-        return self._format if isinstance(self._format, Columnar) else None
+    def _columnar(self) -> RowGroups | None:
+        return self._format if isinstance(self._format, RowGroups) else None
 
     def _kind_by_ending(self) -> str:
         formats = {kind for path in self._files() if (kind := kind_of(path))}
@@ -382,7 +382,7 @@ class FileScan:
     """Reads columns of the rows within the bounds, one row group at a time; only files `inside` have some."""
 
     def __init__(
-        self, format: Columnar, schemas: Mapping[Path, pa.Schema], inside: Sequence[Path], bounds: Bounds,
+        self, format: RowGroups, schemas: Mapping[Path, pa.Schema], inside: Sequence[Path], bounds: Bounds,
         known: KnownTypes, partitions: Partitions,
     ) -> None:
         self._format, self._bounds, self._known, self._partitions = format, bounds, known, partitions

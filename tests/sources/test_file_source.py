@@ -377,4 +377,4 @@ def test_real_logs_are_read_by_the_week() -> None:
 
 def test_the_format_protocol_is_what_files_reads_by() -> None:
     """Known endings name formats, other endings do not."""
-    assert set(listing.ENDINGS.values()) == {"parquet", "csv", "jsonl"}
+    assert set(listing.ENDINGS.values()) == {"parquet", "orc", "arrow", "csv", "jsonl"}
