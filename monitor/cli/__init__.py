@@ -177,11 +177,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(out_of_memory(given[0]))
         return UNJUDGED
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        if error.errno == errno.ENAMETOOLONG:
+            _complain(f"{error.filename}: no file can have so long a name, expected the path of a file")
+        elif _is_nowhere():
+            _complain("the folder that driftd was started in is gone, expected one that is there; start it in another")
+        else:
             raise
-        _complain(f"{error.filename}: no file can have so long a name, expected the path of a file")
         return UsageError.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _in_child(arguments: list[str]) -> int | None:

@@ -63,6 +63,16 @@ def _broken(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run([DRIFTD, "compare", "a", "b"], capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.parametrize("command", ["init log.csv", "compare a.csv b.csv", "demo", "init sqlite:///a.db#t"])
+def test_a_folder_that_is_gone_is_one_sentence(tmp_path: Path, command: str) -> None:
+    """Whoever works in a folder that somebody removed reads that, and no fault."""
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(["sh", "-c", f'rmdir "$PWD" && exec "{DRIFTD}" {command}'], cwd=tmp_path / "gone",
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("the folder that driftd was started in is gone, expected one that is there")
+
+
 def test_a_fault_of_ours_is_one_line(tmp_path: Path) -> None:
     """What nobody foresaw ends with 1, one line, and says how to see the traceback."""
     done = _broken(tmp_path)
