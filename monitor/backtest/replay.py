@@ -1,8 +1,8 @@
 """Replay of a log by the daemon's code with another clock: what would have fired, when, and why.
 
-Time advances from one due moment to the next: a window closes, or its labels mature. A label is known from the time in
-the log. An accepted request is taken to bring a new model with the next window (`assumed_models.py`). Nothing is judged
-that lies behind the log's newest row.
+Time advances from one due moment to the next: a window closes, or its labels mature, if they do before now. A label is
+known from the time in the log. An accepted request is taken to bring a new model with the next window
+(`assumed_models.py`). Nothing is judged that lies behind the log's newest row.
 """
 
 from collections import Counter
@@ -223,7 +223,8 @@ class _Span:
 
 def _span(model: ModelSection, workers: Runner) -> _Span:
     """Survey the log for the moments when a window closes or its labels mature."""
-    extent = workers.run(EXTENT, Look(model=model, as_of=utcnow()))
+    now = utcnow()
+    extent = workers.run(EXTENT, Look(model=model, as_of=now))
     if extent.first is None or extent.newest is None:
         raise CannotJudge(f"{model.name}: the log holds no rows, expected some to replay")
     section, newest = model.window, extent.newest
@@ -235,7 +236,8 @@ def _span(model: ModelSection, workers: Runner) -> _Span:
     first = survey.stretch + model.reference.first if survey.stretch and model.reference.first else BEGINNING
     judged = sorted((w for w in windows if w.start >= first), key=lambda w: (w.start, w.start_id))
     last = max((window.start for window in windows), default=newest)
-    return _Span(sorted({w.end + age for w in windows for age in ages}), judged, survey.stretch, newest, last)
+    moments = {w.end + age for w in windows for age in ages if age == section.lateness or w.end + age <= now}
+    return _Span(sorted(moments), judged, survey.stretch, newest, last)
 
 
 def _filled(tallies: Sequence[Tally], newest: datetime) -> list[Window]:

@@ -138,6 +138,8 @@ def _written(name: str, found: Found, quoted: dict[str, str]) -> str:
         f"reference   = {reference}    # what windows are compared with: a file, or the beginning of the log",
         f"task        = {toml_string(found.task)}",
         metric,
+        *([f"label_delay = {toml_string(format_duration(found.label_delay))}    # how late labels come, at least"]
+          if found.label_delay else []),
         f"window      = {{ {window} }}    # about {found.usual_rows} rows each",
         '# every     = "1h"               # how often to look',
         f'# since     = "{found.first:%Y-%m-%d}"       # check from here at first start',
@@ -157,6 +159,7 @@ def _written(name: str, found: Found, quoted: dict[str, str]) -> str:
 def _meant(name: str, found: Found, places: dict[str, str]) -> Json:
     """Return what a reader of the configuration should find."""
     judged = {"metric": found.metric} if found.roles.label else {}
+    judged |= {"label_delay": format_duration(found.label_delay)} if found.label_delay else {}
     model = {"reference": f"first {format_duration(found.stretch)}", **places, "task": found.task, **judged,
              "window": _window(found), "columns": _columns(found)}
     return {"models": {name: model}}

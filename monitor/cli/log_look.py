@@ -39,6 +39,7 @@ class Found:
     first: datetime
     newest: datetime
     apart: timedelta = timedelta(0)      # how far rows, or batches of them, usually are from the next ones
+    label_delay: timedelta = timedelta(0)    # after which labels are known, where no column says so
     guesses: dict[str, str]              # how a CSV file was read
     recent: int | None = None            # rows of the newest window, where the others are a sample of the log
     said: tuple[str, ...] = ()           # which column is what, and why
@@ -88,7 +89,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     """
     from monitor.performance.class_evidence import require_better_than_chance, score_column, settle
     from monitor.performance.labelled_rows import guess_task
-    from monitor.reference.known_reference import usually_apart
+    from monitor.reference.known_reference import paces
     from monitor.reference.role_evidence import VALUES, Evidence, at_hand, is_sample, looked_at
     from monitor.sources import open_source
     from monitor.sources.known_types import KnownTypes
@@ -121,8 +122,11 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
             raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
         sampled, whole = is_sample(source, table), strays.rows in (None, len(table))
         judged = table if whole else source.read(_judged(roles, table.column_names), timestamp=roles.timestamp)
-        timed = source.read([], timestamp=roles.timestamp) if whole and not sampled else judged
-        apart = timedelta(0) if sampled else usually_apart(timed[roles.timestamp])
+        own = roles.label if roles.label in table.column_names and roles.label_timestamp is None else None
+        apart = delay = timedelta(0)
+        if not sampled:
+            timed = source.read([own] if own else [], timestamp=roles.timestamp) if whole else judged
+            apart, delay = paces(timed, roles.timestamp, own, utcnow())
         labelled = judged if answers is None or roles.label is None else answers
         task = task or guess_task(labelled[roles.label or roles.prediction], judged[roles.prediction])
         roles, said = settle(roles, judged, task, columns.positive)
@@ -139,8 +143,8 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
         rows=len(table) if sampled else (strays.rows or len(table)) - strays.untimed - strays.apart,
-        first=strays.low, newest=strays.high, apart=apart, recent=ledger.used if sampled else None,
-        guesses=dict(source.guesses()),
+        first=strays.low, newest=strays.high, apart=apart, label_delay=delay,
+        recent=ledger.used if sampled else None, guesses=dict(source.guesses()),
         unusual=(*unusual_rows(ledger), *doubts(table.select(unclear), style_of(source.guesses()))),
         left_out=source.left_out() | {name: _why_not(name, one) for name, one in known.items()
                                       if name not in used and name not in columns.ignore},

@@ -32,6 +32,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LONGEST_PAUSE = timedelta(days=7)    # a reference that is no log may have one row a month: its pauses say nothing
 _US = timedelta(microseconds=1)
 _FEWEST = 3                          # gaps that tell what is usual
+_BY_CHANCE = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,39 @@ def usually_apart(times: pa.ChunkedArray) -> timedelta:
     hours = np.unique(times.drop_null().cast(pa.int64()).to_numpy() // (HOUR // _US))
     days = _usual_gap(np.unique(hours // 24)) * DAY
     return max(_usual_gap(hours) * HOUR, days if days > DAY else timedelta(0))
+
+
+def paces(rows: pa.Table, timestamp: str, label: str | None, now: datetime) -> tuple[timedelta, timedelta]:
+    """Return how far batches of rows are apart, and how late labels are; each zero where there is none.
+
+    `label`: the column of labels of which no other says when they became known. A log whose newest row is old has
+    ended, and its labels with it.
+    """
+    apart, newest = usually_apart(rows[timestamp]), pc.max(rows[timestamp]).as_py()
+    until = newest if now - newest > 2 * max(apart, LONGEST_PAUSE) else now
+    return apart, timedelta(0) if label is None else labels_behind(rows[timestamp], rows[label], until)
+
+
+def labels_behind(times: pa.ChunkedArray, labels: pa.ChunkedArray, until: datetime) -> timedelta:
+    """Return how old the newest labelled row is at a moment, in full hours, from two days on in full days.
+
+    It is zero where so many rows without a label at the end are chance, more than one in a thousand where labels are
+    missing as often as before; and where labels are missing in a quarter of the log or more: then they do not come.
+    `times` are timestamps in microseconds, of the same rows as `labels`.
+    """
+    at = times.cast(pa.int64()).to_numpy()
+    order = np.argsort(at, kind="stable")
+    known = pc.is_valid(labels).to_numpy()[order]
+    if not known.any():
+        return timedelta(0)
+    last = int(np.flatnonzero(known)[-1])
+    first, newest, labelled = (int(at[order[place]]) for place in (0, -1, last))
+    missing = 1 - known[:last + 1].mean()
+    if missing ** (len(known) - 1 - last) > _BY_CHANCE or 4 * (newest - labelled) >= newest - first:
+        return timedelta(0)
+    behind = int(until.timestamp() * 1_000_000 - labelled) * _US
+    unit = DAY if behind > 2 * DAY else HOUR
+    return -(-behind // unit) * unit if newest - labelled >= HOUR // _US else timedelta(0)
 
 
 def _usual_gap(places: Ints) -> int:

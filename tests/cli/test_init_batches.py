@@ -3,7 +3,7 @@
 import csv
 import random
 import tomllib
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -35,6 +35,20 @@ def test_a_window_holds_a_batch(driftd, tmp_path, batches, size, reference):
     assert done.code == 0
     assert "hold none" not in done.out
     assert "the newest row is from" in done.out
+
+
+@pytest.mark.parametrize(("unlabelled", "delay"), [(0, None), (12, "14d"), (60, None)])
+def test_labels_that_end_before_the_log_are_late(driftd, tmp_path, unlabelled, delay):
+    """`init` writes how late they are, so that the first check waits for them; nothing where they ended long before."""
+    today = datetime.now(UTC).date()
+    rows = "".join(f"{today - timedelta(days=n)},{n % 7},{n % 5},{'' if n <= unlabelled else n % 6}\n"
+                   for n in range(1, 200) for _ in range(20))
+    (tmp_path / "scores.csv").write_text("timestamp,x,prediction,label\n" + rows)
+    assert driftd("init", "scores.csv", "--task", "regression").code == 0
+    assert tomllib.loads((tmp_path / "driftd.toml").read_text())["models"]["scores"].get("label_delay") == delay
+    if delay:
+        assert "labels-lost" not in driftd("check", "-c", "driftd.toml").out
+        assert "labels-lost            alert     0 of" in driftd("backtest", "-c", "driftd.toml").out
 
 
 def test_windows_shorter_than_batches_are_apart_are_said(driftd, tmp_path):

@@ -1,11 +1,11 @@
-"""How far rows are apart: how long they may stay away, and how long a window has to be."""
+"""How far rows are apart: how long they may stay away, how long a window has to be; how late labels are."""
 
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
-from monitor.reference.known_reference import usual_pause, usually_apart
+from monitor.reference.known_reference import labels_behind, usual_pause, usually_apart
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)         # a Monday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -74,3 +74,24 @@ MONTHS = [datetime(2024 + n // 12, n % 12 + 1, 1, tzinfo=UTC) for n in range(24)
 def test_batches_are_as_far_apart_as_most_of_them(times, apart):
     """Nights, weekends and outages are not between batches, nor are the hours and days that one of them takes."""
     assert usually_apart(pa.chunked_array([pa.array(times, pa.timestamp("us", "UTC"))])) == apart
+
+
+def some(count, *, every_nth=1, gone=0):
+    """Labels of so many rows: each, or one in so many; none of the last ones."""
+    return [1 if n % every_nth == 0 and n < count - gone else None for n in range(count)]
+
+
+@pytest.mark.parametrize(("labels", "behind"), [
+    (some(720), timedelta(0)), (some(720, gone=1), 2 * HOUR), (some(720, gone=30), 31 * HOUR),
+    (some(720, gone=100), 5 * DAY), (some(720, every_nth=10), timedelta(0)),
+    (some(720, every_nth=10, gone=50), timedelta(0)), (some(720, every_nth=2, gone=9), timedelta(0)),
+    (some(720, every_nth=2, gone=20), 22 * HOUR), (some(720, every_nth=10, gone=100), 5 * DAY),
+    (some(720, gone=200), timedelta(0)), ([None] * 720, timedelta(0)),
+], ids=["all", "one", "a day", "days", "one in ten", "one in ten, by chance", "half, by chance", "half",
+        "one in ten, late", "they no longer come", "none"])
+def test_labels_at_the_end_are_late_where_that_is_no_chance(labels, behind):
+    """As old as the newest labelled row is an hour after the newest; by chance, or where labels ended, not at all."""
+    times = every(HOUR, 30)
+    answer = labels_behind(pa.chunked_array([pa.array(times[::-1], pa.timestamp("us", "UTC"))]),
+                           pa.chunked_array([pa.array(labels[::-1], pa.int64())]), times[-1] + HOUR)
+    assert answer == behind
