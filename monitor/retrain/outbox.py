@@ -24,6 +24,7 @@ from monitor.times import Clock, Wait, as_of_now, format_duration, utcnow
 LADDER = tuple(timedelta(seconds=s) for s in (
     0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400,
 ))                                           # the wait before each try; the last one for ever
+SOONEST = timedelta(minutes=5)               # who asks to be asked again at once waits so long, from the second try on
 JITTER = 0.2                                 # waits are up to so much longer, so that senders spread
 GRACE = timedelta(minutes=10)                # listings lag: how long a run may stay unfound before a second send
 LOOK_AGAIN = timedelta(seconds=30)
@@ -189,7 +190,9 @@ class Outbox:
         if state == DispatchState.AMBIGUOUS and answer.state == state and claimed.state == DispatchState.SENDING:
             after = replace(after, unclear=claimed.unclear + 1)
         if state in (DispatchState.PENDING, DispatchState.AMBIGUOUS):
-            after = replace(after, next_try_at=now + (answer.retry_after or self._wait(max(claimed.tries, 1))))
+            step = self._wait(max(claimed.tries, 1))
+            wait = max(answer.retry_after, min(step, SOONEST)) if answer.retry_after else step
+            after = replace(after, next_try_at=now + wait)
             worry = after.tries == WORRY_AT or (answer.heard and after.tries == REFUSED_AT)
             return self._write(claimed, after, tell="held" if worry else None)
         return self._write(claimed, after, tell="outcome" if state in TOLD else None, answer=answer)

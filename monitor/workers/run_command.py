@@ -6,10 +6,12 @@ child: it stays itself.
 """
 
 import base64
+import errno
 import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +29,10 @@ OUTPUT_LIMIT = 10_000_000                    # bytes of output that are kept
 SHORTEST_SECRET = 4                          # what is shorter is no secret, and would garble the output
 REDACTED = b"[a secret]"
 WRITE_AGAIN = 5.0                            # seconds between two tries to write how it ended
+HINTS = {                                    # where the command itself is found
+    errno.ENOEXEC: ", a script needs a first line such as #!/bin/sh",
+    errno.ENOENT: ", look at the first line of the script: what it names, and whether the line ends in CR LF",
+}
 GRACE_SECONDS = 10.0                         # between asking a command to end and killing it; for its last output
 
 
@@ -75,7 +81,8 @@ def _run(folder: Path, lock: int) -> dict[str, Any]:
             start_new_session=True, pass_fds=(lock,),
         )
     except OSError as error:
-        return {"code": None, "reason": f"the command could not be started: {error.strerror}"}
+        hint = HINTS.get(error.errno or 0, "") if shutil.which(plan["command"][0]) else ""
+        return {"code": None, "reason": f"the command could not be started: {error.strerror}{hint}"}
     assert process.stdout is not None
     hidden = Hidden([os.environ[name] for name in plan["secrets"]])
     reader = threading.Thread(target=_keep_output, args=(process.stdout, folder / "output.log", hidden), daemon=True)

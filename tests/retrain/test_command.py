@@ -192,6 +192,25 @@ def test_a_missing_command_is_waited_for_in_a_sentence(tmp_path: Path, dispatch:
     assert "./no-such.sh is not there" in answer.reason
 
 
+@pytest.mark.parametrize(("script", "words"), [
+    ("#!/bin/sh\r\necho\r\n", "ends in CR LF"), ("#!/no/such/shell\n", "what it names"),
+    ("echo\n", "a first line such as"),
+])
+def test_a_script_that_cannot_be_started_says_what_to_mend(
+    dispatch: Dispatch, tmp_path: Path, script: str, words: str
+) -> None:
+    """It is there, so the system's own words about it help nobody; and there is no output to look at."""
+    place = tmp_path / "retrain.sh"
+    place.write_bytes(script.encode())
+    place.chmod(0o755)
+    pipeline = open_pipeline(CommandPipeline.model_validate({"kind": "command", "command": [str(place)]}), tmp_path)
+    pipeline.submit(dispatch)
+    answer = ended(pipeline, dispatch)
+    assert answer.state == DispatchState.FAILED
+    assert words in answer.reason
+    assert "output.log" not in answer.reason
+
+
 def test_a_command_over_its_time_is_ended_with_its_children(command, dispatch: Dispatch, tmp_path: Path) -> None:
     """The whole process group goes, and the outcome says so."""
     pid = tmp_path / "pid"

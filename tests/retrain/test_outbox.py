@@ -92,6 +92,17 @@ def test_a_place_that_asks_to_wait_is_obeyed(store, clock, kit) -> None:
     assert only(store).next_try_at == clock.now + timedelta(minutes=42)
 
 
+def test_a_place_that_asks_to_be_asked_at_once_is_asked_seldom(store, clock, kit) -> None:
+    """A server that answers "Retry-After: 0" for a day gets no request a second."""
+    kit.request_in(store)
+    box = outbox(store, clock, p=Place(Answer(state=S.PENDING, retry_after=timedelta(seconds=1))))
+    began, tries = clock.now, 0
+    while clock.now < began + 24 * HOUR:
+        clock.now = box.send_due()[0].next_try_at
+        tries += 1
+    assert 200 < tries < 300
+
+
 def test_a_rejected_request_is_told_and_costs_nothing(store, clock, kit) -> None:
     """Rejected is final, told once, and not accepted, so that neither cooldown nor budget counts it."""
     kit.request_in(store)

@@ -116,7 +116,7 @@ def _outcome(ended: Json, folder: Path) -> Answer:
     said = (_read_json(place) or {}) if place.exists() else None
     gate, flaw = _gate(said or {}, place)
     if ended.get("code") != 0:
-        reason += f"{flaw}; see {folder}/output.log"
+        reason += flaw + (f"; see {folder}/output.log" if (folder / "output.log").exists() else "")
         return Answer(state=DispatchState.FAILED, handle=handle, reason=reason, gate=gate)
     result, other = _result(said, place)
     return Answer(state=DispatchState.SUCCEEDED, handle=handle, reason=reason + other + flaw, result=result, gate=gate)
