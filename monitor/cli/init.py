@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from monitor.cli.log_look import ROLES, Found, look
+from monitor.cli.log_look import ROLES, SIZES, Found, look
 from monitor.cli.options import Command, Option, quiet_logs
 from monitor.cli.terminal import moment, say
 from monitor.config import Columns, load, schema, stores
@@ -212,6 +212,11 @@ def tell(found: Found) -> None:
             f"the columns, and the newest {format_duration(found.size)}, {found.recent} rows, for windows")
     for line in found.said:
         say(f"  {line}")
+    if found.label_delay:
+        say(f"  label_delay: {format_duration(found.label_delay)}, since no newer row has a label")
+    if found.apart > SIZES[0]:
+        apart = format_duration(found.apart)
+        say(f"  window: {format_duration(found.size)}, since rows come in batches about {apart} apart")
     say(f"{len(roles.features)} features: {names(roles.features)}")
     for reason in dict.fromkeys(found.left_out.values()):
         say(f"left out: {names([name for name, why in found.left_out.items() if why == reason])}: {reason}")

@@ -28,7 +28,9 @@ def test_a_window_holds_a_batch(driftd, tmp_path, batches, size, reference):
             for _ in range(40):
                 income, rest = draw.gauss(0, 1), draw.gauss(0, 1)
                 rows.writerow([batch.isoformat(), round(income, 3), round(2 * income, 3), round(2 * income + rest, 3)])
-    assert driftd("init", "scores.csv").code == 0
+    done = driftd("init", "scores.csv")
+    assert done.code == 0
+    assert ("window: 35d, since rows come in batches about 31d apart" in done.out) == (size == "35d")
     model = tomllib.loads((tmp_path / "driftd.toml").read_text())["models"]["scores"]
     assert (model["window"]["size"], model["reference"]) == (size, reference)
     done = driftd("validate", "-c", "driftd.toml")
