@@ -30,6 +30,15 @@ if TYPE_CHECKING:        # most commands send nothing, and need not wait for the
 LIMIT = 64_000              # bytes of an answer that are read
 CONNECT_SECONDS = 10.0
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
+_FLAWS: dict[int | str, str] = {                 # OpenSSL's numbers (X509_V_ERR_…) and words for them
+    9: "its certificate is not valid yet; is this machine's clock right?",
+    10: "its certificate has expired",
+    62: "its certificate is for another host",
+    64: "its certificate is for another host",
+    "UNSUPPORTED_PROTOCOL": "it speaks no TLS 1.2 or newer",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "it speaks no TLS 1.2 or newer",
+    "WRONG_VERSION_NUMBER": "what answers speaks no TLS; is it http:// instead of https://?",
+}
 
 
 class NotSent(DeliveryError):
@@ -222,6 +231,9 @@ def _why(error: BaseException, wire: "Wire", timeout: timedelta) -> str:
     if any(type(c).__name__ == "InvalidHeader" or isinstance(c, UnicodeEncodeError) for c in causes):
         return "a header of the request holds what none can, such as a line break; is it in a secret?"
     if any("SSL" in type(c).__name__ or "Certificate" in type(c).__name__ for c in causes):
+        flaw = next((said for c in causes if (said := _FLAWS.get(_flaw(c)))), None)
+        if flaw is not None:
+            return f"the TLS connection failed: {flaw}"
         return "the TLS connection failed; is the certificate one this machine trusts?"
     named = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]
     if named:
@@ -229,6 +241,11 @@ def _why(error: BaseException, wire: "Wire", timeout: timedelta) -> str:
     if answered := next((found for c in causes if (found := _TUNNEL.search(str(c)))), None):
         return f"the proxy refuses to connect ({answered[1]})"
     return "the connection was lost or the answer was no HTTP" if wire.connected else "it cannot be reached"
+
+
+def _flaw(cause: BaseException) -> int | str:
+    """What OpenSSL calls it: a number where it is the certificate, else a word."""
+    return getattr(cause, "verify_code", None) or str(getattr(cause, "reason", ""))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

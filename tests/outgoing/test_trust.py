@@ -2,8 +2,10 @@
 
 import ssl
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from monitor.notify.deliver import deliver
 from monitor.notify.letter import Letter
 from tests.retrain.conftest import Server, serving
 from tests.retrain.test_tls import certificate
+from tests.web.certificates import Authority
 
 __all__ = ["certificate"]
 
@@ -71,6 +74,39 @@ def test_nothing_else_is_trusted(server: Server, monkeypatch: pytest.MonkeyPatch
         send("GET", server.url)
     assert not told(server, monkeypatch)
     assert server.seen == []
+
+
+@pytest.mark.parametrize(("more", "newest", "said"), [
+    ({"days": -3}, None, "its certificate has expired"),
+    ({"days": 3}, None, "its certificate is not valid yet"),
+    ({"address": "127.0.0.2"}, None, "its certificate is for another host"),
+    ({}, ssl.TLSVersion.TLSv1_1, "it speaks no TLS 1.2 or newer"),
+    ({}, ssl.TLSVersion.TLSv1, "it speaks no TLS 1.2 or newer"),
+    ({}, ssl.TLSVersion.TLSv1_2, ""),
+])
+def test_what_is_wrong_with_a_server_is_said(
+    tmp_path: Path, more: dict[str, Any], newest: ssl.TLSVersion | None, said: str
+) -> None:
+    """In words, and nothing goes out to it."""
+    authority, context = Authority.made(tmp_path / "ca.pem"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.signs(tmp_path, "server", **more))
+    if newest is not None:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            context.minimum_version = context.maximum_version = newest
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with serving(context) as made:
+        if said:
+            with pytest.raises(NotSent, match=said):
+                send("POST", made.url, body=b"{}", ca=authority.path)
+        else:
+            assert send("POST", made.url, body=b"{}", ca=authority.path).status == 200
+        assert len(made.seen) == (not said)
+
+
+def test_what_speaks_no_tls_is_said() -> None:
+    """An address that should have begun with http:// gets a hint."""
+    with serving() as made, pytest.raises(NotSent, match="speaks no TLS; is it http://"):
+        send("GET", made.url.replace("http:", "https:"))
 
 
 @pytest.mark.parametrize("text", [None, "no certificate\n"])

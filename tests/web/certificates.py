@@ -36,11 +36,13 @@ class Authority:
         path.write_bytes(made.public_bytes(_PEM))
         return cls(path, key, name)
 
-    def signs(self, folder: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
-        """Write a certificate and its key, for 127.0.0.1; replaces those of the same name."""
+    def signs(
+        self, folder: Path, name: str, password: bytes | None = None, *, address: str = "127.0.0.1", days: int = 0
+    ) -> tuple[Path, Path]:
+        """Write a certificate and its key, for an address, valid so many days from now; replaces those of the name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        there = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        signed = _builder(_name(name), self.name, key, self.key).add_extension(there, critical=False)
+        there = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+        signed = _builder(_name(name), self.name, key, self.key, days).add_extension(there, critical=False)
         made = signed.sign(self.key, hashes.SHA256())
         locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
         secret = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, locked)
@@ -66,9 +68,10 @@ def _name(text: str) -> x509.Name:
 
 
 def _builder(
-    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey,
+    days: int = 0,
 ) -> x509.CertificateBuilder:
-    now, own, above = datetime.now(UTC), key.public_key(), signer.public_key()
+    now, own, above = datetime.now(UTC) + days * _DAY, key.public_key(), signer.public_key()
     made = x509.CertificateBuilder(issuer, name, own, x509.random_serial_number(), now - _DAY, now + _DAY)
     return (
         made.add_extension(x509.SubjectKeyIdentifier.from_public_key(own), critical=False)
