@@ -71,6 +71,8 @@ def wrong(section: SourceSection) -> Iterator[tuple[Key, str]]:
     for name in sorted(given - STORES[scheme]):
         can = ", ".join(sorted(STORES[scheme]))
         yield ("storage", name), f"means nothing for {scheme}://, expected one of {can}"
+    if scheme in ("s3", "gs") and re.search("://.*?[/?#].", section.storage.endpoint or ""):
+        yield ("storage", "endpoint"), "names more than a host, expected one such as https://minio.example:9000"
     if (section.storage.access_key is None) != (section.storage.secret_key is None) and scheme == "s3":
         yield ("storage",), "expected both, access_key and secret_key, or none of them"
 

@@ -3,6 +3,7 @@
 So every number is that of the same rows in local files.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -21,6 +22,10 @@ from monitor.sources.listing import may_be_data, of_a_table
 from monitor.sources.object_stores import Gone, Object, open_store
 
 _AT_ONCE = 8                     # objects that are fetched at the same time
+_EXPECTED = {                    # of an object that is no file here
+    errno.EISDIR: "no other objects below its name", errno.ENOTDIR: "no object named as the folder that it is in",
+    errno.EEXIST: "no object named as the folder that it is in", errno.ENAMETOOLONG: "a shorter name",
+}
 _MAGIC = re.compile(r"[*?\[]")
 
 Bring = Callable[[Collection[Path]], None]
@@ -87,8 +92,8 @@ class RemoteSource(CopiedSource):
                 return self._up_to_date(single)
             except Gone:
                 if attempt == 2:
-                    raise SourceError(f"{self.origin}: objects were written or removed while they were copied; "
-                                      "the next look reads them again") from None
+                    raise SourceError(f"{self.origin}: objects were written or removed while they were copied, or "
+                                      "end with a slash; the next look reads them again") from None
         raise AssertionError("the second attempt returns or raises")
 
     def _up_to_date(self, single: bool) -> Source:
@@ -141,8 +146,8 @@ class RemoteSource(CopiedSource):
         try:
             copies.written(path, write, anew=True)
         except OSError as error:
-            raise SourceError(f"{self.origin}: cannot be copied below {path.parent} ({error.strerror}), expected room "
-                              "for it") from None
+            wanted = _EXPECTED.get(error.errno or 0, "room for it")
+            raise SourceError(f"{path}: cannot be copied ({error.strerror}), expected {wanted}") from None
 
     def _there(self, text: str) -> str:
         """Return a text with the address instead of the folder of the copies."""

@@ -118,6 +118,17 @@ def test_the_same_files_give_the_same_rows(bucket: Bucket) -> None:
         assert not values or values[0] == values[1]
 
 
+def test_any_key_is_a_name(bucket: Bucket) -> None:
+    """Also one with blanks, signs and letters of any script; a folder's own empty object is no file."""
+    names = ["a b", "a+b", "a%20b", "a#b", "a?b", "a&b=c", "a'b\"c", "a\\b", "a:b", "dt=1/x", "ä", "日本"]
+    for at, name in enumerate(names):
+        bucket.put(f"log/{name}.csv", f"ts,x\n2024-01-01T00:00:00Z,{at}\n".encode())
+    bucket.files.create_dir("bucket/log")            # an empty object "log/"
+    assert sorted(bucket.source("log").read(["x"])["x"].to_pylist()) == list(range(len(names)))
+    for at, name in enumerate(names):
+        assert bucket.source(f"log/{name}.csv").read(["x"])["x"].to_pylist() == [at]
+
+
 def test_each_object_is_copied_once(bucket: Bucket, tmp_path: Path) -> None:
     """Only what is new or written again is fetched, and what is gone is no longer there."""
     def inodes() -> dict[str, int]:
@@ -166,10 +177,15 @@ def test_what_cannot_be_read_is_said(bucket: Bucket, monkeypatch: pytest.MonkeyP
     """One sentence names the object by its address, never a copy, and no key."""
     bucket.put("log/bad.parquet", b"PAR1 but not really PAR1")
     bucket.put("big/a.csv", bytes(3 << 20))
+    for name in (f"long/{'n' * 260}.csv", "both/a.csv", "both/a.csv/b.csv"):
+        with bucket.files.open_output_stream(f"bucket/{name}") as stream:
+            stream.write(b"x\n1\n")
     cases = {
         "none": (bucket.source("none"), "s3://bucket/none: there is no such object"),
         "bad": (bucket.source("log"), "s3://bucket/log/bad.parquet: is not a complete Parquet file"),
         "big": (bucket.source("big", space_mb=1), "more than storage.space_mb"),
+        "long": (bucket.source("long"), "n.csv: cannot be copied (File name too long), expected a shorter name"),
+        "both": (bucket.source("both"), "cannot be copied ("),
     }
     for source, sentence in cases.values():
         with pytest.raises(SourceError) as raised:
