@@ -3,7 +3,7 @@
 A score is higher for a larger difference: a distance as it is, a p-value as −log p.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ from monitor.tables.digest import FEW, NumberDigest
 QUICK = ("cramer_von_mises", "anderson", "es", "mannw", "t_test")    # computed block by block
 MOST = 100      # blocks up to which these are computed
 DRAWN, MOST_DRAWN = 400, 80_000    # windows drawn at random, and values in all of them together
+AT_ONCE = 1 << 18                  # values of blocks that are ranked together, which bounds the memory
 _HYPERGEOMETRIC = 1_000_000_000    # NumPy draws without replacement from fewer rows than this
 
 
@@ -89,22 +90,30 @@ class _Binned:
 
 class _Ranked:
     def __init__(self, method: str, values: Numbers) -> None:
-        self._method, self._values = method, values.astype(np.float64)
+        self._method, self._values = method, values.astype(np.float64, copy=False)
         self._order = np.argsort(self._values, kind="stable")
-        self._ascending = self._values[self._order]
+        ascending = self._values[self._order]
+        self._column = _Steps(ascending) if method == "ks" else _Lengths(ascending)
 
     def of_blocks(self, block: Ints, blocks: int) -> Floats:
-        lies = block[self._order]
-        inside = np.flatnonzero(lies >= 0)
-        rank = inside[np.argsort(lies[inside], kind="stable")]       # by block, then by value
-        ranks = _Ranks(self._ascending, rank, np.bincount(lies[inside], minlength=blocks))
+        sizes, total = np.bincount(block[block >= 0], minlength=blocks), len(block)
+        rest = np.where((sizes == 0) | (sizes == total), np.nan, total - sizes)
+        distance = np.concatenate([self._column.distances(ranks) for ranks in self._ranks(block, sizes)])
+        distance = distance * total / rest
+        if self._method == "ks":
+            return _ks(distance, sizes, total)
         with np.errstate(divide="ignore", invalid="ignore"):
-            if self._method == "ks":
-                return _ks(ranks)
-            distance: Floats = ranks.of_rest(_wasserstein(ranks)) / np.maximum(
-                _spread_of_rest(self._values, block, blocks), 0.001
-            )
-            return distance
+            return np.asarray(distance / np.maximum(_spread_of_rest(self._values, block, blocks), 0.001))
+
+    def _ranks(self, block: Ints, sizes: Ints) -> Iterator["_Ranks"]:
+        """Yield the ranks of a few blocks at a time, in the order of the blocks."""
+        lies = block.astype(np.min_scalar_type(-len(sizes) - 1))[self._order]      # short numbers are sorted in no time
+        rank = np.argsort(lies, kind="stable")[len(lies) - sizes.sum() :]         # by block, then by value
+        del lies
+        at = 0
+        for some in np.split(sizes, np.flatnonzero(np.diff(np.cumsum(sizes) // AT_ONCE)) + 1):
+            yield _Ranks(len(block), rank[at : at + some.sum()], some)
+            at += some.sum()
 
     def by_chance(self, rows: int) -> Floats | None:
         if is_p_value(self._method):
@@ -112,7 +121,7 @@ class _Ranked:
         drawn = min(rows, MOST_DRAWN // DRAWN)        # the shape of a longer window's scores is the same
         total = len(self._values)
         rank = np.sort(np.random.default_rng(0).integers(0, total, (DRAWN, drawn)), axis=1)
-        distance = _wasserstein(_Ranks(self._ascending, rank.ravel(), np.full(DRAWN, drawn)))
+        distance = self._column.distances(_Ranks(total, rank.ravel(), np.full(DRAWN, drawn)))
         scaled: Floats = distance / max(float(self._values.std()), 0.001) * np.sqrt(drawn / rows + drawn / total)
         return scaled
 
@@ -140,9 +149,12 @@ def _binned(method: str, values: Numbers, categorical: bool) -> tuple[Ints, int]
     if method == "psi_quantile" and not categorical:
         edges = quantile_edges(np.sort(values))
         return np.searchsorted(edges, values, "right"), len(edges) + 1
+    if categorical:                      # small whole numbers, which need no sorting
+        seen = np.bincount(values) > 0
+        return (np.cumsum(seen) - 1)[values], int(seen.sum())
     distinct, code = np.unique(values, return_inverse=True)
     by_value = len(distinct) <= FEW and method != "hellinger"
-    if categorical or by_value or METHODS[method].kinds == ("categorical",):
+    if by_value or METHODS[method].kinds == ("categorical",):
         return code, len(distinct)
     edges = np.histogram_bin_edges(distinct if method == "hellinger" else values, "sturges")
     return np.clip(np.searchsorted(edges, values, "right") - 1, 0, len(edges) - 2), len(edges) - 1
@@ -178,10 +190,10 @@ class _Ranks:
     the whole and i / m of the block is smaller. Block − rest is N / (N − m) times block − whole.
     """
 
-    def __init__(self, ascending: Numbers, rank: Ints, sizes: Ints) -> None:
-        """Take the sorted column, and the positions in it of each block's values, ascending, block after block."""
+    def __init__(self, total: int, rank: Ints, sizes: Ints) -> None:
+        """Take the values of the column, and the positions of each block's values, ascending, block after block."""
         blocks = len(sizes)
-        self.sorted, self.total, self.sizes = ascending, len(ascending), sizes
+        self.total, self.sizes = total, sizes
         owner = np.repeat(np.arange(blocks), self.sizes + 1)          # one stretch more than values in each
         first = np.cumsum(self.sizes + 1) - (self.sizes + 1)
         self.owner, self.first = owner, first
@@ -201,21 +213,24 @@ class _Ranks:
         scaled: Floats = np.maximum.reduceat(values, self.first)
         return scaled
 
-    def of_rest(self, totals: Floats) -> Floats:
-        rest = np.where((self.sizes == 0) | (self.sizes == self.total), np.nan, self.total - self.sizes)
-        scaled: Floats = totals * self.total / rest
-        return scaled
 
+class _Lengths:
+    """The lengths of a column's gaps, summed from its smallest value, by which distances of Wasserstein are told."""
 
-def _wasserstein(ranks: _Ranks) -> Floats:
-    """Return the distance of each block to the whole column, in the column's unit."""
-    n = ranks.total
-    gaps = np.concatenate([[0.0], np.diff(ranks.sorted)])
-    length, weighted = np.cumsum(gaps), np.cumsum(gaps * np.arange(n) / n)
-    middle = np.clip(np.floor(ranks.share * n).astype(np.int64), ranks.a, ranks.b)
-    under = ranks.share * (length[middle] - length[ranks.a]) - (weighted[middle] - weighted[ranks.a])
-    over = (weighted[ranks.b] - weighted[middle]) - ranks.share * (length[ranks.b] - length[middle])
-    return ranks.summed(under + over)
+    def __init__(self, ascending: Floats) -> None:
+        gaps = np.concatenate([[0.0], np.diff(ascending)])
+        self._length = np.cumsum(gaps)
+        gaps *= np.arange(len(gaps))
+        gaps /= len(gaps)
+        self._weighted = np.cumsum(gaps, out=gaps)
+
+    def distances(self, ranks: _Ranks) -> Floats:
+        """Return the distance of each block to the whole column, in the column's unit."""
+        length, weighted = self._length, self._weighted
+        middle = np.clip(np.floor(ranks.share * ranks.total).astype(np.int64), ranks.a, ranks.b)
+        under = ranks.share * (length[middle] - length[ranks.a]) - (weighted[middle] - weighted[ranks.a])
+        over = (weighted[ranks.b] - weighted[middle]) - ranks.share * (length[ranks.b] - length[middle])
+        return ranks.summed(under + over)
 
 
 def _spread_of_rest(values: Numbers, block: Ints, blocks: int) -> Floats:
@@ -229,23 +244,27 @@ def _spread_of_rest(values: Numbers, block: Ints, blocks: int) -> Floats:
     return spread
 
 
-def _distance(ranks: _Ranks) -> Floats:
-    """The Kolmogorov-Smirnov statistic; equal values are one step, so only gaps of some length count."""
-    n = ranks.total
-    real = np.concatenate([[False], np.diff(ranks.sorted) > 0, [True]])
-    places = np.arange(n + 1)
-    after = np.minimum.accumulate(np.where(real, places, n)[::-1])[::-1]
-    before = np.maximum.accumulate(np.where(real, places, 0))
-    low, high = after[np.minimum(ranks.a + 1, n)], before[ranks.b]
-    ends = np.maximum(np.abs(low / n - ranks.share), np.abs(high / n - ranks.share))
-    return ranks.largest(np.where(low <= ranks.b, ends, 0.0))
+class _Steps:
+    """Where a sorted column steps up: equal values are one step, so only gaps of some length count."""
+
+    def __init__(self, ascending: Floats) -> None:
+        n, places = len(ascending), np.arange(len(ascending) + 1)
+        real = np.concatenate([[False], np.diff(ascending) > 0, [True]])
+        self._after = np.minimum.accumulate(np.where(real, places, n)[::-1])[::-1]
+        self._before = np.maximum.accumulate(np.where(real, places, 0))
+
+    def distances(self, ranks: _Ranks) -> Floats:
+        """Return the Kolmogorov-Smirnov statistic of each block against the whole column."""
+        n = ranks.total
+        low, high = self._after[np.minimum(ranks.a + 1, n)], self._before[ranks.b]
+        ends = np.maximum(np.abs(low / n - ranks.share), np.abs(high / n - ranks.share))
+        return ranks.largest(np.where(low <= ranks.b, ends, 0.0))
 
 
-def _ks(ranks: _Ranks) -> Floats:
+def _ks(distance: Floats, sizes: Ints, total: int) -> Floats:
     from scipy.stats import kstwo
 
-    distance = ranks.of_rest(_distance(ranks))
-    rows = np.round((ranks.total - ranks.sizes) * ranks.sizes / ranks.total)
+    rows = np.round((total - sizes) * sizes / total)
     scores: Floats = -kstwo.logsf(np.minimum(distance, 1.0), np.maximum(rows, 1))
     return scores
 

@@ -61,6 +61,18 @@ def test_each_block_is_scored_against_the_rest(method: str, name: str) -> None:
     assert block_scores(method, values, block, BLOCKS, categorical=False) == pytest.approx(wanted, rel=1e-8)
 
 
+@pytest.mark.parametrize("method", ["wasserstein", "ks"])
+@pytest.mark.parametrize("at_once", [1, ROWS, 3 * ROWS + 1])
+def test_blocks_ranked_a_few_at_a_time_have_the_same_scores(
+    method: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many blocks are in memory together changes no score by a bit."""
+    values, block = columns()["counts"], blocks_of(ROWS, BLOCKS, 17)
+    together = block_scores(method, values, block, BLOCKS, categorical=False)
+    monkeypatch.setattr("monitor.calibration.block_scores.AT_ONCE", at_once)
+    assert block_scores(method, values, block, BLOCKS, categorical=False).tolist() == together.tolist()
+
+
 @pytest.mark.parametrize("name", columns())
 @pytest.mark.parametrize("method", ["psi", "jensenshannon", "kl_div", "hellinger"])
 def test_binned_blocks_have_the_methods_own_numbers(method: str, name: str) -> None:
