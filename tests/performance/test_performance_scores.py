@@ -163,6 +163,18 @@ def test_what_cannot_be_said_is_insufficient_with_a_reason() -> None:
     assert reason == "the label column holds text, expected numbers"
 
 
+@pytest.mark.parametrize("provisional", [False, True])
+def test_what_is_provisional_is_so_with_a_value_and_without(provisional: bool) -> None:
+    """Scores of all labels, of some, and of a window whose labels cannot be had, with the reason."""
+    before = binary(400)
+    late = pa.array([None] * 400, pa.int64())
+    for now in (before, before.set_column(2, "label", late), before.drop(["label"])):
+        found = performance_scores(ReferenceMetrics(lambda: before, CLASSES, "binary"), now, "roc_auc", provisional)
+        assert found[0].metric == "roc_auc"
+        assert {score.provisional for score in found} == {provisional}
+        assert all((score.value is None) is (score.reason is not None) for score in found)
+
+
 def test_mape_leaves_labels_of_zero_out() -> None:
     """A label of zero has no percentage error: such rows are left out, and the reason counts them."""
     now = pa.table({"label": [0.0, 2.0, 4.0], "prediction": [1.0, 3.0, 3.0]})

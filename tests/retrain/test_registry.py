@@ -14,8 +14,9 @@ import pytest
 
 from monitor.config import Config
 from monitor.config.sections import ModelSection, PromotionSection
-from monitor.errors import UsageError
-from monitor.promotion.mlflow import signed_by_mlflow
+from monitor.errors import DeliveryError, UsageError
+from monitor.http import Unclear
+from monitor.promotion.mlflow import Denied, Mlflow, NoAlias, signed_by_mlflow
 from monitor.promotion.registry import Registries
 from monitor.promotion.versions import approve_promotion, collect, in_service, reject_promotion, rollback
 from monitor.records import Dispatch, DispatchState, MoveState, PromotionState
@@ -138,6 +139,21 @@ def test_whatever_it_answers_but_a_version_changes_nothing(store, clock, kit, ml
     assert (back.title, back.next_try_at) == ("m: the registry is back", clock.now)
     assert back.body == f"the registry answers again; it had been away since {since}."
     assert store.aliases.seen("m").down_since is None
+
+
+@pytest.mark.parametrize(("status", "code", "raised"), [
+    (400, "INVALID_PARAMETER_VALUE", NoAlias), (404, "RESOURCE_DOES_NOT_EXIST", NoAlias),
+    (404, "ENDPOINT_NOT_FOUND", Unclear), (400, "", Denied), (500, "RESOURCE_DOES_NOT_EXIST", Unclear),
+    (503, "INVALID_PARAMETER_VALUE", Unclear), (401, "INVALID_PARAMETER_VALUE", Unclear),
+])
+def test_only_the_registrys_own_word_says_that_an_alias_is_not_there(kit, mlflow, status, code, raised) -> None:
+    """Code and status together; a server that fails, or does not know the caller, says nothing of aliases."""
+    mlflow.fail = (status, {}, {"error_code": code} if code else {})
+    registry = Mlflow(model_of(kit, mlflow).registry)
+    for ask in (registry.version, lambda: registry.move("2")):
+        with pytest.raises(DeliveryError, match=f"answered {status} {code}".rstrip()) as caught:
+            ask()
+        assert type(caught.value) is raised
 
 
 def test_a_registry_nobody_is_at(store, clock, kit, mlflow) -> None:
