@@ -108,6 +108,8 @@ def endings_below(folder: Path) -> str:
 def _ending(file: Path) -> str:
     """Return the ending of a name without what packing and a rotation of logs put behind it."""
     rest, ending = os.path.splitext(file.name.lower())
+    if ending in ENDINGS:
+        return ending
     name = rest if ending in COMPRESSED else file.name.lower()
     turned = os.path.splitext(_TURNED.sub("", name))[1]
     return turned if ENDINGS.get(turned) in ("csv", "jsonl") else os.path.splitext(name)[1]
