@@ -15,6 +15,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
+from pyarrow import orc
 
 from monitor.cli import main
 from monitor.config.sections import SourceSection
@@ -85,6 +86,19 @@ def parquet(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
+def stripes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    orc.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+def stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    return bytes(sink.getvalue())
+
+
 def csv(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(table, sink)
@@ -98,11 +112,13 @@ def test_the_same_files_give_the_same_rows(bucket: Bucket) -> None:
     bucket.put("log/_unfinished/3.parquet", parquet(lake.rows(12)))
     bucket.put("log/site=b/4.parquet.tmp", b"half")
     bucket.put("log/notes.txt", b"nothing to read")
+    bucket.put("stripes/site=a/1.orc", stripes(lake.rows()))
+    bucket.put("streams/site=a/1.arrows", stream(lake.rows()))
     bucket.put("texts/a.csv.gz", gzip.compress(csv(lake.rows())))
     bucket.put("texts/b.csv", csv(lake.rows(6)))
     bucket.put("texts/c.jsonl", b'{"ts": "2024-01-01T00:00:00Z", "x": 1}\n')
     for path in ("log", "log/", "log/site=*/*.parquet", "log/**/*.parquet", "log/site=b/2.parquet", "texts/*.csv*",
-                 "texts/c.jsonl"):
+                 "texts/c.jsonl", "stripes", "streams/**/*.arrows"):
         ours, theirs = bucket.source(path), source_of(str(bucket.local / path))
         assert ours.read(None).to_pydict() == theirs.read(None).to_pydict(), path
         assert ours.schema() == theirs.schema()
