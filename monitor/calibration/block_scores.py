@@ -27,7 +27,7 @@ from monitor.tables.digest import FEW, NumberDigest
 QUICK = ("cramer_von_mises", "anderson", "es", "mannw", "t_test")    # computed block by block
 MOST = 100      # blocks up to which these are computed
 DRAWN, MOST_DRAWN = 400, 80_000    # windows drawn at random, and values in all of them together
-AT_ONCE = 1 << 18                  # values of blocks that are ranked together, which bounds the memory
+AT_ONCE = 1 << 18                  # values that are ranked or counted together, which bounds the memory
 _HYPERGEOMETRIC = 1_000_000_000    # NumPy draws without replacement from fewer rows than this
 
 
@@ -62,8 +62,11 @@ class _Binned:
         self._method = method
 
     def of_blocks(self, block: Ints, blocks: int) -> Floats:
-        inside = block >= 0
-        cells = np.bincount(block[inside] * self._bins + self._code[inside], minlength=blocks * self._bins)
+        cells, step = np.zeros(blocks * self._bins, np.int64), max(AT_ONCE, blocks * self._bins)
+        for at in range(0, len(block), step):
+            own, code = block[at : at + step], self._code[at : at + step]
+            inside = own >= 0
+            cells += np.bincount(own[inside] * self._bins + code[inside], minlength=len(cells))
         return self._scores(cells.reshape(blocks, self._bins))
 
     def by_chance(self, rows: int) -> Floats | None:
@@ -236,10 +239,13 @@ class _Lengths:
 def _spread_of_rest(values: Numbers, block: Ints, blocks: int) -> Floats:
     inside = block >= 0
     centred = values - values.mean()
-    owner = block[inside]
+    squared = centred**2
+    owner, ours, our_squares = block, centred, squared
+    if not inside.all():                 # else they need no copies
+        owner, ours, our_squares = block[inside], centred[inside], squared[inside]
     rest = len(values) - np.bincount(owner, minlength=blocks)
-    means = (centred.sum() - np.bincount(owner, centred[inside], blocks)) / rest
-    squares = ((centred**2).sum() - np.bincount(owner, centred[inside] ** 2, blocks)) / rest
+    means = (centred.sum() - np.bincount(owner, ours, blocks)) / rest
+    squares = (squared.sum() - np.bincount(owner, our_squares, blocks)) / rest
     spread: Floats = np.sqrt(np.maximum(squares - means**2, 0.0))
     return spread
 

@@ -257,12 +257,13 @@ def _column(
     if not len(values):
         raise CannotJudge("no value in the reference is a number")
     categorical = kind == "categorical"
-    blocks, alike = _scored(method, values, block[present], count, min_rows, categorical=categorical)
+    lies = block if len(values) == len(block) else block[present]      # a copy only where values are missing
+    blocks, alike = _scored(method, values, lies, count, min_rows, categorical=categorical)
     gone = (~present).astype(np.int64)
     missing, missed = _scored("jensenshannon", gone, block, count, min_rows, categorical=True)
     return _Column(
         blocks=blocks, missing=missing, alike={"values": alike, "missing": missed},
-        new=NewValues.of(values, block[present], count) if categorical else None,
+        new=NewValues.of(values, lies, count) if categorical else None,
     )
 
 
