@@ -17,7 +17,8 @@ Row = sqlite3.Row
 PAGES_KIB = 512        # of the file in memory; the system's cache has the others
 BUSY_SECONDS = 30.0    # how long a writer waits for another process's transaction
 
-_File = tuple[int, int, int, int]        # device, inode, bytes, time of its last change in ns, which nobody can set
+# Device, inode, bytes, when it was last written (ns): not its ctime, which SQLite changes when root opens it.
+_File = tuple[int, int, int, int]
 _Files = dict[str, _File | None]
 _NO_FILE = (0, 0, 0, 0)
 _PUT_BACK = "put it back, or stop driftd and restore a backup with driftd state restore"
@@ -295,12 +296,12 @@ def _as_state_error(where: str) -> Iterator[None]:
 
 
 def _file(path: str) -> _File | None:
-    """Which file is in a place, and as of which change; None where there is none."""
+    """Which file is in a place, and as of which write; None where there is none."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _commits(connection: sqlite3.Connection) -> int:

@@ -248,6 +248,25 @@ def test_what_other_processes_commit_is_no_harm(tmp_path: Path, made: Any) -> No
         assert (daemon.fault, daemon.seal().commits) == (None, before + 9)
 
 
+def test_own_commits_and_readers_cost_no_proof(
+    tmp_path: Path, made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are proved again only where somebody else wrote them: not after commits, nor beside who reads them."""
+    with Store.open(tmp_path) as daemon:
+        proofs: list[None] = []
+        monkeypatch.setattr(daemon._db, "_prove", lambda: proofs.append(None))
+        made.requested(daemon)
+        for number in range(30):
+            daemon.configurations.accept(f"{number}", "text" * 4000, T0)
+            if number % 10 == 0:
+                with Store.open(tmp_path, exclusive=False) as command:
+                    assert command.seal() == daemon.seal()
+            daemon.require_whole()
+        daemon._db.scrub()
+        daemon.require_whole()
+    assert proofs == []
+
+
 def test_a_lock_without_its_file_still_holds(tmp_path: Path) -> None:
     """Whoever removes the lock's file does not let a second daemon in."""
     with Store.open(tmp_path):
