@@ -123,7 +123,8 @@ class _Stream(_Batched):
 
 def _apart(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a copy of the columns, which may hold the memory of all that was read with them."""
-    return pa.concat_batches([batch, batch.slice(0, 0)])
+    table = pa.Table.from_batches([batch, batch.slice(0, 0)]).combine_chunks()
+    return table.to_batches()[0] if len(batch) else batch
 
 
 def _with_parents(column: str) -> list[str]:

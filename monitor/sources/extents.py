@@ -96,8 +96,9 @@ _schemas: dict[pa.Schema, pa.Schema] = {}
 
 
 def one_schema(schema: pa.Schema) -> pa.Schema:
-    """Return the same object for all schemas that are equal."""
-    return _schemas.setdefault(schema, schema)
+    """Return the same object for all schemas with the same columns; without metadata, which pyarrow 18 cannot hash."""
+    bare = schema.remove_metadata()
+    return _schemas.setdefault(bare, bare)
 
 
 def known(stamp: Stamp, timestamp: str, zone: str) -> Extent | None:
