@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from monitor.config import USUAL_NAMES, Columns, Facts, ModelSection, Roles, find_roles, stores
@@ -18,6 +19,9 @@ from monitor.ledger import unusual_rows
 from monitor.metric_catalogue import Task, default_metric
 from monitor.records import Ledger, Window
 from monitor.times import utcnow
+
+if TYPE_CHECKING:
+    from monitor.sources.log import Log
 
 MOMENT, DAY = timedelta(microseconds=1), timedelta(days=1)
 QUARTER = 90 * DAY
@@ -120,13 +124,7 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
         strays = source.strays(roles.timestamp)
         if strays.low is None or strays.high is None:
             raise CannotJudge(f"{data} has no rows with a {roles.timestamp}; expected a log of predictions")
-        sampled, whole = is_sample(source, table), strays.rows in (None, len(table))
-        judged = table if whole else source.read(_judged(roles, table.column_names), timestamp=roles.timestamp)
-        own = roles.label if roles.label in table.column_names and roles.label_timestamp is None else None
-        apart = delay = timedelta(0)
-        if not sampled:
-            timed = source.read([own] if own else [], timestamp=roles.timestamp) if whole else judged
-            apart, delay = paces(timed, roles.timestamp, own, utcnow())
+        judged = table if strays.rows in (None, len(table)) else source.read(_judged(roles, table.column_names))
         labelled = judged if answers is None or roles.label is None else answers
         task = task or guess_task(labelled[roles.label or roles.prediction], judged[roles.prediction])
         roles, said = settle(roles, judged, task, columns.positive)
@@ -138,8 +136,9 @@ def look(data: str, columns: Columns, labels: str | None = None, task: Task | No
     unclear = [name for name in (*roles.features, roles.prediction, roles.probability, roles.label)
                if name in table.column_names]
     used = {*roles.features, *(getattr(roles, role) for role in ROLES), *(column for _, column in roles.per_class)}
-    ledger = _ledger(data, labels, roles, columns.label_id, newest=strays.high if sampled else None,
-                     size=_size(strays.high - strays.low, apart))
+    sampled, log = is_sample(source, table), _log(data, labels, roles, columns.label_id)
+    apart, delay = (timedelta(0), timedelta(0)) if sampled else paces(log.keys(None), roles, utcnow())
+    ledger = _newest(log, strays.high, _size(strays.high - strays.low, apart)) if sampled else log.account()
     return Found(
         roles=roles, columns=columns, task=task, metric=default_metric(task, score_column(roles) is not None),
         rows=len(table) if sampled else (strays.rows or len(table)) - strays.untimed - strays.apart,
@@ -199,20 +198,18 @@ def _with_flags(text: str) -> str:
     return text.replace("under columns", "by its flag")
 
 
-def _ledger(
-    data: str, labels: str | None, roles: Roles, label_id: str | None, *, newest: datetime | None, size: timedelta
-) -> Ledger:
-    """Return what became of all rows of the log, or of its `newest` window."""
+def _log(data: str, labels: str | None, roles: Roles, label_id: str | None) -> "Log":
     from monitor.sources.log import Log
 
     section, apart = (stores.section_of(place) if place else None for place in (data, labels))
     model = ModelSection.model_validate({"name": "init", "predictions": section, "labels": apart,
                                          "reference": {"source": section}, "columns": {"label_id": label_id}})
-    now = utcnow()
-    log = Log(model, roles, now)
-    if newest is None:
-        return log.account()
-    end = min(newest, now) + MOMENT
+    return Log(model, roles, utcnow())
+
+
+def _newest(log: "Log", newest: datetime, size: timedelta) -> Ledger:
+    """Return what became of the rows of the newest window."""
+    end = min(newest, utcnow()) + MOMENT
     ledger = log.window(Window(model="init", start=end - size, end=end, spec="")).ledger
     assert ledger is not None
     return ledger

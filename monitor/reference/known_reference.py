@@ -105,15 +105,17 @@ def usually_apart(times: pa.ChunkedArray) -> timedelta:
     return max(_usual_gap(hours) * HOUR, days if days > DAY else timedelta(0))
 
 
-def paces(rows: pa.Table, timestamp: str, label: str | None, now: datetime) -> tuple[timedelta, timedelta]:
-    """Return how far batches of rows are apart, and how late labels are; each zero where there is none.
-
-    `label`: the column of labels of which no other says when they became known. A log whose newest row is old has
-    ended, and its labels with it.
+def paces(keys: pa.Table, roles: Roles, now: datetime) -> tuple[timedelta, timedelta]:
+    """Return how far batches of rows are apart, and how late labels are where no column says so; each zero where there
+    is none. `keys`: times and labels. A log whose newest row is old has ended, and its labels with it.
     """
-    apart, newest = usually_apart(rows[timestamp]), pc.max(rows[timestamp]).as_py()
+    times = keys[roles.timestamp]
+    apart = usually_apart(times)
+    if roles.label is None or roles.label_timestamp is not None or not len(times):
+        return apart, timedelta(0)
+    newest = pc.max(times).as_py()
     until = newest if now - newest > 2 * max(apart, LONGEST_PAUSE) else now
-    return apart, timedelta(0) if label is None else labels_behind(rows[timestamp], rows[label], until)
+    return apart, labels_behind(times, keys[roles.label], until)
 
 
 def labels_behind(times: pa.ChunkedArray, labels: pa.ChunkedArray, until: datetime) -> timedelta:

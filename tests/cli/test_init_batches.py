@@ -39,14 +39,20 @@ def test_a_window_holds_a_batch(driftd, tmp_path, batches, size, reference):
     assert "the newest row is from" in done.out
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize(("unlabelled", "delay"), [(0, None), (12, "14d"), (60, None)])
-def test_labels_that_end_before_the_log_are_late(driftd, tmp_path, unlabelled, delay):
+def test_labels_that_end_before_the_log_are_late(driftd, tmp_path, unlabelled, delay, apart):
     """`init` writes how late they are, so that the first check waits for them; nothing where they ended long before."""
     today = datetime.now(UTC).date()
-    rows = "".join(f"{today - timedelta(days=n)},{n % 7},{n % 5},{'' if n <= unlabelled else n % 6}\n"
-                   for n in range(1, 200) for _ in range(20))
-    (tmp_path / "scores.csv").write_text("timestamp,x,prediction,label\n" + rows)
-    assert driftd("init", "scores.csv", "--task", "regression").code == 0
+    log, labels = ["timestamp,id,x,prediction,label"], ["id,label"]
+    for n, one in ((n, one) for n in range(1, 200) for one in range(20)):
+        label = "" if n <= unlabelled else f"{n % 6}"
+        log.append(f"{today - timedelta(days=n)},r{n}-{one},{n % 7},{n % 5},{'' if apart else label}")
+        labels += [f"r{n}-{one},{label}"] if label else []
+    (tmp_path / "labels.csv").write_text("\n".join(labels))
+    (tmp_path / "scores.csv").write_text("\n".join(line.rpartition(",")[0] if apart else line for line in log))
+    given = ["--labels", "labels.csv"] if apart else []
+    assert driftd("init", "scores.csv", "--task", "regression", *given).code == 0
     assert tomllib.loads((tmp_path / "driftd.toml").read_text())["models"]["scores"].get("label_delay") == delay
     if delay:
         assert "labels-lost" not in driftd("check", "-c", "driftd.toml").out
