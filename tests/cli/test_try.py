@@ -47,6 +47,7 @@ def _started(folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "monitor", "try", "rides.csv", "--ignore", "hum", "--keep"], cwd=folder,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(room)},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),     # under nohup it would be ignored
     )
 
 

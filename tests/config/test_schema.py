@@ -35,8 +35,8 @@ BEYOND = {
         "window-sample", "window-step", "window-step-rows",
     },
     "values of a right form": {
-        "cron-fields", "cron-hour", "cron-never", "cron-weekday", "false-alarms", "gate-numbers", "retention",
-        "secret-environment", "trigger-windows", "url-with-query", "versions-path",
+        "cron-fields", "cron-hour", "cron-never", "cron-weekday", "endpoint-path", "false-alarms", "gate-numbers",
+        "retention", "secret-environment", "trigger-windows", "url-with-query", "versions-path",
     },
 }
 NOT_TOML = {"syntax", "syntax-unclosed"}
