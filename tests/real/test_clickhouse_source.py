@@ -16,7 +16,7 @@ from monitor.sources import Source, open_source
 from monitor.sources.column_types import Bounds
 from monitor.sources.known_types import NOTHING, KnownTypes
 from tests.real.servers import clickhouse
-from tests.sources.awkward_table import DECIMALS, Opener, Rows, as_parquet, awkward, worked_out
+from tests.sources.awkward_table import DECIMALS, Rows, require_as_in_parquet
 
 pytestmark = pytest.mark.real
 
@@ -84,24 +84,7 @@ def write(execute: Execute, table: str, rows: Rows) -> None:
 
 def test_a_table_of_awkward_columns_is_the_same_as_in_parquet(execute: Execute, tmp_path: Path) -> None:
     """Forty awkward columns give the roles and the scores that the same rows give as a Parquet file."""
-    for name, rows in (("before", awkward(1)), ("now", awkward(2, later=True))):
-        as_parquet(tmp_path / f"{name}.parquet", rows)
-        write(execute, name, rows)
-
-    def file(name: str) -> Opener:
-        section = SourceSection(path=str(tmp_path / f"{name}.parquet"))
-        return lambda known: open_source(section, ZoneInfo("UTC"), known)
-
-    def table(name: str) -> Opener:
-        return lambda known: opened(name, known=known)
-
-    roles, scores = worked_out(table("before"), table("now"))
-    parquet_roles, parquet_scores = worked_out(file("before"), file("now"))
-    assert roles == parquet_roles
-    assert {(s.metric, s.column): s.value for s in scores} == pytest.approx(
-        {(s.metric, s.column): s.value for s in parquet_scores}, rel=1e-12)
-    assert [(s.metric, s.column, s.status, s.n) for s in scores] == [
-        (s.metric, s.column, s.status, s.n) for s in parquet_scores]
+    require_as_in_parquet(tmp_path, lambda name, rows: write(execute, name, rows), opened)
 
 
 def test_each_type_is_read(execute: Execute) -> None:

@@ -17,7 +17,7 @@ from monitor.sources.column_types import UTC_US, Bounds
 from monitor.sources.databases.kinds import engine_of
 from monitor.sources.known_types import NOTHING, KnownTypes
 from tests.real.servers import mariadb
-from tests.sources.awkward_table import DECIMALS, Opener, Rows, as_parquet, awkward, worked_out
+from tests.sources.awkward_table import DECIMALS, Rows, require_as_in_parquet
 
 pymysql = pytest.importorskip("pymysql")
 pytestmark = pytest.mark.real
@@ -77,24 +77,7 @@ def opened(name: str, zone: str = "UTC", known: KnownTypes = NOTHING) -> Source:
 
 def test_a_table_of_awkward_columns_is_the_same_as_in_parquet(server: Any, table: Any, tmp_path: Path) -> None:
     """Forty awkward columns give the roles and the scores that the same rows give as a Parquet file."""
-    for name, rows in (("before", awkward(1)), ("now", awkward(2, later=True))):
-        as_parquet(tmp_path / f"{name}.parquet", rows)
-        write(server, name, rows)
-
-    def file(name: str) -> Opener:
-        section = SourceSection(path=str(tmp_path / f"{name}.parquet"))
-        return lambda known: open_source(section, ZoneInfo("UTC"), known)
-
-    def of(name: str) -> Opener:
-        return lambda known: table(name, known=known)
-
-    roles, scores = worked_out(of("before"), of("now"))
-    parquet_roles, parquet_scores = worked_out(file("before"), file("now"))
-    assert roles == parquet_roles
-    assert {(s.metric, s.column): s.value for s in scores} == pytest.approx(
-        {(s.metric, s.column): s.value for s in parquet_scores}, rel=1e-12)
-    assert [(s.metric, s.column, s.status, s.n) for s in scores] == [
-        (s.metric, s.column, s.status, s.n) for s in parquet_scores]
+    require_as_in_parquet(tmp_path, lambda name, rows: write(server, name, rows), table)
 
 
 def test_each_type_is_read(server: Any, table: Any) -> None:

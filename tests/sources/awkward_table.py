@@ -6,19 +6,21 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from pyarrow import orc
 
 from monitor.config.column_roles import Roles, find_roles
-from monitor.config.sections import Columns, DriftSection, QualitySection
+from monitor.config.sections import Columns, DriftSection, QualitySection, SourceSection
 from monitor.drift.column_scores import TableSide, column_scores
 from monitor.drift.text import text_scores
 from monitor.quality.column_checks import schema_changes
 from monitor.records import Score
-from monitor.sources import Source
+from monitor.sources import Source, open_source
 from monitor.sources.column_types import text_columns
 from monitor.sources.known_types import KnownTypes
 from monitor.sources.log import facts
@@ -153,3 +155,26 @@ def worked_out(before: Opener, now: Opener) -> tuple[Roles, list[Score]]:
     sides = TableSide(reference), TableSide(window)
     scores = column_scores(*sides, roles.features, {}, section, QualitySection(), 1, texts=texts)
     return roles, [schema_changes(reference.schema, window.schema, roles), *scores]
+
+
+def require_as_in_parquet(folder: Path, write: Callable[[str, Rows], None], table: Callable[..., Source]) -> None:
+    """Write a reference and a window with `write` and as Parquet; `table(name, known=…)` opens what was written.
+
+    The roles and scores have to be those of Parquet.
+    """
+    for name, rows in (("before", awkward(1)), ("now", awkward(2, later=True))):
+        as_parquet(folder / f"{name}.parquet", rows)
+        write(name, rows)
+
+    def file(name: str, known: KnownTypes) -> Source:
+        return open_source(SourceSection(path=str(folder / f"{name}.parquet")), ZoneInfo("UTC"), known)
+
+    def from_source(of: Callable[..., Source]) -> tuple[Roles, list[Score]]:
+        return worked_out(lambda known: of("before", known=known), lambda known: of("now", known=known))
+
+    (roles, scores), (parquet_roles, parquet_scores) = from_source(table), from_source(file)
+    assert roles == parquet_roles
+    assert {(s.metric, s.column): s.value for s in scores} == pytest.approx(
+        {(s.metric, s.column): s.value for s in parquet_scores}, rel=1e-12)
+    assert [(s.metric, s.column, s.status, s.n) for s in scores] == [
+        (s.metric, s.column, s.status, s.n) for s in parquet_scores]
