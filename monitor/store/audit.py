@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -162,9 +163,16 @@ def _read_head(folder: Path) -> dict[str, Any] | None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Put a file in place whole, readable by its owner alone, on the disk before its name is."""
+    """Put a file in place whole, readable by its owner alone, on the disk before its name is.
+
+    The owner is that of the folder, also where root writes: a command of root's must not shut the service out.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        if os.geteuid() == 0:
+            folder = path.parent.stat()
+            with suppress(OSError):              # in some containers and file systems root may not
+                os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -95,6 +95,17 @@ def test_a_head_may_be_one_transaction_behind(tmp_path: Path) -> None:
     assert "not there" in str(problem(tmp_path))
 
 
+def test_what_root_writes_stays_the_services_own(tmp_path: Path) -> None:
+    """A command of root's on the state of a service leaves every file to the owner of the folder, who must read it."""
+    filled(tmp_path, 1)
+    owner = 65534 if os.geteuid() == 0 else os.geteuid()
+    for path in (tmp_path, *tmp_path.iterdir()):
+        os.chown(path, owner, -1)
+    filled(tmp_path, 1)
+    assert {path.name: path.stat().st_uid for path in tmp_path.iterdir()} == {
+        path.name: owner for path in tmp_path.iterdir()}
+
+
 def test_the_hash_can_be_worked_out_by_anybody(tmp_path: Path) -> None:
     """Each hash is that of the documented list, each entry names the one before."""
     filled(tmp_path)
